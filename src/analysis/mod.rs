@@ -1,0 +1,1 @@
+//! Pure functions from a measured series to growth, verdict and gate.

@@ -1,0 +1,2 @@
+//! The `dlsoak` program.
+fn main() {}

@@ -1,0 +1,507 @@
+//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here; every report,
+//! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The value of [`Run::schema`] that this version writes and reads.
+pub const SCHEMA: &str = "dlsoak.run/1";
+
+/// One saved run: one or more soaks on one host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Run {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// What wrote this record.
+    pub tool: Tool,
+    /// When the run began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// True when every soak passed its gate; an undecided soak makes it false.
+    pub passed: bool,
+    /// The machine the run was made on.
+    pub host: Host,
+    /// One entry per soak, in the order of the suite.
+    pub soaks: Vec<Soak>,
+}
+
+/// What wrote the record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Tool {
+    /// Version of `dlsoak`, as in its `Cargo.toml`.
+    pub version: String,
+}
+
+/// The machine, as far as it changes what a soak measures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Host {
+    /// Kernel release, as `uname -r` prints it.
+    pub kernel: String,
+    /// C library and its version, for example `glibc 2.36`.
+    pub libc: String,
+    /// Machine, as `uname -m` prints it.
+    pub machine: String,
+    /// Number of CPUs this process may run on.
+    pub cpus: u32,
+    /// Size of a page in bytes.
+    pub page_size: u64,
+    /// The transparent huge page setting in force: `always`, `madvise`, `never` or `unknown`.
+    pub thp: String,
+}
+
+/// What was asked of one library, what was measured, and the verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Soak {
+    /// Name of the soak; unique within a run.
+    pub name: String,
+    /// The library, as given.
+    pub path: String,
+    /// GNU build-id in hexadecimal, where the file has one.
+    pub build_id: Option<String>,
+    /// Language the file was written in, as far as the file tells.
+    pub language: Language,
+    /// What a cycle opens.
+    pub mode: Mode,
+    /// Number of threads that cycle.
+    pub threads: u32,
+    /// True when all threads open one path and so share one reference count (`--share-path`).
+    #[serde(default)]
+    pub share_path: bool,
+    /// The calls made in each cycle, as given.
+    #[serde(default)]
+    pub calls: Vec<String>,
+    /// Environment variables set for the worker, besides those inherited.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// How many cycles were asked for, completed, and spent on warm-up.
+    pub cycles: Cycles,
+    /// Active time of the measured cycles in seconds: parked time and warm-up are not in it.
+    pub seconds: f64,
+    /// How the soak ended.
+    pub outcome: Outcome,
+    /// Whether the library was really unloaded.
+    pub unload: Unload,
+    /// One entry per metric that could be measured.
+    pub growth: Vec<Growth>,
+    /// The leak, where growth of memory is proven.
+    pub leak: Option<Leak>,
+    /// Memory kept once, by the first loads: before the first open against after the warm-up.
+    #[serde(default)]
+    pub one_time: Vec<OneTime>,
+    /// What else the process was left with.
+    pub residue: Vec<Residue>,
+    /// Latencies of the measured cycles in nanoseconds, all threads merged.
+    pub latency_ns: Latencies,
+    /// Latencies of the warm-up cycles, kept apart.
+    #[serde(default)]
+    pub warmup_latency_ns: Latencies,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in plain words, most important first.
+    pub reasons: Vec<String>,
+    /// What the gate made of it.
+    pub gate: Gate,
+    /// The measured series.
+    pub checkpoints: Checkpoints,
+    /// What the worker itself did, so that its own cost can be told from the library's.
+    #[serde(default)]
+    pub worker: Worker,
+}
+
+/// Language a library was written in, read from its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Language {
+    /// C.
+    #[serde(rename = "c")]
+    C,
+    /// C++.
+    #[serde(rename = "c++")]
+    Cpp,
+    /// Rust.
+    #[serde(rename = "rust")]
+    Rust,
+    /// Go.
+    #[serde(rename = "go")]
+    Go,
+    /// The file does not tell.
+    #[serde(rename = "unknown")]
+    Unknown,
+}
+
+/// What one cycle opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The same path; with several threads each has a copy of the file of its own.
+    #[default]
+    Reopen,
+    /// A fresh copy, a new inode, every cycle.
+    Copies,
+    /// `dlmopen(LM_ID_NEWLM)`.
+    Namespace,
+    /// Through `dlsoak::pool`.
+    Pooled,
+}
+
+/// Cycle counts, all threads together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Cycles {
+    /// Cycles asked for, warm-up not included.
+    pub requested: u64,
+    /// Cycles completed, warm-up not included.
+    pub completed: u64,
+    /// Warm-up cycles completed.
+    pub warmup: u64,
+}
+
+/// How a soak ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Outcome {
+    /// Kind of end.
+    pub kind: OutcomeKind,
+    /// Cycle it ended in, warm-up included, counted from 0 on the thread it happened on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cycle: Option<u64>,
+    /// Phase it ended in: `open`, `symbol`, `call`, `close`, or `between` cycles.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub phase: Option<String>,
+    /// Signal that ended it, by name (`SIGSEGV`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signal: Option<String>,
+    /// What happened, in plain words, with what to do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+    /// Stacks of the worker's threads, where they could be taken.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stacks: Option<Vec<String>>,
+}
+
+/// Kinds of end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum OutcomeKind {
+    /// All cycles ran.
+    Completed,
+    /// A signal ended the worker.
+    Crashed,
+    /// No cycle finished within the stall timeout.
+    Hung,
+    /// The library ended the process.
+    Exited,
+    /// A limit was hit.
+    Limit,
+    /// The loader refused the library, or a symbol to call is missing.
+    LoadFailed,
+    /// The person interrupted the run.
+    Interrupted,
+}
+
+/// Whether the library was really unloaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Unload {
+    /// The answer.
+    pub state: UnloadState,
+    /// Objects the loader added per measured cycle (`dlpi_adds`): the library and what it brings.
+    pub loads_per_cycle: f64,
+    /// Objects the loader removed per measured cycle (`dlpi_subs`).
+    pub unloads_per_cycle: f64,
+    /// Objects that one real load adds, measured on a cycle that ran alone; 0 when nothing is reloaded.
+    #[serde(default)]
+    pub objects_per_load: u64,
+    /// Objects still loaded while every handle was closed, which were not there before the first open.
+    pub objects_left: Vec<String>,
+    /// Why it stays, where it stays.
+    pub causes: Vec<Cause>,
+}
+
+/// The answer to "was it unloaded".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum UnloadState {
+    /// Every handle closed took the library and all it brought out of the process.
+    Unloaded,
+    /// The library went, something it brought stayed.
+    Partial,
+    /// The library itself stayed.
+    Pinned,
+}
+
+/// One cause for which an object stays loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Cause {
+    /// Short name, for example `nodelete`.
+    pub kind: String,
+    /// Evidence, in plain words.
+    pub detail: String,
+}
+
+/// Growth of one metric over the measured cycles.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Growth {
+    /// What grew.
+    pub metric: Metric,
+    /// `bytes` or `count`.
+    pub unit: Unit,
+    /// Growth per cycle.
+    pub per_cycle: f64,
+    /// Lower bound of the 95 % interval of `per_cycle`.
+    pub low: f64,
+    /// Upper bound of the 95 % interval of `per_cycle`.
+    pub high: f64,
+    /// Growth per second of active time.
+    pub per_second: f64,
+    /// Growth per real load, where that differs from per cycle.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub per_load: Option<f64>,
+    /// The smallest steady growth per cycle that this run would have called.
+    pub detectable: f64,
+    /// Which way it goes.
+    pub trend: Trend,
+    /// True when the series carried no noise, so that `per_cycle` is a count and not an estimate.
+    #[serde(default)]
+    pub exact: bool,
+    /// The fitted line, for charts: value at cycle 0, and the cycles it was fitted on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fit: Option<Fit>,
+}
+
+/// A fitted line: `value = intercept + per_cycle * cycle` for cycles in the window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Fit {
+    /// Value of the line at cycle 0, in the metric's unit.
+    pub intercept: f64,
+    /// First cycle of the window.
+    pub from_cycle: u64,
+    /// Last cycle of the window.
+    pub to_cycle: u64,
+}
+
+/// What is measured at each checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// C heap in use: `mallinfo2`, `uordblks` + `hblkhd`.
+    Heap,
+    /// Resident set size.
+    Rss,
+    /// Resident anonymous memory.
+    Anon,
+    /// Resident private dirty memory.
+    PrivateDirty,
+    /// Proportional set size.
+    Pss,
+    /// Address space (`VmSize`).
+    Virtual,
+    /// Page tables (`VmPTE`).
+    PageTables,
+    /// Number of mappings.
+    Mappings,
+    /// Number of threads.
+    Threads,
+    /// Number of open file descriptors.
+    Fds,
+}
+
+/// Unit of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// A number of things.
+    Count,
+}
+
+/// Which way a metric goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Trend {
+    /// Proven growth that does not fade.
+    Growing,
+    /// No growth that this run could have seen.
+    Flat,
+    /// Growth that slows down, as a cache does that fills.
+    Decaying,
+    /// Neither proven nor excluded.
+    Unclear,
+}
+
+/// The proven leak of memory, in the metric that tells most about its kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Leak {
+    /// Metric in which the leak is stated.
+    pub metric: Metric,
+    /// Bytes per cycle.
+    pub bytes_per_cycle: f64,
+    /// Lower bound of the 95 % interval.
+    pub low: f64,
+    /// Upper bound of the 95 % interval.
+    pub high: f64,
+    /// 10^6 bytes per second of active time.
+    pub mb_per_second: f64,
+    /// Bytes per real load, where that differs from per cycle.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bytes_per_load: Option<f64>,
+}
+
+/// What the first loads kept, once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OneTime {
+    /// Metric it was seen in.
+    pub metric: Metric,
+    /// Value after the warm-up less the value before the first open; may be negative.
+    pub amount: i64,
+}
+
+/// Something the process was left with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Residue {
+    /// Kind, as `--allow-residue` names it.
+    pub kind: String,
+    /// Evidence, in plain words.
+    pub detail: String,
+    /// How many per cycle, where it grows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub per_cycle: Option<f64>,
+}
+
+/// Latencies by phase.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Latencies {
+    /// `dlopen`.
+    pub open: Option<Latency>,
+    /// `dlsym`, all symbols of a cycle together.
+    pub symbol: Option<Latency>,
+    /// The calls of a cycle together.
+    pub call: Option<Latency>,
+    /// `dlclose`.
+    pub close: Option<Latency>,
+    /// The whole cycle.
+    pub cycle: Option<Latency>,
+}
+
+/// A latency distribution. All values in nanoseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Latency {
+    /// Number of recorded values.
+    pub count: u64,
+    /// Smallest value.
+    pub min: u64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// 99.9th percentile.
+    pub p999: u64,
+    /// Largest value.
+    pub max: u64,
+    /// The whole histogram: HdrHistogram V2, DEFLATE-compressed, in base64, as `.hlog` files hold it.
+    pub hdr: String,
+}
+
+/// The verdict on one soak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Unloaded every cycle, nothing grows.
+    Clean,
+    /// Growth is proven.
+    Leak,
+    /// It is not unloaded.
+    Pinned,
+    /// No memory leak, but the process is not as it was.
+    Residue,
+    /// A signal ended the worker.
+    Crashed,
+    /// No cycle finished within the stall timeout.
+    Hung,
+    /// The library ended the process.
+    Exited,
+    /// A limit was hit.
+    Limit,
+    /// The loader refused it.
+    LoadFailed,
+    /// The interval still straddles the limit.
+    Inconclusive,
+}
+
+/// What the gate made of one soak.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Gate {
+    /// Passed, failed, or undecided (`null`).
+    pub passed: Option<bool>,
+    /// Each rule that was applied.
+    pub rules: Vec<Rule>,
+}
+
+/// One rule of the gate and what it found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Rule {
+    /// Name of the rule, as its flag or key is called (`max-leak-rate`).
+    pub name: String,
+    /// The limit, as given.
+    pub limit: String,
+    /// What was measured against it.
+    pub measured: String,
+    /// Passed, failed, or undecided (`null`).
+    pub passed: Option<bool>,
+    /// More, in plain words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+}
+
+/// The measured series, one row per checkpoint.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Checkpoints {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The rows; the first one is after the warm-up, at cycle 0.
+    pub rows: Vec<Vec<i64>>,
+    /// One row before the first open, where it was reached.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before_first_open: Option<Vec<i64>>,
+}
+
+/// The worker's own account.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Worker {
+    /// Allocations the worker's own code made between the first and the last checkpoint; 0 in a sound run.
+    pub allocations: u64,
+    /// Objects in the process before the first open: what the worker itself links.
+    pub objects: Vec<String>,
+    /// Last lines that the library wrote to standard output or standard error, where it wrote any.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub output_tail: String,
+}

@@ -1,0 +1,3 @@
+//! What to soak: the suite file, call expressions, units and limits; merged and validated once.
+
+pub mod limits;
