@@ -1,2 +1,56 @@
-//! The repository's own commands.
-fn main() {}
+//! The repository's own commands, `cargo xtask VERB`: what a developer types, and nothing that users of dlsoak get.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod build;
+mod checks;
+mod command;
+mod demo;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The repository's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build the fixture libraries into target/fixtures
+    Fixtures(build::Options),
+    /// Build everything, soak the demo's suite and compare with what is true of it
+    Demo(demo::Options),
+    /// Format, clippy, documentation and licences
+    Lint,
+    /// Lint, build the fixtures, run all tests
+    Test(checks::Passed),
+    /// Run the benchmarks
+    Bench(checks::Passed),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().verb) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// True when all is as it should be, false when something checked is not; an error when it could not be checked.
+fn run(verb: Verb) -> Result<bool> {
+    match verb {
+        Verb::Fixtures(options) => build::run(&options).map(|()| true),
+        Verb::Demo(options) => demo::run(&options),
+        Verb::Lint => checks::lint(),
+        Verb::Test(passed) => checks::test(&passed),
+        Verb::Bench(passed) => checks::bench(&passed),
+    }
+}

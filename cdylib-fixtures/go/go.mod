@@ -1,0 +1,3 @@
+module dlsoak.invalid/fixtures
+
+go 1.21

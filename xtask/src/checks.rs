@@ -1,0 +1,92 @@
+//! `cargo xtask lint`, `test` and `bench`: what a change must pass, the same for a developer and for CI.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use clap::Args;
+use xtask::fixtures;
+
+use crate::{build, command};
+
+/// Arguments that are passed on to cargo.
+#[derive(Args)]
+pub(crate) struct Passed {
+    /// Passed on to cargo
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO ARGUMENT")]
+    args: Vec<String>,
+}
+
+const RUST_FIXTURES: &str = "cdylib-fixtures/rust/Cargo.toml";
+
+/// Formatting, clippy and documentation of the workspace and of the Rust fixtures, and licences.
+pub(crate) fn lint() -> Result<bool> {
+    let root = fixtures::root();
+    let fixtures_target = fixtures::directory(&root).join(".rust");
+    let outside = |arguments: &[&str]| {
+        let mut cargo = command::cargo(&root);
+        cargo.args(arguments).env("CARGO_TARGET_DIR", &fixtures_target);
+        cargo
+    };
+    let inside = |arguments: &[&str]| {
+        let mut cargo = command::cargo(&root);
+        cargo.args(arguments);
+        cargo
+    };
+    let mut doc = inside(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    let steps = [
+        inside(&["fmt", "--all", "--check"]),
+        outside(&["fmt", "--manifest-path", RUST_FIXTURES, "--check"]),
+        inside(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]),
+        outside(&[
+            "clippy",
+            "--manifest-path",
+            RUST_FIXTURES,
+            "--all-targets",
+            "--locked",
+            "--offline",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+        doc,
+    ];
+    let mut passed = true;
+    for mut step in steps {
+        passed &= check(&mut step)?;
+    }
+    let has_deny = inside(&["deny", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if has_deny {
+        passed &= check(&mut inside(&["deny", "--locked", "check"]))?;
+    } else {
+        eprintln!("cargo-deny is not installed: licences and advisories are not checked");
+    }
+    Ok(passed)
+}
+
+/// Lint, the fixtures, all tests. Ends with the closing lines of `cargo test`.
+pub(crate) fn test(passed: &Passed) -> Result<bool> {
+    if !lint()? {
+        return Ok(false);
+    }
+    build::run(&build::Options::all_quietly())?;
+    let mut cargo = command::cargo(&fixtures::root());
+    check(cargo.args(["test", "--workspace", "--locked"]).args(&passed.args))
+}
+
+/// The benchmarks, with the fixtures they load.
+pub(crate) fn bench(passed: &Passed) -> Result<bool> {
+    build::run(&build::Options::all_quietly())?;
+    let mut cargo = command::cargo(&fixtures::root());
+    check(cargo.args(["bench", "--locked", "--package", "dlsoak"]).args(&passed.args))
+}
+
+fn check(command: &mut Command) -> Result<bool> {
+    eprintln!("$ {}", command::spelt(command).replace(env!("CARGO"), "cargo"));
+    command::succeeds(command, command::CARGO)
+}

@@ -1,0 +1,163 @@
+//! Holds what a soak measured against what is true of its fixture. One place, so that the demo, the truth table and
+//! the integration tests mean the same by "as expected".
+
+use crate::fixtures::{Fixture, Per, Rate, Situation, Truth};
+use crate::record::{Growth, Soak};
+
+/// An exact rate may be off by this part of itself.
+const TOLERANCE: f64 = 0.01;
+
+/// Growth per cycle that a metric which does not grow may show: half a byte of heap, one thing in a hundred cycles.
+const STILL: [(&str, f64); 3] = [("heap", 0.5), ("threads", 0.01), ("fds", 0.01)];
+
+/// The situation that a soak was made in.
+pub fn situation(soak: &Soak) -> Situation<'_> {
+    Situation { threads: soak.threads, mode: &soak.mode, share_path: soak.share_path, ..Situation::default() }
+}
+
+/// Every point in which a soak differs from what is true of its fixture, in plain words; empty when none does.
+pub fn differences(fixture: &Fixture, soak: &Soak) -> Vec<String> {
+    let Some(truth) = fixture.truth(&situation(soak)) else {
+        return vec!["fixtures.toml says nothing about this mode and number of threads".to_owned()];
+    };
+    let mut found = Vec::new();
+    end(truth, soak, &mut found);
+    if !accepted(truth, &soak.verdict) {
+        let why = soak.reasons.first().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        found.push(format!("verdict is {}{why}, not {}", soak.verdict, truth.verdict));
+    }
+    unload(truth, soak, &mut found);
+    growth(truth, soak, &mut found);
+    found
+}
+
+/// Whether this verdict is not wrong: the true one, or one that is less sharp.
+pub fn accepted(truth: &Truth, verdict: &str) -> bool {
+    truth.verdict == verdict || truth.accept.iter().any(|other| other == verdict)
+}
+
+/// What was measured of a metric, by what its true rate counts by.
+pub fn measured(truth: &Truth, growth: &Growth) -> f64 {
+    match truth.per {
+        Per::Load => growth.per_load.unwrap_or(growth.per_cycle),
+        Per::Call => growth.per_cycle,
+    }
+}
+
+fn end(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
+    let outcome = &soak.outcome;
+    let Some(end) = &truth.end else {
+        if outcome.kind != "completed" {
+            let detail = outcome.detail.as_deref().unwrap_or("no detail");
+            found.push(format!("it did not complete: {} ({detail})", outcome.kind));
+        }
+        return;
+    };
+    if outcome.kind != end.kind {
+        found.push(format!("it {}, and should have {}", outcome.kind, end.kind));
+    }
+    for (what, expected, actual) in
+        [("signal", &end.signal, &outcome.signal), ("phase", &end.phase, &outcome.phase)]
+    {
+        if expected.is_some() && expected != actual {
+            found.push(format!("{what} is {actual:?}, not {expected:?}"));
+        }
+    }
+    if let Some(message) = &end.message
+        && !outcome.detail.as_ref().is_some_and(|detail| detail.contains(message))
+    {
+        found.push(format!("its detail does not say `{message}`"));
+    }
+}
+
+fn unload(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
+    let unload = &soak.unload;
+    let Some(state) = &truth.state else { return };
+    if unload.state != *state {
+        found.push(format!("it is {}, not {state}", unload.state));
+    }
+    let (loads, unloads) = (unload.loads_per_cycle, unload.unloads_per_cycle);
+    let as_stated = match state.as_str() {
+        "pinned" => loads == 0.0 && unloads == 0.0,
+        // On one shared path an open that finds the library loaded is no load.
+        _ if soak.share_path => loads > 0.0 && (loads - unloads).abs() < 0.01,
+        _ => loads >= 1.0 && (loads - unloads).abs() < 0.01,
+    };
+    if !as_stated {
+        found.push(format!("{loads} loads and {unloads} unloads per cycle do not fit {state}"));
+    }
+    for name in &truth.objects_left {
+        if !unload.objects_left.iter().any(|path| path.ends_with(name.as_str())) {
+            found.push(format!("{name} stayed and is not among the objects left"));
+        }
+    }
+    // A run without a diagnosis names no cause; one that names causes must name the right ones.
+    for cause in &truth.causes {
+        if !unload.causes.is_empty() && !unload.causes.iter().any(|given| given.kind == *cause) {
+            found.push(format!("cause {cause} is not named"));
+        }
+    }
+}
+
+fn growth(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
+    if truth.end.is_some() {
+        return;
+    }
+    for (metric, rate) in &truth.growth {
+        let Rate::Exact(rate) = *rate else { continue };
+        match soak.growth.iter().find(|growth| growth.metric == *metric) {
+            None => found.push(format!("growth of {metric} is missing")),
+            Some(growth) => {
+                let value = measured(truth, growth);
+                if (value - rate).abs() > TOLERANCE * rate.abs() {
+                    found.push(format!("{metric} grows by {value:.3}, not {rate}"));
+                }
+            }
+        }
+    }
+    for (metric, limit) in STILL {
+        if truth.growth.contains_key(metric) || truth.also.iter().any(|also| also == metric) {
+            continue;
+        }
+        let Some(growth) = soak.growth.iter().find(|growth| growth.metric == metric) else { continue };
+        if growth.per_cycle.abs() > limit {
+            found.push(format!("{metric} grows by {:.3} per cycle and should not", growth.per_cycle));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Table, root};
+
+    fn soak(state: &str, loads: f64, heap: f64, verdict: &str) -> Soak {
+        serde_json::from_value(serde_json::json!({
+            "name": "x", "mode": "reopen", "threads": 1, "seconds": 1.0, "verdict": verdict,
+            "outcome": {"kind": "completed"},
+            "unload": {"state": state, "loads_per_cycle": loads, "unloads_per_cycle": loads},
+            "growth": [{"metric": "heap", "per_cycle": heap, "low": heap, "high": heap}],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_soak_that_shows_the_truth_does_not_differ() {
+        let table = Table::load(&root()).unwrap();
+        let leak = table.get("c-leak-constructor").unwrap();
+        assert_eq!(differences(leak, &soak("unloaded", 1.0, 32.1, "leak")), Vec::<String>::new());
+        let go = table.get("go-clean").unwrap();
+        assert_eq!(differences(go, &soak("pinned", 0.0, 0.0, "pinned")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_point_that_differs_is_named() {
+        let table = Table::load(&root()).unwrap();
+        let leak = table.get("c-leak-constructor").unwrap();
+        let found = differences(leak, &soak("pinned", 0.0, 31.0, "clean"));
+        assert_eq!(found.len(), 4, "{found:?}");
+        let clean = table.get("c-clean").unwrap();
+        let found = differences(clean, &soak("unloaded", 1.0, 0.6, "clean"));
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+}

@@ -1,0 +1,6 @@
+//! What the repository's own commands share with its integration tests: the table of fixtures and what is true of
+//! each, and how a record is held against that truth.
+
+pub mod fixtures;
+pub mod judge;
+pub mod record;

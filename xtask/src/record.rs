@@ -1,0 +1,103 @@
+//! The few fields of a saved run, `dlsoak.run/1`, that the repository's commands read. They are read by name from
+//! the JSON, as any user of the format does, so that a field that is renamed shows here.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// A saved run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Run {
+    /// One entry per soak.
+    pub soaks: Vec<Soak>,
+}
+
+/// One soak of a run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Soak {
+    /// Name; that of the fixture.
+    pub name: String,
+    /// What a cycle opened.
+    pub mode: String,
+    /// Number of threads.
+    pub threads: u32,
+    /// Whether the threads shared one path.
+    #[serde(default)]
+    pub share_path: bool,
+    /// Active seconds.
+    pub seconds: f64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether it was unloaded.
+    pub unload: Unload,
+    /// Growth by metric.
+    pub growth: Vec<Growth>,
+    /// The verdict.
+    pub verdict: String,
+    /// Why.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+}
+
+/// How a soak ended.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Outcome {
+    /// Kind of end.
+    pub kind: String,
+    /// Signal, by name.
+    pub signal: Option<String>,
+    /// Phase.
+    pub phase: Option<String>,
+    /// What happened.
+    pub detail: Option<String>,
+}
+
+/// Whether the library was unloaded.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Unload {
+    /// `unloaded`, `partial` or `pinned`.
+    pub state: String,
+    /// Objects loaded per cycle.
+    pub loads_per_cycle: f64,
+    /// Objects unloaded per cycle.
+    pub unloads_per_cycle: f64,
+    /// Objects that stayed.
+    #[serde(default)]
+    pub objects_left: Vec<String>,
+    /// Why.
+    #[serde(default)]
+    pub causes: Vec<Cause>,
+}
+
+/// One cause for which an object stays.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Cause {
+    /// Its short name.
+    pub kind: String,
+}
+
+/// Growth of one metric.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Growth {
+    /// What grew.
+    pub metric: String,
+    /// Growth per cycle.
+    pub per_cycle: f64,
+    /// Lower bound of the 95 % interval.
+    pub low: f64,
+    /// Upper bound of the 95 % interval.
+    pub high: f64,
+    /// Growth per real load, where it differs.
+    pub per_load: Option<f64>,
+    /// Whether it is a count and not an estimate.
+    #[serde(default)]
+    pub exact: bool,
+}
+
+/// Reads the record in an output directory of `dlsoak run`.
+pub fn read(directory: &Path) -> Result<Run> {
+    let path = directory.join("record.json");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not a record", path.display()))
+}
