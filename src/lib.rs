@@ -5,5 +5,6 @@
 //! map.
 
 pub mod analysis;
+mod nearest;
 pub mod record;
 pub mod suite;

@@ -1,3 +1,12 @@
 //! What to soak: the suite file, call expressions, units and limits; merged and validated once.
 
+pub mod call;
+mod call_parse;
+pub mod file;
+pub mod flags;
 pub mod limits;
+mod names;
+pub mod plan;
+pub mod settings;
+pub mod suite_error;
+pub mod units;

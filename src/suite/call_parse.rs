@@ -1,0 +1,354 @@
+//! The parser behind [`super::call::Call`]: one pass over the text, one place where each error is worded. Kept
+//! apart from the types so that each file can be read in one sitting.
+
+use std::ffi::CString;
+
+use super::call::{Arg, CallError, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT};
+
+/// Reads one call expression from left to right.
+pub(super) struct Parser<'a> {
+    text: &'a str,
+    /// Byte offset of the next character.
+    at: usize,
+}
+
+type Result<T> = std::result::Result<T, CallError>;
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// `symbol`, `symbol()`, or `symbol(arg, ...)`, and nothing after it.
+    pub(super) fn call(mut self) -> Result<(String, Vec<Arg>)> {
+        if self.text.len() > MAX_TEXT {
+            return self.fail(0, format!("a call expression has at most {MAX_TEXT} bytes"));
+        }
+        self.skip_spaces();
+        let symbol = self.symbol()?;
+        self.skip_spaces();
+        let mut args = Vec::new();
+        match self.peek() {
+            None => {}
+            Some('(') => {
+                self.at += 1;
+                self.args(&mut args)?;
+                self.skip_spaces();
+                if self.peek().is_some() {
+                    return self.expected("the end of the call");
+                }
+            }
+            Some('@') => return self.expected("`(`: a symbol is looked up without its version"),
+            Some(_) => return self.expected("`(`, or the end of a call without arguments"),
+        }
+        Ok((symbol, args))
+    }
+
+    /// One symbol name, and nothing before or after it.
+    pub(super) fn lone_symbol(mut self) -> Result<()> {
+        self.symbol()?;
+        if self.peek().is_some() { self.expected("the end of the symbol name") } else { Ok(()) }
+    }
+
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let next = self.peek()?;
+        self.at += next.len_utf8();
+        Some(next)
+    }
+
+    fn take(&mut self, wanted: char) -> bool {
+        let found = self.peek() == Some(wanted);
+        if found {
+            self.at += wanted.len_utf8();
+        }
+        found
+    }
+
+    /// Takes the characters that `keep` accepts, and returns them.
+    fn take_while(&mut self, keep: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let taken = rest.find(|c| !keep(c)).map_or(rest, |end| &rest[..end]);
+        self.at += taken.len();
+        taken
+    }
+
+    fn skip_spaces(&mut self) {
+        self.take_while(char::is_whitespace);
+    }
+
+    /// The error at byte offset `at`.
+    fn fail<T>(&self, at: usize, problem: impl Into<String>) -> Result<T> {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        Err(CallError { column: before.chars().count() + 1, problem: problem.into() })
+    }
+
+    /// The error that says what should stand here, and what does.
+    fn expected<T>(&self, what: &str) -> Result<T> {
+        let found = match self.peek() {
+            None => "the end".to_owned(),
+            Some(c) => format!("`{}`", c.escape_debug()),
+        };
+        self.fail(self.at, format!("expected {what}, found {found}"))
+    }
+
+    fn symbol(&mut self) -> Result<String> {
+        if !self.peek().is_some_and(starts_symbol) {
+            return self.expected("the name of a symbol");
+        }
+        Ok(self.take_while(|c| starts_symbol(c) || c.is_ascii_digit()).to_owned())
+    }
+
+    /// The arguments after `(`, up to and with `)`.
+    fn args(&mut self, args: &mut Vec<Arg>) -> Result<()> {
+        self.skip_spaces();
+        if self.take(')') {
+            return Ok(());
+        }
+        let (mut integers, mut floats) = (0, 0);
+        loop {
+            self.skip_spaces();
+            let start = self.at;
+            let arg = self.arg()?;
+            if arg.is_floating() {
+                floats += 1;
+            } else {
+                integers += 1;
+            }
+            if integers > MAX_INTEGERS {
+                return self.fail(
+                    start,
+                    format!(
+                        "at most {MAX_INTEGERS} integer, string and null arguments: they travel in registers"
+                    ),
+                );
+            }
+            if floats > MAX_FLOATS {
+                return self.fail(
+                    start,
+                    format!("at most {MAX_FLOATS} floating-point arguments: they travel in registers"),
+                );
+            }
+            args.push(arg);
+            self.skip_spaces();
+            if self.take(')') {
+                return Ok(());
+            }
+            if !self.take(',') {
+                return self.expected("`,` or `)`");
+            }
+        }
+    }
+
+    fn arg(&mut self) -> Result<Arg> {
+        match self.peek() {
+            Some('"') => self.string(),
+            Some('\'') => self.character(),
+            Some('0'..='9' | '+' | '-' | '.') => self.number(),
+            Some(c) if starts_symbol(c) => {
+                let start = self.at;
+                let word = self.take_while(|c| starts_symbol(c) || c.is_ascii_digit());
+                match word {
+                    "null" | "NULL" | "nullptr" => Ok(Arg::Null),
+                    "true" => Ok(Arg::Int(1)),
+                    "false" => Ok(Arg::Int(0)),
+                    _ => {
+                        let word = clip(word);
+                        self.fail(start, format!("`{word}` is no value: a string is written \"{word}\""))
+                    }
+                }
+            }
+            _ => self.expected("an argument (integer, float, \"string\", null, true or false)"),
+        }
+    }
+
+    fn number(&mut self) -> Result<Arg> {
+        let start = self.at;
+        let negative = self.peek() == Some('-');
+        if negative || self.peek() == Some('+') {
+            self.at += 1;
+        }
+        if self.rest().starts_with("0x") || self.rest().starts_with("0X") {
+            self.at += 2;
+            let digits = self.take_while(|c| c.is_ascii_hexdigit() || c == '_');
+            return self.integer(start, negative, digits, 16);
+        }
+        let whole_at = self.at;
+        let whole = self.take_while(|c| c.is_ascii_digit() || c == '_');
+        let mut floating = false;
+        let mut digits = whole.bytes().any(|b| b.is_ascii_digit());
+        if self.take('.') {
+            floating = true;
+            digits |= !self.take_while(|c| c.is_ascii_digit()).is_empty();
+        }
+        if !digits {
+            return self.expected("a digit");
+        }
+        if self.take('e') || self.take('E') {
+            floating = true;
+            if !self.take('-') {
+                self.take('+');
+            }
+            if self.take_while(|c| c.is_ascii_digit()).is_empty() {
+                return self.expected("the digits of an exponent");
+            }
+        }
+        if !floating {
+            self.at = whole_at + whole.len();
+            return self.integer(start, negative, whole, 10);
+        }
+        let literal = self.text.get(start..self.at).unwrap_or_default().replace('_', "");
+        let (arg, finite) = if self.take('f') || self.take('F') {
+            literal.parse::<f32>().map(|v| (Arg::Float(v), v.is_finite()))
+        } else {
+            literal.parse::<f64>().map(|v| (Arg::Double(v), v.is_finite()))
+        }
+        .or_else(|_| self.fail(start, "this is no number"))?;
+        if finite { Ok(arg) } else { self.fail(start, "this number is too large for its type") }
+    }
+
+    fn integer(&self, start: usize, negative: bool, digits: &str, radix: u32) -> Result<Arg> {
+        let digits = digits.replace('_', "");
+        if digits.is_empty() {
+            return self.expected(if radix == 16 { "a hexadecimal digit" } else { "a digit" });
+        }
+        let arg = u64::from_str_radix(&digits, radix).ok().and_then(|size| {
+            if negative {
+                0_i64.checked_sub_unsigned(size).map(Arg::Int)
+            } else {
+                Some(i64::try_from(size).map_or(Arg::Unsigned(size), Arg::Int))
+            }
+        });
+        arg.map_or_else(|| self.fail(start, "this integer does not fit into 64 bits"), Ok)
+    }
+
+    /// `'c'`: one ASCII character. Above ASCII the value of a C `char` depends on the machine.
+    fn character(&mut self) -> Result<Arg> {
+        let start = self.at;
+        self.at += 1;
+        let mut bytes = Vec::new();
+        match self.peek() {
+            None | Some('\'') => return self.expected("a character"),
+            Some('\\') => self.escape(&mut bytes)?,
+            Some(_) => self.plain(&mut bytes),
+        }
+        if !self.take('\'') {
+            return self.expected("`'` after one character");
+        }
+        match bytes.as_slice() {
+            [byte] if byte.is_ascii() => Ok(Arg::Int(i64::from(*byte))),
+            _ => self.fail(start, "a character is ASCII: write others as an integer"),
+        }
+    }
+
+    fn string(&mut self) -> Result<Arg> {
+        let start = self.at;
+        self.at += 1;
+        let mut bytes = Vec::new();
+        loop {
+            match self.peek() {
+                None => return self.fail(start, "this string has no closing `\"`"),
+                Some('"') => break,
+                Some('\\') => {
+                    let escape = self.at;
+                    self.escape(&mut bytes)?;
+                    if bytes.last() == Some(&0) {
+                        return self.fail(escape, NUL);
+                    }
+                }
+                Some('\0') => return self.fail(self.at, NUL),
+                Some(_) => self.plain(&mut bytes),
+            }
+        }
+        self.at += 1;
+        // Unreachable by the checks above; said again rather than trusted.
+        CString::new(bytes).map(Arg::Text).or_else(|_| self.fail(start, NUL))
+    }
+
+    fn plain(&mut self, bytes: &mut Vec<u8>) {
+        if let Some(c) = self.next() {
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+
+    /// One C escape, from its backslash.
+    fn escape(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
+        let start = self.at;
+        self.at += 1;
+        let byte = match self.peek() {
+            Some('n') => b'\n',
+            Some('t') => b'\t',
+            Some('r') => b'\r',
+            Some('a') => 0x07,
+            Some('b') => 0x08,
+            Some('f') => 0x0c,
+            Some('v') => 0x0b,
+            Some('e') => 0x1b,
+            Some(c @ ('\\' | '\'' | '"' | '?')) => c as u8,
+            Some('0'..='7') => {
+                let value = self.digits(3, 8);
+                let Ok(byte) = u8::try_from(value) else {
+                    return self.fail(start, "an octal escape is at most `\\377`");
+                };
+                bytes.push(byte);
+                return Ok(());
+            }
+            Some('x') => {
+                self.at += 1;
+                if !self.peek().is_some_and(|c| c.is_ascii_hexdigit()) {
+                    return self.expected("a hexadecimal digit");
+                }
+                bytes.push(self.digits(2, 16) as u8);
+                return Ok(());
+            }
+            Some(c @ ('u' | 'U')) => {
+                self.at += 1;
+                let length = if c == 'u' { 4 } else { 8 };
+                let before = self.at;
+                let value = self.digits(length, 16);
+                if self.at - before != length {
+                    return self.expected(&format!("{length} hexadecimal digits"));
+                }
+                let Some(c) = char::from_u32(value) else {
+                    return self.fail(start, "this is no Unicode character");
+                };
+                bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                return Ok(());
+            }
+            _ => return self.expected("a C escape (such as \\n, \\\", \\\\, \\x41)"),
+        };
+        self.at += 1;
+        bytes.push(byte);
+        Ok(())
+    }
+
+    /// At most `most` digits of `radix` (8 hexadecimal ones fill the result).
+    fn digits(&mut self, most: usize, radix: u32) -> u32 {
+        let mut value: u32 = 0;
+        for _ in 0..most {
+            let Some(digit) = self.peek().and_then(|c| c.to_digit(radix)) else { break };
+            value = value.wrapping_mul(radix) | digit;
+            self.at += 1;
+        }
+        value
+    }
+}
+
+const NUL: &str = "a C string can't hold a NUL";
+
+/// What C, C++ and Rust names and their mangled forms are made of, digits apart.
+fn starts_symbol(c: char) -> bool {
+    c.is_alphabetic() || matches!(c, '_' | '.' | '$')
+}
+
+/// Enough of a long word to recognise it.
+fn clip(word: &str) -> &str {
+    word.char_indices().nth(40).map_or(word, |(end, _)| &word[..end])
+}

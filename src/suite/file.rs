@@ -1,0 +1,317 @@
+//! The suite file `dlsoak.toml`, read into layers of settings. Every error names file, line, column and key,
+//! because a suite is written by hand and read by a machine in the night.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::names::check_name;
+use super::settings::Settings;
+use super::suite_error::{Fault, SuiteError, unknown_key};
+
+/// A suite file as it was read: nothing merged, no defaults filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SuiteFile {
+    /// `name` of `[suite]`.
+    pub name: Option<String>,
+    /// `[defaults]`, laid over `[gate]`.
+    pub defaults: Settings,
+    /// The libraries in the order of the file; at least one.
+    pub libraries: Vec<Library>,
+    /// Where the keys of `[defaults]` and `[gate]` stand.
+    keys: Keys,
+}
+
+/// One `[[library]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Library {
+    /// Its name, as given.
+    pub name: Option<String>,
+    /// The library; relative paths are already relative to where the suite file is.
+    pub path: PathBuf,
+    /// What it says about the soak.
+    pub settings: Settings,
+    /// Where the `[[library]]` header stands.
+    header: Range<usize>,
+    keys: Keys,
+}
+
+/// Byte ranges of the values of one table, by key.
+type Keys = BTreeMap<String, Range<usize>>;
+
+/// Keys of the whole file.
+const TABLES: [&str; 4] = ["suite", "defaults", "library", "gate"];
+
+/// Keys of `[gate]`: those settings that judge and change nothing of the soak.
+const GATE: [&str; 4] = ["max-leak-rate", "max-growth", "allow-pinned", "allow-residue"];
+
+/// Keys of `[[library]]` that are no settings.
+const LIBRARY: [&str; 2] = ["name", "path"];
+
+impl SuiteFile {
+    /// Reads the text of a suite file. `file` is its path: shown in errors, and what relative paths in it are
+    /// relative to.
+    ///
+    /// # Errors
+    ///
+    /// [`SuiteError`] for the first thing that is wrong.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, SuiteError> {
+        Self::read(text, file.parent().unwrap_or(Path::new(""))).map_err(|fault| fault.in_file(text, file))
+    }
+
+    fn read(text: &str, directory: &Path) -> Result<Self, Fault> {
+        let mut root = DeTable::parse(text)?.into_inner();
+        for key in root.keys() {
+            if !TABLES.contains(&key.get_ref().as_ref()) {
+                return Err(unknown_key(key.get_ref(), key.span(), TABLES));
+            }
+        }
+        let mut name = None;
+        if let Some(mut suite) = take_table(&mut root, "suite")? {
+            name = take_name(&mut suite)?;
+            if let Some(key) = suite.keys().next() {
+                return Err(unknown_key(key.get_ref(), key.span(), ["name"]));
+            }
+        }
+        let mut keys = Keys::new();
+        let mut layer = |table: &'static str, root: &mut DeTable<'_>| match take_table(root, table)? {
+            None => Ok(Settings::default()),
+            Some(table) => {
+                keys.extend(spans(&table));
+                settings(table, &[], directory)
+            }
+        };
+        if let Some(gate) = root.get("gate").and_then(|gate| gate.get_ref().as_table()) {
+            for key in gate.keys() {
+                if !GATE.contains(&key.get_ref().as_ref()) {
+                    return Err(unknown_key(key.get_ref(), key.span(), GATE));
+                }
+            }
+        }
+        let gate = layer("gate", &mut root)?;
+        let defaults = layer("defaults", &mut root)?.over(gate);
+        let libraries = match root.remove("library") {
+            None => Vec::new(),
+            Some(list) => {
+                let span = list.span();
+                let DeValue::Array(list) = list.into_inner() else {
+                    return Err(Fault::at(span, "a library is written [[library]], with two brackets"));
+                };
+                list.into_iter().map(|entry| Library::read(entry, directory)).collect::<Result<_, _>>()?
+            }
+        };
+        if libraries.is_empty() {
+            return Err(Fault::at(0..0, "this suite has no [[library]], so there is nothing to soak"));
+        }
+        Ok(Self { name, defaults, libraries, keys })
+    }
+
+    /// The error about `key` of `library`, at the place where the value in force was written.
+    pub(super) fn error(&self, library: &Library, key: &str, problem: &str) -> Fault {
+        let span = library.keys.get(key).or_else(|| self.keys.get(key)).unwrap_or(&library.header);
+        Fault::at(span.clone(), problem)
+    }
+}
+
+impl Library {
+    fn read(entry: Spanned<DeValue<'_>>, directory: &Path) -> Result<Self, Fault> {
+        let header = entry.span();
+        let DeValue::Table(mut table) = entry.into_inner() else {
+            return Err(Fault::at(header, "a library is a table: [[library]] and its keys"));
+        };
+        let keys = spans(&table).collect();
+        let name = take_name(&mut table)?;
+        let Some(path) = take::<String>(&mut table, "path")? else {
+            // An unknown key here may be a mistyped `path`, and says more.
+            settings(table, &LIBRARY, directory)?;
+            return Err(Fault::at(header, "this library has no `path`"));
+        };
+        if path.get_ref().is_empty() || path.get_ref().contains('\0') {
+            return Err(Fault::at(path.span(), "a path is not empty and holds no NUL"));
+        }
+        let settings = settings(table, &LIBRARY, directory)?;
+        Ok(Self { name, path: directory.join(path.into_inner()), settings, header, keys })
+    }
+}
+
+/// Removes and reads one value.
+fn take<'de, T: Deserialize<'de>>(table: &mut DeTable<'de>, key: &str) -> Result<Option<Spanned<T>>, Fault> {
+    let Some(value) = table.remove(key) else { return Ok(None) };
+    let span = value.span();
+    let value =
+        T::deserialize(ValueDeserializer::from(value)).map_err(|error| Fault::from(error).or_at(&span))?;
+    Ok(Some(Spanned::new(span, value)))
+}
+
+/// Removes and reads `name`.
+fn take_name(table: &mut DeTable<'_>) -> Result<Option<String>, Fault> {
+    let Some(name) = take::<String>(table, "name")? else { return Ok(None) };
+    match check_name(name.get_ref()) {
+        Ok(()) => Ok(Some(name.into_inner())),
+        Err(problem) => Err(Fault::at(name.span(), problem)),
+    }
+}
+
+/// Removes one table.
+fn take_table<'de>(root: &mut DeTable<'de>, key: &str) -> Result<Option<DeTable<'de>>, Fault> {
+    let Some(value) = root.remove(key) else { return Ok(None) };
+    let span = value.span();
+    match value.into_inner() {
+        DeValue::Table(table) => Ok(Some(table)),
+        _ => Err(Fault::at(span, format!("this is a table, written [{key}] with one bracket"))),
+    }
+}
+
+/// Reads the settings in `table`; `more` are further keys that would be known here.
+fn settings(table: DeTable<'_>, more: &[&str], directory: &Path) -> Result<Settings, Fault> {
+    let value = ValueDeserializer::from(Spanned::new(0..0, DeValue::Table(table)));
+    let mut settings = Settings::deserialize(value).map_err(|error| Fault::from(error).suggesting(more))?;
+    if let Some(exercise) = &mut settings.exercise {
+        exercise.driver = directory.join(&exercise.driver);
+    }
+    Ok(settings)
+}
+
+fn spans(table: &DeTable<'_>) -> impl Iterator<Item = (String, Range<usize>)> {
+    table.iter().map(|(key, value)| (key.get_ref().to_string(), value.span()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn parse(text: &str) -> SuiteFile {
+        SuiteFile::parse(text, Path::new("suites/dlsoak.toml")).unwrap()
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let suite = parse(
+            r#"
+            [suite]
+            name = "nightly"
+            [defaults]
+            cycles = "100k"
+            env = { GOGC = 50, GODEBUG = "gctrace=1" }
+            [gate]
+            max-leak-rate = "0.03MB/s"
+            allow-residue = "fds"
+            [[library]]
+            name = "fib"
+            path = "build/libfib.so"
+            call = ["fibonacci(20)", "init"]
+            exercise = "drive.so:cycle"
+            mode = "reopen"
+            threads = 4
+            share-path = true
+            cycles = 20_000
+            duration = "1h30m"
+            warmup = 500
+            checkpoints = 100
+            flags = "lazy,global"
+            keep-tcache = true
+            stall-timeout = "30s"
+            memory-limit = "2GiB"
+            allow-pinned = "Go runtime"
+            allow-residue = ["threads", "fds"]
+            max-leak-rate = "16B/cycle"
+            max-growth = "fds=0"
+            until-decided = true
+            max-cycles = "1M"
+            [library.env]
+            A = "b"
+            [[library]]
+            path = "/abs/libz.so.1"
+            call = "zlibVersion"
+            "#,
+        );
+        assert_eq!(suite.name.as_deref(), Some("nightly"));
+        assert_eq!(suite.defaults.cycles, Some(100_000));
+        assert_eq!(suite.defaults.env["GOGC"], "50");
+        assert_eq!(suite.defaults.allow_residue, Some(vec!["fds".to_owned()]));
+        let [fib, z] = suite.libraries.as_slice() else { panic!("two libraries") };
+        assert_eq!(fib.path, Path::new("suites/build/libfib.so"));
+        assert_eq!(z.path, Path::new("/abs/libz.so.1"));
+        assert_eq!(z.settings.call.as_ref().unwrap()[0].symbol, "zlibVersion");
+        let fib = &fib.settings;
+        assert_eq!(fib.call.as_ref().unwrap().len(), 2);
+        assert_eq!(fib.exercise.as_ref().unwrap().driver, Path::new("suites/drive.so"));
+        assert_eq!((fib.threads, fib.cycles, fib.warmup), (Some(4), Some(20_000), Some(500)));
+        assert_eq!(fib.duration, Some(Duration::from_secs(5400)));
+        assert_eq!(fib.stall_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(fib.memory_limit, Some(2 << 30));
+        assert_eq!(fib.flags.unwrap().to_string(), "lazy,global");
+        assert_eq!(fib.allow_pinned.as_deref(), Some("Go runtime"));
+        assert_eq!((fib.checkpoints, fib.max_cycles), (Some(100), Some(1_000_000)));
+        assert_eq!(
+            (fib.share_path, fib.keep_tcache, fib.until_decided),
+            (Some(true), Some(true), Some(true))
+        );
+        assert_eq!(fib.env["A"], "b");
+    }
+
+    #[test]
+    fn errors_name_the_place_and_what_to_write() {
+        let bad = [
+            "",
+            "[[library]]",
+            "[library]\npath = 'a.so'",
+            "[[library]]\npath = ''",
+            "[[library]]\npath = 'a.so'\ncycle = 5",
+            "[[library]]\npaht = 'a.so'",
+            "[[library]]\npath = 'a.so'\nfoobar = 5",
+            "[[librarys]]\npath = 'a.so'",
+            "[defaults]\nname = 'x'\n[[library]]\npath = 'a.so'",
+            "[[defaults]]\n[[library]]\npath = 'a.so'",
+            "[suite]\nnmae = 'x'\n[[library]]\npath = 'a.so'",
+            "[gate]\ncycles = 5\n[[library]]\npath = 'a.so'",
+            "[[library]]\npath = 'a.so'\ncycles = 0",
+            "[[library]]\npath = 'a.so'\ncycles = '10q'",
+            "[[library]]\npath = 'a.so'\ncycles = -1",
+            "[[library]]\npath = 'a.so'\ncycles = 1.5",
+            "[[library]]\npath = 'a.so'\ncycles = 99999999999999999999999",
+            "[[library]]\npath = 'a.so'\nthreads = 10_000",
+            "[[library]]\npath = 'a.so'\nduration = 90",
+            "[[library]]\npath = 'a.so'\nmode = 'copy'",
+            "[[library]]\npath = 'a.so'\nmode = 'zzzzzzz'",
+            "[[library]]\npath = 'a.so'\nflags = 'now,lazy'",
+            "[[library]]\npath = 'a.so'\ncall = ['init()', 'fib(20']",
+            "[[library]]\npath = 'a.so'\ncall = 5",
+            "[[library]]\npath = 'a.so'\nexercise = 'drive.so'",
+            "[[library]]\npath = 'a.so'\nallow-pinned = true",
+            "[[library]]\npath = 'a.so'\nallow-pinned = ' '",
+            "[[library]]\npath = 'a.so'\nshare-path = 'yes'",
+            "[[library]]\npath = 'a.so'\nenv = { A = 1.5 }",
+            "[[library]]\npath = 'a.so'\nenv = { \"A=B\" = 'c' }",
+            "[[library]]\npath = 'a.so'\npath = 'b.so'",
+            "[[library]]\npath = a.so",
+            "[[library]\npath = 'a.so'",
+            "[[library]]\npath = 'größe.so', cycles = 5",
+            "[[library]]\npath = 'a.so'\n  # é\n  call = \"log('é', ü)\"",
+            "[[library]]\npath = \"a.so",
+            "library = 5",
+            "library = [5]",
+        ];
+        let mut all = String::new();
+        for text in bad {
+            let error = SuiteFile::parse(text, Path::new("dlsoak.toml")).unwrap_err();
+            all += &format!("{error}\n\n");
+        }
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn a_suite_cut_anywhere_never_panics() {
+        let text = "[suite]\nname='é'\n[defaults]\ncycles='100k'\nenv={A=1}\n[[library]]\npath='a.so'\ncall=['f(1)']\n";
+        for end in (0..text.len()).filter(|&end| text.is_char_boundary(end)) {
+            if let Err(error) = SuiteFile::parse(&text[..end], Path::new("x")) {
+                assert!(error.to_string().starts_with("x:"), "{error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! The plan that a run carries out: all layers of settings merged, defaults filled in, everything validated.
+//! Whoever holds a [`Plan`] need not check it again.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::call::Call;
+use super::file::SuiteFile;
+use super::flags::OpenFlags;
+use super::names::{Unique, default_name, fit_name};
+use super::settings::{Exercise, Limits, Settings, check_variable};
+use super::suite_error::SuiteError;
+use super::units::{MAX_CYCLES, UnitError};
+use crate::record::Mode;
+
+/// Cycles where nobody said how many.
+pub const DEFAULT_CYCLES: u64 = 100_000;
+
+/// Checkpoints where nobody said how many.
+pub const DEFAULT_CHECKPOINTS: u32 = 200;
+
+/// Time without a finished cycle after which a soak counts as hung, where nobody said.
+pub const DEFAULT_STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Everything that one run does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Name of the suite, or of the libraries; fit for a file name.
+    pub name: String,
+    /// The soaks in order; their names are unique.
+    pub soaks: Vec<SoakPlan>,
+}
+
+/// Everything that one soak does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SoakPlan {
+    /// Name of the soak; fit for a file name.
+    pub name: String,
+    /// The library. A relative path is relative to the current directory.
+    pub path: PathBuf,
+    /// Symbols to call in each cycle, in this order.
+    pub calls: Vec<Call>,
+    /// Code of the user's own for one cycle.
+    pub exercise: Option<Exercise>,
+    /// What a cycle opens.
+    pub mode: Mode,
+    /// Number of threads that cycle, at least 1.
+    pub threads: u32,
+    /// Whether all threads open the one path.
+    pub share_path: bool,
+    /// Cycles, all threads together, warm-up not included; at least `threads`. [`MAX_CYCLES`] when only a
+    /// duration was given.
+    pub cycles: u64,
+    /// Cycles after which `until_decided` gives up, at least `cycles`; `None` without it or without such a
+    /// bound.
+    pub max_cycles: Option<u64>,
+    /// Whether to go on after the last cycle until the verdict is decided.
+    pub until_decided: bool,
+    /// Active time after which the soak ends, if `cycles` does not end it before.
+    pub duration: Option<Duration>,
+    /// Warm-up cycles; `None` leaves the number to whoever runs it.
+    pub warmup: Option<u64>,
+    /// Number of checkpoints, at most `cycles`.
+    pub checkpoints: u32,
+    /// Flags for `dlopen`.
+    pub flags: OpenFlags,
+    /// Environment variables for the worker, besides those inherited.
+    pub env: BTreeMap<String, String>,
+    /// Whether malloc's thread cache stays on, at the price of noisier heap counts.
+    pub keep_tcache: bool,
+    /// Time without a finished cycle after which the soak counts as hung.
+    pub stall_timeout: Duration,
+    /// Memory of the worker, in bytes, above which the soak ends.
+    pub memory_limit: Option<u64>,
+    /// What the gate holds the soak against.
+    pub limits: Limits,
+}
+
+/// A plan that can't be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PlanError {
+    /// The suite file is wrong; the place is in it.
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
+    /// The settings given for these libraries don't go together.
+    #[error("{key}: {problem}")]
+    Settings {
+        /// The key, as in the suite file; the flag of the same name on the command line.
+        key: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// There is no library to soak.
+    #[error("no library was given")]
+    NoLibrary,
+}
+
+/// A setting that can't be carried out: its key, and what is wrong.
+type Refusal = (&'static str, String);
+
+impl Plan {
+    /// Makes the plan of a suite file. `file` is the path of the suite file, `overrides` is what the command
+    /// line gave: it wins over the library, that over `[defaults]`, that over `[gate]` and the built-in values.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Suite`], with the place.
+    pub fn from_suite(text: &str, file: &Path, overrides: &Settings) -> Result<Self, PlanError> {
+        let suite = SuiteFile::parse(text, file)?;
+        let mut names = HashSet::new();
+        let mut soaks = Vec::new();
+        for library in &suite.libraries {
+            let fault = |key: &str, problem: &str| suite.error(library, key, problem).in_file(text, file);
+            let name = library.name.clone().unwrap_or_else(|| default_name(&library.path));
+            if !names.insert(name.clone()) {
+                let key = if library.name.is_some() { "name" } else { "path" };
+                return Err(fault(
+                    key,
+                    &format!("a library named `{name}` stands above: give this one a `name` of its own"),
+                )
+                .into());
+            }
+            let written = library.settings.clone().over(suite.defaults.clone());
+            let settings = overrides.clone().over(written.clone());
+            match SoakPlan::new(name.clone(), library.path.clone(), settings) {
+                Ok(soak) => soaks.push(soak),
+                // What is right without the command line is not the file's fault.
+                Err((key, problem)) => {
+                    let alone = SoakPlan::new(name, library.path.clone(), written);
+                    return Err(match alone {
+                        Ok(_) => PlanError::Settings { key, problem },
+                        Err((key, problem)) => fault(key, &problem).into(),
+                    });
+                }
+            }
+        }
+        let name = match suite.name {
+            Some(name) => name,
+            None => file
+                .parent()
+                .and_then(Path::file_name)
+                .or_else(|| file.file_stem())
+                .map_or_else(|| "suite".to_owned(), |name| fit_name(&name.to_string_lossy())),
+        };
+        Ok(Self { name, soaks })
+    }
+
+    /// Makes the plan for libraries named on the command line, in this order. Of libraries with the same name
+    /// the second gets the suffix `-2`, and so on.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::NoLibrary`] and [`PlanError::Settings`].
+    pub fn from_paths(paths: &[PathBuf], overrides: &Settings) -> Result<Self, PlanError> {
+        let mut names = Unique::default();
+        let mut soaks = Vec::new();
+        for path in paths {
+            let name = names.next(default_name(path));
+            let soak = SoakPlan::new(name, path.clone(), overrides.clone())
+                .map_err(|(key, problem)| PlanError::Settings { key, problem })?;
+            soaks.push(soak);
+        }
+        let name = match soaks.as_slice() {
+            [] => return Err(PlanError::NoLibrary),
+            [one] => one.name.clone(),
+            [first, rest @ ..] => format!("{}-and-{}-more", first.name, rest.len()),
+        };
+        Ok(Self { name, soaks })
+    }
+
+    /// Keeps this machine's share of the soaks. Every soak is in exactly one share; shares differ by at most
+    /// one soak, and one may be empty.
+    #[must_use]
+    pub fn partition(mut self, share: Partition) -> Self {
+        let mut index = 0;
+        self.soaks.retain(|_| {
+            index += 1;
+            (index - 1) % share.of == share.number - 1
+        });
+        self
+    }
+}
+
+impl SoakPlan {
+    fn new(name: String, path: PathBuf, settings: Settings) -> Result<Self, Refusal> {
+        let limits = settings.limits();
+        let mode = settings.mode.unwrap_or_default();
+        check_mode(mode)?;
+        let threads = settings.threads.unwrap_or(1);
+        let cycles = settings.cycles.unwrap_or(match settings.duration {
+            Some(_) => MAX_CYCLES,
+            None => DEFAULT_CYCLES,
+        });
+        if cycles < u64::from(threads) {
+            let problem = format!("{cycles} cycles are too few for {threads} threads: each needs one");
+            return Err(("cycles", problem));
+        }
+        let until_decided = settings.until_decided.unwrap_or(false);
+        if let Some(max) = settings.max_cycles {
+            if !until_decided {
+                return Err(("max-cycles", "this has no effect without until-decided".to_owned()));
+            }
+            if max < cycles {
+                return Err(("max-cycles", format!("{max} is fewer than the {cycles} cycles asked for")));
+            }
+        }
+        for (name, value) in &settings.env {
+            check_variable(name, value).map_err(|error| ("env", error.to_string()))?;
+        }
+        let checkpoints = settings.checkpoints.unwrap_or(DEFAULT_CHECKPOINTS);
+        Ok(Self {
+            name,
+            path,
+            calls: settings.call.unwrap_or_default(),
+            exercise: settings.exercise,
+            mode,
+            threads,
+            share_path: settings.share_path.unwrap_or(false),
+            cycles,
+            max_cycles: settings.max_cycles,
+            until_decided,
+            duration: settings.duration,
+            warmup: settings.warmup,
+            checkpoints: u32::try_from(cycles).map_or(checkpoints, |cycles| checkpoints.min(cycles)),
+            flags: settings.flags.unwrap_or_default(),
+            env: settings.env,
+            keep_tcache: settings.keep_tcache.unwrap_or(false),
+            stall_timeout: settings.stall_timeout.unwrap_or(DEFAULT_STALL_TIMEOUT),
+            memory_limit: settings.memory_limit,
+            limits,
+        })
+    }
+}
+
+/// The one place that knows which modes the worker can do.
+fn check_mode(mode: Mode) -> Result<(), Refusal> {
+    let name = match mode {
+        Mode::Reopen => return Ok(()),
+        Mode::Copies => "copies",
+        Mode::Namespace => "namespace",
+        Mode::Pooled => "pooled",
+    };
+    Err(("mode", format!("mode `{name}` is not available in this version; `reopen` is")))
+}
+
+/// One machine's share of a suite: `1/4` is the first of four.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    number: usize,
+    of: usize,
+}
+
+impl FromStr for Partition {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let wrong = || UnitError::new("expected a share such as 1/4: the first of four");
+        let (number, of) = text.split_once('/').ok_or_else(wrong)?;
+        let number: usize = number.trim().parse().map_err(|_| wrong())?;
+        let of: usize = of.trim().parse().map_err(|_| wrong())?;
+        if number == 0 || number > of {
+            return Err(UnitError::new("the share's number counts from 1 to the number of shares"));
+        }
+        Ok(Self { number, of })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "suites/dlsoak.toml";
+
+    fn suite(text: &str, overrides: &Settings) -> Result<Plan, PlanError> {
+        Plan::from_suite(text, Path::new(FILE), overrides)
+    }
+
+    #[test]
+    fn nothing_said_means_the_defaults() {
+        let plan = Plan::from_paths(&[PathBuf::from("a/libz.so.1")], &Settings::default()).unwrap();
+        assert_eq!(plan.name, "z");
+        let [soak] = plan.soaks.as_slice() else { panic!("one soak") };
+        assert_eq!(soak.path, Path::new("a/libz.so.1"));
+        assert_eq!((soak.cycles, soak.threads, soak.checkpoints), (100_000, 1, 200));
+        assert_eq!((soak.flags.to_string().as_str(), soak.mode), ("now,local", Mode::Reopen));
+        assert_eq!((soak.stall_timeout, soak.duration, soak.warmup), (Duration::from_secs(10), None, None));
+        assert_eq!((soak.share_path, soak.keep_tcache, soak.until_decided), (false, false, false));
+        assert!(soak.calls.is_empty() && soak.env.is_empty() && soak.memory_limit.is_none());
+    }
+
+    #[test]
+    fn the_command_line_wins_over_library_defaults_and_gate() {
+        let text = r#"
+            [gate]
+            max-leak-rate = "1B/cycle"
+            max-growth = "fds=0"
+            [defaults]
+            cycles = 500
+            threads = 2
+            warmup = 7
+            max-growth = "fds=1/cycle"
+            env = { A = "defaults", B = "defaults", C = "defaults" }
+            [[library]]
+            path = "a.so"
+            threads = 3
+            warmup = 8
+            env = { B = "library", C = "library" }
+            [[library]]
+            path = "b.so"
+        "#;
+        let overrides = Settings {
+            warmup: Some(9),
+            env: [("C".to_owned(), "command line".to_owned())].into(),
+            ..Settings::default()
+        };
+        let plan = suite(text, &overrides).unwrap();
+        assert_eq!(plan.name, "suites");
+        let [a, b] = plan.soaks.as_slice() else { panic!("two soaks") };
+        assert_eq!((a.cycles, a.threads, a.warmup), (500, 3, Some(9)));
+        assert_eq!((b.cycles, b.threads, b.warmup), (500, 2, Some(9)));
+        assert_eq!(
+            a.env.values().map(String::as_str).collect::<Vec<_>>(),
+            ["defaults", "library", "command line"]
+        );
+        assert_eq!(b.env["B"], "defaults");
+        assert_eq!(a.limits.max_leak_rate.as_ref().map(ToString::to_string).as_deref(), Some("1B/cycle"));
+        assert_eq!(a.limits.max_growth.to_string(), "fds=1/cycle");
+    }
+
+    #[test]
+    fn the_layer_that_says_when_to_end_says_it_alone() {
+        let text = "[[library]]\npath = 'a.so'\ncycles = 500\n[[library]]\npath = 'b.so'\nduration = '1h'";
+        let minutes = Some(Duration::from_secs(5400));
+        let by_time = suite(text, &Settings { duration: minutes, ..Settings::default() }).unwrap();
+        for soak in by_time.soaks {
+            assert_eq!((soak.cycles, soak.duration), (MAX_CYCLES, minutes));
+        }
+        let by_count = suite(text, &Settings { cycles: Some(20), ..Settings::default() }).unwrap();
+        for soak in by_count.soaks {
+            assert_eq!((soak.cycles, soak.duration, soak.checkpoints), (20, None, 20));
+        }
+    }
+
+    #[test]
+    fn libraries_on_the_command_line_may_share_a_name() {
+        let twice = ["x/libz.so.1", "y/libz.so"].map(PathBuf::from);
+        let plan = Plan::from_paths(&twice, &Settings::default()).unwrap();
+        assert_eq!((plan.soaks[0].name.as_str(), plan.soaks[1].name.as_str()), ("z", "z-2"));
+        assert_eq!(plan.name, "z-and-1-more");
+    }
+
+    #[test]
+    fn what_cannot_be_carried_out_is_refused_at_its_place() {
+        let bad = [
+            "[[library]]\npath = 'a.so'\nmode = 'copies'",
+            "[defaults]\nmode = 'pooled'\n[[library]]\npath = 'a.so'",
+            "[[library]]\npath = 'a.so'\n[[library]]\npath = 'b/liba.so'",
+            "[[library]]\npath = 'a.so'\n[[library]]\nname = 'a'\npath = 'b.so'",
+            "[[library]]\npath = 'a.so'\nname = 'a/b'",
+            "[[library]]\npath = 'a.so'\nname = ''",
+            "[[library]]\npath = 'a.so'\ncycles = 3\nthreads = 4",
+            "[defaults]\ncycles = 3\n[[library]]\npath = 'a.so'\nthreads = 4",
+            "[[library]]\npath = 'a.so'\nmax-cycles = '1M'",
+            "[[library]]\npath = 'a.so'\nmax-cycles = 5\nuntil-decided = true",
+        ];
+        let all: String = bad
+            .iter()
+            .map(|text| format!("{}\n\n", suite(text, &Settings::default()).unwrap_err()))
+            .collect();
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn the_command_line_is_refused_by_flag() {
+        let overrides = Settings { mode: Some(Mode::Namespace), ..Settings::default() };
+        assert_eq!(
+            Plan::from_paths(&[PathBuf::from("a.so")], &overrides).unwrap_err().to_string(),
+            "mode: mode `namespace` is not available in this version; `reopen` is"
+        );
+        assert_eq!(Plan::from_paths(&[], &Settings::default()), Err(PlanError::NoLibrary));
+        // Also with a suite that is right without it.
+        let overrides = Settings { threads: Some(20), ..Settings::default() };
+        let error = suite("[[library]]\npath = 'a.so'\ncycles = 10", &overrides).unwrap_err();
+        assert_eq!(error.to_string(), "cycles: 10 cycles are too few for 20 threads: each needs one");
+    }
+
+    #[test]
+    fn shares_cover_the_suite_once() {
+        let libraries: Vec<PathBuf> = (0..10).map(|n| PathBuf::from(format!("{n}.so"))).collect();
+        let plan = Plan::from_paths(&libraries, &Settings::default()).unwrap();
+        let mut seen = Vec::new();
+        for share in ["1/4", "2/4", "3/4", "4/4"] {
+            let part = plan.clone().partition(share.parse().unwrap());
+            assert!((2..=3).contains(&part.soaks.len()), "{share}");
+            seen.extend(part.soaks.into_iter().map(|soak| soak.name));
+        }
+        seen.sort();
+        assert_eq!(seen, (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
+        for wrong in ["0/4", "5/4", "1", "a/b", "1/0", "-1/4", ""] {
+            assert!(wrong.parse::<Partition>().is_err(), "{wrong}");
+        }
+    }
+}
