@@ -1,1 +1,4 @@
-fn main() {}
+//! Tests of `dlsoak` as its users meet it.
+
+mod analysis;
+mod reference;
