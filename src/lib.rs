@@ -5,6 +5,8 @@
 //! map.
 
 pub mod analysis;
+pub mod files;
 mod nearest;
 pub mod record;
+pub mod report;
 pub mod suite;

@@ -1,0 +1,161 @@
+//! Turns a record into what people look at: one file per format, each a pure function of the [`Run`]. Nothing
+//! here measures, decides or prints.
+
+pub mod chart;
+pub mod summary;
+pub mod terminal;
+pub mod units;
+
+#[cfg(test)]
+mod sample;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::files::write_atomic;
+use crate::record::Run;
+
+/// Why a report could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// A chart could not be drawn or turned into pixels.
+    #[error("cannot draw the chart: {0}")]
+    Chart(String),
+    /// The record could not be written as JSON.
+    #[error("cannot write the record as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A format that a record can be rendered to. A new format is one file beside this one, one variant, and one arm
+/// in each function below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// `record.json`.
+    Json,
+    /// The charts as SVG.
+    Svg,
+    /// The charts as PNG.
+    Png,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Format; 3] = [Format::Json, Format::Svg, Format::Png];
+    /// What a run leaves in its output directory. The record comes first: it is the one that must not be lost.
+    pub const OF_A_RUN: [Format; 3] = [Format::Json, Format::Svg, Format::Png];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Svg => "svg",
+            Format::Png => "png",
+        }
+    }
+
+    /// The format of that name.
+    pub fn from_name(name: &str) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// The files this format consists of.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be rendered; no record of odd data should cause that.
+    pub fn render(self, run: &Run) -> Result<Vec<Rendered>, Error> {
+        let file = |name, contents| Rendered { name, contents };
+        Ok(match self {
+            Format::Json => vec![file("record.json", json(run)?)],
+            Format::Svg => vec![
+                file("latency.svg", chart::latency(run)?.into_bytes()),
+                file("memory.svg", chart::memory(run)?.into_bytes()),
+            ],
+            Format::Png => vec![
+                file("latency.png", chart::png(&chart::latency(run)?)?),
+                file("memory.png", chart::png(&chart::memory(run)?)?),
+            ],
+        })
+    }
+}
+
+/// One file of a format, not yet written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// Name of the file within the output directory.
+    pub name: &'static str,
+    /// What is in it.
+    pub contents: Vec<u8>,
+}
+
+/// Renders `formats` into `dir`, which must exist, and returns the files written. Each is written whole or not at
+/// all; one format is rendered and written before the next, so that a chart that fails can't cost the record.
+///
+/// # Errors
+///
+/// The first that occurs; files written before it stay.
+pub fn write(run: &Run, dir: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, Error> {
+    let mut written = Vec::new();
+    for format in formats {
+        for Rendered { name, contents } in format.render(run)? {
+            let path = dir.join(name);
+            write_atomic(&path, &contents).map_err(|source| Error::Write { path: path.clone(), source })?;
+            written.push(path);
+        }
+    }
+    Ok(written)
+}
+
+/// Writes everything that a run leaves in its output directory: see [`Format::OF_A_RUN`] and [`write()`].
+///
+/// # Errors
+///
+/// As [`write()`].
+pub fn write_all(run: &Run, dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    write(run, dir, &Format::OF_A_RUN)
+}
+
+/// The record as JSON, one field a line so that two records can be told apart by `diff`.
+fn json(run: &Run) -> Result<Vec<u8>, Error> {
+    let mut text = serde_json::to_vec_pretty(run)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_found_by_their_names() {
+        for format in Format::ALL {
+            assert_eq!(Format::from_name(format.name()), Some(format));
+        }
+        assert_eq!(Format::from_name("xls"), None);
+    }
+
+    #[test]
+    fn a_run_leaves_its_record_and_its_charts() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = sample::run(2);
+        let written = write_all(&run, dir.path()).unwrap();
+        let names: Vec<_> = written.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["record.json", "latency.svg", "memory.svg", "latency.png", "memory.png"]);
+        let back: Run = serde_json::from_slice(&std::fs::read(&written[0]).unwrap()).unwrap();
+        assert_eq!(back, run);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_named() {
+        let error = write_all(&sample::run(1), Path::new("/nonexistent/x")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/x/record.json"), "{error}");
+    }
+}

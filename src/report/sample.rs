@@ -1,0 +1,321 @@
+//! Records for the tests of all formats, made up but shaped as real runs are: latencies with tails, heaps counted
+//! without noise, resident memory that moves in pages. The same seed gives the same record.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+
+use crate::record::*;
+
+/// A small generator of numbers, good enough for pictures and free of dependencies.
+pub(super) struct Rng(u64);
+
+impl Rng {
+    pub(super) fn new(seed: u64) -> Rng {
+        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// Uniform in 0..1.
+    pub(super) fn unit(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Normal by the sum of twelve.
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
+    }
+}
+
+/// Latencies around `median` with a log-normal body and now and then a scheduler's tick.
+pub(super) fn latency(median: f64, count: u64, rng: &mut Rng) -> Latency {
+    let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+    for _ in 0..count {
+        let mut ns = median * (0.12 * rng.normal()).exp();
+        let u = rng.unit();
+        if u > 0.99 {
+            ns += 4_000.0 * (0.5 * rng.normal()).exp();
+        }
+        if u > 0.9995 {
+            ns += 400_000.0 * (0.9 * rng.normal()).exp();
+        }
+        histogram.record(ns.max(1.0) as u64).unwrap();
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
+    Latency {
+        count: histogram.len(),
+        min: histogram.min(),
+        mean: histogram.mean(),
+        p50: histogram.value_at_quantile(0.5),
+        p90: histogram.value_at_quantile(0.9),
+        p99: histogram.value_at_quantile(0.99),
+        p999: histogram.value_at_quantile(0.999),
+        max: histogram.max(),
+        hdr: base64::engine::general_purpose::STANDARD.encode(bytes),
+    }
+}
+
+/// A soak in the middle of the road, to be bent by each test.
+pub(super) struct Shape {
+    pub(super) name: &'static str,
+    pub(super) language: Language,
+    pub(super) open_ns: f64,
+    pub(super) call_ns: f64,
+    pub(super) leak: f64,
+    pub(super) pinned: Option<(&'static str, &'static str)>,
+}
+
+const SHAPES: [Shape; 8] = [
+    Shape { name: "c-clean", language: Language::C, open_ns: 31e3, call_ns: 92.0, leak: 0.0, pinned: None },
+    Shape {
+        name: "c-leak-constructor",
+        language: Language::C,
+        open_ns: 32e3,
+        call_ns: 95.0,
+        leak: 32.0,
+        pinned: None,
+    },
+    Shape {
+        name: "cpp-clean",
+        language: Language::Cpp,
+        open_ns: 118e3,
+        call_ns: 90.0,
+        leak: 0.0,
+        pinned: None,
+    },
+    Shape {
+        name: "cpp-unique",
+        language: Language::Cpp,
+        open_ns: 240.0,
+        call_ns: 88.0,
+        leak: 0.0,
+        pinned: Some(("unique-symbol", "Counter<int>::value is STB_GNU_UNIQUE in its .dynsym")),
+    },
+    Shape {
+        name: "rust-clean",
+        language: Language::Rust,
+        open_ns: 142e3,
+        call_ns: 61.0,
+        leak: 0.0,
+        pinned: None,
+    },
+    Shape {
+        name: "rust-tls-destructor",
+        language: Language::Rust,
+        open_ns: 260.0,
+        call_ns: 74.0,
+        leak: 0.0,
+        pinned: Some(("tls-destructor", "a thread_local! with Drop waits for its thread to end")),
+    },
+    Shape {
+        name: "go-clean",
+        language: Language::Go,
+        open_ns: 270.0,
+        call_ns: 1_350.0,
+        leak: 0.0,
+        pinned: Some(("nodelete", "DT_FLAGS_1 has NODELETE, as Go links every c-shared library")),
+    },
+    Shape {
+        name: "libz.so.1",
+        language: Language::Unknown,
+        open_ns: 45e3,
+        call_ns: 410.0,
+        leak: 0.4,
+        pinned: None,
+    },
+];
+
+/// A run of `n` soaks. Beyond eight the shapes repeat under numbered names with other medians.
+pub(super) fn run(n: usize) -> Run {
+    let soaks: Vec<Soak> =
+        (0..n).map(|i| soak(&SHAPES[i % SHAPES.len()], i / SHAPES.len(), 20_000)).collect();
+    Run {
+        schema: SCHEMA.to_owned(),
+        tool: Tool { version: "0.1.0".to_owned() },
+        started_at: "2026-05-04T10:15:00Z".to_owned(),
+        passed: soaks.iter().all(|soak| soak.gate.passed == Some(true)),
+        host: Host {
+            kernel: "6.12.9".to_owned(),
+            libc: "glibc 2.36".to_owned(),
+            machine: "x86_64".to_owned(),
+            cpus: 2,
+            page_size: 4096,
+            thp: "madvise".to_owned(),
+        },
+        soaks,
+    }
+}
+
+/// One soak of a shape; `round` varies it.
+pub(super) fn soak(shape: &Shape, round: usize, samples: u64) -> Soak {
+    let mut rng = Rng::new((shape.open_ns + shape.call_ns) as u64 + 7919 * round as u64);
+    let factor = 1.0 + 0.35 * round as f64;
+    let cycles = 100_000u64;
+    let seconds = cycles as f64 * (shape.open_ns * 1.4 + shape.call_ns) * factor / 1e9;
+    let per_cycle = shape.leak * factor;
+    let rows = rows(per_cycle, cycles, &mut rng);
+    let growing = per_cycle > 1.0;
+    let (verdict, reason) = match shape.pinned {
+        Some((_, detail)) => (Verdict::Pinned, Some(format!("not unloaded: {detail}"))),
+        None if growing => (
+            Verdict::Leak,
+            Some(format!("heap grows by {per_cycle:.1} B per cycle, exactly, and does not fade")),
+        ),
+        None if per_cycle > 0.0 => (
+            Verdict::Inconclusive,
+            Some("heap: the interval still straddles the limit of 1.0 B/cycle".to_owned()),
+        ),
+        None => (Verdict::Clean, None),
+    };
+    let state = if shape.pinned.is_some() { UnloadState::Pinned } else { UnloadState::Unloaded };
+    let loads = if shape.pinned.is_some() { 0.0 } else { 1.0 + f64::from(shape.language == Language::Rust) };
+    let grow = |metric, column: usize, exact, noise: f64, trend| {
+        let (slope, intercept) = fit(&rows[rows.len() / 2..], column);
+        Growth {
+            metric,
+            unit: Unit::Bytes,
+            per_cycle: slope,
+            low: slope - noise,
+            high: slope + noise,
+            per_second: slope * cycles as f64 / seconds,
+            per_load: None,
+            detectable: noise,
+            trend,
+            exact,
+            fit: Some(Fit { intercept, from_cycle: cycles / 2, to_cycle: cycles }),
+        }
+    };
+    let trend = match verdict {
+        Verdict::Leak => Trend::Growing,
+        Verdict::Inconclusive => Trend::Unclear,
+        _ => Trend::Flat,
+    };
+    let exact = trend != Trend::Unclear;
+    let growth = vec![
+        grow(Metric::Heap, 2, exact, if exact { 0.0 } else { 0.9 }, trend),
+        grow(Metric::Rss, 3, false, 1.6, trend),
+    ];
+    let rate = growth[0].per_second / 1e6;
+    Soak {
+        name: if round == 0 { shape.name.to_owned() } else { format!("{}-{}", shape.name, round + 1) },
+        path: format!("target/fixtures/lib{}.so", shape.name),
+        build_id: None,
+        language: shape.language,
+        mode: Mode::Reopen,
+        threads: 1,
+        share_path: false,
+        calls: vec!["fibonacci(20)".to_owned()],
+        env: BTreeMap::new(),
+        cycles: Cycles { requested: cycles, completed: cycles, warmup: 500 },
+        seconds,
+        outcome: completed(),
+        unload: Unload {
+            state,
+            loads_per_cycle: loads,
+            unloads_per_cycle: loads,
+            objects_per_load: loads as u64,
+            objects_left: Vec::new(),
+            causes: shape
+                .pinned
+                .iter()
+                .map(|(kind, detail)| Cause { kind: (*kind).to_owned(), detail: (*detail).to_owned() })
+                .collect(),
+        },
+        growth,
+        leak: growing.then_some(Leak {
+            metric: Metric::Heap,
+            bytes_per_cycle: per_cycle,
+            low: per_cycle,
+            high: per_cycle,
+            mb_per_second: rate,
+            bytes_per_load: None,
+        }),
+        one_time: Vec::new(),
+        residue: Vec::new(),
+        latency_ns: Latencies {
+            open: Some(latency(shape.open_ns * factor, samples, &mut rng)),
+            symbol: Some(latency(110.0 * factor, 2_000, &mut rng)),
+            call: Some(latency(shape.call_ns * factor, samples, &mut rng)),
+            close: Some(latency(shape.open_ns * 0.4 * factor, samples, &mut rng)),
+            cycle: Some(latency((shape.open_ns * 1.4 + shape.call_ns) * factor, 2_000, &mut rng)),
+        },
+        warmup_latency_ns: Latencies::default(),
+        verdict,
+        reasons: reason.into_iter().collect(),
+        gate: Gate {
+            passed: match verdict {
+                Verdict::Clean => Some(true),
+                Verdict::Inconclusive => None,
+                _ => Some(false),
+            },
+            rules: Vec::new(),
+        },
+        checkpoints: Checkpoints {
+            columns: ["cycle", "active_ns", "heap", "rss", "anon"].map(str::to_owned).to_vec(),
+            rows,
+            before_first_open: None,
+        },
+        worker: Worker::default(),
+    }
+}
+
+/// Two hundred checkpoints: an exact heap, and resident memory that creeps in pages and jitters.
+fn rows(per_cycle: f64, cycles: u64, rng: &mut Rng) -> Vec<Vec<i64>> {
+    let mut creep = 0.0;
+    (0..=200u64)
+        .map(|i| {
+            let cycle = cycles * i / 200;
+            let grown = (per_cycle * cycle as f64) as i64;
+            if rng.unit() > 0.93 && creep < 120_000.0 {
+                creep += 4096.0 * (1.0 + 3.0 * rng.unit()).floor();
+            }
+            let jitter = 4096 * (rng.unit() * 3.0) as i64;
+            let rss = 3_200_000 + (grown / 4096) * 4096 + creep as i64 + jitter;
+            vec![cycle as i64, (cycle * 46_000) as i64, 71_680 + grown, rss, rss - 2_000_000]
+        })
+        .collect()
+}
+
+/// Least squares through one column: slope and intercept.
+fn fit(rows: &[Vec<i64>], column: usize) -> (f64, f64) {
+    let n = rows.len() as f64;
+    let mean = |i: usize| rows.iter().map(|row| row[i] as f64).sum::<f64>() / n;
+    let (x, y) = (mean(0), mean(column));
+    let both: f64 = rows.iter().map(|row| (row[0] as f64 - x) * (row[column] as f64 - y)).sum();
+    let slope = both / rows.iter().map(|row| (row[0] as f64 - x).powi(2)).sum::<f64>();
+    (slope, y - slope * x)
+}
+
+/// The outcome of a soak that ran to its end.
+pub(super) fn completed() -> Outcome {
+    Outcome {
+        kind: OutcomeKind::Completed,
+        cycle: None,
+        phase: None,
+        signal: None,
+        detail: None,
+        stacks: None,
+    }
+}
+
+/// A soak of which nothing was measured.
+pub(super) fn load_failed() -> Soak {
+    let mut soak = soak(&SHAPES[0], 0, 10);
+    soak.name = "not-there".to_owned();
+    soak.verdict = Verdict::LoadFailed;
+    soak.outcome.kind = OutcomeKind::LoadFailed;
+    soak.outcome.detail =
+        Some("libmissing.so.3: cannot open shared object file: install the package that has it".to_owned());
+    soak.cycles.completed = 0;
+    soak.seconds = 0.0;
+    soak.growth.clear();
+    soak.checkpoints = Checkpoints::default();
+    soak.latency_ns = Latencies::default();
+    soak.gate.passed = Some(false);
+    soak
+}

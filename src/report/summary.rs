@@ -1,0 +1,313 @@
+//! What every format says about a soak, decided once: the words for verdicts and states, the one growth figure
+//! that stands in a table, the reasons, the warnings, and the line that closes a run.
+
+use crate::record::{
+    Growth, Language, Metric, Outcome, OutcomeKind, Run, Soak, Trend, Unit, UnloadState, Verdict,
+};
+
+use super::units;
+
+/// What the gate made of a soak, as one of three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// It passed.
+    Pass,
+    /// It did not pass.
+    Fail,
+    /// The gate could not decide.
+    Undecided,
+}
+
+impl Mark {
+    /// The mark of a soak.
+    pub fn of(soak: &Soak) -> Mark {
+        match soak.gate.passed {
+            Some(true) => Mark::Pass,
+            Some(false) => Mark::Fail,
+            None => Mark::Undecided,
+        }
+    }
+
+    /// The word for it, which stands wherever a colour does. Failures are in capitals, so that an eye or a `grep`
+    /// finds them.
+    pub fn word(self) -> &'static str {
+        match self {
+            Mark::Pass => "pass",
+            Mark::Fail => "FAIL",
+            Mark::Undecided => "??",
+        }
+    }
+}
+
+/// The word for a verdict, as the record spells it.
+pub fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Clean => "clean",
+        Verdict::Leak => "leak",
+        Verdict::Pinned => "pinned",
+        Verdict::Residue => "residue",
+        Verdict::Crashed => "crashed",
+        Verdict::Hung => "hung",
+        Verdict::Exited => "exited",
+        Verdict::Limit => "limit",
+        Verdict::LoadFailed => "load-failed",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// The name of a language, as people write it; `?` where the file does not tell.
+pub fn language_word(language: Language) -> &'static str {
+    match language {
+        Language::C => "C",
+        Language::Cpp => "C++",
+        Language::Rust => "Rust",
+        Language::Go => "Go",
+        Language::Unknown => "?",
+    }
+}
+
+/// The word for an unload state. A library that never loaded has none.
+pub fn unload_word(soak: &Soak) -> &'static str {
+    match (soak.verdict, soak.unload.state) {
+        (Verdict::LoadFailed, _) => units::NONE,
+        (_, UnloadState::Unloaded) => "unloaded",
+        (_, UnloadState::Partial) => "partial",
+        (_, UnloadState::Pinned) => "pinned",
+    }
+}
+
+/// The name of a metric, which is also its column in the record.
+pub fn metric_name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Heap => "heap",
+        Metric::Rss => "rss",
+        Metric::Anon => "anon",
+        Metric::PrivateDirty => "private_dirty",
+        Metric::Pss => "pss",
+        Metric::Virtual => "virtual",
+        Metric::PageTables => "page_tables",
+        Metric::Mappings => "mappings",
+        Metric::Threads => "threads",
+        Metric::Fds => "fds",
+    }
+}
+
+/// The growth of one metric of a soak.
+pub fn growth_of(soak: &Soak, metric: Metric) -> Option<&Growth> {
+    soak.growth.iter().find(|growth| growth.metric == metric)
+}
+
+/// The checkpoints of a soak as (cycle, value), for one metric; empty where it was not measured.
+pub fn series(soak: &Soak, metric: Metric) -> Vec<(f64, f64)> {
+    let column = |name: &str| soak.checkpoints.columns.iter().position(|column| column == name);
+    let (Some(x), Some(y)) = (column("cycle"), column(metric_name(metric))) else {
+        return Vec::new();
+    };
+    // A row cut short is skipped: what is there is still worth drawing.
+    soak.checkpoints.rows.iter().filter_map(|row| Some((*row.get(x)? as f64, *row.get(y)? as f64))).collect()
+}
+
+/// The one statement about growth of memory that a table has room for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Headline {
+    /// Nothing was measured.
+    Nothing,
+    /// Growth of this many bytes is proven.
+    Leak {
+        /// Bytes per cycle.
+        per_cycle: f64,
+        /// Bytes per second.
+        per_second: f64,
+        /// Where it was seen.
+        metric: Metric,
+    },
+    /// Nothing grew, and the series had no noise: the figure is a count.
+    Exact {
+        /// Bytes per cycle.
+        per_cycle: f64,
+        /// Bytes per second.
+        per_second: f64,
+        /// What was counted.
+        metric: Metric,
+    },
+    /// Nothing grew; a leak of this size or more would have been called.
+    Below {
+        /// Bytes per cycle.
+        per_cycle: f64,
+        /// Bytes per second.
+        per_second: f64,
+        /// What was measured.
+        metric: Metric,
+    },
+    /// It may grow: neither proven nor excluded.
+    Unclear {
+        /// Bytes per cycle.
+        per_cycle: f64,
+        /// Bytes per second.
+        per_second: f64,
+        /// What was measured.
+        metric: Metric,
+        /// Whether it fades.
+        decaying: bool,
+    },
+}
+
+/// The headline of a soak: its proven leak, or else the first of heap, anonymous and resident memory that was
+/// measured.
+pub fn headline(soak: &Soak) -> Headline {
+    if let Some(leak) = &soak.leak {
+        return Headline::Leak {
+            per_cycle: leak.bytes_per_cycle,
+            per_second: leak.mb_per_second * 1e6,
+            metric: leak.metric,
+        };
+    }
+    let order = [Metric::Heap, Metric::Anon, Metric::PrivateDirty, Metric::Rss];
+    let Some(growth) = order.into_iter().find_map(|metric| growth_of(soak, metric)) else {
+        return Headline::Nothing;
+    };
+    let (per_cycle, per_second, metric) = (growth.per_cycle, growth.per_second, growth.metric);
+    match growth.trend {
+        Trend::Growing | Trend::Unclear | Trend::Decaying => {
+            Headline::Unclear { per_cycle, per_second, metric, decaying: growth.trend == Trend::Decaying }
+        }
+        Trend::Flat if growth.exact => Headline::Exact { per_cycle, per_second, metric },
+        Trend::Flat => {
+            let rate = if soak.seconds > 0.0 { soak.cycles.completed as f64 / soak.seconds } else { 0.0 };
+            Headline::Below { per_cycle: growth.detectable, per_second: growth.detectable * rate, metric }
+        }
+    }
+}
+
+/// A slope with its unit and its 95 % interval: `32.9 B/cycle [32.1, 33.4]`, `32.0 B/cycle, exact`.
+pub fn slope(growth: &Growth) -> String {
+    let unit = match growth.unit {
+        Unit::Bytes => " B",
+        Unit::Count => "",
+    };
+    let sign = if growth.per_cycle > 0.0 { "+" } else { "" };
+    let figure = format!("{sign}{}{unit}/cycle", units::number(growth.per_cycle));
+    if growth.exact {
+        format!("{figure}, exact")
+    } else {
+        format!("{figure} [{}, {}]", units::number(growth.low), units::number(growth.high))
+    }
+}
+
+/// Why a soak did not pass, most important first. Never empty for one that did not complete or is pinned.
+pub fn reasons(soak: &Soak) -> Vec<String> {
+    let mut reasons = soak.reasons.clone();
+    if let Some(end) = ending(&soak.outcome) {
+        reasons.push(end);
+    }
+    if soak.reasons.is_empty() {
+        reasons.extend(soak.unload.causes.iter().map(|cause| format!("{}: {}", cause.kind, cause.detail)));
+        reasons.extend(soak.residue.iter().map(|residue| format!("{}: {}", residue.kind, residue.detail)));
+    }
+    let failed = soak.gate.rules.iter().filter(|rule| rule.passed != Some(true));
+    reasons.extend(failed.map(|rule| {
+        let word = if rule.passed.is_none() { "undecided" } else { "not met" };
+        let detail = rule.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+        format!("gate {}: limit {}, measured {}, {word}{detail}", rule.name, rule.limit, rule.measured)
+    }));
+    // Another part of the program may have said the same: once is enough.
+    let mut seen = std::collections::HashSet::new();
+    reasons.retain(|reason| seen.insert(reason.clone()));
+    reasons
+}
+
+/// Where and how a soak ended, when it did not complete.
+fn ending(outcome: &Outcome) -> Option<String> {
+    let what = match outcome.kind {
+        OutcomeKind::Completed => return None,
+        OutcomeKind::Crashed => "crashed",
+        OutcomeKind::Hung => "hung",
+        OutcomeKind::Exited => "the library ended the process",
+        OutcomeKind::Limit => "hit a limit",
+        OutcomeKind::LoadFailed => "did not load",
+        OutcomeKind::Interrupted => "interrupted",
+    };
+    let mut text = what.to_owned();
+    if let Some(signal) = &outcome.signal {
+        text.push_str(&format!(" with {signal}"));
+    }
+    match (&outcome.phase, outcome.cycle) {
+        (Some(phase), Some(cycle)) => text.push_str(&format!(" in {phase} of cycle {}", units::count(cycle))),
+        (Some(phase), None) => text.push_str(&format!(" in {phase}")),
+        (None, Some(cycle)) => text.push_str(&format!(" in cycle {}", units::count(cycle))),
+        (None, None) => {}
+    }
+    if let Some(detail) = &outcome.detail {
+        text.push_str(&format!(": {detail}"));
+    }
+    Some(text)
+}
+
+/// What a reader of the figures must know although it is no reason to fail.
+pub fn warnings(soak: &Soak) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let cycles = &soak.cycles;
+    if soak.verdict != Verdict::LoadFailed && cycles.completed < cycles.requested {
+        warnings.push(format!(
+            "only {} of {} cycles were measured",
+            units::count(cycles.completed),
+            units::count(cycles.requested)
+        ));
+    }
+    if soak.worker.allocations > 0 {
+        warnings.push(format!(
+            "the worker's own code allocated {} times while it measured, so the heap figures are not only the \
+             library's",
+            units::count(soak.worker.allocations)
+        ));
+    }
+    if soak.threads > 1 && soak.share_path && soak.unload.state == UnloadState::Unloaded {
+        warnings.push(format!(
+            "{} threads share one path and so one reference count: {} loads per cycle",
+            soak.threads,
+            units::number(soak.unload.loads_per_cycle)
+        ));
+    }
+    if Mark::of(soak) == Mark::Pass {
+        if soak.unload.state == UnloadState::Pinned {
+            let causes: Vec<_> = soak.unload.causes.iter().map(|cause| cause.kind.as_str()).collect();
+            let why = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
+            warnings.push(format!(
+                "allowed, but pinned{why}: it is never unloaded, so its open and close times are those of a \
+                 reference count"
+            ));
+        }
+        warnings.extend(soak.residue.iter().map(|r| format!("leaves {}: {}", r.kind, r.detail)));
+    }
+    warnings
+}
+
+/// The line that closes a run: `7 soaks: 3 clean, 1 leak, 3 pinned - not passed`.
+pub fn closing(run: &Run) -> String {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for soak in &run.soaks {
+        let allowed = Mark::of(soak) == Mark::Pass && soak.verdict != Verdict::Clean;
+        let word = format!("{}{}", verdict_word(soak.verdict), if allowed { " (allowed)" } else { "" });
+        match counts.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((word, 1)),
+        }
+    }
+    // Clean ones first, then what needs a look, in the order of the suite.
+    counts.sort_by_key(|(word, _)| word != "clean");
+    let parts: Vec<String> = counts.into_iter().map(|(word, n)| format!("{n} {word}")).collect();
+    let soaks = if run.soaks.len() == 1 { "soak" } else { "soaks" };
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    format!("{} {soaks}{parts} - {}", run.soaks.len(), result_word(run))
+}
+
+/// The result of a run in words.
+pub fn result_word(run: &Run) -> &'static str {
+    if run.passed {
+        "passed"
+    } else if run.soaks.iter().any(|soak| Mark::of(soak) == Mark::Fail) || run.soaks.is_empty() {
+        "not passed"
+    } else {
+        "undecided"
+    }
+}

@@ -1,0 +1,217 @@
+//! The table of a result. It comes in two layouts, and takes the one that leaves names room.
+
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Row, Table,
+    TableStyle,
+};
+
+use crate::record::{Latency, Metric, Run, Soak};
+
+use super::super::summary::{self, Headline, Mark};
+use super::super::units;
+
+/// Names longer than this are cut in the table even where it has room; the reasons below it give them whole.
+const NAME: usize = 48;
+/// Names of this length or less stay whole in the wide layout, or the narrow one is taken.
+const ROOM: usize = 16;
+/// Between columns; comfy-table draws one of it where a vertical line could be.
+const GAP: u16 = 2;
+
+/// A layout of the table.
+struct Layout {
+    header: &'static [&'static str],
+    /// Columns from here on hold figures, which are read from the right; so not the one of words among them.
+    figures: usize,
+    words: usize,
+    row: fn(&Soak, usize) -> Row,
+    /// A line between rows, where a row is more than a line.
+    ruled: bool,
+}
+
+/// Every figure has a column of its own.
+const WIDE: Layout = Layout {
+    header: &[
+        "verdict",
+        "library",
+        "lang",
+        "cycles",
+        "loads/\ncycle",
+        "unload",
+        "growth\nB/cycle",
+        "\nMB/s",
+        "open\np50",
+        "\np99",
+        "close\np50",
+        "\np99",
+    ],
+    figures: 3,
+    words: 5,
+    row: wide_row,
+    ruled: false,
+};
+
+/// Related figures share a column.
+const NARROW: Layout = Layout {
+    header: &[
+        "verdict",
+        "library",
+        "cycles\nloads/\ncycle",
+        "unload",
+        "growth\n/cycle\n/second",
+        "open\np50\np99",
+        "close\np50\np99",
+    ],
+    figures: 2,
+    words: 3,
+    row: narrow_row,
+    ruled: true,
+};
+
+/// The table: wide where that leaves the names room, else narrow.
+pub(super) fn render(run: &Run, width: u16, color: bool) -> String {
+    // The first build is to measure: with names of no length the rest tells what is left for them.
+    let room = |layout: &Layout| {
+        let used: u16 = build(run, layout, 0, width, false).column_max_content_widths().iter().sum();
+        let gaps = GAP * (layout.header.len() as u16 - 1);
+        usize::from(width.saturating_sub(used + gaps)) + "library".len()
+    };
+    let longest = run.soaks.iter().map(|soak| units::columns(&name(soak, NAME))).max().unwrap_or(0);
+    let wide = room(&WIDE);
+    if wide >= longest.min(ROOM) {
+        return build(run, &WIDE, wide, width, color).to_string();
+    }
+    let narrow = room(&NARROW).max("library".len());
+    build(run, &NARROW, narrow, width, color).to_string()
+}
+
+/// The table in one layout, with names cut to `name_width`.
+fn build(run: &Run, layout: &Layout, name_width: usize, width: u16, color: bool) -> Table {
+    let line = |c| LineStyle::none().fill(c).junction(c);
+    let mut style = TableStyle::new().header_separator(line('='));
+    if layout.ruled {
+        style = style.row_separator(line('-'));
+    }
+    let mut table = Table::new();
+    table.load_style(style);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    if color {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.set_header(layout.header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    for soak in &run.soaks {
+        table.add_row((layout.row)(soak, name_width));
+    }
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if i == 0 { 0 } else { GAP - 1 }, 0));
+        column.set_constraint(ColumnConstraint::ContentWidth);
+        if i >= layout.figures && i != layout.words {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A row with a column for each figure.
+fn wide_row(soak: &Soak, name_width: usize) -> Row {
+    let (per_cycle, per_second) = growth(soak, false);
+    let (open, close) = (soak.latency_ns.open.as_ref(), soak.latency_ns.close.as_ref());
+    Row::from(vec![
+        verdict(soak, " "),
+        Cell::new(name(soak, name_width)),
+        Cell::new(summary::language_word(soak.language)),
+        Cell::new(units::count(soak.cycles.completed)),
+        Cell::new(loads(soak)),
+        Cell::new(summary::unload_word(soak)),
+        Cell::new(per_cycle),
+        Cell::new(per_second),
+        Cell::new(nanos(open, |l| l.p50)),
+        Cell::new(nanos(open, |l| l.p99)),
+        Cell::new(nanos(close, |l| l.p50)),
+        Cell::new(nanos(close, |l| l.p99)),
+    ])
+}
+
+/// A row whose cells hold two lines.
+fn narrow_row(soak: &Soak, name_width: usize) -> Row {
+    let (per_cycle, per_second) = growth(soak, true);
+    let cycles = match soak.cycles.completed {
+        n if n < 10_000_000 => units::count(n),
+        n => units::short_count(n as f64),
+    };
+    let pair =
+        |latency: Option<&Latency>| format!("{}\n{}", nanos(latency, |l| l.p50), nanos(latency, |l| l.p99));
+    Row::from(vec![
+        verdict(soak, "\n"),
+        Cell::new(format!("{}\n{}", name(soak, name_width), summary::language_word(soak.language))),
+        Cell::new(format!("{cycles}\n{}", loads(soak))),
+        Cell::new(summary::unload_word(soak)),
+        Cell::new(format!("{per_cycle}\n{per_second}")),
+        Cell::new(pair(soak.latency_ns.open.as_ref())),
+        Cell::new(pair(soak.latency_ns.close.as_ref())),
+    ])
+}
+
+/// The first cell: the gate's word and the verdict, coloured as one.
+fn verdict(soak: &Soak, between: &str) -> Cell {
+    let mark = Mark::of(soak);
+    let text = format!("{}{between}{}", mark.word(), summary::verdict_word(soak.verdict));
+    let cell = Cell::new(text).fg(match mark {
+        Mark::Pass => Color::Green,
+        Mark::Fail => Color::Red,
+        Mark::Undecided => Color::Yellow,
+    });
+    if mark == Mark::Pass { cell } else { cell.add_attribute(Attribute::Bold) }
+}
+
+/// The name, cut to a length that a table can hold.
+fn name(soak: &Soak, width: usize) -> String {
+    units::elide(&units::printable(&soak.name), NAME.min(width))
+}
+
+/// Loads per cycle, or nothing where it never ran.
+fn loads(soak: &Soak) -> String {
+    if soak.cycles.completed == 0 {
+        return units::NONE.to_owned();
+    }
+    // A count per cycle that is whole reads as one.
+    let loads = soak.unload.loads_per_cycle;
+    match loads {
+        l if l.abs() >= 1e3 => units::number(l),
+        l if (l - l.round()).abs() < 5e-4 => format!("{l:.0}"),
+        l => format!("{l:.3}"),
+    }
+}
+
+/// A percentile of a phase.
+fn nanos(latency: Option<&Latency>, pick: fn(&Latency) -> u64) -> String {
+    latency.map_or_else(|| units::NONE.to_owned(), |latency| units::nanos(pick(latency) as f64))
+}
+
+/// Growth as bytes per cycle and per second. `with_units` where no column title names them.
+fn growth(soak: &Soak, with_units: bool) -> (String, String) {
+    let bytes = |x: f64| if with_units { units::bytes(x) } else { units::number(x) };
+    let rate = |x: f64| if with_units { units::mb_per_second(x) } else { units::megabytes(x) };
+    match summary::headline(soak) {
+        Headline::Nothing => (units::NONE.to_owned(), units::NONE.to_owned()),
+        Headline::Leak { per_cycle, per_second, metric } => {
+            let place = match metric {
+                Metric::Heap => String::new(),
+                other => format!(" {}", summary::metric_name(other)),
+            };
+            (format!("{}{place}", bytes(per_cycle)), rate(per_second))
+        }
+        Headline::Exact { per_cycle, per_second, .. } => {
+            (format!("{} exact", bytes(per_cycle)), rate(per_second))
+        }
+        Headline::Below { per_cycle, per_second, .. } => {
+            let rate = rate(per_second);
+            let rate = if rate.starts_with('<') { rate } else { format!("<{rate}") };
+            (format!("<{}", bytes(per_cycle)), rate)
+        }
+        Headline::Unclear { per_cycle, per_second, decaying, .. } => {
+            (format!("{} {}", bytes(per_cycle), if decaying { "fades" } else { "?" }), rate(per_second))
+        }
+    }
+}
