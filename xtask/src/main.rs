@@ -6,6 +6,7 @@ mod build;
 mod checks;
 mod command;
 mod demo;
+mod truth;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ enum Verb {
     Fixtures(build::Options),
     /// Build everything, soak the demo's suite and compare with what is true of it
     Demo(demo::Options),
+    /// Soak every fixture many times and count wrong verdicts, rate errors and coverage
+    Truth(truth::Options),
     /// Format, clippy, documentation and licences
     Lint,
     /// Lint, build the fixtures, run all tests
@@ -49,6 +52,7 @@ fn run(verb: Verb) -> Result<bool> {
     match verb {
         Verb::Fixtures(options) => build::run(&options).map(|()| true),
         Verb::Demo(options) => demo::run(&options),
+        Verb::Truth(options) => truth::run(&options),
         Verb::Lint => checks::lint(),
         Verb::Test(passed) => checks::test(&passed),
         Verb::Bench(passed) => checks::bench(&passed),

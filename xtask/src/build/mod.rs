@@ -32,6 +32,11 @@ impl Options {
     pub(crate) fn all_quietly() -> Self {
         Self { quiet: true, ..Self::default() }
     }
+
+    /// These fixtures, or all where none is named.
+    pub(crate) fn only(names: &[String]) -> Self {
+        Self { only: names.to_vec(), ..Self::all_quietly() }
+    }
 }
 
 /// The directories that a build reads and writes.

@@ -1,0 +1,205 @@
+//! `cargo xtask truth`: soaks every fixture many times and counts how often the verdict is wrong, how far exact rates
+//! are off, and how often the 95 % intervals hold the true rate. The figures in `docs/method.md` come from it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use xtask::fixtures::{self, Fixture, Situation, Table, Truth};
+use xtask::record::{self, Soak};
+use xtask::{judge, record::Growth};
+
+use crate::{build, command, demo};
+
+/// The part of the intervals that must hold the truth, over all fixtures.
+const COVERAGE: f64 = 0.93;
+
+/// Kinds of differences that are shown for each line.
+const SHOWN: usize = 4;
+
+/// How often and where to soak.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Soaks of each fixture and number of threads
+    #[arg(long, default_value_t = 20)]
+    runs: u32,
+    /// Numbers of threads
+    #[arg(long, value_delimiter = ',', default_value = "1,4")]
+    threads: Vec<u32>,
+    /// Only this fixture; repeatable
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Only fixtures whose truth shows within this many cycles
+    #[arg(long, value_name = "N")]
+    within: Option<u64>,
+}
+
+/// One line of the table: a fixture at a number of threads.
+#[derive(Default)]
+struct Row {
+    verdicts: BTreeMap<String, u32>,
+    wrong_clean: u32,
+    wrong_leak: u32,
+    wrong_state: u32,
+    worst_error: Option<f64>,
+    covered: Share,
+    differences: BTreeMap<String, u32>,
+}
+
+/// A part of a number of things.
+#[derive(Default, Clone, Copy)]
+struct Share {
+    part: u32,
+    all: u32,
+}
+
+/// Soaks the fixtures and prints the table; false when a verdict, a state or an exact rate was wrong, or too few
+/// intervals held the truth.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let root = fixtures::root();
+    let dlsoak = demo::release(&root)?;
+    build::run(&build::Options::only(&options.only))?;
+    let table = Table::load(&root)?;
+    for name in &options.only {
+        table.get(name)?;
+    }
+    let scratch = root.join("target/truth");
+    fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
+
+    println!(
+        "{:<24} {:>3} {:>7}  {:<28} {:<34} {:>8} {:>9}",
+        "fixture", "thr", "cycles", "truth", "verdicts", "rate err", "covered"
+    );
+    let (mut good, mut metrics) = (true, BTreeMap::<String, Share>::new());
+    let (mut clean, mut leak) = (0, 0);
+    for fixture in table.fixtures.iter().filter(|f| options.only.is_empty() || options.only.contains(&f.name))
+    {
+        for &threads in &options.threads {
+            let situation = Situation { threads, ..Situation::default() };
+            let Some(truth) = fixture.truth(&situation) else { continue };
+            if options.within.is_some_and(|within| truth.cycles > within) {
+                continue;
+            }
+            let mut row = Row::default();
+            for _ in 0..options.runs {
+                let soak = soak(&dlsoak, &scratch, fixture, truth, threads)?;
+                row.add(fixture, truth, &soak, &mut metrics);
+            }
+            row.print(fixture, truth, threads);
+            clean += row.wrong_clean;
+            leak += row.wrong_leak;
+            good &= row.is_good();
+        }
+    }
+
+    println!("\n{:<14} {:>9} {:>9}", "metric", "intervals", "covered");
+    let mut all = Share::default();
+    for (metric, share) in &metrics {
+        println!("{metric:<14} {:>9} {share:>9}", share.all);
+        all.part += share.part;
+        all.all += share.all;
+    }
+    println!("\nwrong clean: {clean}, wrong leak: {leak}, intervals that hold the truth: {all}");
+    Ok(good && all.value() >= COVERAGE)
+}
+
+/// One soak by the program, as a user would call it.
+fn soak(dlsoak: &Path, scratch: &Path, fixture: &Fixture, truth: &Truth, threads: u32) -> Result<Soak> {
+    let out: PathBuf = scratch.join(&fixture.name);
+    let mut command = Command::new(dlsoak);
+    command
+        .current_dir(scratch)
+        .arg("run")
+        .arg(fixtures::directory(&fixtures::root()).join(fixture.file_name()));
+    command.args(["-n", &truth.cycles.to_string(), "-t", &threads.to_string()]);
+    command.args(fixture.calls.iter().flat_map(|call| ["-c", call]));
+    command
+        .args(fixture.env.iter().flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]));
+    command.arg("-o").arg(&out).stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("cannot run {}", dlsoak.display()))?;
+    if !matches!(output.status.code(), Some(0 | 1 | 3)) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` ended with {}:\n{}", command::spelt(&command), output.status, errors.trim_end());
+    }
+    let run = record::read(&out)?;
+    run.soaks.into_iter().next().with_context(|| format!("the record of {} is empty", fixture.name))
+}
+
+impl Row {
+    fn add(&mut self, fixture: &Fixture, truth: &Truth, soak: &Soak, metrics: &mut BTreeMap<String, Share>) {
+        *self.verdicts.entry(soak.verdict.clone()).or_default() += 1;
+        if !judge::accepted(truth, &soak.verdict) {
+            self.wrong_clean += u32::from(soak.verdict == "clean");
+            self.wrong_leak += u32::from(soak.verdict == "leak");
+        }
+        self.wrong_state += u32::from(truth.state.as_ref().is_some_and(|state| *state != soak.unload.state));
+        for difference in judge::differences(fixture, soak) {
+            *self.differences.entry(difference).or_default() += 1;
+        }
+        for growth in &soak.growth {
+            self.measure(truth, growth, metrics);
+        }
+    }
+
+    fn measure(&mut self, truth: &Truth, growth: &Growth, metrics: &mut BTreeMap<String, Share>) {
+        if let Some(error) = judge::error(truth, growth) {
+            self.worst_error = Some(self.worst_error.map_or(error, |worst| worst.max(error)));
+        }
+        if let Some(rate) = judge::known(truth, &growth.metric) {
+            let covered = judge::covers(truth, growth, rate);
+            self.covered.add(covered);
+            metrics.entry(growth.metric.clone()).or_default().add(covered);
+        }
+    }
+
+    fn is_good(&self) -> bool {
+        let exact = self.worst_error.is_none_or(|error| error <= judge::TOLERANCE);
+        exact && self.wrong_clean + self.wrong_leak + self.wrong_state == 0
+    }
+
+    fn print(&self, fixture: &Fixture, truth: &Truth, threads: u32) {
+        let verdicts: Vec<_> =
+            self.verdicts.iter().map(|(verdict, times)| format!("{verdict} {times}")).collect();
+        let rates: Vec<_> =
+            truth.growth.iter().map(|(metric, rate)| format!("{metric} {}", rate.value())).collect();
+        let true_of_it = match rates.first() {
+            Some(rate) => format!("{}, {rate}", truth.verdict),
+            None => truth.verdict.clone(),
+        };
+        let error = self.worst_error.map_or("-".to_owned(), |error| format!("{:.2} %", error * 100.0));
+        println!(
+            "{:<24} {threads:>3} {:>7}  {true_of_it:<28} {:<34} {error:>8} {:>9}",
+            fixture.name,
+            truth.cycles,
+            verdicts.join(", "),
+            self.covered.to_string(),
+        );
+        for (difference, times) in self.differences.iter().take(SHOWN) {
+            println!("    {times} x {difference}");
+        }
+        if self.differences.len() > SHOWN {
+            println!("    and {} more", self.differences.len() - SHOWN);
+        }
+    }
+}
+
+impl Share {
+    fn add(&mut self, counts: bool) {
+        self.part += u32::from(counts);
+        self.all += 1;
+    }
+
+    /// 1 where there is nothing to share.
+    fn value(self) -> f64 {
+        if self.all == 0 { 1.0 } else { f64::from(self.part) / f64::from(self.all) }
+    }
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&format!("{:.1} %", self.value() * 100.0))
+    }
+}
