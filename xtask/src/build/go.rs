@@ -15,10 +15,11 @@ use crate::command;
 const DEFAULT: &str = "1.27.3";
 
 /// The wheels that may be fetched: version of Go, machine, SHA-256.
-const PINNED: [(&str, &str, &str); 3] = [
+const PINNED: [(&str, &str, &str); 4] = [
     ("1.21.13", "x86_64", "c761e623055819e4eea2416afd1214864ba8576561939b0907ba28bfb373e3e3"),
     ("1.24.11", "x86_64", "2ab7f2d63a1a9c39e8981af733077911b882482ac5a5f38d5bc4c7c3e1ddddd2"),
     ("1.27.3", "x86_64", "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d"),
+    ("1.27.3", "aarch64", "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af"),
 ];
 
 const INSTALL: &str = "install Go 1.21 or newer (https://go.dev/dl), or python3 with pip (Debian, Ubuntu: \
