@@ -7,17 +7,19 @@
 const ALPHA: [f64; 9] = [0.1, 0.05, 0.025, 0.01, 0.005, 0.0025, 0.001, 0.0005, 0.0001];
 
 /// Number of points, and the quantile for each of [`ALPHA`].
-const TABLE: [(usize, [f64; 9]); 10] = [
-    (4, [4.56, 6.72, 9.73, 15.60, 22.21, 31.87, 49.98, 70.55, 160.64]),
-    (5, [3.41, 4.61, 6.04, 8.41, 10.76, 13.90, 19.08, 23.96, 42.52]),
-    (6, [2.97, 3.88, 4.90, 6.43, 7.87, 9.54, 12.30, 14.46, 23.07]),
-    (8, [2.57, 3.25, 3.98, 5.01, 5.85, 6.76, 8.12, 9.29, 12.65]),
-    (10, [2.38, 2.98, 3.60, 4.45, 5.09, 5.79, 6.80, 7.72, 9.78]),
-    (12, [2.27, 2.83, 3.39, 4.15, 4.76, 5.35, 6.15, 6.78, 8.33]),
-    (16, [2.14, 2.65, 3.15, 3.82, 4.31, 4.79, 5.47, 5.97, 7.31]),
-    (20, [2.06, 2.54, 3.00, 3.62, 4.08, 4.53, 5.11, 5.56, 6.70]),
-    (30, [1.95, 2.40, 2.82, 3.38, 3.78, 4.18, 4.73, 5.14, 6.14]),
-    (40, [1.90, 2.32, 2.72, 3.24, 3.64, 4.04, 4.54, 4.91, 5.83]),
+const TABLE: [(usize, [f64; 9]); 12] = [
+    (8, [5.20, 7.65, 10.95, 17.49, 24.48, 34.54, 53.07, 73.19, 157.62]),
+    (10, [5.07, 7.48, 10.81, 17.20, 24.06, 34.84, 55.80, 77.03, 193.65]),
+    (12, [5.41, 7.97, 11.53, 18.39, 26.42, 38.11, 59.71, 85.24, 167.66]),
+    (16, [3.97, 5.41, 7.15, 10.04, 12.97, 16.51, 22.96, 28.32, 50.65]),
+    (20, [3.38, 4.45, 5.64, 7.51, 9.13, 11.09, 14.28, 17.72, 25.94]),
+    (24, [1.86, 2.38, 2.92, 3.73, 4.38, 5.08, 6.13, 7.00, 9.85]),
+    (30, [1.87, 2.40, 2.95, 3.74, 4.40, 5.13, 6.20, 7.12, 9.57]),
+    (36, [2.17, 2.75, 3.34, 4.19, 4.88, 5.64, 6.80, 7.75, 10.35]),
+    (48, [2.19, 2.76, 3.36, 4.21, 4.86, 5.57, 6.65, 7.59, 9.84]),
+    (60, [2.35, 2.94, 3.55, 4.40, 5.08, 5.80, 6.92, 7.93, 10.77]),
+    (100, [2.37, 2.98, 3.60, 4.47, 5.21, 5.98, 7.08, 8.02, 10.81]),
+    (200, [2.39, 2.99, 3.61, 4.51, 5.23, 6.01, 7.13, 8.20, 10.79]),
 ];
 
 /// The value that |b| L / A exceeds with probability `alpha` where nothing drifts, for a line through `points`
@@ -31,13 +33,47 @@ pub(super) fn critical(points: usize, alpha: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::critical;
+    use super::super::line::{Line, Point};
+    use super::super::schedule::SplitMix;
+    use super::{ALPHA, TABLE, critical};
+
+    /// Quantiles of |b| L / A over driftless Gaussian random walks of `points` points.
+    fn simulate(points: usize, walks: usize, random: &mut SplitMix) -> [f64; 9] {
+        let mut uniform = || ((random.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        let mut statistics: Vec<f64> = (0..walks)
+            .map(|_| {
+                let mut at = 0.0;
+                let walk: Vec<Point> = (0..points)
+                    .map(|x| {
+                        // Box and Muller.
+                        at += (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
+                        (x as f64, at)
+                    })
+                    .collect();
+                let line = Line::through(&walk).unwrap();
+                line.slope.abs() * line.length / line.range
+            })
+            .collect();
+        statistics.sort_by(f64::total_cmp);
+        ALPHA.map(|alpha| statistics[((1.0 - alpha) * walks as f64) as usize])
+    }
+
+    /// Prints the table: `cargo test --release --lib critical -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "400,000 walks for each row take a minute"]
+    fn print_the_table() {
+        for (points, _) in TABLE {
+            let row = simulate(points, 400_000, &mut SplitMix(points as u64));
+            println!("    ({points}, {:.2?}),", row);
+        }
+    }
 
     #[test]
     fn the_table_errs_on_the_wide_side() {
-        assert_eq!(critical(20, 0.05), Some(2.54));
-        assert_eq!(critical(21, 0.049), Some(3.00));
-        assert_eq!(critical(1000, 1e-9), Some(5.83));
-        assert_eq!(critical(3, 0.5), None);
+        let (points, row) = TABLE[3];
+        assert_eq!(critical(points, 0.05), Some(row[1]));
+        assert_eq!(critical(points + 1, 0.049), Some(row[2]));
+        assert_eq!(critical(7, 0.5), None);
+        assert_eq!(critical(usize::MAX, 1e-9), TABLE.last().map(|(_, row)| row[8]));
     }
 }

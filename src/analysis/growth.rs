@@ -16,8 +16,18 @@ const OCTAVES: usize = 3;
 /// Growth that stays above this share of the octave before it does not fade. A logarithm keeps 0.5, a square
 /// root 0.71.
 const LASTING: f64 = 0.8;
-/// Growth that falls below this share of the octave before it is a cache that fills.
+/// The same for the two halves of the last octave: a logarithm keeps 0.71, a square root 0.84.
+const LASTING_WITHIN: f64 = 0.85;
+/// Growth that falls below this share of the octave before it is a cache that fills,
 const FADING: f64 = 0.6;
+/// if it also falls below this share within the last octave.
+const FADING_WITHIN: f64 = 0.75;
+/// Events of a rare leak that are expected where the chance of seeing none is 5 %: the rule of three.
+const UNSEEN_EVENTS: f64 = 3.0;
+/// Bytes of heap that one event of a rare leak is taken to leave.
+const HEAP_EVENT: f64 = 1024.0;
+/// Bytes of a page: what one event leaves of a metric that is counted in pages.
+const PAGE: f64 = 4096.0;
 
 /// Bytes per cycle above which growth is a leak, where no limit is given.
 pub(super) const LEAK_ABOVE: f64 = 0.1;
@@ -109,30 +119,32 @@ fn assess(
     bounds: Bounds,
 ) -> Evidence {
     let unit = column(metric).1;
-    let floors = Floors::of(metric, soak.threads);
+    let floor = floor(metric, soak.threads);
     let to_cycle = exposure.per_cycle;
-    let lines = octaves(series);
-    let newest = lines.first().copied().flatten();
-    let rates: Vec<f64> = lines.iter().map_while(|line| line.map(|line| line.slope * to_cycle)).collect();
+    let lines = Lines::of(series);
+    let rates: Vec<f64> =
+        lines.octaves.iter().map_while(|line| line.map(|line| line.slope * to_cycle)).collect();
+    let newest = lines.octaves.first().copied().flatten();
+    let unseen = Unseen::of(metric, soak.threads, series);
 
-    let finding = find(&lines, errors, bounds, floors, to_cycle);
+    let finding = find(&lines, errors, bounds, floor, unseen, to_cycle);
     let (per_cycle, low, high, exact) = match newest {
-        Some(line) if line.exact => {
-            let rate = line.slope * to_cycle;
-            (rate, rate, rate, true)
-        }
         Some(line) => {
             let rate = line.slope * to_cycle;
-            let half = line.half_width(0.05, floors.low) * to_cycle;
-            (rate, rate - half, rate + half, false)
+            let half = line.half_width(0.05, if line.exact { 0.0 } else { floor }) * to_cycle;
+            let high =
+                rate + if line.exact && !unseen.flat { half } else { half.max(unseen.rate * to_cycle) };
+            (rate, rate - half, high, line.exact)
         }
         None => (0.0, f64::MIN, f64::MAX, false),
     };
     let detectable = lines
+        .octaves
         .iter()
         .take(2)
-        .map(|line| line.map_or(f64::MAX, |line| line.half_width(errors.leak, floors.low) * to_cycle))
-        .fold(bounds.leak_above, f64::max);
+        .map(|line| line.map_or(f64::MAX, |line| line.half_width(errors.leak, floor) * to_cycle))
+        .fold(0.0, f64::max)
+        + bounds.leak_above;
     let seconds = if soak.cycles.completed > 0 { soak.seconds / soak.cycles.completed as f64 } else { 0.0 };
     let growth = Growth {
         metric,
@@ -155,51 +167,97 @@ fn assess(
     Evidence { growth, bounds, finding, rates }
 }
 
-/// The lines of the last octaves, newest first.
-fn octaves(series: &[Point]) -> Vec<Option<Line>> {
-    let (Some(first), Some(last)) = (series.first(), series.last()) else { return Vec::new() };
-    let length = last.0 - first.0;
-    (0..OCTAVES)
-        .map(|octave| {
-            let to = first.0 + length * 0.5_f64.powi(octave as i32);
-            let from = first.0 + length * 0.5_f64.powi(octave as i32 + 1);
-            let start = series.partition_point(|point| point.0 < from);
-            let end = series.partition_point(|point| point.0 <= to);
+/// The lines that a series is judged by.
+#[derive(Debug, Clone, PartialEq)]
+struct Lines {
+    /// Of the last octaves, newest first.
+    octaves: Vec<Option<Line>>,
+    /// Of the two halves of the last octave, the later first.
+    halves: [Option<Line>; 2],
+}
+
+impl Lines {
+    fn of(series: &[Point]) -> Self {
+        let (Some(first), Some(last)) = (series.first(), series.last()) else {
+            return Self { octaves: Vec::new(), halves: [None, None] };
+        };
+        let between = |from: f64, to: f64| {
+            let at = |share: f64| first.0 + (last.0 - first.0) * share;
+            let start = series.partition_point(|point| point.0 < at(from));
+            let end = series.partition_point(|point| point.0 <= at(to));
             Line::through(series.get(start..end)?)
-        })
-        .collect()
+        };
+        let octave = |index: usize| {
+            let to = 0.5_f64.powi(index as i32);
+            between(to / 2.0, to)
+        };
+        Self { octaves: (0..OCTAVES).map(octave).collect(), halves: [between(0.75, 1.0), between(0.5, 0.75)] }
+    }
 }
 
-/// Smallest ranges that are believed: what can move without being seen.
+/// The smallest range that is believed when growth is to be proven: a few steps of the metric look like a line.
+fn floor(metric: Metric, threads: u32) -> f64 {
+    match metric {
+        Metric::Heap => 64.0,
+        Metric::Mappings | Metric::Threads | Metric::Fds => 1.0,
+        _ => PAGE * f64::from(threads.max(1)),
+    }
+}
+
+/// What may grow without having been seen.
 #[derive(Debug, Clone, Copy)]
-struct Floors {
-    low: f64,
-    high: f64,
+struct Unseen {
+    /// Growth per unit of exposure.
+    rate: f64,
+    /// True when nothing moved over the last octave.
+    flat: bool,
 }
 
-impl Floors {
-    fn of(metric: Metric, threads: u32) -> Self {
-        let threads = f64::from(threads.max(1));
-        match metric {
-            Metric::Heap => Self { low: 64.0, high: 1024.0 * threads },
-            Metric::Mappings | Metric::Threads | Metric::Fds => Self { low: 1.0, high: 1.0 },
-            _ => Self { low: 4096.0 * threads, high: 4096.0 * threads },
-        }
+impl Unseen {
+    /// A rare leak of which no event fell into the time since the last change, and the part of a page that each
+    /// thread may have filled.
+    fn of(metric: Metric, threads: u32, series: &[Point]) -> Self {
+        let event = match metric {
+            Metric::Heap => UNSEEN_EVENTS * HEAP_EVENT,
+            Metric::Mappings | Metric::Threads | Metric::Fds => UNSEEN_EVENTS,
+            _ => PAGE * UNSEEN_EVENTS.max(f64::from(threads)),
+        };
+        let (Some(first), Some(last)) = (series.first(), series.last()) else {
+            return Self { rate: f64::INFINITY, flat: false };
+        };
+        let moved = series.iter().rev().find(|point| point.1 != last.1);
+        let flat_since = moved.map_or(first.0, |point| point.0);
+        let octave = (last.0 - first.0) / 2.0;
+        let flat = last.0 - flat_since >= octave;
+        Self { rate: event / (last.0 - flat_since).max(octave), flat }
     }
 }
 
 /// The finding on one metric.
-fn find(lines: &[Option<Line>], errors: Errors, bounds: Bounds, floors: Floors, to_cycle: f64) -> Finding {
-    let Some(newest) = lines.first().copied().flatten() else { return Finding::Undecided };
-    let low = |line: &Line| (line.slope - line.half_width(errors.leak, floors.low)) * to_cycle;
-    let high = (newest.slope + newest.half_width(errors.clean, floors.high)) * to_cycle;
-    let grows_now = low(&newest) > bounds.leak_above;
-    let Some(before) = lines.get(1).copied().flatten() else { return Finding::Undecided };
+fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unseen, to_cycle: f64) -> Finding {
+    let [Some(newest), Some(before)] = [0, 1].map(|index| lines.octaves.get(index).copied().flatten()) else {
+        return Finding::Undecided;
+    };
+    let low = |line: &Line| (line.slope - line.half_width(errors.leak, floor)) * to_cycle;
+    let grows = |line: &Line| low(line) > bounds.leak_above;
+    let width = newest.half_width(errors.clean, 0.0).max(unseen.rate);
+    let high = (newest.slope + width) * to_cycle;
+    let (grows_now, grew_before) = (grows(&newest), grows(&before));
     let lasting = newest.slope >= LASTING * before.slope;
-    let grew_before = low(&before) > bounds.leak_above;
-    if grows_now && grew_before && lasting {
+    let (lasting_within, fading_within) = match lines.halves {
+        [Some(later), Some(earlier)] => (
+            later.slope >= LASTING_WITHIN * earlier.slope && grows(&later) && grows(&earlier),
+            later.slope < FADING_WITHIN * earlier.slope,
+        ),
+        _ => (false, false),
+    };
+    // What came before may hide under a warm-up, but it must not have been flat.
+    let rose_before = before.slope * to_cycle > bounds.leak_above
+        && before.slope - before.half_width(errors.clean, floor) > 0.0;
+    let fading = newest.slope < FADING * before.slope && fading_within;
+    if grows_now && (lasting && grew_before || lasting_within && rose_before) {
         Finding::Leak
-    } else if high < bounds.clean_below && (!grows_now || newest.slope < FADING * before.slope) {
+    } else if high < bounds.clean_below && (!grows_now || fading) {
         Finding::Clean
     } else if !lasting && low(&before) > 0.0 {
         Finding::Fading

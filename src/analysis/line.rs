@@ -3,26 +3,32 @@
 
 use super::critical::critical;
 
-/// Blocks that a stretch is cut into: enough for a stable range, few enough that each holds several checkpoints.
-const BLOCKS: usize = 20;
-/// Checkpoints per block, where there are enough: the lowest of them is what every sawtooth comes back to.
+/// Numbers of blocks that a stretch is cut into. Each block must hold one return of a sawtooth for its lowest
+/// checkpoint to mean anything, and nobody knows the period: the cut whose line fits best is taken.
+const BLOCKS: [usize; 3] = [20, 12, 8];
+/// What the range weighs for each of [`BLOCKS`]: fewer points leave less residual by chance. Ratios of the 99.9 %
+/// quantiles for that many points of a random walk.
+const WEIGHTS: [f64; 3] = [1.0, 1.2, 1.55];
+/// Checkpoints per block, at least.
 const PER_BLOCK: usize = 3;
+/// Fewest checkpoints that a line is drawn through.
+pub(super) const FEWEST: usize = 8;
 
 /// One point of a series: exposure (cycles or loads) and value.
 pub(super) type Point = (f64, f64);
 
-/// A least-squares line through the lower envelope of a stretch.
+/// A line through the lower envelope of a stretch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Line {
     /// Growth per unit of exposure.
     pub slope: f64,
     /// Value at exposure 0.
     pub intercept: f64,
-    /// Largest less smallest residual.
+    /// Largest less smallest residual of the envelope, weighted by the number of blocks.
     pub range: f64,
     /// Exposure from the first to the last point of the envelope.
     pub length: f64,
-    /// Number of points of the envelope.
+    /// Number of checkpoints.
     pub points: usize,
     /// First and last exposure of the stretch.
     pub span: (f64, f64),
@@ -33,19 +39,36 @@ pub(super) struct Line {
 impl Line {
     /// The line through `points`, which must be in ascending order of exposure. `None` where there are too few,
     /// or where they span nothing.
+    ///
+    /// The least-squares line comes first, then the lower envelope of what it leaves over: in this order a steady
+    /// growth that is added to a series adds to the slope exactly what it is, and changes nothing else.
     pub(super) fn through(points: &[Point]) -> Option<Self> {
+        if points.len() < FEWEST {
+            return None;
+        }
         let span = (points.first()?.0, points.last()?.0);
-        let envelope = lower_envelope(points);
-        let (slope, intercept) = least_squares(&envelope)?;
-        let range = residual_range(&envelope, slope, intercept);
-        let length = envelope.last()?.0 - envelope.first()?.0;
-        let raw_range = match least_squares(points) {
-            Some((slope, intercept)) => residual_range(points, slope, intercept),
-            None => f64::INFINITY,
-        };
-        // Sums of squares of large exposures cost a few of the 53 bits; a tenth of a byte is below any metric.
-        let exact = points.len() >= 8 && raw_range < 0.1;
-        Some(Self { slope, intercept, range, length, points: envelope.len(), span, exact })
+        let (trend, level) = least_squares(points)?;
+        let residuals: Vec<Point> =
+            points.iter().map(|(x, y)| (*x, y - level - trend * (x - span.0))).collect();
+        let cuts = BLOCKS.iter().zip(WEIGHTS).filter(|(blocks, _)| **blocks * PER_BLOCK <= points.len());
+        let few = (points.len() / PER_BLOCK).max(4);
+        let lines = cuts.filter_map(|(blocks, weight)| Envelope::of(&residuals, *blocks, weight));
+        let best = lines.chain(Envelope::of(&residuals, few, 1.0).filter(|_| few < 8));
+        let best = best.min_by(|a, b| (a.range * b.length).total_cmp(&(b.range * a.length)))?;
+        let slope = trend + best.slope;
+        let intercept = level + best.intercept - slope * span.0 + best.slope * span.0;
+        // Sums of squares of large numbers cost bits: a part in 10^12 of the values themselves is no noise.
+        let size = points.iter().fold(0.0_f64, |size, (_, y)| size.max(y.abs()));
+        let exact = range(residuals.iter().map(|(_, y)| *y)) < 0.1_f64.max(size * 1e-12);
+        Some(Self {
+            slope,
+            intercept,
+            range: best.range,
+            length: best.length,
+            points: points.len(),
+            span,
+            exact,
+        })
     }
 
     /// Half the width of the interval at two-sided error `alpha`, where the range is taken as at least `floor`.
@@ -58,45 +81,63 @@ impl Line {
     }
 }
 
-/// Mean exposure and lowest value of each block. Blocks are equally wide in exposure, so that a steady growth
-/// lowers each by the same amount and leaves the slope alone.
-fn lower_envelope(points: &[Point]) -> Vec<Point> {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
-    let width = last.0 - first.0;
-    let blocks = (points.len() / PER_BLOCK).clamp(1, BLOCKS);
-    if width <= 0.0 || !width.is_finite() {
-        return Vec::new();
-    }
-    let block_of = |x: f64| (((x - first.0) / width * blocks as f64) as usize).min(blocks - 1);
-    points
-        .chunk_by(|a, b| block_of(a.0) == block_of(b.0))
-        .map(|block| {
-            let mean = block.iter().map(|point| point.0).sum::<f64>() / block.len() as f64;
-            let lowest = block.iter().map(|point| point.1).fold(f64::INFINITY, f64::min);
-            (mean, lowest)
-        })
-        .collect()
+/// The least-squares line through the lower envelope of residuals.
+struct Envelope {
+    slope: f64,
+    intercept: f64,
+    range: f64,
+    length: f64,
 }
 
-/// Slope and intercept; `None` for fewer than two distinct exposures.
+impl Envelope {
+    /// Through the mean exposure and the lowest value of each of `blocks` blocks of equal exposure.
+    fn of(residuals: &[Point], blocks: usize, weight: f64) -> Option<Self> {
+        let (first, last) = (residuals.first()?, residuals.last()?);
+        let width = last.0 - first.0;
+        if width <= 0.0 || !width.is_finite() {
+            return None;
+        }
+        let block_of = |x: f64| (((x - first.0) / width * blocks as f64) as usize).min(blocks - 1);
+        let lowest: Vec<Point> = residuals
+            .chunk_by(|a, b| block_of(a.0) == block_of(b.0))
+            .map(|block| {
+                let mean = block.iter().map(|point| point.0).sum::<f64>() / block.len() as f64;
+                (mean, block.iter().map(|point| point.1).fold(f64::INFINITY, f64::min))
+            })
+            .collect();
+        // Checkpoints that cluster leave blocks empty, and few points leave little range: not to be believed.
+        if lowest.len() * 4 < blocks * 3 {
+            return None;
+        }
+        let (slope, level) = least_squares(&lowest)?;
+        let origin = lowest.first()?.0;
+        let left = range(lowest.iter().map(|(x, y)| y - level - slope * (x - origin)));
+        let length = lowest.last()?.0 - origin;
+        Some(Self { slope, intercept: level - slope * origin, range: left * weight, length })
+    }
+}
+
+/// Slope, and value at the first exposure; `None` for fewer than two distinct exposures. Exposures are counted from
+/// the first one and values from the first value, so that large counts keep their last bits.
 fn least_squares(points: &[Point]) -> Option<(f64, f64)> {
+    let (x0, y0) = *points.first()?;
     let n = points.len() as f64;
-    let (sum_x, sum_y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
+    let (sum_x, sum_y) =
+        points.iter().fold((0.0, 0.0), |(x, y), point| (x + (point.0 - x0), y + (point.1 - y0)));
     let (mean_x, mean_y) = (sum_x / n, sum_y / n);
     let (mut xx, mut xy) = (0.0, 0.0);
     for (x, y) in points {
-        xx += (x - mean_x) * (x - mean_x);
-        xy += (x - mean_x) * (y - mean_y);
+        let dx = x - x0 - mean_x;
+        xx += dx * dx;
+        xy += dx * (y - y0 - mean_y);
     }
     let slope = xy / xx;
-    (xx > 0.0 && slope.is_finite()).then_some((slope, mean_y - slope * mean_x))
+    (xx > 0.0 && slope.is_finite()).then_some((slope, y0 + mean_y - slope * mean_x))
 }
 
-/// Largest less smallest residual of `points` about a line.
-fn residual_range(points: &[Point], slope: f64, intercept: f64) -> f64 {
-    let (low, high) = points
-        .iter()
-        .map(|(x, y)| y - intercept - slope * x)
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), r| (low.min(r), high.max(r)));
+/// Largest less smallest; 0 for none.
+fn range(values: impl Iterator<Item = f64>) -> f64 {
+    let (low, high) = values
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     (high - low).max(0.0)
 }

@@ -85,16 +85,21 @@ impl Iterator for Schedule {
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): a few lines that give jitter do not need a crate.
 #[derive(Debug, Clone)]
-struct SplitMix(u64);
+pub(super) struct SplitMix(pub u64);
 
 impl SplitMix {
     /// A number below `bound`; 0 where `bound` is 0. The bias of the remainder is below 2^-40 for any run.
     fn below(&mut self, bound: u64) -> u64 {
+        self.next().checked_rem(bound).unwrap_or(0)
+    }
+
+    /// 64 random bits.
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)).checked_rem(bound).unwrap_or(0)
+        z ^ (z >> 31)
     }
 }
 
