@@ -1,0 +1,22 @@
+/* Leaves a file descriptor open on every EVERYth load; with -DCLOSED the destructor closes it: the twin. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "fibonacci.h"
+#include "state.h"
+
+static int fd = -1;
+
+__attribute__((constructor)) static void leak(void) {
+    if (++fixture_state()->loads % EVERY == 0) fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+#ifdef CLOSED
+__attribute__((destructor)) static void tidy(void) {
+    if (fd >= 0) close(fd);
+}
+#endif
+
+FIXTURE_EXPORT int64_t fibonacci(int32_t n) {
+    return fibonacci_iterative(n);
+}
