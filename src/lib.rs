@@ -5,6 +5,7 @@
 //! map.
 
 pub mod analysis;
+pub mod elf;
 pub mod files;
 mod nearest;
 pub mod record;

@@ -1,0 +1,275 @@
+//! Pure facts of an ELF file, read from its bytes alone: will it unload, what does it need, does it load here.
+//! Nothing is executed, and no bytes whatever make it panic.
+
+mod error;
+mod image;
+mod language;
+mod loadable;
+mod machine;
+mod symbols;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+pub use error::{ElfError, Look};
+pub use loadable::{Host, check_loadable};
+pub use machine::Machine;
+
+use crate::nearest::nearest;
+use crate::record::Language;
+use symbols::Export;
+
+/// `DF_1_NOW` and its like, the bits of `DT_FLAGS_1` that matter to a load.
+mod bits {
+    pub(super) const NOW: u64 = 0x1;
+    pub(super) const NODELETE: u64 = 0x8;
+    pub(super) const INITFIRST: u64 = 0x20;
+    pub(super) const NOOPEN: u64 = 0x40;
+    pub(super) const PIE: u64 = 0x0800_0000;
+
+    /// `DF_*`, the bits of `DT_FLAGS`.
+    pub(super) const SYMBOLIC: u64 = 0x2;
+    pub(super) const TEXTREL: u64 = 0x4;
+    pub(super) const BIND_NOW: u64 = 0x8;
+    pub(super) const STATIC_TLS: u64 = 0x10;
+}
+
+/// What an ELF file says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Facts {
+    /// Width of its addresses.
+    pub class: Class,
+    /// Byte order.
+    pub endian: Endian,
+    /// Machine it was built for.
+    pub machine: Machine,
+    /// What kind of file it is.
+    pub kind: Kind,
+    /// `DT_SONAME`, the name other libraries know it by.
+    pub soname: Option<String>,
+    /// `DT_NEEDED`: the libraries it brings, in order.
+    pub needed: Vec<String>,
+    /// `DT_RPATH`: where it looks for them first.
+    pub rpath: Option<String>,
+    /// `DT_RUNPATH`: where it looks for them.
+    pub runpath: Option<String>,
+    /// `PT_INTERP`: the loader it asks for; libraries seldom have one.
+    pub interpreter: Option<String>,
+    /// `DT_FLAGS`, raw.
+    pub flags: u64,
+    /// `DT_FLAGS_1`, raw.
+    pub flags_1: u64,
+    /// Defined symbols bound `STB_GNU_UNIQUE`: once one of them is looked up the library stays.
+    pub unique_symbols: Vec<String>,
+    /// Symbols that `dlsym` would find, sorted by name.
+    #[serde(skip)]
+    exports: Vec<Export>,
+    /// Number of symbols it takes from other libraries.
+    pub imports: usize,
+    /// Thread-local storage, where it has any.
+    pub tls: Option<Tls>,
+    /// Whether it has a `DT_INIT` function.
+    pub init: bool,
+    /// Whether it has a `DT_FINI` function.
+    pub fini: bool,
+    /// Number of constructors in `DT_INIT_ARRAY`.
+    pub init_array: u64,
+    /// Number of destructors in `DT_FINI_ARRAY`.
+    pub fini_array: u64,
+    /// GNU build-id in hexadecimal.
+    pub build_id: Option<String>,
+    /// C library it was linked against.
+    pub libc: Libc,
+    /// Symbol versions it requires, with the library they come from, in the order of the file.
+    pub versions: Vec<VersionNeed>,
+    /// Language it was written in, as far as the file tells.
+    pub language: Language,
+    /// Compiler and its version, as the file names it.
+    pub producer: Option<String>,
+    /// Whether the loader has to patch its code (`DT_TEXTREL`).
+    pub text_relocations: bool,
+    /// Whether it makes the stack executable.
+    pub executable_stack: bool,
+    /// How much of its relocated data becomes read-only.
+    pub relro: Relro,
+}
+
+/// Width of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Class {
+    /// 32 bits.
+    #[serde(rename = "32-bit")]
+    Bits32,
+    /// 64 bits.
+    #[serde(rename = "64-bit")]
+    Bits64,
+}
+
+/// Byte order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Endian {
+    /// Least significant byte first.
+    Little,
+    /// Most significant byte first.
+    Big,
+}
+
+/// Kinds of ELF files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A shared library.
+    SharedObject,
+    /// An executable that can lie anywhere in memory.
+    PositionIndependentExecutable,
+    /// An executable with fixed addresses.
+    Executable,
+    /// What a compiler writes: `.o`.
+    Relocatable,
+    /// Memory of a crashed process.
+    Core,
+    /// The debug information of a library, without its code.
+    DebugInfo,
+    /// A shared object without a dynamic section, or a kind that has no name.
+    Other,
+}
+
+/// Thread-local storage of a library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Tls {
+    /// Bytes per thread.
+    pub size: u64,
+    /// Alignment in bytes.
+    pub align: u64,
+}
+
+/// C library that a file was linked against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "name")]
+pub enum Libc {
+    /// glibc, at least this version (`2.34`), where it requires one.
+    Glibc {
+        /// The highest `GLIBC_x.y` it requires of any library.
+        at_least: Option<String>,
+    },
+    /// musl.
+    Musl,
+    /// Android's.
+    Bionic,
+    /// It names none.
+    None,
+}
+
+/// A symbol version that a file requires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionNeed {
+    /// Library the version comes from.
+    pub library: String,
+    /// The version, for example `GLIBC_2.34`.
+    pub version: String,
+}
+
+/// How much of the relocated data becomes read-only after loading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relro {
+    /// Nothing.
+    None,
+    /// All but the table that lazy binding writes to.
+    Partial,
+    /// Everything.
+    Full,
+}
+
+/// What a symbol stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExportKind {
+    /// Code that can be called.
+    Function,
+    /// Data: calling it would crash.
+    Data,
+}
+
+impl Facts {
+    /// Reads the facts from the whole content of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ElfError::Empty`], [`ElfError::NotElf`], [`ElfError::CutShort`] or [`ElfError::Damaged`]; whether the
+    /// file can be loaded here is for [`check_loadable`] to say.
+    pub fn parse(data: &[u8]) -> Result<Self, ElfError> {
+        image::parse(data)
+    }
+
+    /// Whether the file asks never to be unloaded (`DF_1_NODELETE`).
+    #[must_use]
+    pub fn nodelete(&self) -> bool {
+        self.flags_1 & bits::NODELETE != 0
+    }
+
+    /// Whether the file refuses to be opened by `dlopen` (`DF_1_NOOPEN`).
+    #[must_use]
+    pub fn noopen(&self) -> bool {
+        self.flags_1 & bits::NOOPEN != 0
+    }
+
+    /// Whether its constructors run before all others (`DF_1_INITFIRST`).
+    #[must_use]
+    pub fn initfirst(&self) -> bool {
+        self.flags_1 & bits::INITFIRST != 0
+    }
+
+    /// Whether it looks symbols up in itself first (`DF_SYMBOLIC`).
+    #[must_use]
+    pub fn symbolic(&self) -> bool {
+        self.flags & bits::SYMBOLIC != 0
+    }
+
+    /// Whether its thread-local storage must lie in the block allotted at start-up (`DF_STATIC_TLS`), of which
+    /// there is little left for libraries that are opened later.
+    #[must_use]
+    pub fn static_tls(&self) -> bool {
+        self.flags & bits::STATIC_TLS != 0
+    }
+
+    /// Number of symbols that `dlsym` would find.
+    #[must_use]
+    pub fn export_count(&self) -> usize {
+        self.exports.len()
+    }
+
+    /// Names of the symbols that `dlsym` would find, sorted.
+    pub fn exports(&self) -> impl Iterator<Item = &str> {
+        self.exports.iter().map(|export| &*export.name)
+    }
+
+    /// What the exported symbol `name` stands for; `None` when there is none of that name.
+    #[must_use]
+    pub fn export(&self, name: &str) -> Option<ExportKind> {
+        let at = self.exports.binary_search_by(|export| (*export.name).cmp(name)).ok()?;
+        self.exports.get(at).map(|export| export.kind)
+    }
+
+    /// Whether `dlsym` would find `name`.
+    #[must_use]
+    pub fn has_export(&self, name: &str) -> bool {
+        self.export(name).is_some()
+    }
+
+    /// The exported symbol that `name` most likely stands for: the one nearest in spelling, else the shortest
+    /// mangled one that holds it (`add` is `_Z3addii` when `extern "C"` was forgotten).
+    #[must_use]
+    pub fn nearest_export(&self, name: &str) -> Option<&str> {
+        // A mangled name spells the plain one with its length before it.
+        let mangled = format!("{}{name}", name.len());
+        nearest(name, self.exports()).or_else(|| {
+            self.exports()
+                .filter(|export| !name.is_empty() && export.starts_with("_") && export.contains(&mangled))
+                .min_by_key(|export| export.len())
+        })
+    }
+}
