@@ -285,6 +285,8 @@ mod tests {
             "[[library]]\npath = 'a.so'\nexercise = 'drive.so'",
             "[[library]]\npath = 'a.so'\nallow-pinned = true",
             "[[library]]\npath = 'a.so'\nallow-pinned = ' '",
+            "[[library]]\npath = 'a.so'\nmax-leak-rate = '3MB'",
+            "[gate]\nmax-growth = 'fd=0'\n[[library]]\npath = 'a.so'",
             "[[library]]\npath = 'a.so'\nshare-path = 'yes'",
             "[[library]]\npath = 'a.so'\nenv = { A = 1.5 }",
             "[[library]]\npath = 'a.so'\nenv = { \"A=B\" = 'c' }",

@@ -14,25 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, check_symbol};
 use super::flags::OpenFlags;
+use super::limits::{CountLimits, LeakRate, Limits};
 use super::units::{self, UnitError};
 use crate::record::Mode;
-
-/// Limits as they were written, until `super::limits` has the types that understand them.
-type LeakRate = String;
-type CountLimits = String;
-
-/// What the gate holds a soak against.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Limits {
-    /// Growth of memory up to which a soak passes.
-    pub max_leak_rate: Option<LeakRate>,
-    /// Growth of threads, descriptors and mappings up to which a soak passes.
-    pub max_growth: CountLimits,
-    /// Why a library that is not unloaded may pass, where it may.
-    pub allow_pinned: Option<String>,
-    /// Kinds of residue that may stay.
-    pub allow_residue: Vec<String>,
-}
 
 /// What one layer says about a soak; `None` leaves it to the layer below.
 ///
