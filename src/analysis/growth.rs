@@ -9,6 +9,8 @@ use crate::record::{Fit, Growth, Metric, Soak, Trend, Unit};
 const ALPHA_LEAK: f64 = 0.01;
 /// Error probability of passing a leak, over all looks.
 const ALPHA_CLEAN: f64 = 0.05;
+/// Error probability of the intervals that are reported, and of what confirms a leak in a second, disjoint stretch.
+const ALPHA_CONFIRM: f64 = 0.05;
 /// Metrics of memory that may call a leak: the first is split over them.
 const DECIDING: f64 = 9.0;
 /// Octaves that are looked at: N/2..N, N/4..N/2, N/8..N/4.
@@ -131,7 +133,7 @@ fn assess(
     let (per_cycle, low, high, exact) = match newest {
         Some(line) => {
             let rate = line.slope * to_cycle;
-            let half = line.half_width(0.05, if line.exact { 0.0 } else { floor }) * to_cycle;
+            let half = line.half_width(ALPHA_CONFIRM, if line.exact { 0.0 } else { floor }) * to_cycle;
             let high =
                 rate + if line.exact && !unseen.flat { half } else { half.max(unseen.rate * to_cycle) };
             (rate, rate - half, high, line.exact)
@@ -141,8 +143,8 @@ fn assess(
     let detectable = lines
         .octaves
         .iter()
-        .take(2)
-        .map(|line| line.map_or(f64::MAX, |line| line.half_width(errors.leak, floor) * to_cycle))
+        .zip([errors.leak, ALPHA_CONFIRM])
+        .map(|(line, alpha)| line.map_or(f64::MAX, |line| line.half_width(alpha, floor) * to_cycle))
         .fold(0.0, f64::max)
         + bounds.leak_above;
     let seconds = if soak.cycles.completed > 0 { soak.seconds / soak.cycles.completed as f64 } else { 0.0 };
@@ -238,28 +240,28 @@ fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unsee
     let [Some(newest), Some(before)] = [0, 1].map(|index| lines.octaves.get(index).copied().flatten()) else {
         return Finding::Undecided;
     };
-    let low = |line: &Line| (line.slope - line.half_width(errors.leak, floor)) * to_cycle;
-    let grows = |line: &Line| low(line) > bounds.leak_above;
+    let low = |line: &Line, alpha: f64| (line.slope - line.half_width(alpha, floor)) * to_cycle;
+    let grows = |line: &Line, alpha: f64| low(line, alpha) > bounds.leak_above;
     let width = newest.half_width(errors.clean, 0.0).max(unseen.rate);
     let high = (newest.slope + width) * to_cycle;
-    let (grows_now, grew_before) = (grows(&newest), grows(&before));
+    let grows_now = grows(&newest, errors.leak);
+    let grew_before = grows(&before, ALPHA_CONFIRM);
     let lasting = newest.slope >= LASTING * before.slope;
     let (lasting_within, fading_within) = match lines.halves {
         [Some(later), Some(earlier)] => (
-            later.slope >= LASTING_WITHIN * earlier.slope && grows(&later) && grows(&earlier),
+            later.slope >= LASTING_WITHIN * earlier.slope
+                && grows(&later, ALPHA_CONFIRM)
+                && grows(&earlier, ALPHA_CONFIRM),
             later.slope < FADING_WITHIN * earlier.slope,
         ),
         _ => (false, false),
     };
-    // What came before may hide under a warm-up, but it must not have been flat.
-    let rose_before = before.slope * to_cycle > bounds.leak_above
-        && before.slope - before.half_width(errors.clean, floor) > 0.0;
     let fading = newest.slope < FADING * before.slope && fading_within;
-    if grows_now && (lasting && grew_before || lasting_within && rose_before) {
+    if grows_now && grew_before && (lasting || lasting_within) {
         Finding::Leak
     } else if high < bounds.clean_below && (!grows_now || fading) {
         Finding::Clean
-    } else if !lasting && low(&before) > 0.0 {
+    } else if !lasting && low(&before, ALPHA_CONFIRM) > 0.0 {
         Finding::Fading
     } else if grows_now && !grew_before {
         Finding::Late
