@@ -31,11 +31,12 @@ pub(crate) fn quietly(command: &mut Command, install: &str) -> Result<String> {
 
 /// The command as a person would type it.
 pub(crate) fn spelt(command: &Command) -> String {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
+    format!("{} {}", command.get_program().to_string_lossy(), arguments(command))
+}
+
+/// Its arguments alone, where it does not matter by which name the program was found.
+pub(crate) fn arguments(command: &Command) -> String {
+    command.get_args().map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 /// The cargo that runs us, in the root of the repository.

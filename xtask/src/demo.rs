@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     build::run(&build::Options::all_quietly())?;
 
     let (out, mut args) = output(&options.args)?;
-    let out = out.unwrap_or_else(|| root.join("reports/demo"));
+    let out = record::fresh(out.unwrap_or_else(|| root.join("reports/demo")))?;
     args.extend(["-o".to_owned(), out.to_string_lossy().into_owned()]);
     let mut soak = Command::new(&dlsoak);
     soak.current_dir(root.join("cdylib-fixtures")).arg("run").args(&args);

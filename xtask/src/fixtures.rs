@@ -234,6 +234,15 @@ impl Fixture {
     pub fn file_name(&self) -> String {
         format!("lib{}.so", self.name)
     }
+
+    /// The built library; an error that says how to build it where it is not there.
+    pub fn library(&self, root: &Path) -> Result<PathBuf> {
+        let path = directory(root).join(self.file_name());
+        if !path.exists() {
+            bail!("{} is not built: run `cargo xtask fixtures`", path.display());
+        }
+        Ok(path)
+    }
 }
 
 impl Table {

@@ -1,7 +1,8 @@
 //! The few fields of a saved run, `dlsoak.run/1`, that the repository's commands read. They are read by name from
 //! the JSON, as any user of the format does, so that a field that is renamed shows here.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -93,6 +94,18 @@ pub struct Growth {
     /// Whether it is a count and not an estimate.
     #[serde(default)]
     pub exact: bool,
+}
+
+/// The output directory of a run that is about to start: without the record of the last one, so that a run which
+/// writes none is not judged by it.
+pub fn fresh(directory: PathBuf) -> Result<PathBuf> {
+    let old = directory.join("record.json");
+    match std::fs::remove_file(&old) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", old.display()))
+        }
+        _ => Ok(directory),
+    }
 }
 
 /// Reads the record in an output directory of `dlsoak run`.

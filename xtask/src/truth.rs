@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -108,12 +108,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// One soak by the program, as a user would call it.
 fn soak(dlsoak: &Path, scratch: &Path, fixture: &Fixture, truth: &Truth, threads: u32) -> Result<Soak> {
-    let out: PathBuf = scratch.join(&fixture.name);
+    let out = record::fresh(scratch.join(&fixture.name))?;
     let mut command = Command::new(dlsoak);
-    command
-        .current_dir(scratch)
-        .arg("run")
-        .arg(fixtures::directory(&fixtures::root()).join(fixture.file_name()));
+    command.current_dir(scratch).arg("run").arg(fixture.library(&fixtures::root())?);
     command.args(["-n", &truth.cycles.to_string(), "-t", &threads.to_string()]);
     command.args(fixture.calls.iter().flat_map(|call| ["-c", call]));
     command
@@ -124,8 +121,11 @@ fn soak(dlsoak: &Path, scratch: &Path, fixture: &Fixture, truth: &Truth, threads
         let errors = String::from_utf8_lossy(&output.stderr);
         bail!("`{}` ended with {}:\n{}", command::spelt(&command), output.status, errors.trim_end());
     }
-    let run = record::read(&out)?;
-    run.soaks.into_iter().next().with_context(|| format!("the record of {} is empty", fixture.name))
+    record::read(&out)?
+        .soaks
+        .into_iter()
+        .next()
+        .with_context(|| format!("the record of {} is empty", fixture.name))
 }
 
 impl Row {

@@ -28,7 +28,7 @@ pub(super) fn build(places: &Places, fixtures: &[&Fixture]) -> Result<usize> {
             command::CARGO,
         )?;
         let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-        let stamp = format!("{}{}\n{flags}\n{}\n", compiler, command::spelt(&cargo), contents(&read)?);
+        let stamp = format!("{}{}\n{flags}\n{}\n", compiler, command::arguments(&cargo), contents(&read)?);
         let made = places.make(&fixture.file_name(), &stamp, |file| {
             command::quietly(&mut cargo, command::CARGO)?;
             let name = format!("lib{}.so", fixture.name.replace('-', "_"));
