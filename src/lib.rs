@@ -5,9 +5,17 @@
 //! map.
 
 pub mod analysis;
+pub mod channel;
+pub mod cli;
+pub mod commands;
 pub mod elf;
+pub mod exit_code;
 pub mod files;
 mod nearest;
 pub mod record;
 pub mod report;
+pub mod sampling;
 pub mod suite;
+pub mod supervisor;
+pub mod sys;
+pub mod worker;

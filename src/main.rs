@@ -1,2 +1,13 @@
-//! The `dlsoak` program.
-fn main() {}
+//! The `dlsoak` program: becomes a worker when it is asked to, else parses the command line and dispatches.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: dlsoak::worker::CountingAllocator = dlsoak::worker::CountingAllocator;
+
+fn main() -> ExitCode {
+    if let Some(code) = dlsoak::worker::run_if_asked() {
+        return code;
+    }
+    dlsoak::cli::main()
+}

@@ -103,6 +103,9 @@ pub struct Soak {
     pub verdict: Verdict,
     /// Why, in plain words, most important first.
     pub reasons: Vec<String>,
+    /// What a reader should know of how it was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// What the gate made of it.
     pub gate: Gate,
     /// The measured series.
@@ -497,6 +500,8 @@ pub struct Checkpoints {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Worker {
+    /// Allocations the worker's own code made until the first checkpoint, setting up.
+    pub setup_allocations: u64,
     /// Allocations the worker's own code made between the first and the last checkpoint; 0 in a sound run.
     pub allocations: u64,
     /// Objects in the process before the first open: what the worker itself links.
@@ -504,4 +509,51 @@ pub struct Worker {
     /// Last lines that the library wrote to standard output or standard error, where it wrote any.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub output_tail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/");
+
+    /// The schema of the types as they are; `DLSOAK_BLESS=1 cargo test record` writes it down.
+    #[test]
+    fn the_published_schema_is_that_of_the_types() {
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(Run)).unwrap() + "\n";
+        let path = format!("{DIR}record.schema.json");
+        if std::env::var_os("DLSOAK_BLESS").is_some() {
+            std::fs::write(&path, &schema).unwrap();
+        }
+        let published = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            published == schema,
+            "docs/record.schema.json is out of date: DLSOAK_BLESS=1 cargo test record"
+        );
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        let schema = serde_json::to_value(schemars::schema_for!(Run)).unwrap();
+        let text = std::fs::read_to_string(format!("{DIR}record.md")).unwrap();
+        let mut names = Vec::new();
+        collect_properties(&schema, &mut names);
+        assert!(names.len() > 60, "{}", names.len());
+        for name in names {
+            assert!(text.contains(&format!("`{name}`")), "docs/record.md does not explain `{name}`");
+        }
+    }
+
+    fn collect_properties(value: &serde_json::Value, names: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                if let Some(serde_json::Value::Object(properties)) = fields.get("properties") {
+                    names.extend(properties.keys().cloned());
+                }
+                fields.values().for_each(|v| collect_properties(v, names));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|v| collect_properties(v, names)),
+            _ => {}
+        }
+    }
 }

@@ -95,6 +95,7 @@ pub(crate) fn soak(name: &str, threads: u32, cycles: u64, columns: Vec<String>) 
         warmup_latency_ns: Latencies::default(),
         verdict: Verdict::Inconclusive,
         reasons: Vec::new(),
+        notes: Vec::new(),
         gate: Gate::default(),
         checkpoints: Checkpoints { columns, rows: Vec::new(), before_first_open: None },
         worker: Worker::default(),

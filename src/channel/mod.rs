@@ -1,0 +1,160 @@
+//! The memory that supervisor and worker share: one definition of its layout, used by both. It is a `memfd`, so it
+//! outlives whatever the library under test does to files and descriptors.
+//!
+//! The worker's threads write the duration of each phase into a ring of their own and park when they have reached
+//! their target; the supervisor empties the rings while they are parked. So the worker needs no memory of its own
+//! for measurements, and when it dies, nothing measured is lost. The supervisor trusts nothing it reads here.
+
+mod map;
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+pub use map::{Channel, ChannelError, read_bytes, write_bytes};
+
+/// First word of the memory; tells a worker that it was handed the right descriptor.
+pub const MAGIC: u32 = 0x646c_736b;
+/// Changes with every change of the layout. The two sides are the same program, unless someone mixes builds.
+pub const VERSION: u32 = 1;
+/// Bytes that an error message may take.
+pub const ERROR_LEN: usize = 2048;
+/// Bytes for the list of loaded objects.
+pub const OBJECTS_LEN: usize = 512 * 1024;
+
+/// What both sides read and write by name. All zero is its valid beginning.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: AtomicU32,
+    /// [`VERSION`].
+    pub version: AtomicU32,
+    /// Number of threads.
+    pub threads: AtomicU32,
+    /// Entries in each thread's ring.
+    pub capacity: AtomicU32,
+    /// Bytes of the job.
+    pub job_len: AtomicU64,
+    /// Number of the order to carry out; the worker's threads wait on it. Written by the supervisor.
+    pub order: AtomicU32,
+    /// Not 0: end the worker in an orderly way.
+    pub exit: AtomicU32,
+    /// Not 0: park after the cycle under way, wherever the target is.
+    pub stop: AtomicU32,
+    /// Number of the last order that was carried out; the supervisor waits on it. Written by the worker.
+    pub done: AtomicU32,
+    /// Threads that have parked for the order under way.
+    pub arrived: AtomicU32,
+    /// Threads that ended on an error.
+    pub failed: AtomicU32,
+    /// Active nanoseconds of all orders so far: from the first thread that starts to the last that parks.
+    pub active_ns: AtomicU64,
+    /// When the order under way was taken up, `CLOCK_MONOTONIC` in nanoseconds.
+    pub started_ns: AtomicU64,
+    /// C heap in use at the last quiet point, in bytes.
+    pub heap: AtomicU64,
+    /// Objects the loader had added at the last quiet point.
+    pub adds: AtomicU64,
+    /// Objects the loader had removed at the last quiet point.
+    pub subs: AtomicU64,
+    /// Allocations that the worker's own code had made at the last quiet point.
+    pub allocations: AtomicU64,
+    /// Bytes used in the list of objects.
+    pub objects_len: AtomicU32,
+    /// Not 0 when the list of objects did not fit.
+    pub objects_truncated: AtomicU32,
+}
+
+/// What one thread reports; on cache lines of its own.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct Slot {
+    /// Cycles to have completed before parking. Written by the supervisor.
+    pub target: AtomicU64,
+    /// Cycles completed, warm-up included.
+    pub completed: AtomicU64,
+    /// The [`Phase`] it is in.
+    pub phase: AtomicU32,
+    /// Bytes of its error message; 0 while it has none.
+    pub error_len: AtomicU32,
+}
+
+/// Durations of one cycle's phases in nanoseconds.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Entry {
+    /// `dlopen`.
+    pub open: AtomicU64,
+    /// `dlsym`, all symbols.
+    pub symbol: AtomicU64,
+    /// The calls.
+    pub call: AtomicU64,
+    /// `dlclose`.
+    pub close: AtomicU64,
+}
+
+/// Where in a cycle a thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Phase {
+    /// Parked, or between two cycles.
+    Between = 0,
+    /// In `dlopen`.
+    Open = 1,
+    /// In `dlsym`.
+    Symbol = 2,
+    /// In a call.
+    Call = 3,
+    /// In `dlclose`.
+    Close = 4,
+}
+
+impl Phase {
+    /// The phase with this number; anything unknown is taken for [`Phase::Between`].
+    pub fn from_u32(value: u32) -> Self {
+        match value {
+            1 => Self::Open,
+            2 => Self::Symbol,
+            3 => Self::Call,
+            4 => Self::Close,
+            _ => Self::Between,
+        }
+    }
+
+    /// Name as the record has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Between => "between",
+            Self::Open => "open",
+            Self::Symbol => "symbol",
+            Self::Call => "call",
+            Self::Close => "close",
+        }
+    }
+}
+
+/// Entries in each thread's ring: at most 1 MiB for all of them together, so that a soak with many threads does
+/// not carry a large mapping of ours.
+pub fn ring_capacity(threads: u32) -> u32 {
+    (32_768 / threads.max(1)).clamp(128, 4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_round_trip() {
+        for phase in [Phase::Between, Phase::Open, Phase::Symbol, Phase::Call, Phase::Close] {
+            assert_eq!(Phase::from_u32(phase as u32), phase);
+        }
+        assert_eq!(Phase::from_u32(77), Phase::Between);
+    }
+
+    #[test]
+    fn rings_stay_small() {
+        assert_eq!(ring_capacity(1), 4096);
+        assert_eq!(ring_capacity(0), 4096);
+        assert_eq!(ring_capacity(64), 512);
+        assert_eq!(ring_capacity(1024), 128);
+    }
+}

@@ -1,0 +1,204 @@
+//! The command line: clap definitions and the way from them to a verb. Nothing is done here.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+use crate::exit_code;
+use crate::suite::units::{
+    parse_checkpoints, parse_cycles, parse_duration, parse_size, parse_threads, parse_warmup,
+};
+
+/// Soak-tests shared libraries: loads and unloads them many thousand times, and says whether they were really
+/// unloaded, what each cycle leaves behind, and whether that may be merged.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 110)]
+#[command(
+    after_help = "Exit codes: 0 all passed, 1 one or more did not pass, 2 usage or an error of dlsoak's \
+    own, 3 none failed but one or more is undecided, 130 interrupted."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// When to use colours.
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+    /// No progress; the result only.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More detail; may be given twice.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Soak libraries, or the suite in dlsoak.toml.
+    ///
+    /// Loading a library executes its code: soak only what you would run.
+    Run(Box<RunArgs>),
+    /// Make a report from a saved record.
+    Report(ReportArgs),
+}
+
+/// Arguments of `dlsoak run`. Each overrides what the suite file says.
+#[derive(Debug, Default, Args)]
+pub struct RunArgs {
+    /// Libraries to soak, or one suite file (.toml); without any, dlsoak.toml in the current directory.
+    #[arg(value_name = "LIB")]
+    pub libraries: Vec<PathBuf>,
+    /// Cycles per library, all threads together, for example 100k [default: 100k].
+    #[arg(short = 'n', long, value_parser = parse_cycles)]
+    pub cycles: Option<u64>,
+    /// Threads that cycle at the same time [default: 1].
+    #[arg(short, long, value_parser = parse_threads)]
+    pub threads: Option<u32>,
+    /// All threads open the one path, instead of a copy each.
+    #[arg(long)]
+    pub share_path: bool,
+    /// What a cycle opens: reopen, copies, namespace or pooled [default: reopen].
+    #[arg(long)]
+    pub mode: Option<String>,
+    /// End each soak after this time, for example 90m, even if cycles are left.
+    #[arg(long, value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// Cycles before the measurement [default: 500, at most the cycles].
+    #[arg(long, value_parser = parse_warmup)]
+    pub warmup: Option<u64>,
+    /// A call to make each cycle, for example 'fibonacci(20)'; integers, floats and strings; repeatable.
+    #[arg(short, long, value_name = "CALL")]
+    pub call: Vec<String>,
+    /// Your own code for one cycle: `int fn(void *handle)`, 0 for success.
+    #[arg(long, value_name = "DRIVER.so:FN")]
+    pub exercise: Option<String>,
+    /// Flags for dlopen [default: now,local].
+    #[arg(long)]
+    pub flags: Option<String>,
+    /// Set an environment variable for the worker; repeatable.
+    #[arg(long, value_name = "K=V")]
+    pub env: Vec<String>,
+    /// Checkpoints over the run [default: 200].
+    #[arg(long, value_parser = parse_checkpoints)]
+    pub checkpoints: Option<u32>,
+    /// Keep glibc's thread cache on: faster allocations, heap counts less exact.
+    #[arg(long)]
+    pub keep_tcache: bool,
+    /// Most growth that passes, for example 0.03MB/s or 16B/cycle.
+    #[arg(long, value_name = "RATE")]
+    pub max_leak_rate: Option<String>,
+    /// Most growth of counts that passes, for example threads=0,fds=0,mappings=0.01/cycle.
+    #[arg(long, value_name = "LIMITS")]
+    pub max_growth: Option<String>,
+    /// A library that is not unloaded passes all the same.
+    #[arg(long)]
+    pub allow_pinned: bool,
+    /// A kind of residue that passes; repeatable.
+    #[arg(long, value_name = "KIND")]
+    pub allow_residue: Vec<String>,
+    /// Stop as soon as the verdict is certain; go on past the cycles asked for while it is not.
+    #[arg(long)]
+    pub until_decided: bool,
+    /// Most cycles with --until-decided [default: 8 times the cycles].
+    #[arg(long, value_parser = parse_cycles)]
+    pub max_cycles: Option<u64>,
+    /// Take the worker for hung when no cycle finishes for this long [default: 10s].
+    #[arg(long, value_parser = parse_duration)]
+    pub stall_timeout: Option<Duration>,
+    /// End the soak when the worker's resident memory exceeds this, for example 2GiB.
+    #[arg(long, value_parser = parse_size)]
+    pub memory_limit: Option<u64>,
+    /// Where to write record.json and the charts [default: reports/<suite or library>-<time>].
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// The result for people, or one JSON event per line.
+    #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
+    pub message_format: MessageFormat,
+    /// This machine's share of the suite, for example 1/4.
+    #[arg(long, value_name = "K/N")]
+    pub partition: Option<String>,
+}
+
+/// What stdout carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// A table.
+    #[default]
+    Human,
+    /// One event per line.
+    Json,
+}
+
+/// Arguments of `dlsoak report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A record.json.
+    pub record: PathBuf,
+    /// What to make: charts as svg or png, or the table as text.
+    #[arg(long, value_enum)]
+    pub to: ReportFormat,
+    /// Directory for files [default: beside the record].
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Formats that a record can be turned into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// The table, on stdout.
+    Text,
+    /// latency.svg and memory.svg.
+    Svg,
+    /// latency.png and memory.png.
+    Png,
+}
+
+/// What every verb is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Global {
+    /// Colours on stdout.
+    pub color: bool,
+    /// No progress.
+    pub quiet: bool,
+    /// More detail.
+    pub verbose: u8,
+}
+
+/// Parses the command line and carries it out.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let global = Global { color: color(cli.color), quiet: cli.quiet, verbose: cli.verbose };
+    let result = match cli.command {
+        Command::Run(args) => commands::run::run(&args, global),
+        Command::Report(args) => commands::report::report(&args, global),
+    };
+    exit_code::code(result.unwrap_or_else(|error| commands::complain(&error)))
+}
+
+fn color(choice: ColorChoice) -> bool {
+    use std::io::IsTerminal as _;
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        // https://no-color.org: set and not empty.
+        ColorChoice::Auto => {
+            std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && std::io::stdout().is_terminal()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,35 @@
+//! One file per verb. Only here and in `report` is anything printed.
+
+pub mod report;
+pub mod run;
+
+mod progress;
+
+use std::io::Write as _;
+
+use crate::exit_code;
+
+/// Width of the table where stdout is no terminal, or does not say how wide it is.
+const WIDTH: u16 = 120;
+
+/// Writes the result to stdout. A reader that has gone away (`dlsoak run | head`) is no error.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Writes a remark to stderr.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "dlsoak: {text}");
+}
+
+/// Says in one line what went wrong and returns the exit code for it.
+pub fn complain(error: &anyhow::Error) -> u8 {
+    note(&format!("{error:#}"));
+    exit_code::USAGE
+}
+
+/// Columns of the terminal.
+fn width() -> u16 {
+    console::Term::stdout().size_checked().map_or(WIDTH, |(_rows, columns)| columns.max(60))
+}

@@ -1,0 +1,111 @@
+//! Histograms of the phases, filled from the worker's rings at quiet points: 3 significant digits, 1 ns to 60 s.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+
+use crate::channel::Entry;
+use crate::record::{Latencies, Latency};
+
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Longest latency that is told from longer ones, in nanoseconds.
+const LONGEST: u64 = 60_000_000_000;
+
+/// One histogram per phase, all threads merged.
+#[derive(Debug)]
+pub(super) struct Histograms {
+    open: Histogram<u64>,
+    symbol: Histogram<u64>,
+    call: Histogram<u64>,
+    close: Histogram<u64>,
+    cycle: Histogram<u64>,
+}
+
+impl Histograms {
+    /// Empty histograms.
+    ///
+    /// # Errors
+    /// Never with these bounds; the histogram's constructor checks them.
+    pub(super) fn new() -> Result<Self, hdrhistogram::CreationError> {
+        let new = || Histogram::new_with_bounds(1, LONGEST, 3);
+        Ok(Self { open: new()?, symbol: new()?, call: new()?, close: new()?, cycle: new()? })
+    }
+
+    /// Adds the cycles of a ring.
+    pub(super) fn add(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            let [open, symbol, call, close] =
+                [&entry.open, &entry.symbol, &entry.call, &entry.close].map(|ns| ns.load(Relaxed));
+            self.open.saturating_record(open);
+            self.symbol.saturating_record(symbol);
+            self.call.saturating_record(call);
+            self.close.saturating_record(close);
+            let cycle = open.saturating_add(symbol).saturating_add(call).saturating_add(close);
+            self.cycle.saturating_record(cycle);
+        }
+    }
+
+    /// As the record has them.
+    pub(super) fn to_record(&self) -> Latencies {
+        Latencies {
+            open: to_record(&self.open),
+            symbol: to_record(&self.symbol),
+            call: to_record(&self.call),
+            close: to_record(&self.close),
+            cycle: to_record(&self.cycle),
+        }
+    }
+}
+
+fn to_record(histogram: &Histogram<u64>) -> Option<Latency> {
+    if histogram.is_empty() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(histogram, &mut bytes).ok()?;
+    let at = |quantile| histogram.value_at_quantile(quantile);
+    Some(Latency {
+        count: histogram.len(),
+        min: histogram.min(),
+        mean: histogram.mean(),
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: histogram.max(),
+        hdr: STANDARD.encode(bytes),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn phases_are_kept_apart_and_the_cycle_is_their_sum() {
+        let mut histograms = Histograms::new().unwrap();
+        assert_eq!(histograms.to_record(), Latencies::default());
+        let entry = |ns| Entry {
+            open: AtomicU64::new(ns),
+            symbol: AtomicU64::new(2),
+            call: AtomicU64::new(0),
+            close: AtomicU64::new(u64::MAX),
+        };
+        histograms.add(&[entry(100), entry(300)]);
+        let record = histograms.to_record();
+        let open = record.open.unwrap();
+        assert_eq!((open.count, open.min, open.max), (2, 100, 300));
+        assert_eq!(record.symbol.unwrap().p99, 2);
+        assert_eq!(record.call.unwrap().max, 0);
+        // Absurd values, as a vandal may leave, saturate.
+        assert!(record.cycle.unwrap().max >= LONGEST);
+        let hdr = STANDARD.decode(open.hdr).unwrap();
+        let back: Histogram<u64> =
+            hdrhistogram::serialization::Deserializer::new().deserialize(&mut &hdr[..]).unwrap();
+        assert_eq!(back.value_at_quantile(0.5), 100);
+    }
+}

@@ -1,0 +1,139 @@
+//! One soak from the first quiet point to the last: probe, warm-up, then checkpoint after checkpoint; and what was
+//! measured, put into the record, however the soak ended.
+
+use std::time::Duration;
+
+use super::end;
+use super::latency::Histograms;
+use super::pace::Pace;
+use super::series::{self, Series};
+use super::session::{End, Session};
+use super::staging::Staging;
+use super::unload::Watch;
+use crate::analysis::{self, Look};
+use crate::elf;
+use crate::record::{Outcome, Soak};
+use crate::suite::plan::SoakPlan;
+
+/// A soak under way.
+pub(super) struct Measurement<'a> {
+    plan: &'a SoakPlan,
+    /// Cycles of the warm-up.
+    warmup: u64,
+    session: Session<'a>,
+    staging: Staging,
+    facts: elf::Facts,
+    series: Series,
+    unload: Watch,
+    warm: Histograms,
+    histograms: Histograms,
+}
+
+impl<'a> Measurement<'a> {
+    pub(super) fn new(
+        plan: &'a SoakPlan,
+        warmup: u64,
+        session: Session<'a>,
+        staging: Staging,
+        facts: elf::Facts,
+    ) -> Result<Self, Box<Outcome>> {
+        let histograms = || Histograms::new().map_err(|e| end::failed_before_start(e.to_string()));
+        Ok(Self {
+            plan,
+            warmup,
+            session,
+            staging,
+            series: Series::new(),
+            unload: Watch::new(&facts),
+            facts,
+            warm: histograms()?,
+            histograms: histograms()?,
+        })
+    }
+
+    /// Runs the soak and fills in what was measured.
+    pub(super) fn carry_out(mut self, soak: &mut Soak) {
+        let end = self.run(soak);
+        // What happens while the worker ends by itself is told only where all went well before.
+        soak.outcome = match end {
+            Ok(()) => end::at_exit(&mut self.session),
+            Err(end) => end::outcome(end, &mut self.session, &self.staging, &self.facts, self.plan),
+        };
+        self.session.process.kill();
+        self.fill(soak);
+        soak.latency_ns = self.histograms.to_record();
+        soak.warmup_latency_ns = self.warm.to_record();
+        soak.worker.output_tail = self.session.process.output_tail();
+    }
+
+    fn run(&mut self, soak: &mut Soak) -> Result<(), End> {
+        self.session.ready()?;
+        self.unload.start(&self.session.channel);
+        let before = self.series.before_first_open(&self.session.channel, &self.session.sampler);
+        before.map_err(|error| gone(&mut self.session, &error))?;
+        if self.warmup >= 2 {
+            // Alone, so that what one load adds can be told even where threads share a path later.
+            self.session.probe(1, &mut self.warm)?;
+            self.unload.before_probe(&self.session.channel);
+            self.session.probe(1, &mut self.warm)?;
+            self.unload.after_probe(&self.session.channel);
+        }
+        self.session.advance(self.warmup, &mut self.warm)?;
+        let mut pace = Pace::new(self.plan);
+        let mut looks = 0;
+        loop {
+            while let Some(cycle) = pace.next() {
+                self.checkpoint(cycle)?;
+            }
+            if pace.looks() {
+                self.fill(soak);
+                if analysis::look(soak, &self.plan.limits, looks) != Look::GoOn {
+                    return Ok(());
+                }
+                looks += 1;
+            }
+            if !pace.go_on() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes on to `cycle` measured cycles and takes a checkpoint there, or wherever the worker was made to stop.
+    fn checkpoint(&mut self, cycle: u64) -> Result<(), End> {
+        let reached = self.session.advance(self.warmup.saturating_add(cycle), &mut self.histograms);
+        // An end at a quiet point still gets its checkpoint: nothing measured is lost.
+        if let Err(end) = &reached
+            && !matches!(end, End::Interrupted { quiet: true } | End::TimeUp)
+        {
+            return reached;
+        }
+        self.unload.observe(&self.session.channel);
+        let done = self.session.completed().saturating_sub(self.warmup);
+        let taken = self.series.take(done, &self.session.channel, &self.session.sampler);
+        taken.map_err(|error| gone(&mut self.session, &error))?;
+        reached
+    }
+
+    /// Puts what was measured so far into the record.
+    fn fill(&self, soak: &mut Soak) {
+        let totals = self.series.totals();
+        let completed = self.session.completed();
+        soak.cycles.warmup = completed.min(self.warmup);
+        soak.cycles.completed = completed - soak.cycles.warmup;
+        soak.seconds = totals.active_ns as f64 / 1e9;
+        soak.checkpoints = self.series.checkpoints.clone();
+        soak.one_time = series::one_time(&soak.checkpoints);
+        self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
+        soak.worker.setup_allocations = self.series.setup_allocations();
+        soak.worker.allocations = totals.allocations;
+        soak.worker.objects = self.unload.at_start().to_vec();
+    }
+}
+
+/// The worker died while it was parked, so that `/proc` could not be read.
+fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
+    match session.process.wait(Duration::from_secs(1)) {
+        Some(status) => End::Died(status),
+        None => End::Failed { thread: 0, message: format!("cannot read /proc of the worker: {error}") },
+    }
+}

@@ -1,0 +1,185 @@
+//! Spawns a worker, has it cycle from checkpoint to checkpoint, notices whatever goes wrong, and always ends with a
+//! record of what was measured.
+
+mod end;
+mod host;
+mod latency;
+mod measure;
+mod pace;
+mod process;
+mod series;
+mod session;
+mod staging;
+mod unload;
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use crate::channel::{self, Channel};
+use crate::elf;
+use crate::record::{self, Cycles, Outcome, OutcomeKind, Soak};
+use crate::sampling::Sampler;
+use crate::suite::plan::SoakPlan;
+use crate::worker::{Exercise, Job};
+
+pub use host::host;
+
+use end::failed_before_start;
+use measure::Measurement;
+use process::WorkerProcess;
+use session::{Bounds, Session};
+use staging::Staging;
+
+/// Warm-up cycles where nobody said how many.
+const WARMUP: u64 = 500;
+
+/// Most cycles of a thread between quiet points where threads share a path: only when all handles are closed at
+/// once is the library unloaded, and what it leaks per load must not become a matter of how often we look.
+const SHARED_STRIDE: u64 = 64;
+
+/// What a soak tells while it runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Progress<'a> {
+    /// A soak begins; cycles include the warm-up.
+    Begin {
+        /// Name of the soak.
+        name: &'a str,
+        /// Cycles to come, warm-up included.
+        cycles: u64,
+    },
+    /// It goes on.
+    Cycles {
+        /// Cycles completed, warm-up included.
+        completed: u64,
+        /// Resident set size of the worker in bytes.
+        resident: Option<u64>,
+    },
+    /// It has ended.
+    End,
+}
+
+/// What a supervisor needs from its caller.
+pub struct Context<'a> {
+    /// Set when the person wants the run to end; what was measured is kept.
+    pub interrupted: &'a AtomicBool,
+    /// Called every now and then while a soak runs.
+    pub progress: &'a dyn Fn(Progress<'_>),
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("interrupted", &self.interrupted).finish_non_exhaustive()
+    }
+}
+
+/// Soaks one library and says all that was measured. Growth, verdict and gate are left to the analysis.
+///
+/// Whatever happens is in the result's `outcome`: this function has no error.
+pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
+    let warmup = plan.warmup.unwrap_or(WARMUP.min(plan.cycles));
+    // Where threads share a path, what one load adds can only be told from a cycle that runs alone.
+    let warmup = if plan.threads > 1 { warmup.max(2) } else { warmup };
+    (context.progress)(Progress::Begin { name: &plan.name, cycles: plan.cycles.saturating_add(warmup) });
+    let mut soak = blank(plan);
+    match prepare(plan, warmup, &mut soak, context) {
+        Ok(measurement) => measurement.carry_out(&mut soak),
+        Err(outcome) => soak.outcome = *outcome,
+    }
+    (context.progress)(Progress::End);
+    soak
+}
+
+/// A soak of which nothing is known yet.
+fn blank(plan: &SoakPlan) -> Soak {
+    Soak {
+        name: plan.name.clone(),
+        path: plan.path.to_string_lossy().into_owned(),
+        build_id: None,
+        language: record::Language::Unknown,
+        mode: plan.mode,
+        threads: plan.threads,
+        share_path: plan.share_path && plan.threads > 1,
+        calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
+        env: process::environment(&plan.env, plan.keep_tcache),
+        cycles: Cycles { requested: plan.cycles, completed: 0, warmup: 0 },
+        seconds: 0.0,
+        outcome: Outcome {
+            kind: OutcomeKind::Completed,
+            cycle: None,
+            phase: None,
+            signal: None,
+            detail: None,
+            stacks: None,
+        },
+        unload: unload::unknown(),
+        growth: Vec::new(),
+        leak: None,
+        one_time: Vec::new(),
+        residue: Vec::new(),
+        latency_ns: record::Latencies::default(),
+        warmup_latency_ns: record::Latencies::default(),
+        verdict: record::Verdict::Inconclusive,
+        reasons: Vec::new(),
+        notes: Vec::new(),
+        gate: record::Gate::default(),
+        checkpoints: record::Checkpoints::default(),
+        worker: record::Worker::default(),
+    }
+}
+
+/// Reads the file, stages it, and starts a worker that has not opened anything yet.
+fn prepare<'a>(
+    plan: &'a SoakPlan,
+    warmup: u64,
+    soak: &mut Soak,
+    context: &'a Context<'a>,
+) -> Result<Measurement<'a>, Box<Outcome>> {
+    let refuse = failed_before_start;
+    let facts = elf_facts(&plan.path).map_err(refuse)?;
+    soak.build_id.clone_from(&facts.build_id);
+    soak.language = facts.language;
+    if plan.threads > 1 && !plan.share_path && !facts.unique_symbols.is_empty() {
+        // The loader binds the unique symbols of every copy to the first one: copies would not be independent,
+        // and all but the first would be unloaded as no host's would.
+        soak.share_path = true;
+        soak.notes.push(
+            "all threads open the one path: the library defines STB_GNU_UNIQUE symbols, which copies of it share"
+                .to_owned(),
+        );
+    }
+    let staging = Staging::new(&plan.path, plan.threads, soak.share_path).map_err(refuse)?;
+    if staging.has_copies() {
+        staging::keep_origin(&facts, &plan.path, &mut soak.env);
+    }
+    let exercise = plan.exercise.as_ref().map(|e| Exercise::new(&e.driver, &e.symbol));
+    let job = Job::new(staging.paths(), plan.flags.bits(), plan.calls.clone(), exercise);
+    let job = serde_json::to_vec(&job).map_err(|e| refuse(format!("cannot write the worker's job: {e}")))?;
+    let capacity = channel::ring_capacity(plan.threads);
+    let threads = plan.threads as usize;
+    let channel = Channel::create(threads, capacity as usize, &job).map_err(|e| refuse(e.to_string()))?;
+    let process = WorkerProcess::start(&channel, &soak.env)
+        .map_err(|e| refuse(format!("cannot start the worker process: {e}")))?;
+    let sampler = Sampler::new(process.pid())
+        .map_err(|e| refuse(format!("cannot read /proc/{} of the worker: {e}", process.pid())))?;
+    let bounds = Bounds {
+        stall: plan.stall_timeout,
+        memory: plan.memory_limit,
+        deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
+        stride: if soak.share_path { SHARED_STRIDE } else { u64::from(capacity) },
+    };
+    let session = Session::new(channel, process, sampler, bounds, context);
+    Measurement::new(plan, warmup, session, staging, facts)
+}
+
+/// Facts of the file, or in one line why it can't be loaded here.
+fn elf_facts(path: &std::path::Path) -> Result<elf::Facts, String> {
+    let named = |problem: String| format!("{}: {problem}", path.display());
+    let metadata = std::fs::metadata(path).map_err(|e| named(e.to_string()))?;
+    if !metadata.is_file() {
+        return Err(named("not a regular file; a shared library (.so) is needed".to_owned()));
+    }
+    let bytes = std::fs::read(path).map_err(|e| named(e.to_string()))?;
+    let facts = elf::Facts::parse(&bytes).map_err(|e| named(e.to_string()))?;
+    elf::check_loadable(&facts, elf::Host::CURRENT).map_err(|e| named(e.to_string()))?;
+    Ok(facts)
+}

@@ -1,0 +1,99 @@
+//! When to take checkpoints, and when to stop: after the cycles asked for, when the time is up, or as soon as the
+//! verdict is certain.
+
+use crate::analysis::schedule::Schedule;
+use crate::suite::plan::SoakPlan;
+
+/// Cycles of the first look with `--until-decided`; each further look is at twice as many.
+const FIRST_LOOK: u64 = 625;
+
+/// Cycles to plan for at first where only time bounds a soak; doubled as long as there is time.
+const FIRST_STRETCH: u64 = 10_000;
+
+/// How far an undecided soak goes on where nobody said: this many times the cycles asked for.
+const PATIENCE: u64 = 8;
+
+/// Jitter of the checkpoints. Fixed, so that two runs of one suite look at the same cycles.
+const SEED: u64 = 0x0d15_0a4b;
+
+/// Hands out the cycles of the checkpoints.
+#[derive(Debug)]
+pub(super) struct Pace {
+    schedule: Schedule,
+    /// No checkpoint lies beyond this cycle.
+    last: u64,
+    until_decided: bool,
+}
+
+impl Pace {
+    pub(super) fn new(plan: &SoakPlan) -> Self {
+        let (first, last) = if plan.until_decided {
+            let last = plan.max_cycles.unwrap_or_else(|| plan.cycles.saturating_mul(PATIENCE));
+            (FIRST_LOOK, last)
+        } else if plan.duration.is_some() {
+            (FIRST_STRETCH, plan.cycles)
+        } else {
+            (plan.cycles, plan.cycles)
+        };
+        let schedule = Schedule::new(first.min(last), plan.checkpoints, SEED);
+        Self { schedule, last, until_decided: plan.until_decided }
+    }
+
+    /// The cycle of the next checkpoint; `None` at the end of a stretch.
+    pub(super) fn next(&mut self) -> Option<u64> {
+        self.schedule.next()
+    }
+
+    /// True where the end of a stretch is a time to look at the figures and perhaps to stop.
+    pub(super) fn looks(&self) -> bool {
+        self.until_decided
+    }
+
+    /// Plans another stretch, as long as all before it; false when there is none left.
+    pub(super) fn go_on(&mut self) -> bool {
+        let end = self.schedule.end();
+        self.schedule.extend_to(end.saturating_mul(2).min(self.last));
+        self.schedule.end() > end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::suite::plan::Plan;
+    use crate::suite::settings::Settings;
+
+    fn ends(settings: Settings) -> Vec<u64> {
+        let plan = Plan::from_paths(&[PathBuf::from("a.so")], &settings).unwrap();
+        let mut pace = Pace::new(&plan.soaks[0]);
+        let mut ends = Vec::new();
+        loop {
+            ends.push(std::iter::from_fn(|| pace.next()).last().unwrap());
+            if ends.len() > 9 || !pace.go_on() {
+                return ends;
+            }
+        }
+    }
+
+    #[test]
+    fn a_soak_ends_with_the_cycles_asked_for() {
+        assert_eq!(ends(Settings { cycles: Some(777), ..Settings::default() }), [777]);
+    }
+
+    #[test]
+    fn an_undecided_soak_doubles_up_to_its_bound() {
+        let decided = Settings { cycles: Some(1000), until_decided: Some(true), ..Settings::default() };
+        assert_eq!(ends(decided.clone()), [625, 1250, 2500, 5000, 8000]);
+        assert_eq!(ends(Settings { max_cycles: Some(1300), ..decided }), [625, 1250, 1300]);
+    }
+
+    #[test]
+    fn a_soak_that_time_ends_doubles_without_a_bound() {
+        let timed = Settings { duration: Some(Duration::from_secs(5)), ..Settings::default() };
+        let ends = ends(timed);
+        assert_eq!((ends[0], ends[9]), (10_000, 10_000 << 9));
+    }
+}

@@ -1,0 +1,169 @@
+//! Builds the checkpoint rows of the record from what the worker says of itself and what `/proc` says of it.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::channel::{Channel, read_bytes};
+use crate::record::Checkpoints;
+use crate::sampling::{Sample, Sampler};
+
+/// Columns of a checkpoint row, in order.
+const COLUMNS: [&str; 14] = [
+    "cycle",
+    "active_ns",
+    "loads",
+    "unloads",
+    "heap",
+    "rss",
+    "anon",
+    "private_dirty",
+    "pss",
+    "virtual",
+    "page_tables",
+    "mappings",
+    "threads",
+    "fds",
+];
+
+/// What only the worker could see at the last quiet point.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Observation {
+    pub(super) active_ns: u64,
+    pub(super) adds: u64,
+    pub(super) subs: u64,
+    pub(super) heap: u64,
+    pub(super) allocations: u64,
+}
+
+/// Reads the worker's own observation.
+pub(super) fn observation(channel: &Channel) -> Observation {
+    let header = channel.header();
+    Observation {
+        active_ns: header.active_ns.load(Relaxed),
+        adds: header.adds.load(Relaxed),
+        subs: header.subs.load(Relaxed),
+        heap: header.heap.load(Relaxed),
+        allocations: header.allocations.load(Relaxed),
+    }
+}
+
+/// Paths of the objects that were loaded at the last quiet point, without the program itself and the vDSO.
+pub(super) fn objects(channel: &Channel) -> Vec<String> {
+    let used = channel.header().objects_len.load(Relaxed) as usize;
+    let bytes = read_bytes(channel.objects(), used);
+    bytes
+        .split(|byte| *byte == 0)
+        .filter(|name| {
+            !name.is_empty() && !name.starts_with(b"linux-vdso") && !name.starts_with(b"linux-gate")
+        })
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect()
+}
+
+/// The series as it grows.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) checkpoints: Checkpoints,
+    /// Observation at the first measured checkpoint.
+    first: Observation,
+    last: Observation,
+}
+
+impl Series {
+    pub(super) fn new() -> Self {
+        let columns = COLUMNS.map(str::to_owned).to_vec();
+        let checkpoints = Checkpoints { columns, rows: Vec::new(), before_first_open: None };
+        Self { checkpoints, first: Observation::default(), last: Observation::default() }
+    }
+
+    /// Keeps a checkpoint from before anything was opened.
+    pub(super) fn before_first_open(
+        &mut self,
+        channel: &Channel,
+        sampler: &Sampler,
+    ) -> procfs::ProcResult<()> {
+        let sample = sampler.sample()?;
+        self.checkpoints.before_first_open = Some(row(0, 0, &observation(channel), &sample));
+        Ok(())
+    }
+
+    /// Takes a checkpoint at `cycle` measured cycles.
+    pub(super) fn take(
+        &mut self,
+        cycle: u64,
+        channel: &Channel,
+        sampler: &Sampler,
+    ) -> procfs::ProcResult<()> {
+        let sample = sampler.sample()?;
+        let observation = observation(channel);
+        if self.checkpoints.rows.is_empty() {
+            self.first = observation.clone();
+        }
+        let active = observation.active_ns.saturating_sub(self.first.active_ns);
+        self.checkpoints.rows.push(row(cycle, active, &observation, &sample));
+        self.last = observation;
+        Ok(())
+    }
+
+    /// Allocations of the worker's own code until the first measured checkpoint.
+    pub(super) fn setup_allocations(&self) -> u64 {
+        self.first.allocations
+    }
+
+    /// Objects added and removed, active nanoseconds, and the worker's own allocations, from the first measured
+    /// checkpoint to the last.
+    pub(super) fn totals(&self) -> Observation {
+        let between = |f: fn(&Observation) -> u64| f(&self.last).saturating_sub(f(&self.first));
+        Observation {
+            active_ns: between(|o| o.active_ns),
+            adds: between(|o| o.adds),
+            subs: between(|o| o.subs),
+            heap: self.last.heap,
+            allocations: between(|o| o.allocations),
+        }
+    }
+}
+
+fn row(cycle: u64, active_ns: u64, seen: &Observation, sample: &Sample) -> Vec<i64> {
+    [
+        cycle,
+        active_ns,
+        seen.adds,
+        seen.subs,
+        seen.heap,
+        sample.rss,
+        sample.anon,
+        sample.private_dirty,
+        sample.pss,
+        sample.virt,
+        sample.page_tables,
+        sample.mappings,
+        sample.threads,
+        sample.fds,
+    ]
+    .map(|value| i64::try_from(value).unwrap_or(i64::MAX))
+    .to_vec()
+}
+
+/// What the first loads kept: the first measured row less the one before the first open, per metric.
+pub(super) fn one_time(checkpoints: &Checkpoints) -> Vec<crate::record::OneTime> {
+    use crate::record::{Metric, OneTime};
+    let (Some(before), Some(after)) = (&checkpoints.before_first_open, checkpoints.rows.first()) else {
+        return Vec::new();
+    };
+    let metrics = [
+        Metric::Heap,
+        Metric::Rss,
+        Metric::Anon,
+        Metric::PrivateDirty,
+        Metric::Pss,
+        Metric::Virtual,
+        Metric::PageTables,
+        Metric::Mappings,
+        Metric::Threads,
+        Metric::Fds,
+    ];
+    // The metrics are the last columns, in this order.
+    let values = |row: &[i64]| row.iter().skip(COLUMNS.len() - metrics.len()).copied().collect::<Vec<_>>();
+    let amounts = values(after).into_iter().zip(values(before)).map(|(a, b)| a.saturating_sub(b));
+    metrics.into_iter().zip(amounts).map(|(metric, amount)| OneTime { metric, amount }).collect()
+}

@@ -1,0 +1,106 @@
+//! What only glibc can say of a process: heap in use, objects loaded. Every call here is made while all threads
+//! that could change the answer are parked, and none of them allocates.
+
+use std::ffi::{CStr, c_int, c_void};
+
+/// Bytes of C heap in use: `mallinfo2(3)`, `uordblks` plus `hblkhd`, summed over all arenas by glibc.
+///
+/// Chunks in a thread's cache count as used, which is why workers run with the cache off.
+pub fn heap_in_use() -> u64 {
+    // SAFETY: mallinfo2 takes no argument and locks each arena itself.
+    let info = unsafe { libc::mallinfo2() };
+    (info.uordblks as u64).saturating_add(info.hblkhd as u64)
+}
+
+/// Gives free memory at the top of the heap back to the kernel, `malloc_trim(3)`.
+pub fn trim_heap() {
+    // SAFETY: malloc_trim has no precondition.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Version of the C library this process runs on, for example `glibc 2.36`.
+pub fn version() -> String {
+    // SAFETY: gnu_get_libc_version returns a constant string that lives as long as the process.
+    let version = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) };
+    format!("glibc {}", version.to_string_lossy())
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`, from the vDSO.
+#[inline]
+pub fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec on this stack; CLOCK_MONOTONIC exists on every Linux.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now);
+    }
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+}
+
+/// One object that the loader lists.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadedObject<'a> {
+    /// Path as the loader keeps it; empty for the program itself.
+    pub name: &'a [u8],
+    /// Address it was loaded at (`dlpi_addr`).
+    pub base: u64,
+    /// Objects the loader has added since the process began (`dlpi_adds`).
+    pub adds: u64,
+    /// Objects the loader has removed since the process began (`dlpi_subs`).
+    pub subs: u64,
+}
+
+/// Calls `visit` for each object of the caller's namespace, in load order: `dl_iterate_phdr(3)`.
+///
+/// The loader's lock is held meanwhile: `visit` must not load, unload or allocate.
+pub fn for_each_object(visit: &mut dyn FnMut(LoadedObject<'_>)) {
+    struct Visitor<'a>(&'a mut dyn FnMut(LoadedObject<'_>));
+
+    unsafe extern "C" fn each(info: *mut libc::dl_phdr_info, _size: usize, data: *mut c_void) -> c_int {
+        // SAFETY: `data` is the Visitor that dl_iterate_phdr was called with below; it is not shared.
+        let visitor = unsafe { &mut *data.cast::<Visitor<'_>>() };
+        // SAFETY: the loader hands a valid structure for the duration of this call.
+        let info = unsafe { &*info };
+        let name = if info.dlpi_name.is_null() {
+            &[][..]
+        } else {
+            // SAFETY: dlpi_name is a NUL-terminated string that lives while the loader's lock is held.
+            unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes()
+        };
+        (visitor.0)(LoadedObject { name, base: info.dlpi_addr, adds: info.dlpi_adds, subs: info.dlpi_subs });
+        0
+    }
+
+    let mut visitor = Visitor(visit);
+    // SAFETY: the callback matches the declared type and the visitor outlives the call.
+    unsafe {
+        libc::dl_iterate_phdr(Some(each), (&raw mut visitor).cast());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heap_in_use_counts_what_is_held() {
+        let before = heap_in_use();
+        let held = vec![1_u8; 8 << 20];
+        let with = heap_in_use();
+        assert!(with >= before + (8 << 20), "{before} -> {with}");
+        drop(held);
+    }
+
+    #[test]
+    fn the_list_of_objects_has_the_c_library() {
+        let mut seen = false;
+        let mut adds = 0;
+        for_each_object(&mut |object| {
+            seen |= object.name.windows(7).any(|w| w == b"libc.so");
+            adds = object.adds;
+        });
+        assert!(seen && adds > 2);
+        assert!(version().starts_with("glibc 2."));
+    }
+}

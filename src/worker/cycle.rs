@@ -1,0 +1,226 @@
+//! One cycle: open, look up, call, close, each timed. This is the hot loop; it allocates nothing and reads the
+//! clock four times a cycle, the end of one phase being the beginning of the next.
+
+use std::ffi::{CStr, CString, OsStr, c_int, c_void};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::Release};
+
+use libloading::os::unix::Library;
+
+use super::job::Job;
+use crate::channel::{Entry, Phase, Slot};
+use crate::suite::call::{Arg, Call, MAX_FLOATS, MAX_INTEGERS};
+use crate::sys::glibc::monotonic_ns;
+
+/// One prototype for every call. System V x86-64 and AAPCS64 pass integers and floats in registers of their own,
+/// in order of appearance among their kind, so a function that takes fewer of either finds its arguments where
+/// it expects them and never looks at the rest.
+type Function =
+    unsafe extern "C" fn(i64, i64, i64, i64, i64, i64, f64, f64, f64, f64, f64, f64, f64, f64) -> i64;
+/// The caller's own code for one cycle.
+type Driver = unsafe extern "C" fn(*mut c_void) -> c_int;
+
+/// A call with its arguments ready for registers.
+#[derive(Debug)]
+struct PreparedCall {
+    symbol: CString,
+    ints: [i64; MAX_INTEGERS],
+    floats: [f64; MAX_FLOATS],
+    /// What `ints` points into.
+    _strings: Vec<CString>,
+}
+
+/// Everything one thread needs to cycle.
+#[derive(Debug)]
+pub(super) struct ThreadPlan {
+    path: CString,
+    flags: c_int,
+    calls: Vec<PreparedCall>,
+    /// Addresses found in the cycle under way, one per call.
+    found: Vec<Option<Function>>,
+    driver: Option<Driver>,
+}
+
+/// Why a thread can't go on.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Open(libloading::Error),
+    Symbol(libloading::Error),
+    Driver(c_int),
+    Close(libloading::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // The loader's own words, which name the file and the reason.
+            Self::Open(libloading::Error::DlOpen { source })
+            | Self::Symbol(libloading::Error::DlSym { source })
+            | Self::Close(libloading::Error::DlClose { source }) => write!(f, "{source}"),
+            Self::Open(other) | Self::Symbol(other) | Self::Close(other) => write!(f, "{other}"),
+            Self::Driver(code) => write!(f, "the exercise returned {code}; 0 means that its cycle went well"),
+        }
+    }
+}
+
+/// Makes every thread's plan from the job.
+///
+/// # Errors
+/// When the job does not fit the number of threads, or the exercise's driver does not load.
+pub(super) fn prepare(job: &Job, threads: usize) -> Result<Vec<ThreadPlan>, String> {
+    let driver = match &job.exercise {
+        None => None,
+        Some(exercise) => Some(load_driver(&exercise.driver(), &exercise.symbol)?),
+    };
+    (0..threads)
+        .map(|thread| {
+            let path = job.path(thread).ok_or("the job has fewer files than threads")?;
+            let path = CString::new(path).map_err(|_| "a path with a NUL byte")?;
+            let calls = job.calls.iter().map(PreparedCall::new).collect::<Result<Vec<_>, _>>()?;
+            let found = vec![None; calls.len()];
+            Ok(ThreadPlan { path, flags: job.flags, calls, found, driver })
+        })
+        .collect()
+}
+
+fn load_driver(path: &std::path::Path, symbol: &str) -> Result<Driver, String> {
+    let refused =
+        |e: libloading::Error| format!("exercise {}:{symbol}: {}", path.display(), Failure::Open(e));
+    // SAFETY: loading runs the driver's constructors; it is the caller's own code, given to be run.
+    let library = unsafe { Library::open(Some(path), libc::RTLD_NOW | libc::RTLD_LOCAL) }.map_err(refused)?;
+    // SAFETY: the documented prototype of an exercise is `int fn(void *handle)`.
+    let function = *unsafe { library.get::<Driver>(symbol) }.map_err(refused)?;
+    // It stays for the life of the worker: the function is used until then.
+    let _ = library.into_raw();
+    Ok(function)
+}
+
+impl PreparedCall {
+    fn new(call: &Call) -> Result<Self, String> {
+        let mut prepared = Self {
+            symbol: CString::new(call.symbol.as_str()).map_err(|_| "a symbol with a NUL byte")?,
+            ints: [0; MAX_INTEGERS],
+            floats: [0.0; MAX_FLOATS],
+            _strings: Vec::new(),
+        };
+        let (mut ints, mut floats) = (0, 0);
+        for arg in &call.args {
+            let too_many = || format!("too many arguments in {}", call.text);
+            if let Some(value) = float_register(arg) {
+                *prepared.floats.get_mut(floats).ok_or_else(too_many)? = value;
+                floats += 1;
+                continue;
+            }
+            let value = match arg {
+                Arg::Int(value) => *value,
+                Arg::Unsigned(value) => value.cast_signed(),
+                Arg::Text(text) => {
+                    let text = text.clone();
+                    let address = text.as_ptr() as i64;
+                    prepared._strings.push(text);
+                    address
+                }
+                Arg::Double(_) | Arg::Float(_) | Arg::Null => 0,
+            };
+            *prepared.ints.get_mut(ints).ok_or_else(too_many)? = value;
+            ints += 1;
+        }
+        Ok(prepared)
+    }
+
+    /// Calls the function.
+    ///
+    /// # Safety
+    /// `function` must take what the call expression gives, as its author states.
+    #[inline]
+    unsafe fn invoke(&self, function: Function) {
+        let [a, b, c, d, e, f] = self.ints;
+        let [s, t, u, v, w, x, y, z] = self.floats;
+        // SAFETY: the caller's contract; see `Function` for why one prototype serves.
+        std::hint::black_box(unsafe { function(a, b, c, d, e, f, s, t, u, v, w, x, y, z) });
+    }
+}
+
+/// What a floating-point argument looks like in its register; `None` for arguments of other kinds.
+fn float_register(arg: &Arg) -> Option<f64> {
+    match arg {
+        Arg::Double(value) => Some(*value),
+        // A C `float` is the low half of the register.
+        Arg::Float(value) => Some(f64::from_bits(u64::from(value.to_bits()))),
+        _ => None,
+    }
+}
+
+impl ThreadPlan {
+    /// Cycles until the slot's target is reached or `stop` is set. The ring starts over at each order.
+    pub(super) fn run(&mut self, slot: &Slot, ring: &[Entry], stop: &AtomicU32) -> Result<(), Failure> {
+        let target = slot.target.load(Relaxed);
+        let mut completed = slot.completed.load(Relaxed);
+        let mut begin = monotonic_ns();
+        for entry in ring {
+            if completed >= target || stop.load(Relaxed) != 0 {
+                break;
+            }
+            begin = self.cycle(slot, entry, begin)?;
+            completed += 1;
+            // The supervisor reads the entry only after it has seen this count.
+            slot.completed.store(completed, Release);
+        }
+        Ok(())
+    }
+
+    /// The path with its NUL, which libloading then hands on without a copy.
+    #[inline]
+    fn path(&self) -> &OsStr {
+        OsStr::from_bytes(self.path.as_bytes_with_nul())
+    }
+
+    #[inline]
+    fn cycle(&mut self, slot: &Slot, entry: &Entry, begin: u64) -> Result<u64, Failure> {
+        slot.phase.store(Phase::Open as u32, Relaxed);
+        // SAFETY: loading a library runs its code; that is what a soak is for.
+        let library = unsafe { Library::open(Some(self.path()), self.flags) }.map_err(Failure::Open)?;
+        let opened = monotonic_ns();
+
+        slot.phase.store(Phase::Symbol as u32, Relaxed);
+        for (call, found) in self.calls.iter().zip(&mut self.found) {
+            let symbol: &CStr = &call.symbol;
+            // SAFETY: the prototype is as the call expression's author states it.
+            *found = Some(*unsafe { library.get::<Function>(symbol) }.map_err(Failure::Symbol)?);
+        }
+        let looked_up = monotonic_ns();
+
+        slot.phase.store(Phase::Call as u32, Relaxed);
+        for (call, found) in self.calls.iter().zip(&self.found) {
+            if let Some(function) = found {
+                // SAFETY: the address is of the library that is open right now; arguments as stated.
+                unsafe { call.invoke(*function) };
+            }
+        }
+        let library = match self.driver {
+            None => library,
+            Some(driver) => {
+                let handle = library.into_raw();
+                // SAFETY: the documented prototype of an exercise; the handle is open.
+                let code = unsafe { driver(handle) };
+                if code != 0 {
+                    return Err(Failure::Driver(code));
+                }
+                // SAFETY: the handle is the one that into_raw gave, and has one owner again.
+                unsafe { Library::from_raw(handle) }
+            }
+        };
+        let called = monotonic_ns();
+
+        slot.phase.store(Phase::Close as u32, Relaxed);
+        library.close().map_err(Failure::Close)?;
+        let closed = monotonic_ns();
+
+        entry.open.store(opened.saturating_sub(begin), Relaxed);
+        entry.symbol.store(looked_up.saturating_sub(opened), Relaxed);
+        entry.call.store(called.saturating_sub(looked_up), Relaxed);
+        entry.close.store(closed.saturating_sub(called), Relaxed);
+        Ok(closed)
+    }
+}

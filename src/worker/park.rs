@@ -1,0 +1,80 @@
+//! Orders, and the quiet points between them: every thread runs to its target and parks; the last one to arrive
+//! writes down what only this process can see, and reports.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::allocations;
+use super::cycle::ThreadPlan;
+use crate::channel::{Channel, Phase, write_bytes};
+use crate::sys::{futex, glibc};
+
+/// Carries out orders on this thread until told to end.
+pub(super) fn serve(channel: &Channel, thread: usize, mut plan: ThreadPlan) {
+    let header = channel.header();
+    let Some(slot) = channel.slots().get(thread) else { return };
+    let ring = channel.ring(thread);
+    let mut carried_out = 0;
+    let mut sound = true;
+    loop {
+        let order = next_order(channel, carried_out);
+        if header.exit.load(Acquire) != 0 {
+            return;
+        }
+        let now = glibc::monotonic_ns();
+        let _ = header.started_ns.compare_exchange(0, now, Relaxed, Relaxed);
+        if sound && let Err(failure) = plan.run(slot, ring, &header.stop) {
+            sound = false;
+            let message = failure.to_string();
+            let len = write_bytes(channel.error(thread), message.as_bytes());
+            slot.error_len.store(u32::try_from(len).unwrap_or(0), Release);
+            header.failed.fetch_add(1, AcqRel);
+        } else if sound {
+            slot.phase.store(Phase::Between as u32, Relaxed);
+        }
+        let arrived = header.arrived.fetch_add(1, AcqRel) as usize + 1;
+        if arrived == channel.slots().len() {
+            let active = glibc::monotonic_ns().saturating_sub(header.started_ns.swap(0, Relaxed));
+            header.active_ns.fetch_add(active, Relaxed);
+            observe(channel);
+            header.arrived.store(0, Relaxed);
+            header.done.store(order, Release);
+            futex::wake_all(&header.done);
+        }
+        carried_out = order;
+    }
+}
+
+fn next_order(channel: &Channel, carried_out: u32) -> u32 {
+    let word = &channel.header().order;
+    loop {
+        let order = word.load(Acquire);
+        if order != carried_out {
+            return order;
+        }
+        futex::wait(word, order, None);
+    }
+}
+
+/// Writes what only this process can see to the channel. All other threads are parked.
+fn observe(channel: &Channel) {
+    let header = channel.header();
+    let room = channel.objects();
+    let (mut adds, mut subs, mut used, mut truncated) = (0, 0, 0, 0);
+    glibc::for_each_object(&mut |object| {
+        (adds, subs) = (object.adds, object.subs);
+        let needed = object.name.len() + 1;
+        if room.len() - used < needed {
+            truncated = 1;
+            return;
+        }
+        // Names end in NUL, as in C: no path contains one.
+        used += write_bytes(&room[used..], object.name);
+        used += write_bytes(&room[used..], &[0]);
+    });
+    header.objects_len.store(u32::try_from(used).unwrap_or(0), Relaxed);
+    header.objects_truncated.store(truncated, Relaxed);
+    header.adds.store(adds, Relaxed);
+    header.subs.store(subs, Relaxed);
+    header.allocations.store(allocations::count(), Relaxed);
+    header.heap.store(glibc::heap_in_use(), Relaxed);
+}

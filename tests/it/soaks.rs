@@ -1,0 +1,89 @@
+//! The main job: each fixture gets what is true of it, alone, with four threads, and on a shared path.
+
+use crate::support::{fixture, growth, run, soak};
+use dlsoak::record::{Metric, UnloadState, Verdict};
+
+/// The demo's fixtures, with whether they are unloaded.
+const FIXTURES: [(&str, UnloadState, Verdict); 7] = [
+    ("c-clean", UnloadState::Unloaded, Verdict::Clean),
+    ("c-leak-constructor", UnloadState::Unloaded, Verdict::Leak),
+    ("cpp-clean", UnloadState::Unloaded, Verdict::Clean),
+    ("cpp-unique", UnloadState::Pinned, Verdict::Pinned),
+    ("rust-clean", UnloadState::Unloaded, Verdict::Clean),
+    ("rust-tls-destructor", UnloadState::Pinned, Verdict::Pinned),
+    ("go-clean", UnloadState::Pinned, Verdict::Pinned),
+];
+
+#[test]
+fn one_thread_and_four_threads_tell_the_truth() {
+    for threads in ["1", "4"] {
+        for (name, state, verdict) in FIXTURES {
+            let finished = soak(&fixture(name), &["-n", "5000", "-t", threads]);
+            let soak = finished.soak();
+            let told = format!("{name}, {threads} threads: {:?} {:?}", soak.unload, soak.reasons);
+            assert_eq!(soak.cycles.completed, 5000, "{told}");
+            assert_eq!(soak.unload.state, state, "{told}");
+            assert_eq!(soak.verdict, verdict, "{told}");
+            let loads = (soak.unload.loads_per_cycle, soak.unload.unloads_per_cycle);
+            match state {
+                UnloadState::Unloaded => assert_eq!(loads, (1.0, 1.0), "{told}"),
+                _ => assert_eq!(loads, (0.0, 0.0), "{told}"),
+            }
+            assert_eq!(finished.code, i32::from(verdict != Verdict::Clean), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_constructor_that_leaks_16_bytes_costs_a_chunk_of_32() {
+    for threads in ["1", "4"] {
+        let finished = soak(&fixture("c-leak-constructor"), &["-n", "5000", "-t", threads]);
+        let leak = finished.soak().leak.as_ref().unwrap();
+        assert_eq!(leak.metric, Metric::Heap);
+        assert!((leak.bytes_per_cycle - 32.0).abs() < 0.32, "{leak:?}");
+        assert!(leak.low <= 32.1 && leak.high >= 31.9, "{leak:?}");
+        assert_eq!(finished.code, 1);
+        assert!(finished.stdout.contains("leak"), "{}", finished.stdout);
+    }
+}
+
+#[test]
+fn threads_that_share_a_path_load_less_often_and_leak_per_load() {
+    let finished = soak(&fixture("c-leak-constructor"), &["-n", "20000", "-t", "4", "--share-path"]);
+    let soak = finished.soak();
+    assert!(soak.share_path);
+    assert!(soak.unload.loads_per_cycle < 1.0 && soak.unload.loads_per_cycle > 0.0, "{:?}", soak.unload);
+    assert_eq!(soak.unload.objects_per_load, 1);
+    let heap = growth(soak, Metric::Heap);
+    let per_load = heap.per_load.unwrap();
+    assert!((per_load - 32.0).abs() < 0.32, "{heap:?}");
+    assert_eq!(soak.verdict, Verdict::Leak);
+}
+
+#[test]
+fn libraries_nobody_here_wrote_get_a_verdict() {
+    for name in ["libz.so.1", "libbz2.so.1.0", "liblzma.so.5", "libexpat.so.1"] {
+        let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
+            .map(|dir| std::path::Path::new(dir).join(name));
+        // What a minimal system lacks can't be soaked; libz is everywhere where a compiler is.
+        let Some(path) = found.iter().find(|p| p.exists()) else {
+            assert_ne!(name, "libz.so.1", "no libz.so.1 on this system");
+            continue;
+        };
+        let finished = run(&[path.to_str().unwrap(), "-n", "5000"]);
+        let soak = finished.soak();
+        assert_eq!(soak.verdict, Verdict::Clean, "{name}: {:?} {:?}", soak.reasons, soak.growth);
+        assert_eq!((soak.unload.state, finished.code), (UnloadState::Unloaded, 0), "{name}");
+    }
+}
+
+#[test]
+fn a_library_that_the_worker_itself_needs_is_told_as_such() {
+    let libc = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let libc =
+        libc.lines().find_map(|l| l.find("/").map(|i| &l[i..]).filter(|p| p.contains("/libc.so"))).unwrap();
+    let finished = run(&[libc, "-n", "200"]);
+    let unload = &finished.soak().unload;
+    assert_eq!(unload.state, UnloadState::Pinned);
+    assert!(unload.causes.iter().any(|c| c.kind == "already-loaded"), "{unload:?}");
+}

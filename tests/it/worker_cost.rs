@@ -1,0 +1,53 @@
+//! The worker's own cost is zero: its loop allocates nothing, and what it measures on a clean library is 0 bytes.
+
+use crate::support::{column, fixture, growth, soak};
+use dlsoak::record::Metric;
+
+#[test]
+fn the_loop_allocates_nothing() {
+    for threads in ["1", "3"] {
+        let finished = soak(&fixture("c-clean"), &["-n", "2000", "-t", threads]);
+        let worker = &finished.soak().worker;
+        // The first figure shows that the counter counts, the second one that the loop does not.
+        assert!(worker.setup_allocations > 10, "{worker:?}");
+        assert_eq!(worker.allocations, 0, "{worker:?}");
+    }
+}
+
+#[test]
+fn a_clean_library_grows_by_no_byte_of_heap_and_by_no_thing() {
+    for name in ["c-clean", "rust-clean", "cpp-clean"] {
+        let finished = soak(&fixture(name), &["-n", "2000"]);
+        let soak = finished.soak();
+        for metric in ["heap", "threads", "fds", "mappings"] {
+            let values = column(soak, metric);
+            assert_eq!(values.first(), values.last(), "{name}: {metric}");
+        }
+        assert!(growth(soak, Metric::Heap).exact, "{name}");
+    }
+}
+
+#[test]
+fn the_worker_links_little() {
+    let finished = soak(&fixture("c-clean"), &["-n", "10"]);
+    let objects = &finished.soak().worker.objects;
+    let expected = ["libgcc_s.so", "libm.so", "libc.so", "ld-linux"];
+    assert!(objects.iter().all(|o| expected.iter().any(|e| o.contains(e))), "{objects:?}");
+}
+
+#[test]
+fn durations_cover_the_cycle_and_nothing_is_lost() {
+    let finished = soak(&fixture("c-clean"), &["-n", "5000", "--warmup", "100"]);
+    let soak = finished.soak();
+    let latency = &soak.latency_ns;
+    let phases = [&latency.open, &latency.symbol, &latency.call, &latency.close, &latency.cycle];
+    for phase in phases {
+        let phase = phase.as_ref().unwrap();
+        assert_eq!(phase.count, 5000);
+        assert!(phase.min <= phase.p50 && phase.p50 <= phase.p99 && phase.p99 <= phase.max);
+    }
+    assert_eq!(soak.warmup_latency_ns.cycle.as_ref().unwrap().count, 100);
+    // Active time is that of the cycles; what lies between is waking up.
+    let in_cycles = latency.cycle.as_ref().unwrap().mean * 5000.0 / 1e9;
+    assert!(soak.seconds > in_cycles * 0.99, "{} {in_cycles}", soak.seconds);
+}
