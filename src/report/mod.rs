@@ -2,6 +2,7 @@
 //! here measures, decides or prints.
 
 pub mod chart;
+mod json;
 pub mod summary;
 pub mod terminal;
 pub mod units;
@@ -74,7 +75,7 @@ impl Format {
     pub fn render(self, run: &Run) -> Result<Vec<Rendered>, Error> {
         let file = |name, contents| Rendered { name, contents };
         Ok(match self {
-            Format::Json => vec![file("record.json", json(run)?)],
+            Format::Json => vec![file("record.json", json::render(run)?)],
             Format::Svg => vec![
                 file("latency.svg", chart::latency(run)?.into_bytes()),
                 file("memory.svg", chart::memory(run)?.into_bytes()),
@@ -121,13 +122,6 @@ pub fn write(run: &Run, dir: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, 
 /// As [`write()`].
 pub fn write_all(run: &Run, dir: &Path) -> Result<Vec<PathBuf>, Error> {
     write(run, dir, &Format::OF_A_RUN)
-}
-
-/// The record as JSON, one field a line so that two records can be told apart by `diff`.
-fn json(run: &Run) -> Result<Vec<u8>, Error> {
-    let mut text = serde_json::to_vec_pretty(run)?;
-    text.push(b'\n');
-    Ok(text)
 }
 
 #[cfg(test)]

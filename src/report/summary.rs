@@ -311,3 +311,96 @@ pub fn result_word(run: &Run) -> &'static str {
         "undecided"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use crate::record::{Residue, Rule};
+
+    #[test]
+    fn the_closing_line_counts_and_says_the_result() {
+        assert_eq!(closing(&sample::run(0)), "0 soaks - passed");
+        assert_eq!(closing(&sample::run(1)), "1 soak: 1 clean - passed");
+        assert_eq!(closing(&sample::run(7)), "7 soaks: 3 clean, 1 leak, 3 pinned - not passed");
+        let mut undecided = sample::run(8);
+        undecided.soaks.drain(..7);
+        assert_eq!(closing(&undecided), "1 soak: 1 inconclusive - undecided");
+    }
+
+    #[test]
+    fn a_pinned_library_that_is_allowed_is_still_called_pinned() {
+        let mut run = sample::run(7);
+        let mut soak = run.soaks.remove(6);
+        soak.gate.passed = Some(true);
+        run.soaks = vec![soak];
+        run.passed = true;
+        assert_eq!(closing(&run), "1 soak: 1 pinned (allowed) - passed");
+        let warnings = warnings(&run.soaks[0]);
+        assert!(warnings[0].starts_with("allowed, but pinned (nodelete)"), "{warnings:?}");
+    }
+
+    #[test]
+    fn reasons_are_said_once_and_rules_that_failed_are_among_them() {
+        let mut soak = sample::run(2).soaks.remove(1);
+        soak.reasons.push(soak.reasons[0].clone());
+        let rule = |name: &str, passed| Rule {
+            name: name.to_owned(),
+            limit: "0.03MB/s".to_owned(),
+            measured: "0.71 MB/s".to_owned(),
+            passed,
+            detail: None,
+        };
+        soak.gate.rules =
+            vec![rule("max-leak-rate", Some(false)), rule("fine", Some(true)), rule("open", None)];
+        assert_eq!(
+            reasons(&soak),
+            [
+                "heap grows by 32.0 B per cycle, exactly, and does not fade",
+                "gate max-leak-rate: limit 0.03MB/s, measured 0.71 MB/s, not met",
+                "gate open: limit 0.03MB/s, measured 0.71 MB/s, undecided",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_record_without_reasons_still_explains_itself() {
+        let mut soak = sample::run(7).soaks.remove(6);
+        soak.reasons.clear();
+        soak.residue =
+            vec![Residue { kind: "signal-handler".to_owned(), detail: "SIGURG".to_owned(), per_cycle: None }];
+        let reasons = reasons(&soak);
+        assert!(reasons[0].starts_with("nodelete: "), "{reasons:?}");
+        assert_eq!(reasons[1], "signal-handler: SIGURG");
+    }
+
+    #[test]
+    fn the_headline_names_the_smallest_leak_it_could_have_seen() {
+        let mut soak = sample::run(1).soaks.remove(0);
+        assert!(matches!(headline(&soak), Headline::Exact { metric: Metric::Heap, .. }));
+        soak.growth.remove(0);
+        soak.seconds = 10.0;
+        let expected = Headline::Below { per_cycle: 1.6, per_second: 16_000.0, metric: Metric::Rss };
+        assert_eq!(headline(&soak), expected);
+        soak.growth.clear();
+        assert_eq!(headline(&soak), Headline::Nothing);
+        assert_eq!(headline(&sample::load_failed()), Headline::Nothing);
+    }
+
+    #[test]
+    fn slopes_have_a_unit_and_an_interval() {
+        let growth = &sample::run(2).soaks[1].growth;
+        assert_eq!(slope(&growth[0]), "+32.0 B/cycle, exact");
+        assert_eq!(slope(&growth[1]), "+33.4 B/cycle [31.8, 35.0]");
+    }
+
+    #[test]
+    fn metric_names_are_those_of_the_record() {
+        for metric in [Metric::Heap, Metric::PrivateDirty, Metric::PageTables, Metric::Fds] {
+            assert_eq!(serde_json::to_value(metric).unwrap(), metric_name(metric));
+        }
+        for verdict in [Verdict::Clean, Verdict::LoadFailed, Verdict::Inconclusive] {
+            assert_eq!(serde_json::to_value(verdict).unwrap(), verdict_word(verdict));
+        }
+    }
+}

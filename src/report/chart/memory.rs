@@ -27,7 +27,7 @@ const FOOT: f64 = 44.0;
 /// What a plot covers at least, in bytes. Resident memory moves by pages, and by 64 KiB where the kernel maps
 /// around a fault: a scale that showed that as a mountain would lie.
 const LEAST: f64 = 256.0 * 1024.0;
-/// Points drawn per series: more can't be told apart.
+/// Points drawn per series, those that stand out not counted: more can't be told apart.
 const POINTS: usize = 100;
 
 const TITLE: Font = Font { size: 18.0, weight: Weight::Bold, color: INK };
@@ -207,7 +207,7 @@ fn draw_points(
     series: &Series<'_>,
 ) -> Result<(), Error> {
     let color = faint(series.kind.color, 0.6);
-    for &point in &thin(&series.points) {
+    for &point in &thin(&series.points, y.high - y.low) {
         let at = frame.place(x, y, point);
         match series.kind.shape {
             Shape::Disc => canvas.dot(at, 2.0, color)?,
@@ -247,18 +247,17 @@ fn gained<'a>(soak: &'a Soak, kind: &'a Kind) -> Option<Series<'a>> {
     Some(Series { kind, start, points, growth: summary::growth_of(soak, kind.metric) })
 }
 
-/// At most about [`POINTS`] of the points: the lowest and the highest of each stretch, so that no spike is lost.
-fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    if points.len() <= POINTS {
-        return points.to_vec();
-    }
-    let stretch = points.len().div_ceil(POINTS / 2);
-    let mut kept = Vec::with_capacity(POINTS);
-    for chunk in points.chunks(stretch) {
+/// About [`POINTS`] of the points, evenly taken, and besides them every one that stands out: no spike is lost.
+/// `span` is the height of the plot in the same measure.
+fn thin(points: &[(f64, f64)], span: f64) -> Vec<(f64, f64)> {
+    let stretch = points.len().div_ceil(POINTS);
+    let mut kept = Vec::with_capacity(points.len().min(2 * POINTS));
+    for chunk in points.chunks(stretch.max(1)) {
+        let Some(first) = chunk.first() else { continue };
+        kept.push(*first);
         let by = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-        let (low, high) = (chunk.iter().min_by(by), chunk.iter().max_by(by));
-        kept.extend(low);
-        kept.extend(high.filter(|high| Some(*high) != low));
+        let extremes = [chunk.iter().min_by(by), chunk.iter().max_by(by)];
+        kept.extend(extremes.into_iter().flatten().filter(|point| (point.1 - first.1).abs() > span * 0.03));
     }
     kept
 }
@@ -270,5 +269,22 @@ impl Frame {
             self.left + (self.right - self.left) * x.share(cycle),
             self.bottom - (self.bottom - self.top) * y.share(bytes),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_spikes() {
+        let mut points: Vec<(f64, f64)> = (0..10_000).map(|i| (f64::from(i), 0.0)).collect();
+        points[7_777].1 = 50.0;
+        points[8_888].1 = -50.0;
+        let kept = thin(&points, 100.0);
+        assert!(kept.len() <= POINTS + 2, "{}", kept.len());
+        assert!(kept.contains(&(7_777.0, 50.0)) && kept.contains(&(8_888.0, -50.0)));
+        assert!(thin(&[], 1.0).is_empty());
+        assert_eq!(thin(&points[..3], 1.0).len(), 3);
     }
 }

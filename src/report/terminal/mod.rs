@@ -55,6 +55,9 @@ pub fn color_allowed(is_terminal: bool, no_color: Option<&str>) -> bool {
 fn notes(run: &Run) -> Vec<&'static str> {
     let headlines: Vec<Headline> = run.soaks.iter().map(summary::headline).collect();
     let mut notes = Vec::new();
+    if headlines.iter().any(|h| *h != Headline::Nothing) {
+        notes.push("growth: of the C heap, unless another metric is named beside it.");
+    }
     if headlines.iter().any(|h| matches!(h, Headline::Below { .. })) {
         notes.push("<x: nothing grew; x is the smallest leak that the run would have called.");
     }

@@ -23,6 +23,8 @@ struct Layout {
     /// Columns from here on hold figures, which are read from the right; so not the one of words among them.
     figures: usize,
     words: usize,
+    /// Columns that stand close to the one before, of which they are the second half.
+    close: &'static [usize],
     row: fn(&Soak, usize) -> Row,
     /// A line between rows, where a row is more than a line.
     ruled: bool,
@@ -46,6 +48,7 @@ const WIDE: Layout = Layout {
     ],
     figures: 3,
     words: 5,
+    close: &[9, 11],
     row: wide_row,
     ruled: false,
 };
@@ -63,6 +66,7 @@ const NARROW: Layout = Layout {
     ],
     figures: 2,
     words: 3,
+    close: &[],
     row: narrow_row,
     ruled: true,
 };
@@ -72,7 +76,7 @@ pub(super) fn render(run: &Run, width: u16, color: bool) -> String {
     // The first build is to measure: with names of no length the rest tells what is left for them.
     let room = |layout: &Layout| {
         let used: u16 = build(run, layout, 0, width, false).column_max_content_widths().iter().sum();
-        let gaps = GAP * (layout.header.len() as u16 - 1);
+        let gaps = GAP * (layout.header.len() as u16 - 1) - layout.close.len() as u16;
         usize::from(width.saturating_sub(used + gaps)) + "library".len()
     };
     let longest = run.soaks.iter().map(|soak| units::columns(&name(soak, NAME))).max().unwrap_or(0);
@@ -104,7 +108,8 @@ fn build(run: &Run, layout: &Layout, name_width: usize, width: u16, color: bool)
         table.add_row((layout.row)(soak, name_width));
     }
     for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((if i == 0 { 0 } else { GAP - 1 }, 0));
+        let padding = if i == 0 || layout.close.contains(&i) { 0 } else { GAP - 1 };
+        column.set_padding((padding, 0));
         column.set_constraint(ColumnConstraint::ContentWidth);
         if i >= layout.figures && i != layout.words {
             column.set_cell_alignment(CellAlignment::Right);
@@ -193,25 +198,27 @@ fn nanos(latency: Option<&Latency>, pick: fn(&Latency) -> u64) -> String {
 fn growth(soak: &Soak, with_units: bool) -> (String, String) {
     let bytes = |x: f64| if with_units { units::bytes(x) } else { units::number(x) };
     let rate = |x: f64| if with_units { units::mb_per_second(x) } else { units::megabytes(x) };
+    // The heap goes without saying: the notes below the table do.
+    let named = |text: String, metric| match metric {
+        Metric::Heap => text,
+        other => format!("{text} {}", summary::metric_name(other)),
+    };
     match summary::headline(soak) {
         Headline::Nothing => (units::NONE.to_owned(), units::NONE.to_owned()),
         Headline::Leak { per_cycle, per_second, metric } => {
-            let place = match metric {
-                Metric::Heap => String::new(),
-                other => format!(" {}", summary::metric_name(other)),
-            };
-            (format!("{}{place}", bytes(per_cycle)), rate(per_second))
+            (named(bytes(per_cycle), metric), rate(per_second))
         }
-        Headline::Exact { per_cycle, per_second, .. } => {
-            (format!("{} exact", bytes(per_cycle)), rate(per_second))
+        Headline::Exact { per_cycle, per_second, metric } => {
+            (named(format!("{} exact", bytes(per_cycle)), metric), rate(per_second))
         }
-        Headline::Below { per_cycle, per_second, .. } => {
+        Headline::Below { per_cycle, per_second, metric } => {
             let rate = rate(per_second);
             let rate = if rate.starts_with('<') { rate } else { format!("<{rate}") };
-            (format!("<{}", bytes(per_cycle)), rate)
+            (named(format!("<{}", bytes(per_cycle)), metric), rate)
         }
-        Headline::Unclear { per_cycle, per_second, decaying, .. } => {
-            (format!("{} {}", bytes(per_cycle), if decaying { "fades" } else { "?" }), rate(per_second))
+        Headline::Unclear { per_cycle, per_second, metric, decaying } => {
+            let word = if decaying { "fades" } else { "?" };
+            (named(format!("{} {word}", bytes(per_cycle)), metric), rate(per_second))
         }
     }
 }
