@@ -1,65 +1,81 @@
 //! Prints how `analysis` judges recorded series of known truth, case by case:
-//! `cargo run --release --example series_table -- FILE.csv [LIMIT]`.
+//! `cargo run --release --example series_table -- FILE [LIMIT] [CASE]`. A case is printed with all its reasons.
 //!
-//! The file has the columns case, threads, cycles, run, cycle, active_ns and then one per metric.
+//! The file has the columns case, threads, cycles, run, cycle, active_ns and then one per metric, or is packed as
+//! `tests/data/series.txt` is.
 
 #![allow(clippy::print_stdout, reason = "printing the table is what this program is for")]
 
 #[path = "../tests/it/reference.rs"]
 mod reference;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
-use dlsoak::analysis::{Policy, judge};
-use dlsoak::record::{Metric, Verdict};
-use reference::Recorded;
+use dlsoak::analysis::{Judgement, Policy, judge};
+use dlsoak::record::{Metric, Trend, Verdict};
+use reference::Truth;
 
-/// Case, threads and cycles.
-type Key = (String, u32, u64);
+/// What became of the runs of one case.
+#[derive(Default)]
+struct Row {
+    clean: u32,
+    leak: u32,
+    undecided: u32,
+    growing: BTreeSet<Metric>,
+}
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().context("which file?")?;
     let limit = arguments.next().map(|limit| limit.parse()).transpose()?;
-    let detail = arguments.next();
+    let shown = arguments.next();
     let policy = Policy { max_leak_rate: limit, ..Policy::default() };
     let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-    let mut table: BTreeMap<Key, Vec<(Verdict, Vec<Metric>)>> = BTreeMap::new();
-    for recorded in reference::parse(&text) {
-        let Recorded { case, threads, cycles, run, soak, .. } = recorded;
-        let judgement = judge(&soak, &policy);
-        if detail.as_deref() == Some(case.as_str()) {
-            println!("{case} {threads} {cycles} {run}: {:?} {:#?}", judgement.verdict, judgement.reasons);
-            for g in &judgement.growth {
-                println!(
-                    "    {:?} {:.3} [{:.3}, {:.3}] det {:.3} {:?} exact={}",
-                    g.metric, g.per_cycle, g.low, g.high, g.detectable, g.trend, g.exact
-                );
-            }
+    let mut table: BTreeMap<(Truth, String, u32, u64), Row> = BTreeMap::new();
+    let series =
+        if text.starts_with("checkpoints") { reference::unpack(&text) } else { reference::parse(&text) };
+    for recorded in series {
+        let judgement = judge(&recorded.soak, &policy);
+        if shown.as_ref() == Some(&recorded.case) {
+            println!("{} {} {} {}", recorded.case, recorded.threads, recorded.cycles, recorded.run);
+            print(&judgement);
         }
-        let growing = judgement.growth.iter().filter(|g| g.trend == dlsoak::record::Trend::Growing);
-        table
-            .entry((case, threads, cycles))
-            .or_default()
-            .push((judgement.verdict, growing.map(|g| g.metric).collect()));
+        let row =
+            table.entry((recorded.truth(), recorded.case, recorded.threads, recorded.cycles)).or_default();
+        match judgement.verdict {
+            Verdict::Clean => row.clean += 1,
+            Verdict::Leak => row.leak += 1,
+            _ => row.undecided += 1,
+        }
+        row.growing.extend(judgement.growth.iter().filter(|g| g.trend == Trend::Growing).map(|g| g.metric));
     }
-    println!(
-        "{:22} {:>3} {:>7}  {:>5} {:>5} {:>5}  growing",
-        "case", "thr", "cycles", "clean", "leak", "undec"
-    );
-    for ((case, threads, cycles), verdicts) in table {
-        let count = |verdict| verdicts.iter().filter(|(v, _)| *v == verdict).count();
-        let mut metrics: BTreeMap<Metric, usize> = BTreeMap::new();
-        for metric in verdicts.iter().flat_map(|(_, metrics)| metrics) {
-            *metrics.entry(*metric).or_default() += 1;
-        }
+    println!("truth      case                   threads  cycles  clean  leak  undecided  growing");
+    for ((truth, case, threads, cycles), row) in table {
+        let truth = format!("{truth:?}");
+        let Row { clean, leak, undecided, growing } = row;
         println!(
-            "{case:22} {threads:>3} {cycles:>7}  {:>5} {:>5} {:>5}  {metrics:?}",
-            count(Verdict::Clean),
-            count(Verdict::Leak),
-            count(Verdict::Inconclusive)
+            "{truth:10} {case:22} {threads:7} {cycles:7} {clean:6} {leak:5} {undecided:10}  {growing:?}"
         );
     }
     Ok(())
+}
+
+fn print(judgement: &Judgement) {
+    println!("  {:?}, gate {:?}", judgement.verdict, judgement.gate.passed);
+    for reason in &judgement.reasons {
+        println!("    - {reason}");
+    }
+    for rule in &judgement.gate.rules {
+        println!(
+            "    {}: {} | {} | {:?} | {:?}",
+            rule.name, rule.limit, rule.measured, rule.passed, rule.detail
+        );
+    }
+    for g in &judgement.growth {
+        println!(
+            "      {:?} {:.3} [{:.3}, {:.3}] detectable {:.3} {:?} exact {}",
+            g.metric, g.per_cycle, g.low, g.high, g.detectable, g.trend, g.exact
+        );
+    }
 }

@@ -20,12 +20,12 @@ const OCTAVES: usize = 3;
 const LASTING: f64 = 0.8;
 /// The same for the two halves of the last octave: a logarithm keeps 0.71, a square root 0.84.
 const LASTING_WITHIN: f64 = 0.85;
+/// Share of a steady growth by which the lowest value of an octave must be above that of the octave before.
+const RISING: f64 = 0.5;
 /// Growth that falls below this share of the octave before it is a cache that fills,
 const FADING: f64 = 0.6;
 /// if it also falls below this share within the last octave.
 const FADING_WITHIN: f64 = 0.75;
-/// Events of a rare leak that are expected where the chance of seeing none is 5 %: the rule of three.
-const UNSEEN_EVENTS: f64 = 3.0;
 /// Bytes of heap that one event of a rare leak is taken to leave.
 const HEAP_EVENT: f64 = 1024.0;
 /// Bytes of a page: what one event leaves of a metric that is counted in pages.
@@ -78,6 +78,8 @@ pub(super) struct Evidence {
     pub finding: Finding,
     /// Growth per cycle in the last octaves, newest first.
     pub rates: Vec<f64>,
+    /// How many cycles would tell, as far as can be said, where these did not.
+    pub cycles_needed: Option<u64>,
 }
 
 /// The answer for one metric.
@@ -128,14 +130,23 @@ fn assess(
         lines.octaves.iter().map_while(|line| line.map(|line| line.slope * to_cycle)).collect();
     let newest = lines.octaves.first().copied().flatten();
     let unseen = Unseen::of(metric, soak.threads, series);
+    let shown_unseen = unseen.rate(ALPHA_CONFIRM);
 
     let finding = find(&lines, errors, bounds, floor, unseen, to_cycle);
+    // Growth that a limit lets pass is growth all the same.
+    let natural = Bounds { leak_above: default_leak_above(metric).min(bounds.leak_above), ..bounds };
+    let trend = match find(&lines, errors, natural, floor, unseen, to_cycle) {
+        Finding::Leak => Trend::Growing,
+        Finding::Clean => Trend::Flat,
+        Finding::Fading => Trend::Decaying,
+        Finding::Late | Finding::Undecided => Trend::Unclear,
+    };
     let (per_cycle, low, high, exact) = match newest {
         Some(line) => {
             let rate = line.slope * to_cycle;
             let half = line.half_width(ALPHA_CONFIRM, if line.exact { 0.0 } else { floor }) * to_cycle;
             let high =
-                rate + if line.exact && !unseen.flat { half } else { half.max(unseen.rate * to_cycle) };
+                rate + if line.exact && !unseen.flat { half } else { half.max(shown_unseen * to_cycle) };
             (rate, rate - half, high, line.exact)
         }
         None => (0.0, f64::MIN, f64::MAX, false),
@@ -157,16 +168,50 @@ fn assess(
         per_second: if seconds > 0.0 { per_cycle / seconds } else { 0.0 },
         per_load: exposure.loads_per_cycle.map(|loads| per_cycle / loads),
         detectable,
-        trend: match finding {
-            Finding::Leak => Trend::Growing,
-            Finding::Clean => Trend::Flat,
-            Finding::Fading => Trend::Decaying,
-            Finding::Late | Finding::Undecided => Trend::Unclear,
-        },
+        trend,
         exact,
         fit: newest.and_then(|line| fit(&line, exposure)),
     };
-    Evidence { growth, bounds, finding, rates }
+    let cycles_needed = cycles_needed(finding, &growth, &rates, bounds, soak.cycles.completed);
+    Evidence { growth, bounds, finding, rates, cycles_needed }
+}
+
+/// How many cycles would tell. The width of an interval falls with the cycles, for noise that does not grow; growth
+/// that fades is taken to go on fading as it did over the last octaves.
+fn cycles_needed(
+    finding: Finding,
+    growth: &Growth,
+    rates: &[f64],
+    bounds: Bounds,
+    cycles: u64,
+) -> Option<u64> {
+    let factor = match finding {
+        Finding::Leak | Finding::Clean => return None,
+        Finding::Late => 2.0,
+        Finding::Fading => match rates {
+            [now, before, ..] if *now > 0.0 && now < before => {
+                2.0 * 2.0_f64.powf(((bounds.clean_below / now).ln() / (now / before).ln()).clamp(0.0, 10.0))
+            }
+            _ => 2.0,
+        },
+        Finding::Undecided => {
+            let room = bounds.clean_below - growth.per_cycle;
+            let width = growth.high - growth.per_cycle;
+            if room > width / 20.0 { (width / room).max(2.0) } else { 2.0 }
+        }
+    };
+    let cycles = cycles as f64 * factor;
+    if !(1.0..1e15).contains(&cycles) {
+        return None;
+    }
+    // Rounded up to two digits: more would look like knowledge.
+    let digit = 10.0_f64.powf(cycles.log10().floor() - 1.0);
+    Some(((cycles / digit).ceil() * digit).round() as u64)
+}
+
+/// Growth per cycle above which growth is called that, limit or not.
+fn default_leak_above(metric: Metric) -> f64 {
+    if is_memory(metric) { LEAK_ABOVE } else { 0.0 }
 }
 
 /// The lines that a series is judged by.
@@ -209,29 +254,36 @@ fn floor(metric: Metric, threads: u32) -> f64 {
 /// What may grow without having been seen.
 #[derive(Debug, Clone, Copy)]
 struct Unseen {
-    /// Growth per unit of exposure.
-    rate: f64,
+    /// What one event of a rare leak adds.
+    event: f64,
+    /// What may always hide: the part of a page that each thread may have filled.
+    hidden: f64,
+    /// Exposure since the last change, or the last octave where that is longer.
+    exposure: f64,
     /// True when nothing moved over the last octave.
     flat: bool,
 }
 
 impl Unseen {
-    /// A rare leak of which no event fell into the time since the last change, and the part of a page that each
-    /// thread may have filled.
     fn of(metric: Metric, threads: u32, series: &[Point]) -> Self {
-        let event = match metric {
-            Metric::Heap => UNSEEN_EVENTS * HEAP_EVENT,
-            Metric::Mappings | Metric::Threads | Metric::Fds => UNSEEN_EVENTS,
-            _ => PAGE * UNSEEN_EVENTS.max(f64::from(threads)),
+        let (event, hidden) = match metric {
+            Metric::Heap => (HEAP_EVENT, 0.0),
+            Metric::Mappings | Metric::Threads | Metric::Fds => (1.0, 0.0),
+            _ => (PAGE, PAGE * f64::from(threads)),
         };
-        let (Some(first), Some(last)) = (series.first(), series.last()) else {
-            return Self { rate: f64::INFINITY, flat: false };
-        };
+        let (first, last) =
+            (series.first().copied().unwrap_or_default(), series.last().copied().unwrap_or_default());
         let moved = series.iter().rev().find(|point| point.1 != last.1);
-        let flat_since = moved.map_or(first.0, |point| point.0);
+        let flat_for = last.0 - moved.map_or(first.0, |point| point.0);
         let octave = (last.0 - first.0) / 2.0;
-        let flat = last.0 - flat_since >= octave;
-        Self { rate: event / (last.0 - flat_since).max(octave), flat }
+        Self { event, hidden, exposure: flat_for.max(octave), flat: flat_for >= octave }
+    }
+
+    /// Growth per unit of exposure that went unseen with probability `alpha`. Where no event of a Poisson process
+    /// fell into the exposure, -ln(alpha) of them may have been due: 3.0 at 5 %, the rule of three.
+    fn rate(&self, alpha: f64) -> f64 {
+        let due = (-alpha.ln() * self.event).max(self.hidden);
+        if self.exposure > 0.0 { due / self.exposure } else { f64::INFINITY }
     }
 }
 
@@ -242,7 +294,7 @@ fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unsee
     };
     let low = |line: &Line, alpha: f64| (line.slope - line.half_width(alpha, floor)) * to_cycle;
     let grows = |line: &Line, alpha: f64| low(line, alpha) > bounds.leak_above;
-    let width = newest.half_width(errors.clean, 0.0).max(unseen.rate);
+    let width = newest.half_width(errors.clean, 0.0).max(unseen.rate(errors.clean));
     let high = (newest.slope + width) * to_cycle;
     let grows_now = grows(&newest, errors.leak);
     let grew_before = grows(&before, ALPHA_CONFIRM);
@@ -256,8 +308,12 @@ fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unsee
         ),
         _ => (false, false),
     };
+    // A sawtooth of which the run holds but one or two returns has a slope in each octave; what a leak left never
+    // comes back, though.
+    let steady_rise = newest.slope.min(before.slope) * (newest.span.0 - before.span.0);
+    let comes_back = newest.lowest - before.lowest < RISING * steady_rise;
     let fading = newest.slope < FADING * before.slope && fading_within;
-    if grows_now && grew_before && (lasting || lasting_within) {
+    if grows_now && grew_before && !comes_back && (lasting || lasting_within) {
         Finding::Leak
     } else if high < bounds.clean_below && (!grows_now || fading) {
         Finding::Clean

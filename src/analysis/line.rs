@@ -32,6 +32,8 @@ pub(super) struct Line {
     pub points: usize,
     /// First and last exposure of the stretch.
     pub span: (f64, f64),
+    /// Lowest value of the stretch.
+    pub lowest: f64,
     /// True when the stretch carries no noise: flat, or exactly on one line.
     pub exact: bool,
 }
@@ -67,6 +69,7 @@ impl Line {
             length: best.length,
             points: points.len(),
             span,
+            lowest: points.iter().map(|(_, y)| *y).fold(f64::INFINITY, f64::min),
             exact,
         })
     }

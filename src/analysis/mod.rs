@@ -2,11 +2,13 @@
 //! sources and its measured error rates.
 
 mod critical;
+mod gate;
 mod growth;
 mod line;
 pub mod schedule;
 mod series;
 mod verdict;
+mod words;
 
 use crate::record::{Gate, Growth, Leak, Soak, UnloadState, Verdict};
 use crate::suite::limits::Limits;
@@ -54,14 +56,11 @@ pub fn look(soak: &Soak, policy: &Policy, look_index: u32) -> Look {
     let exposure = series::Exposure::of(soak);
     let bounds = verdict::bounds(soak, policy);
     let evidence = growth::evidence(soak, &exposure, Errors::at_look(look_index), bounds);
-    let decides = |finding: Finding| evidence.iter().any(|e| verdict::decides(e) && e.finding == finding);
-    if evidence.is_empty() {
-        Look::GoOn
-    } else if decides(Finding::Leak) {
+    if verdict::has(&evidence, Finding::Leak) {
         // What stays loaded may hold a cache that is not full yet.
         let nothing_stays = soak.unload.state == UnloadState::Unloaded && soak.unload.objects_left.is_empty();
         if nothing_stays { Look::Leak } else { Look::GoOn }
-    } else if decides(Finding::Undecided) || decides(Finding::Late) || decides(Finding::Fading) {
+    } else if verdict::is_undecided(&evidence) {
         Look::GoOn
     } else {
         Look::Clean

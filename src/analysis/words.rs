@@ -1,0 +1,172 @@
+//! What the evidence means, in plain words: amounts, rates, and what kind of leak each metric speaks of.
+
+use super::growth::{Evidence, Finding, is_memory};
+use super::series::column;
+use crate::record::Metric;
+
+/// What people call the metric.
+pub(super) fn name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Heap => "heap",
+        Metric::Rss => "resident memory",
+        Metric::Anon => "anonymous memory",
+        Metric::PrivateDirty => "private dirty memory",
+        Metric::Pss => "proportional set size",
+        Metric::Virtual => "address space",
+        Metric::PageTables => "page tables",
+        Metric::Mappings => "mappings",
+        Metric::Threads => "threads",
+        Metric::Fds => "file descriptors",
+    }
+}
+
+/// A number to three digits: `32`, `4.13`, `0.0201`.
+pub(super) fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let digits = (2.0 - value.abs().log10().floor()).clamp(0.0, 12.0) as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A whole number with its thousands apart: `200,000`.
+pub(super) fn thousands(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the unit that suits them; MB is 10^6.
+pub(super) fn bytes(value: f64) -> String {
+    let (scale, unit) = match value.abs() {
+        size if size >= 1e9 => (1e9, "GB"),
+        size if size >= 1e6 => (1e6, "MB"),
+        size if size >= 1e4 => (1e3, "KB"),
+        _ => (1.0, "B"),
+    };
+    format!("{} {unit}", number(value / scale))
+}
+
+/// A rate per cycle, with its unit.
+pub(super) fn rate(metric: Metric, per_cycle: f64) -> String {
+    if is_memory(metric) {
+        format!("{} B/cycle", number(per_cycle))
+    } else {
+        format!("{} {}/cycle", number(per_cycle), column(metric).0)
+    }
+}
+
+/// The rate with its interval.
+pub(super) fn interval(evidence: &Evidence) -> String {
+    let growth = &evidence.growth;
+    let rate = rate(growth.metric, growth.per_cycle);
+    if growth.exact && growth.low == growth.high {
+        format!("{rate} exactly")
+    } else if growth.low < -1e300 || growth.high > 1e300 {
+        "too few checkpoints to say".to_owned()
+    } else {
+        format!("{rate} (95 %: {} to {})", number(growth.low), number(growth.high))
+    }
+}
+
+/// What kind of leak it may be, from the metrics in which it is proven; `None` where none is.
+pub(super) fn kind(evidence: &[Evidence], stated: Option<Metric>) -> Option<&'static str> {
+    let proven = |metric| evidence.iter().any(|e| e.growth.metric == metric && e.finding == Finding::Leak);
+    if proven(Metric::Threads) {
+        return Some("threads are started and do not end; the memory is theirs: stacks and what they hold");
+    }
+    Some(match stated? {
+        Metric::Heap => "memory from malloc that is not freed",
+        Metric::Anon | Metric::PrivateDirty => {
+            "the heap does not account for it: an allocator of its own, or mmap without munmap"
+        }
+        Metric::Rss | Metric::Pss => {
+            "neither heap nor anonymous: a shared mapping, a memfd or a file that stays mapped"
+        }
+        Metric::PageTables => {
+            "page tables: address space that is touched here and there, or mapped far apart"
+        }
+        Metric::Virtual => "address space only: mapped and never touched",
+        Metric::Mappings | Metric::Threads | Metric::Fds => return None,
+    })
+}
+
+/// Why the metrics that are neither clean nor leaks are undecided: one sentence for each finding, on the metric
+/// that tells most, with the others named.
+pub(super) fn all_undecided(evidence: &[&Evidence]) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for finding in [Finding::Late, Finding::Fading, Finding::Undecided] {
+        let alike: Vec<&&Evidence> = evidence.iter().filter(|e| e.finding == finding).collect();
+        let Some((first, others)) = alike.split_first() else { continue };
+        let names: Vec<&str> = others.iter().map(|e| name(e.growth.metric)).collect();
+        let also =
+            if names.is_empty() { String::new() } else { format!(" (the same in {})", names.join(", ")) };
+        sentences.push(format!("{}{also}", undecided(first)));
+    }
+    sentences
+}
+
+/// Why one metric that is neither clean nor a leak is undecided.
+fn undecided(evidence: &Evidence) -> String {
+    let metric = evidence.growth.metric;
+    let name = name(metric);
+    let would_tell = evidence
+        .cycles_needed
+        .map_or_else(String::new, |cycles| format!("; {} cycles would tell", thousands(cycles)));
+    let rates = |count: usize| {
+        let mut rates: Vec<String> = evidence.rates.iter().take(count).map(|rate| number(*rate)).collect();
+        rates.reverse();
+        rates.join(", ")
+    };
+    let unit = if is_memory(metric) { "B" } else { column(metric).0 };
+    match evidence.finding {
+        _ if evidence.growth.high > 1e300 => {
+            format!("{name}: too few checkpoints in the last octaves to say anything{would_tell}")
+        }
+        Finding::Fading => {
+            let count = evidence.rates.len().min(3);
+            let last = if count == 3 { "three" } else { "two" };
+            format!(
+                "{name} is still slowing down: {} {unit}/cycle in the last {last} octaves, as a cache does that fills\
+                 {would_tell}",
+                rates(count)
+            )
+        }
+        Finding::Late => format!(
+            "{name} grows in the last half of the run only: {} {unit}/cycle after {} before it{would_tell}",
+            evidence.rates.first().map_or_else(String::new, |rate| number(*rate)),
+            evidence.rates.get(1).map_or_else(String::new, |rate| number(*rate)),
+        ),
+        Finding::Undecided | Finding::Leak | Finding::Clean => format!(
+            "{name} is undecided: {}, while clean would be below {}{would_tell}",
+            interval(evidence),
+            rate(metric, evidence.bounds.clean_below),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_and_no_idle_zeros() {
+        for (value, text) in
+            [(32.0, "32"), (4.126, "4.13"), (0.0201, "0.0201"), (0.0, "0"), (4112.3, "4112"), (-1.5, "-1.5")]
+        {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(number(f64::NAN), "NaN");
+        assert_eq!(thousands(200_000), "200,000");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(bytes(3_200_000.0), "3.2 MB");
+        assert_eq!(bytes(512.0), "512 B");
+    }
+}
