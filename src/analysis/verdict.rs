@@ -155,8 +155,9 @@ fn reasons(
     for e in evidence.iter().filter(passing) {
         let metric = e.growth.metric;
         reasons.push(format!(
-            "{} grows by {}, below the limit of {}",
+            "{} {} by {}, below the limit of {}",
             words::name(metric),
+            if is_memory(metric) { "grows" } else { "grow" },
             words::interval(e),
             words::rate(metric, e.bounds.leak_above)
         ));

@@ -6,7 +6,9 @@
 mod analysis;
 mod bad_input;
 mod interrupt;
+mod properties;
 mod reference;
 mod soaks;
 mod support;
+mod verdicts;
 mod worker_cost;
