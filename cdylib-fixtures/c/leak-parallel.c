@@ -1,4 +1,4 @@
-/* Leaks 16 bytes on each load, but only once two threads have loaded it often (50 times): a library with a path for
+/* Leaks 1,000 bytes on each load, but only once two threads have loaded it often (50 times): a library with a path for
  * threads, which leaks there. With one thread it is clean. */
 #define _GNU_SOURCE
 #include <unistd.h>
@@ -18,7 +18,7 @@ __attribute__((constructor)) static void leak(void) {
         }
     }
     for (int i = 0; i < 64; i++) often += state->threads[i].loads >= 50;
-    if (often > 1) fixture_leak(16);
+    if (often > 1) fixture_leak(1000);
 }
 
 FIXTURE_EXPORT int64_t fibonacci(int32_t n) {
