@@ -44,6 +44,7 @@ struct Row {
     wrong_clean: u32,
     wrong_leak: u32,
     wrong_state: u32,
+    failed: u32,
     worst_error: Option<f64>,
     covered: Share,
     differences: BTreeMap<String, u32>,
@@ -85,8 +86,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             }
             let mut row = Row::default();
             for _ in 0..options.runs {
-                let soak = soak(&dlsoak, &scratch, fixture, truth, threads)?;
-                row.add(fixture, truth, &soak, &mut metrics);
+                match soak(&dlsoak, &scratch, fixture, truth, threads) {
+                    Ok(soak) => row.add(fixture, truth, &soak, &mut metrics),
+                    // A row, not the end: the other fixtures still tell.
+                    Err(error) => row.fail(&error),
+                }
             }
             row.print(fixture, truth, threads);
             clean += row.wrong_clean;
@@ -144,6 +148,12 @@ impl Row {
         }
     }
 
+    fn fail(&mut self, error: &anyhow::Error) {
+        self.failed += 1;
+        *self.verdicts.entry("no record".to_owned()).or_default() += 1;
+        *self.differences.entry(format!("{error:#}")).or_default() += 1;
+    }
+
     fn measure(&mut self, truth: &Truth, growth: &Growth, metrics: &mut BTreeMap<String, Share>) {
         if let Some(error) = judge::error(truth, growth) {
             self.worst_error = Some(self.worst_error.map_or(error, |worst| worst.max(error)));
@@ -157,7 +167,7 @@ impl Row {
 
     fn is_good(&self) -> bool {
         let exact = self.worst_error.is_none_or(|error| error <= judge::TOLERANCE);
-        exact && self.wrong_clean + self.wrong_leak + self.wrong_state == 0
+        exact && self.wrong_clean + self.wrong_leak + self.wrong_state + self.failed == 0
     }
 
     fn print(&self, fixture: &Fixture, truth: &Truth, threads: u32) {
