@@ -220,6 +220,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
         let (language, producer) = language::tell(&Marks {
             data: self.data,
             comment: self.section(b".comment\0"),
+            sections: self.sections().next().is_some(),
             go_build_info: self.section(b".go.buildinfo\0"),
             go_note: self.note(b"Go", 4).is_some(),
             needed: &needed,
@@ -281,11 +282,15 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
 
     /// The content of the first note of this name and type.
     fn note(&self, name: &[u8], kind: u32) -> Option<&'data [u8]> {
-        let (bytes, segments) = MAX_NOTES;
-        self.of_type(elf::PT_NOTE).take(segments).find_map(|segment| {
+        let segments = self.of_type(elf::PT_NOTE).take(MAX_NOTES.1).filter_map(|segment| {
             let data = segment.data(self.endian, self.data).ok()?;
-            let data = data.get(..bytes).unwrap_or(data);
-            let mut notes = NoteIterator::<Elf>::new(self.endian, segment.p_align(self.endian), data).ok()?;
+            Some((data, segment.p_align(self.endian)))
+        });
+        // Go's own linker leaves the build-id out of the segment. Alignment 0 stands for the usual 4.
+        let section = self.section(b".note.gnu.build-id\0").map(|data| (data, Elf::Word::default()));
+        segments.chain(section).find_map(|(data, align)| {
+            let data = data.get(..MAX_NOTES.0).unwrap_or(data);
+            let mut notes = NoteIterator::<Elf>::new(self.endian, align, data).ok()?;
             while let Ok(Some(note)) = notes.next() {
                 if note.name() == name && note.n_type(self.endian).0 == kind {
                     return Some(note.desc());

@@ -30,6 +30,8 @@ const MAX_PRODUCER: usize = 200;
 pub(super) struct Marks<'a> {
     pub(super) data: &'a [u8],
     pub(super) comment: Option<&'a [u8]>,
+    /// Whether the file has sections, so that one that is not there is known to be missing.
+    pub(super) sections: bool,
     pub(super) go_build_info: Option<&'a [u8]>,
     pub(super) go_note: bool,
     pub(super) needed: &'a [String],
@@ -90,6 +92,7 @@ fn go_version(marks: &Marks<'_>) -> Option<String> {
     let section = marks.go_build_info.filter(|section| section.starts_with(GO_MAGIC));
     match section {
         Some(section) => version_at(section),
+        None if marks.sections => None,
         // Without section headers it is found as Go's own tools find it.
         None => memchr::memmem::find_iter(marks.data, GO_MAGIC)
             .filter(|at| at % 16 == 0)
