@@ -112,7 +112,7 @@ pub struct RunArgs {
     /// End the soak when the worker's resident memory exceeds this, for example 2GiB.
     #[arg(long, value_parser = parse_size)]
     pub memory_limit: Option<u64>,
-    /// Where to write record.json and the charts [default: reports/<suite or library>-<time>].
+    /// Where to write record.json and the charts [default: reports/SUITE-TIME].
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// The result for people, or one JSON event per line.

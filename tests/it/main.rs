@@ -10,5 +10,6 @@ mod properties;
 mod reference;
 mod soaks;
 mod support;
+mod tidy;
 mod verdicts;
 mod worker_cost;
