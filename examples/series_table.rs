@@ -12,8 +12,8 @@ mod reference;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
-use dlsoak::analysis::{Judgement, Policy, judge};
-use dlsoak::record::{Metric, Trend, Verdict};
+use dlsoak::analysis::{Judgement, Look, Policy, judge, look};
+use dlsoak::record::{Metric, Soak, Trend, Verdict};
 use reference::Truth;
 
 /// What became of the runs of one case.
@@ -32,6 +32,8 @@ fn main() -> anyhow::Result<()> {
     let shown = arguments.next();
     let policy = Policy { max_leak_rate: limit, ..Policy::default() };
     let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let mut coverage: BTreeMap<(Truth, Metric), (u32, u32)> = BTreeMap::new();
+    let mut looks: BTreeMap<(Truth, u64), BTreeMap<String, u32>> = BTreeMap::new();
     let mut table: BTreeMap<(Truth, String, u32, u64), Row> = BTreeMap::new();
     let series =
         if text.starts_with("checkpoints") { reference::unpack(&text) } else { reference::parse(&text) };
@@ -41,6 +43,18 @@ fn main() -> anyhow::Result<()> {
             println!("{} {} {} {}", recorded.case, recorded.threads, recorded.cycles, recorded.run);
             print(&judgement);
         }
+        if let Some(rate) = recorded.heap_rate() {
+            for growth in judgement.growth.iter().filter(|g| [Metric::Heap, Metric::Rss].contains(&g.metric))
+            {
+                let (covered, all) = coverage.entry((recorded.truth(), growth.metric)).or_default();
+                // A chunk may cost a little more than itself in a fragmented heap, a page more than its content.
+                let (low, high) = (growth.low - 0.01 - rate * 0.01, growth.high + 0.01 + rate * 0.01);
+                *covered += u32::from((low..=high).contains(&rate));
+                *all += 1;
+            }
+        }
+        let decided = first_decision(&recorded.soak, &policy);
+        *looks.entry((recorded.truth(), recorded.cycles)).or_default().entry(decided).or_default() += 1;
         let row =
             table.entry((recorded.truth(), recorded.case, recorded.threads, recorded.cycles)).or_default();
         match judgement.verdict {
@@ -58,7 +72,33 @@ fn main() -> anyhow::Result<()> {
             "{truth:10} {case:22} {threads:7} {cycles:7} {clean:6} {leak:5} {undecided:10}  {growing:?}"
         );
     }
+    println!("\n95 % intervals that cover the truth, runs of 20,000 cycles and more");
+    for ((truth, metric), (covered, all)) in coverage {
+        println!("{truth:?} {metric:?}: {covered} of {all}");
+    }
+    println!(
+        "\nfirst decision of looks at an eighth, a quarter, half and all of the run, as if all were unloaded"
+    );
+    for ((truth, cycles), decisions) in looks {
+        println!("{truth:?} {cycles}: {decisions:?}");
+    }
     Ok(())
+}
+
+/// What the first look to decide says, and at which share of the run.
+fn first_decision(soak: &Soak, policy: &Policy) -> String {
+    for (index, share) in [8, 4, 2, 1].into_iter().enumerate() {
+        let mut part = soak.clone();
+        let until = (soak.cycles.requested / share) as i64;
+        part.checkpoints.rows.retain(|row| row[0] <= until);
+        part.cycles.completed = soak.cycles.requested / share;
+        part.seconds = soak.seconds / share as f64;
+        let look = look(&part, policy, index as u32);
+        if look != Look::GoOn {
+            return format!("{look:?} at 1/{share}");
+        }
+    }
+    "none".to_owned()
 }
 
 fn print(judgement: &Judgement) {

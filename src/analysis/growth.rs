@@ -131,10 +131,20 @@ fn assess(
     let unseen = Unseen::of(metric, soak.threads, series);
     let shown_unseen = unseen.rate(ALPHA_CONFIRM);
 
-    let finding = find(&lines, errors, bounds, floor, unseen, to_cycle);
+    // A table that doubles jumps once in an octave, and a jump is noise to a line. Growth that is proven without the
+    // largest jump of each octave is proven: an upward jump that is left out only lowers it. That the growth lasts
+    // must show in the series as it is.
+    let steady = Lines::of(&without_jumps(series));
+    let look = |bounds: Bounds| {
+        let finding = find(&lines, errors, bounds, floor, unseen, to_cycle);
+        let settled = matches!(finding, Finding::Leak | Finding::Clean);
+        let proven = || find(&steady, errors, bounds, floor, unseen, to_cycle) == Finding::Leak;
+        if !settled && lines.growth_lasts() && proven() { (Finding::Leak, true) } else { (finding, false) }
+    };
+    let (finding, by_steady) = look(bounds);
     // Growth that a limit lets pass is growth all the same.
     let natural = Bounds { leak_above: default_leak_above(metric).min(bounds.leak_above), ..bounds };
-    let trend = match find(&lines, errors, natural, floor, unseen, to_cycle) {
+    let trend = match look(natural).0 {
         Finding::Leak => Trend::Growing,
         Finding::Clean => Trend::Flat,
         Finding::Fading => Trend::Decaying,
@@ -146,7 +156,11 @@ fn assess(
             let half = line.half_width(ALPHA_CONFIRM, if line.exact { 0.0 } else { floor }) * to_cycle;
             let high =
                 rate + if line.exact && !unseen.flat { half } else { half.max(shown_unseen * to_cycle) };
-            (rate, rate - half, high, line.exact)
+            let steady = steady.octaves.first().copied().flatten().filter(|_| by_steady);
+            let proven = steady.map_or(f64::NEG_INFINITY, |line| {
+                (line.slope - line.half_width(ALPHA_CONFIRM, floor)) * to_cycle
+            });
+            (rate, (rate - half).max(proven.min(rate)), high, line.exact)
         }
         None => (0.0, f64::MIN, f64::MAX, false),
     };
@@ -173,6 +187,24 @@ fn assess(
     };
     let cycles_needed = cycles_needed(finding, &growth, &rates, bounds, soak.cycles.completed);
     Evidence { growth, bounds, finding, rates, cycles_needed }
+}
+
+/// The series without the largest jump upwards of each octave.
+fn without_jumps(series: &[Point]) -> Vec<Point> {
+    let (Some(first), Some(last)) = (series.first(), series.last()) else { return Vec::new() };
+    let octave = |x: f64| -((x - first.0) / (last.0 - first.0)).log2().clamp(-(OCTAVES as f64), 0.0).ceil();
+    // By octave, newest first: the size of its largest jump, and the point it leads to.
+    let mut jumps = [(0.0, 0_usize); OCTAVES + 1];
+    for (index, pair) in series.windows(2).enumerate() {
+        let [before, after] = pair else { continue };
+        if let Some(largest) = jumps.get_mut(octave(after.0) as usize)
+            && after.1 - before.1 > largest.0
+        {
+            *largest = (after.1 - before.1, index + 1);
+        }
+    }
+    let lowered = |index: usize| jumps.iter().filter(|jump| jump.1 <= index).map(|jump| jump.0).sum::<f64>();
+    series.iter().enumerate().map(|(index, (x, y))| (*x, y - lowered(index))).collect()
 }
 
 /// How many cycles would tell. The width of an interval falls with the cycles, for noise that does not grow; growth
@@ -241,6 +273,16 @@ impl Lines {
     }
 }
 
+impl Lines {
+    /// Whether the growth of the newest octave is that of the one before, or nearly.
+    fn growth_lasts(&self) -> bool {
+        match self.octaves.as_slice() {
+            [Some(newest), Some(before), ..] => newest.slope >= LASTING * before.slope,
+            _ => false,
+        }
+    }
+}
+
 /// The smallest range that is believed when growth is to be proven: a few steps of the metric look like a line.
 fn floor(metric: Metric, threads: u32) -> f64 {
     match metric {
@@ -297,7 +339,7 @@ fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unsee
     let high = (newest.slope + width) * to_cycle;
     let grows_now = grows(&newest, errors.leak);
     let grew_before = grows(&before, ALPHA_CONFIRM);
-    let lasting = newest.slope >= LASTING * before.slope;
+    let lasting = lines.growth_lasts();
     let (lasting_within, fading_within) = match lines.halves {
         [Some(later), Some(earlier)] => (
             later.slope >= LASTING_WITHIN * earlier.slope

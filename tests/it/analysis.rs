@@ -220,3 +220,32 @@ fn growth_that_slows_down_is_no_leak() {
     );
     assert!(reasons[0].contains("cycles would tell"), "{reasons:?}");
 }
+
+#[test]
+fn a_hash_map_that_grows_is_a_leak_though_its_table_doubles() {
+    for cycles in [20_000, 50_000, 100_000] {
+        let soak = soak_of(cycles, |cycle| {
+            let doubled = (cycle + 1).is_power_of_two();
+            (48 + if doubled { 8 * (cycle as i64 + 1) } else { 0 }, 0)
+        });
+        let judgement = judge(&soak, &Policy::default());
+        assert_eq!(judgement.verdict, Verdict::Leak, "{cycles}: {:?}", judgement.reasons);
+        assert!(judgement.leak.unwrap().low > 20.0);
+    }
+}
+
+#[test]
+fn a_leak_just_above_what_is_said_to_be_detectable_is_found() {
+    for cycles in [2_000, 10_000, 100_000] {
+        let clean = judge(&soak_of(cycles, |_| (0, 0)), &Policy::default());
+        let heap = clean.growth.iter().find(|growth| growth.metric == Metric::Heap).unwrap();
+        let every = (32.0 / (heap.detectable * 1.1)).floor().max(1.0) as u64;
+        let soak = soak_of(cycles, |cycle| (if cycle % every == 0 { 32 } else { 0 }, 0));
+        assert_eq!(
+            judge(&soak, &Policy::default()).verdict,
+            Verdict::Leak,
+            "{} B in {cycles}",
+            heap.detectable
+        );
+    }
+}

@@ -68,6 +68,25 @@ impl Recorded {
     }
 }
 
+impl Recorded {
+    /// Bytes of heap that each cycle leaves in the long run, where the run is long enough to show it and the case's
+    /// memory is all heap.
+    pub(crate) fn heap_rate(&self) -> Option<f64> {
+        if self.cycles < 20_000 {
+            return None;
+        }
+        match (self.truth(), self.case.as_str()) {
+            (Truth::None, _) => Some(0.0),
+            (Truth::Disturbed, _) | (_, "leak1" | "leak16" | "thp_leak16") => Some(32.0),
+            (_, "leak64") => Some(80.0),
+            (_, "leak256") => Some(272.0),
+            (_, "leak4096") => Some(4112.0),
+            (_, "rare100" | "sparse100") => Some(0.32),
+            _ => None,
+        }
+    }
+}
+
 /// All soaks of a file.
 pub(crate) fn parse(text: &str) -> Vec<Recorded> {
     let mut lines = text.lines();
