@@ -52,8 +52,9 @@ pub struct Host {
     pub thp: String,
 }
 
-/// What was asked of one library, what was measured, and the verdict.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What was asked of one library, what was measured, and the verdict. The default is a soak of which nothing is
+/// known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Soak {
     /// Name of the soak; unique within a run.
@@ -92,6 +93,9 @@ pub struct Soak {
     /// Memory kept once, by the first loads: before the first open against after the warm-up.
     #[serde(default)]
     pub one_time: Vec<OneTime>,
+    /// The same library soaked shortly without its calls, where that tells a leak of the call from one of the load.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_call: Option<WithoutCall>,
     /// What else the process was left with.
     pub residue: Vec<Residue>,
     /// Latencies of the measured cycles in nanoseconds, all threads merged.
@@ -116,7 +120,7 @@ pub struct Soak {
 }
 
 /// Language a library was written in, read from its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Language {
     /// C.
@@ -133,6 +137,7 @@ pub enum Language {
     Go,
     /// The file does not tell.
     #[serde(rename = "unknown")]
+    #[default]
     Unknown,
 }
 
@@ -153,7 +158,7 @@ pub enum Mode {
 }
 
 /// Cycle counts, all threads together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cycles {
     /// Cycles asked for, warm-up not included.
@@ -165,7 +170,7 @@ pub struct Cycles {
 }
 
 /// How a soak ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outcome {
     /// Kind of end.
@@ -188,11 +193,12 @@ pub struct Outcome {
 }
 
 /// Kinds of end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OutcomeKind {
     /// All cycles ran.
+    #[default]
     Completed,
     /// A signal ended the worker.
     Crashed,
@@ -209,7 +215,7 @@ pub enum OutcomeKind {
 }
 
 /// Whether the library was really unloaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unload {
     /// The answer.
@@ -228,11 +234,12 @@ pub struct Unload {
 }
 
 /// The answer to "was it unloaded".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UnloadState {
     /// Every handle closed took the library and all it brought out of the process.
+    #[default]
     Unloaded,
     /// The library went, something it brought stayed.
     Partial,
@@ -365,6 +372,18 @@ pub struct Leak {
     pub bytes_per_load: Option<f64>,
 }
 
+/// A short soak that only loads and unloads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct WithoutCall {
+    /// Cycles completed, warm-up not included.
+    pub cycles: u64,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Its growth.
+    pub growth: Vec<Growth>,
+}
+
 /// What the first loads kept, once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -430,7 +449,7 @@ pub struct Latency {
 }
 
 /// The verdict on one soak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -453,6 +472,7 @@ pub enum Verdict {
     /// The loader refused it.
     LoadFailed,
     /// The interval still straddles the limit.
+    #[default]
     Inconclusive,
 }
 

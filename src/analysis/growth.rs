@@ -281,6 +281,15 @@ impl Lines {
             _ => false,
         }
     }
+
+    /// Whether the octave before the newest did not grow faster than the one before it: what goes up and down does
+    /// not fade.
+    fn growth_faded_before(&self) -> bool {
+        match self.octaves.as_slice() {
+            [_, Some(before), Some(earlier), ..] => before.slope <= earlier.slope,
+            _ => true,
+        }
+    }
 }
 
 /// The smallest range that is believed when growth is to be proven: a few steps of the metric look like a line.
@@ -360,7 +369,7 @@ fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unsee
         Finding::Leak
     } else if high < bounds.clean_below && (!suspect || fading) {
         Finding::Clean
-    } else if !lasting && low(&before, ALPHA_CONFIRM) > 0.0 {
+    } else if !lasting && low(&before, ALPHA_CONFIRM) > 0.0 && lines.growth_faded_before() {
         Finding::Fading
     } else if grows_now && !grew_before {
         Finding::Late

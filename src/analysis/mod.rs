@@ -7,6 +7,7 @@ mod growth;
 mod line;
 pub mod schedule;
 mod series;
+mod shares;
 mod verdict;
 mod words;
 
@@ -14,6 +15,8 @@ use crate::record::{Gate, Growth, Leak, Soak, UnloadState, Verdict};
 use crate::suite::limits::Limits;
 
 use growth::{Errors, Finding};
+
+pub use shares::shares;
 
 /// What a soak is held against: [`Limits`], as the suite gives them.
 pub type Policy = Limits;

@@ -122,7 +122,7 @@ fn reasons(
         reasons.extend(leak_reasons(evidence, leak, cycles));
     }
     for e in evidence.iter().filter(|e| !is_memory(e.growth.metric) && e.finding == Finding::Leak) {
-        reasons.push(format!("{} grow: {}", words::name(e.growth.metric), words::interval(e)));
+        reasons.push(format!("{} by {}", words::grows(e.growth.metric), words::interval(e)));
     }
     for found in residue {
         reasons.push(format!("left behind: {}: {}", found.kind, found.detail));
@@ -155,9 +155,8 @@ fn reasons(
     for e in evidence.iter().filter(passing) {
         let metric = e.growth.metric;
         reasons.push(format!(
-            "{} {} by {}, below the limit of {}",
-            words::name(metric),
-            if is_memory(metric) { "grows" } else { "grow" },
+            "{} by {}, below the limit of {}",
+            words::grows(metric),
             words::interval(e),
             words::rate(metric, e.bounds.leak_above)
         ));
@@ -171,19 +170,25 @@ fn reasons(
             words::number(high)
         ));
     }
-    for kept in soak.one_time.iter().filter(|kept| kept.amount > 0 && is_memory(kept.metric)) {
-        reasons.push(format!(
-            "kept once, by the first loads: {} of {}",
-            words::bytes(kept.amount as f64),
-            words::name(kept.metric)
-        ));
-    }
+    reasons.extend(kept_once(soak));
     reasons
+}
+
+/// What the first loads kept and no later one did, in one line.
+fn kept_once(soak: &Soak) -> Option<String> {
+    // The others say the same of other parts of memory.
+    let told = [Metric::Heap, Metric::Rss, Metric::Virtual];
+    let kept: Vec<String> = soak
+        .one_time
+        .iter()
+        .filter(|kept| kept.amount > 0 && told.contains(&kept.metric))
+        .map(|kept| format!("{} of {}", words::bytes(kept.amount as f64), words::name(kept.metric)))
+        .collect();
+    (!kept.is_empty()).then(|| format!("kept once, by the first loads: {}", kept.join(", ")))
 }
 
 /// What is said of a leak of memory: how much, what kind, and what else it could be.
 fn leak_reasons(evidence: &[Evidence], leak: &Leak, cycles: u64) -> Vec<String> {
-    let name = words::name(leak.metric);
     let stated = evidence.iter().find(|e| e.growth.metric == leak.metric);
     let mut reasons = Vec::new();
     if let Some(stated) = stated {
@@ -191,7 +196,8 @@ fn leak_reasons(evidence: &[Evidence], leak: &Leak, cycles: u64) -> Vec<String> 
             .bytes_per_load
             .map_or_else(String::new, |bytes| format!(", {} B per real load", words::number(bytes)));
         reasons.push(format!(
-            "{name} grows by {}{per_load}, {} MB/s, in two disjoint octaves and without fading",
+            "{} by {}{per_load}, {} MB/s, in two disjoint octaves and without fading",
+            words::grows(leak.metric),
             words::interval(stated),
             words::number(leak.mb_per_second)
         ));

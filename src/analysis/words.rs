@@ -20,6 +20,21 @@ pub(super) fn name(metric: Metric) -> &'static str {
     }
 }
 
+/// True for names that take a plural verb.
+fn is_plural(metric: Metric) -> bool {
+    matches!(metric, Metric::PageTables | Metric::Mappings | Metric::Threads | Metric::Fds)
+}
+
+/// The metric with its verb: `heap grows`, `threads grow`.
+pub(super) fn grows(metric: Metric) -> String {
+    format!("{} {}", name(metric), if is_plural(metric) { "grow" } else { "grows" })
+}
+
+/// The metric with its verb: `heap is`, `threads are`.
+fn is(metric: Metric) -> String {
+    format!("{} {}", name(metric), if is_plural(metric) { "are" } else { "is" })
+}
+
 /// A number to three digits: `32`, `4.13`, `0.0201`.
 pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
@@ -84,16 +99,15 @@ pub(super) fn kind(evidence: &[Evidence], stated: Option<Metric>) -> Option<&'st
     }
     Some(match stated? {
         Metric::Heap => "memory from malloc that is not freed",
-        Metric::Anon | Metric::PrivateDirty => {
-            "the heap does not account for it: an allocator of its own, or mmap without munmap"
-        }
-        Metric::Rss | Metric::Pss => {
+        Metric::Anon => "the heap does not account for it: an allocator of its own, or mmap without munmap",
+        // What one process alone maps shared and writes counts as its private dirty memory.
+        Metric::PrivateDirty | Metric::Rss | Metric::Pss => {
             "neither heap nor anonymous: a shared mapping, a memfd or a file that stays mapped"
         }
         Metric::PageTables => {
             "page tables: address space that is touched here and there, or mapped far apart"
         }
-        Metric::Virtual => "address space only: mapped and never touched",
+        Metric::Virtual => "address space only: mapped and not written to",
         Metric::Mappings | Metric::Threads | Metric::Fds => return None,
     })
 }
@@ -116,7 +130,6 @@ pub(super) fn all_undecided(evidence: &[&Evidence]) -> Vec<String> {
 /// Why one metric that is neither clean nor a leak is undecided.
 fn undecided(evidence: &Evidence) -> String {
     let metric = evidence.growth.metric;
-    let name = name(metric);
     let would_tell = evidence
         .cycles_needed
         .map_or_else(String::new, |cycles| format!("; {} cycles would tell", thousands(cycles)));
@@ -128,24 +141,27 @@ fn undecided(evidence: &Evidence) -> String {
     let unit = if is_memory(metric) { "B" } else { column(metric).0 };
     match evidence.finding {
         _ if evidence.growth.high > 1e300 => {
-            format!("{name}: too few checkpoints in the last octaves to say anything{would_tell}")
+            format!("{}: too few checkpoints in the last octaves to say anything{would_tell}", name(metric))
         }
         Finding::Fading => {
             let count = evidence.rates.len().min(3);
             let last = if count == 3 { "three" } else { "two" };
             format!(
-                "{name} is still slowing down: {} {unit}/cycle in the last {last} octaves, as a cache does that fills\
+                "{} still slowing down: {} {unit}/cycle in the last {last} octaves, as a cache does that fills\
                  {would_tell}",
+                is(metric),
                 rates(count)
             )
         }
         Finding::Late => format!(
-            "{name} grows in the last half of the run only: {} {unit}/cycle after {} before it{would_tell}",
+            "{} in the last half of the run only: {} {unit}/cycle after {} before it{would_tell}",
+            grows(metric),
             evidence.rates.first().map_or_else(String::new, |rate| number(*rate)),
             evidence.rates.get(1).map_or_else(String::new, |rate| number(*rate)),
         ),
         Finding::Undecided | Finding::Leak | Finding::Clean => format!(
-            "{name} is undecided: {}, while clean would be below {}{would_tell}",
+            "{} undecided: {}, while clean would be below {}{would_tell}",
+            is(metric),
             interval(evidence),
             rate(metric, evidence.bounds.clean_below),
         ),

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::print;
 use super::progress::Reporter;
 use crate::cli::{Global, MessageFormat, RunArgs};
-use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool};
+use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
 use crate::suite::plan::{Partition, Plan, SoakPlan};
 use crate::suite::settings::Settings;
 use crate::supervisor::{self, Context};
@@ -82,8 +82,33 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-/// Soaks one library and judges what was measured.
+/// Cycles of the short soak that leaves the calls out.
+const WITHOUT_CALL_CYCLES: u64 = 10_000;
+
+/// Soaks one library and judges what was measured; where the calls may have a share in what was found, soaks it
+/// shortly without them.
 fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
+    let mut soak = judged(plan, context);
+    let calls = !plan.calls.is_empty() || plan.exercise.is_some();
+    if calls
+        && matches!(soak.verdict, Verdict::Leak | Verdict::Inconclusive)
+        && !context.interrupted.load(Relaxed)
+    {
+        let alone = judged(&plan.without_calls(WITHOUT_CALL_CYCLES), context);
+        if alone.outcome.kind == OutcomeKind::Completed {
+            let position = soak.reasons.len().min(1);
+            soak.reasons.insert(position, analysis::shares(&soak, &alone));
+            soak.without_call = Some(WithoutCall {
+                cycles: alone.cycles.completed,
+                verdict: alone.verdict,
+                growth: alone.growth,
+            });
+        }
+    }
+    soak
+}
+
+fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let mut soak = supervisor::soak(plan, context);
     let judgement = analysis::judge(&soak, &plan.limits);
     soak.growth = judgement.growth;

@@ -240,6 +240,7 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             bytes_per_load: None,
         }),
         one_time: Vec::new(),
+        without_call: None,
         residue: Vec::new(),
         latency_ns: Latencies {
             open: Some(latency(shape.open_ns * factor, samples, &mut rng)),

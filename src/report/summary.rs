@@ -247,7 +247,9 @@ fn ending(outcome: &Outcome) -> Option<String> {
 pub fn warnings(soak: &Soak) -> Vec<String> {
     let mut warnings = Vec::new();
     let cycles = &soak.cycles;
-    if soak.verdict != Verdict::LoadFailed && cycles.completed < cycles.requested {
+    // An end that was asked for, by time or by certainty, is told with the outcome.
+    let asked_for = soak.outcome.kind == OutcomeKind::Completed && soak.outcome.detail.is_some();
+    if soak.verdict != Verdict::LoadFailed && cycles.completed < cycles.requested && !asked_for {
         warnings.push(format!(
             "only {} of {} cycles were measured",
             units::count(cycles.completed),

@@ -187,6 +187,20 @@ impl Plan {
 }
 
 impl SoakPlan {
+    /// The same soak without its calls, of at most `cycles` cycles.
+    #[must_use]
+    pub fn without_calls(&self, cycles: u64) -> Self {
+        Self {
+            calls: Vec::new(),
+            exercise: None,
+            cycles: self.cycles.min(cycles),
+            max_cycles: None,
+            until_decided: false,
+            duration: None,
+            ..self.clone()
+        }
+    }
+
     fn new(name: String, path: PathBuf, settings: Settings) -> Result<Self, Refusal> {
         let limits = settings.limits();
         let mode = settings.mode.unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::suite::plan::SoakPlan;
 
 /// A plain outcome of this kind.
 fn outcome_of(kind: OutcomeKind, detail: Option<String>) -> Outcome {
-    Outcome { kind, cycle: None, phase: None, signal: None, detail, stacks: None }
+    Outcome { kind, detail, ..Outcome::default() }
 }
 
 /// The soak could not begin.
@@ -21,8 +21,9 @@ pub(super) fn failed_before_start(detail: String) -> Box<Outcome> {
 }
 
 /// All cycles ran; what became of the worker when it was told to end?
-pub(super) fn at_exit(session: &mut Session<'_>) -> Outcome {
-    let done = outcome_of(OutcomeKind::Completed, None);
+pub(super) fn at_exit(session: &mut Session<'_>, decided: bool) -> Outcome {
+    let early = decided.then(|| "ended by --until-decided: the verdict was certain".to_owned());
+    let done = outcome_of(OutcomeKind::Completed, early);
     match session.finish() {
         Some(status) if status.success() => done,
         Some(status) => {

@@ -56,7 +56,7 @@ impl<'a> Measurement<'a> {
         let end = self.run(soak);
         // What happens while the worker ends by itself is told only where all went well before.
         soak.outcome = match end {
-            Ok(()) => end::at_exit(&mut self.session),
+            Ok(decided) => end::at_exit(&mut self.session, decided),
             Err(end) => end::outcome(end, &mut self.session, &self.staging, &self.facts, self.plan),
         };
         self.session.process.kill();
@@ -66,7 +66,8 @@ impl<'a> Measurement<'a> {
         soak.worker.output_tail = self.session.process.output_tail();
     }
 
-    fn run(&mut self, soak: &mut Soak) -> Result<(), End> {
+    /// Runs to the end; true when it stopped because the verdict was certain.
+    fn run(&mut self, soak: &mut Soak) -> Result<bool, End> {
         self.session.ready()?;
         self.unload.start(&self.session.channel);
         let before = self.series.before_first_open(&self.session.channel, &self.session.sampler);
@@ -88,12 +89,12 @@ impl<'a> Measurement<'a> {
             if pace.looks() {
                 self.fill(soak);
                 if analysis::look(soak, &self.plan.limits, looks) != Look::GoOn {
-                    return Ok(());
+                    return Ok(true);
                 }
                 looks += 1;
             }
             if !pace.go_on() {
-                return Ok(());
+                return Ok(false);
             }
         }
     }

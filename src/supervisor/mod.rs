@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use crate::channel::{self, Channel};
 use crate::elf;
-use crate::record::{self, Cycles, Outcome, OutcomeKind, Soak};
+use crate::record::{Cycles, Outcome, Soak};
 use crate::sampling::Sampler;
 use crate::suite::plan::SoakPlan;
 use crate::worker::{Exercise, Job};
@@ -80,7 +80,7 @@ pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     // Where threads share a path, what one load adds can only be told from a cycle that runs alone.
     let warmup = if plan.threads > 1 { warmup.max(2) } else { warmup };
     (context.progress)(Progress::Begin { name: &plan.name, cycles: plan.cycles.saturating_add(warmup) });
-    let mut soak = blank(plan);
+    let mut soak = asked_for(plan);
     match prepare(plan, warmup, &mut soak, context) {
         Ok(measurement) => measurement.carry_out(&mut soak),
         Err(outcome) => soak.outcome = *outcome,
@@ -89,41 +89,18 @@ pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     soak
 }
 
-/// A soak of which nothing is known yet.
-fn blank(plan: &SoakPlan) -> Soak {
+/// What is known of a soak before it begins: what was asked for.
+fn asked_for(plan: &SoakPlan) -> Soak {
     Soak {
         name: plan.name.clone(),
         path: plan.path.to_string_lossy().into_owned(),
-        build_id: None,
-        language: record::Language::Unknown,
         mode: plan.mode,
         threads: plan.threads,
         share_path: plan.share_path && plan.threads > 1,
         calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
         env: process::environment(&plan.env, plan.keep_tcache),
-        cycles: Cycles { requested: plan.cycles, completed: 0, warmup: 0 },
-        seconds: 0.0,
-        outcome: Outcome {
-            kind: OutcomeKind::Completed,
-            cycle: None,
-            phase: None,
-            signal: None,
-            detail: None,
-            stacks: None,
-        },
-        unload: unload::unknown(),
-        growth: Vec::new(),
-        leak: None,
-        one_time: Vec::new(),
-        residue: Vec::new(),
-        latency_ns: record::Latencies::default(),
-        warmup_latency_ns: record::Latencies::default(),
-        verdict: record::Verdict::Inconclusive,
-        reasons: Vec::new(),
-        notes: Vec::new(),
-        gate: record::Gate::default(),
-        checkpoints: record::Checkpoints::default(),
-        worker: record::Worker::default(),
+        cycles: Cycles { requested: plan.cycles, ..Cycles::default() },
+        ..Soak::default()
     }
 }
 

@@ -17,18 +17,6 @@ pub(super) struct Watch {
     objects_per_load: Option<u64>,
 }
 
-/// The answer before anything was measured: nothing stayed, since nothing was loaded.
-pub(super) fn unknown() -> Unload {
-    Unload {
-        state: UnloadState::Unloaded,
-        loads_per_cycle: 0.0,
-        unloads_per_cycle: 0.0,
-        objects_per_load: 0,
-        objects_left: Vec::new(),
-        causes: Vec::new(),
-    }
-}
-
 /// What the file alone says about staying loaded.
 fn causes(facts: &elf::Facts) -> Vec<Cause> {
     let mut causes = Vec::new();

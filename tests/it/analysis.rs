@@ -133,7 +133,7 @@ fn leaks_that_are_rare_are_found() {
     assert_eq!(judgement.verdict, Verdict::Leak);
     assert!(judgement.leak.is_none(), "descriptors are not memory");
     assert!(
-        judgement.reasons[0].starts_with("file descriptors grow: 0.1 fds/cycle"),
+        judgement.reasons[0].starts_with("file descriptors grow by 0.1 fds/cycle"),
         "{:?}",
         judgement.reasons
     );

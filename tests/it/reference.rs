@@ -4,10 +4,7 @@
 // Two examples and the tests compile this file, and each uses a part of it.
 #![allow(dead_code)]
 
-use dlsoak::record::{
-    Checkpoints, Cycles, Gate, Language, Latencies, Mode, Outcome, OutcomeKind, Soak, Unload, UnloadState,
-    Verdict, Worker,
-};
+use dlsoak::record::{Checkpoints, Cycles, Language, Soak, Unload};
 
 /// One recorded soak.
 pub(crate) struct Recorded {
@@ -169,42 +166,17 @@ pub(crate) fn soak(name: &str, threads: u32, cycles: u64, columns: Vec<String>) 
     Soak {
         name: name.to_owned(),
         path: format!("{name}.so"),
-        build_id: None,
         language: Language::C,
-        mode: Mode::Reopen,
         threads,
-        share_path: false,
-        calls: Vec::new(),
-        env: Default::default(),
         cycles: Cycles { requested: cycles, completed: cycles, warmup: 0 },
         seconds: cycles as f64 * 45e-6,
-        outcome: Outcome {
-            kind: OutcomeKind::Completed,
-            cycle: None,
-            phase: None,
-            signal: None,
-            detail: None,
-            stacks: None,
-        },
         unload: Unload {
-            state: UnloadState::Unloaded,
             loads_per_cycle: 1.0,
             unloads_per_cycle: 1.0,
             objects_per_load: 1,
-            objects_left: Vec::new(),
-            causes: Vec::new(),
+            ..Unload::default()
         },
-        growth: Vec::new(),
-        leak: None,
-        one_time: Vec::new(),
-        residue: Vec::new(),
-        latency_ns: Latencies::default(),
-        warmup_latency_ns: Latencies::default(),
-        verdict: Verdict::Inconclusive,
-        reasons: Vec::new(),
-        notes: Vec::new(),
-        gate: Gate::default(),
         checkpoints: Checkpoints { columns, rows: Vec::new(), before_first_open: None },
-        worker: Worker::default(),
+        ..Soak::default()
     }
 }

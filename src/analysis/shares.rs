@@ -1,0 +1,88 @@
+//! Tells what the load leaks from what the call leaks, by the same library soaked with and without its calls.
+
+use super::words;
+use crate::record::{Metric, Soak, Trend};
+
+/// Says, in one line, what part of the growth of `soak` is left when the calls are left out, as `alone` was.
+///
+/// Compared is the metric that the leak is stated in; the heap where none is proven.
+pub fn shares(soak: &Soak, alone: &Soak) -> String {
+    let metric = soak.leak.as_ref().map_or(Metric::Heap, |leak| leak.metric);
+    let of = |soak: &Soak| soak.growth.iter().find(|g| g.metric == metric).cloned();
+    let (Some(with), Some(without)) = (of(soak), of(alone)) else {
+        return "a short soak without the call could not be compared".to_owned();
+    };
+    let name = words::name(metric);
+    let rate = |bytes: f64| words::rate(metric, bytes);
+    let total = with.per_cycle;
+    match without.trend {
+        Trend::Growing if (without.per_cycle - total).abs() <= 0.1 * total.abs() => {
+            format!(
+                "the load leaks, not the call: without the call {name} grows by {} too",
+                rate(without.per_cycle)
+            )
+        }
+        Trend::Growing => format!(
+            "without the call {name} grows by {}: that is the load's share, the call's is {}",
+            rate(without.per_cycle),
+            rate(total - without.per_cycle)
+        ),
+        Trend::Flat if soak.leak.is_some() => {
+            format!(
+                "the call leaks, not the load: without the call {name} does not grow (at most {})",
+                rate(without.high)
+            )
+        }
+        Trend::Flat => format!("without the call {name} does not grow (at most {})", rate(without.high)),
+        Trend::Decaying | Trend::Unclear => format!(
+            "a short soak without the call is undecided: {name} grows by {} there, between {} and {}",
+            rate(without.per_cycle),
+            rate(without.low),
+            rate(without.high)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Growth, Leak, Unit};
+
+    fn soak(per_cycle: f64, trend: Trend, leaks: bool) -> Soak {
+        let leak = leaks.then_some(Leak {
+            metric: Metric::Heap,
+            bytes_per_cycle: per_cycle,
+            low: per_cycle,
+            high: per_cycle,
+            mb_per_second: 1.0,
+            bytes_per_load: None,
+        });
+        let growth = Growth {
+            metric: Metric::Heap,
+            unit: Unit::Bytes,
+            per_cycle,
+            low: per_cycle,
+            high: per_cycle,
+            per_second: 0.0,
+            per_load: None,
+            detectable: 0.1,
+            trend,
+            exact: true,
+            fit: None,
+        };
+        Soak { growth: vec![growth], leak, ..Soak::default() }
+    }
+
+    #[test]
+    fn the_share_of_the_load_is_told_from_that_of_the_call() {
+        let with = soak(112.0, Trend::Growing, true);
+        assert!(shares(&with, &soak(0.0, Trend::Flat, false)).starts_with("the call leaks, not the load"));
+        assert!(
+            shares(&with, &soak(111.0, Trend::Growing, true)).starts_with("the load leaks, not the call")
+        );
+        assert!(shares(&with, &soak(32.0, Trend::Growing, true)).contains("the call's is 80 B/cycle"));
+        assert!(shares(&with, &soak(3.0, Trend::Unclear, false)).contains("undecided"));
+        let none = Soak { growth: Vec::new(), ..with.clone() };
+        assert!(shares(&with, &none).contains("could not be compared"));
+    }
+}

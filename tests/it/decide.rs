@@ -1,0 +1,77 @@
+//! Soaks that stop when the verdict is certain or the time is up, and the short soak that leaves the calls out.
+
+use crate::support::{fixture, growth, run, soak};
+use dlsoak::record::{Metric, OutcomeKind, Trend, Verdict};
+
+#[test]
+fn a_leak_and_a_clean_library_are_decided_early() {
+    for (name, verdict) in [("c-leak-constructor", Verdict::Leak), ("c-clean", Verdict::Clean)] {
+        let finished = soak(&fixture(name), &["-n", "100k", "--until-decided"]);
+        let soak = finished.soak();
+        assert_eq!(soak.verdict, verdict, "{:?}", soak.reasons);
+        // The median is far below; a busy machine may need another look.
+        assert!(soak.cycles.completed <= 20_000, "{name}: {:?}", soak.cycles);
+        assert_eq!(soak.outcome.kind, OutcomeKind::Completed);
+        assert!(soak.outcome.detail.as_deref().unwrap().contains("--until-decided"));
+        assert!(!finished.stdout.contains("were measured"), "{}", finished.stdout);
+    }
+}
+
+#[test]
+fn a_cache_kept_by_what_stays_is_no_leak_however_early_one_looks() {
+    let finished = soak(&fixture("c-cache-dependency"), &["-n", "100k", "--until-decided"]);
+    let soak = finished.soak();
+    assert_ne!(soak.verdict, Verdict::Leak, "{:?}", soak.reasons);
+    // 5,000 entries: before that there is growth to see, and a verdict would be a guess.
+    assert!(soak.cycles.completed >= 5_000, "{:?} {:?}", soak.cycles, soak.reasons);
+}
+
+#[test]
+fn an_undecided_soak_goes_on_as_far_as_it_may() {
+    // 900 cycles are too few for a cache of 5,000 entries; so are 2,000.
+    let finished = soak(&fixture("c-cache-dependency"), &["-n", "900", "--until-decided", "--max-cycles", "2000"]);
+    let soak = finished.soak();
+    assert_eq!((soak.cycles.completed, soak.verdict), (2000, Verdict::Inconclusive), "{:?}", soak.reasons);
+    assert_eq!(finished.code, 3);
+}
+
+#[test]
+fn time_ends_a_soak_with_a_whole_record() {
+    let finished = soak(&fixture("c-leak-constructor"), &["--duration", "1s"]);
+    let soak = finished.soak();
+    assert_eq!(soak.outcome.kind, OutcomeKind::Completed);
+    assert!(soak.cycles.completed > 500 && soak.seconds < 5.0, "{:?}", soak.cycles);
+    assert_eq!(soak.verdict, Verdict::Leak);
+    let last = soak.checkpoints.rows.last().unwrap();
+    assert_eq!(last[0], i64::try_from(soak.cycles.completed).unwrap());
+}
+
+#[test]
+fn the_share_of_the_call_is_told_from_that_of_the_load() {
+    let finished = soak(&fixture("c-leak-call"), &["-n", "3000"]);
+    let with = finished.soak();
+    let without = with.without_call.as_ref().unwrap();
+    let heap = without.growth.iter().find(|g| g.metric == Metric::Heap).unwrap();
+    assert!(growth(with, Metric::Heap).trend == Trend::Growing && heap.trend == Trend::Flat, "{heap:?}");
+    assert!(with.reasons.iter().any(|r| r.contains("the call leaks")), "{:?}", with.reasons);
+
+    let finished = soak(&fixture("c-leak-constructor"), &["-n", "3000"]);
+    assert!(finished.soak().reasons.iter().any(|r| r.contains("the load leaks")), "{:?}", finished.soak().reasons);
+
+    let finished = soak(&fixture("c-clean"), &["-n", "3000"]);
+    assert!(finished.soak().without_call.is_none());
+    let finished = run(&[fixture("c-leak-constructor").to_str().unwrap(), "-n", "3000"]);
+    assert!(finished.soak().without_call.is_none());
+}
+
+#[test]
+fn a_limit_moves_both_sides_of_the_gate() {
+    let path = fixture("c-leak-constructor");
+    let finished = soak(&path, &["-n", "3000", "--max-leak-rate", "40B/cycle"]);
+    assert_eq!((finished.soak().verdict, finished.code), (Verdict::Clean, 0), "{:?}", finished.soak().reasons);
+    assert!(finished.soak().reasons.iter().any(|r| r.contains("below the limit")));
+    let finished = soak(&path, &["-n", "3000", "--max-leak-rate", "20B/cycle"]);
+    assert_eq!((finished.soak().verdict, finished.code), (Verdict::Leak, 1));
+    let finished = soak(&fixture("go-clean"), &["-n", "3000", "--allow-pinned"]);
+    assert_eq!((finished.soak().verdict, finished.code), (Verdict::Pinned, 0), "{:?}", finished.soak().reasons);
+}
