@@ -362,8 +362,9 @@ fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unsee
     // comes back, though.
     let steady_rise = newest.slope.min(before.slope) * (newest.span.0 - before.span.0);
     let comes_back = newest.lowest - before.lowest < RISING * steady_rise;
-    // Growth that shows in both octaves, but not clearly enough to be proven, is no reason to pass.
-    let suspect = grows_now || grows(&newest, ALPHA_CONFIRM) && grew_before && !comes_back;
+    // Growth that shows in both octaves, but not clearly enough to be proven, is no reason to pass. A look asks for
+    // no more here than the end does, so that what it passes passes at the end.
+    let suspect = grows(&newest, ALPHA_LEAK) || grows(&newest, ALPHA_CONFIRM) && grew_before && !comes_back;
     let fading = newest.slope < FADING * before.slope && fading_within;
     if grows_now && grew_before && !comes_back && (lasting || lasting_within) {
         Finding::Leak

@@ -64,6 +64,22 @@ fn the_reference_series_are_judged_as_the_documents_say() {
 }
 
 #[test]
+fn what_a_look_decides_the_end_decides_too() {
+    for recorded in reference::unpack(SERIES).iter().filter(|r| r.run == 0) {
+        for policy in [Policy::default(), policy("1.4B/cycle")] {
+            let verdict = judge(&recorded.soak, &policy).verdict;
+            for index in 0..3 {
+                match look(&recorded.soak, &policy, index) {
+                    Look::Clean => assert_eq!(verdict, Verdict::Clean, "{}", recorded.case),
+                    Look::Leak => assert_eq!(verdict, Verdict::Leak, "{}", recorded.case),
+                    Look::GoOn => {}
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn the_leak_is_stated_in_the_metric_that_tells_its_kind() {
     for recorded in reference::unpack(SERIES).iter().filter(|r| r.cycles == 100_000 && r.threads == 1) {
         let (metric, rate) = match recorded.case.as_str() {
