@@ -62,9 +62,11 @@ pub(super) fn bounds(soak: &Soak, policy: &Policy) -> impl Fn(Metric) -> Bounds 
 }
 
 /// Whether the metric takes part in the verdict. The proportional set size does not: it moves when other processes
-/// come and go.
+/// come and go. Nor does private dirty memory: pages of files that were written just now count as dirty, and turn
+/// from shared to private when another process that maps them ends. What a library leaks there is in `anon` or, for
+/// shared mappings, in `rss` too.
 pub(super) fn decides(evidence: &Evidence) -> bool {
-    evidence.growth.metric != Metric::Pss
+    !matches!(evidence.growth.metric, Metric::Pss | Metric::PrivateDirty)
 }
 
 /// Whether a metric that decides has that finding.
@@ -84,7 +86,7 @@ pub(super) fn is_undecided(evidence: &[Evidence]) -> bool {
 /// the next wider one grows by.
 fn leak(evidence: &[Evidence], seconds_per_cycle: f64) -> Option<Leak> {
     let proven = |metric| evidence.iter().find(|e| e.growth.metric == metric && e.finding == Finding::Leak);
-    let resident = [Metric::Heap, Metric::Anon, Metric::PrivateDirty, Metric::Rss].map(proven);
+    let resident = [Metric::Heap, Metric::Anon, Metric::Rss].map(proven);
     let resident: Vec<&Evidence> = resident.into_iter().flatten().collect();
     let most = resident.iter().map(|e| e.growth.per_cycle).fold(0.0, f64::max);
     let stated = resident.into_iter().find(|e| e.growth.per_cycle >= most / 2.0);

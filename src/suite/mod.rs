@@ -6,6 +6,7 @@ pub mod file;
 pub mod flags;
 pub mod limits;
 mod names;
+pub mod partition;
 pub mod plan;
 pub mod settings;
 pub mod suite_error;

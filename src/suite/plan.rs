@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -13,9 +12,10 @@ use super::file::SuiteFile;
 use super::flags::OpenFlags;
 use super::limits::Limits;
 use super::names::{Unique, default_name, fit_name};
+use super::partition::Partition;
 use super::settings::{Exercise, Settings, check_variable};
 use super::suite_error::SuiteError;
-use super::units::{MAX_CYCLES, UnitError};
+use super::units::MAX_CYCLES;
 use crate::record::Mode;
 
 /// Cycles where nobody said how many.
@@ -180,7 +180,7 @@ impl Plan {
         let mut index = 0;
         self.soaks.retain(|_| {
             index += 1;
-            (index - 1) % share.of == share.number - 1
+            share.takes(index - 1)
         });
         self
     }
@@ -260,28 +260,6 @@ fn check_mode(mode: Mode) -> Result<(), Refusal> {
         Mode::Pooled => "pooled",
     };
     Err(("mode", format!("mode `{name}` is not available in this version; `reopen` is")))
-}
-
-/// One machine's share of a suite: `1/4` is the first of four.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Partition {
-    number: usize,
-    of: usize,
-}
-
-impl FromStr for Partition {
-    type Err = UnitError;
-
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        let wrong = || UnitError::new("expected a share such as 1/4: the first of four");
-        let (number, of) = text.split_once('/').ok_or_else(wrong)?;
-        let number: usize = number.trim().parse().map_err(|_| wrong())?;
-        let of: usize = of.trim().parse().map_err(|_| wrong())?;
-        if number == 0 || number > of {
-            return Err(UnitError::new("the share's number counts from 1 to the number of shares"));
-        }
-        Ok(Self { number, of })
-    }
 }
 
 #[cfg(test)]
@@ -401,22 +379,5 @@ mod tests {
         let overrides = Settings { threads: Some(20), ..Settings::default() };
         let error = suite("[[library]]\npath = 'a.so'\ncycles = 10", &overrides).unwrap_err();
         assert_eq!(error.to_string(), "cycles: 10 cycles are too few for 20 threads: each needs one");
-    }
-
-    #[test]
-    fn shares_cover_the_suite_once() {
-        let libraries: Vec<PathBuf> = (0..10).map(|n| PathBuf::from(format!("{n}.so"))).collect();
-        let plan = Plan::from_paths(&libraries, &Settings::default()).unwrap();
-        let mut seen = Vec::new();
-        for share in ["1/4", "2/4", "3/4", "4/4"] {
-            let part = plan.clone().partition(share.parse().unwrap());
-            assert!((2..=3).contains(&part.soaks.len()), "{share}");
-            seen.extend(part.soaks.into_iter().map(|soak| soak.name));
-        }
-        seen.sort();
-        assert_eq!(seen, (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
-        for wrong in ["0/4", "5/4", "1", "a/b", "1/0", "-1/4", ""] {
-            assert!(wrong.parse::<Partition>().is_err(), "{wrong}");
-        }
     }
 }

@@ -1,11 +1,8 @@
 //! When to take checkpoints, and when to stop: after the cycles asked for, when the time is up, or as soon as the
 //! verdict is certain.
 
-use crate::analysis::schedule::Schedule;
+use crate::analysis::schedule::{FIRST_LOOK, Schedule};
 use crate::suite::plan::SoakPlan;
-
-/// Cycles of the first look with `--until-decided`; each further look is at twice as many.
-const FIRST_LOOK: u64 = 625;
 
 /// Cycles to plan for at first where only time bounds a soak; doubled as long as there is time.
 const FIRST_STRETCH: u64 = 10_000;
@@ -86,8 +83,8 @@ mod tests {
     #[test]
     fn an_undecided_soak_doubles_up_to_its_bound() {
         let decided = Settings { cycles: Some(1000), until_decided: Some(true), ..Settings::default() };
-        assert_eq!(ends(decided.clone()), [625, 1250, 2500, 5000, 8000]);
-        assert_eq!(ends(Settings { max_cycles: Some(1300), ..decided }), [625, 1250, 1300]);
+        assert_eq!(ends(decided.clone()), [1024, 2048, 4096, 8000]);
+        assert_eq!(ends(Settings { max_cycles: Some(1300), ..decided }), [1024, 1300]);
     }
 
     #[test]

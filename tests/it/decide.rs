@@ -29,10 +29,17 @@ fn a_cache_kept_by_what_stays_is_no_leak_however_early_one_looks() {
 #[test]
 fn an_undecided_soak_goes_on_as_far_as_it_may() {
     // 900 cycles are too few for a cache of 5,000 entries; so are 2,000.
-    let finished = soak(&fixture("c-cache-dependency"), &["-n", "900", "--until-decided", "--max-cycles", "2000"]);
+    let finished =
+        soak(&fixture("c-cache-dependency"), &["-n", "900", "--until-decided", "--max-cycles", "2000"]);
     let soak = finished.soak();
-    assert_eq!((soak.cycles.completed, soak.verdict), (2000, Verdict::Inconclusive), "{:?}", soak.reasons);
-    assert_eq!(finished.code, 3);
+    assert_eq!(soak.cycles.completed, 2000);
+    // At the full budget growth is what it looks like; how large a cache would look the same is said with it.
+    assert_eq!(soak.verdict, Verdict::Leak, "{:?}", soak.reasons);
+    assert!(
+        soak.reasons.iter().any(|r| r.contains("a bounded cache would have to hold")),
+        "{:?}",
+        soak.reasons
+    );
 }
 
 #[test]
@@ -56,7 +63,11 @@ fn the_share_of_the_call_is_told_from_that_of_the_load() {
     assert!(with.reasons.iter().any(|r| r.contains("the call leaks")), "{:?}", with.reasons);
 
     let finished = soak(&fixture("c-leak-constructor"), &["-n", "3000"]);
-    assert!(finished.soak().reasons.iter().any(|r| r.contains("the load leaks")), "{:?}", finished.soak().reasons);
+    assert!(
+        finished.soak().reasons.iter().any(|r| r.contains("the load leaks")),
+        "{:?}",
+        finished.soak().reasons
+    );
 
     let finished = soak(&fixture("c-clean"), &["-n", "3000"]);
     assert!(finished.soak().without_call.is_none());
@@ -67,11 +78,21 @@ fn the_share_of_the_call_is_told_from_that_of_the_load() {
 #[test]
 fn a_limit_moves_both_sides_of_the_gate() {
     let path = fixture("c-leak-constructor");
-    let finished = soak(&path, &["-n", "3000", "--max-leak-rate", "40B/cycle"]);
-    assert_eq!((finished.soak().verdict, finished.code), (Verdict::Clean, 0), "{:?}", finished.soak().reasons);
+    let finished = soak(&path, &["-n", "3000", "--max-leak-rate", "100B/cycle"]);
+    assert_eq!(
+        (finished.soak().verdict, finished.code),
+        (Verdict::Clean, 0),
+        "{:?}",
+        finished.soak().reasons
+    );
     assert!(finished.soak().reasons.iter().any(|r| r.contains("below the limit")));
     let finished = soak(&path, &["-n", "3000", "--max-leak-rate", "20B/cycle"]);
     assert_eq!((finished.soak().verdict, finished.code), (Verdict::Leak, 1));
     let finished = soak(&fixture("go-clean"), &["-n", "3000", "--allow-pinned"]);
-    assert_eq!((finished.soak().verdict, finished.code), (Verdict::Pinned, 0), "{:?}", finished.soak().reasons);
+    assert_eq!(
+        (finished.soak().verdict, finished.code),
+        (Verdict::Pinned, 0),
+        "{:?}",
+        finished.soak().reasons
+    );
 }
