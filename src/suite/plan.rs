@@ -187,10 +187,26 @@ impl Plan {
 }
 
 impl SoakPlan {
+    /// The same soak for its latencies alone: malloc's thread cache on as in any host, few checkpoints, `cycles`
+    /// cycles.
+    #[must_use]
+    pub fn for_latencies(&self, cycles: u64) -> Self {
+        Self {
+            name: format!("{}, latencies", self.name),
+            cycles,
+            max_cycles: None,
+            until_decided: false,
+            keep_tcache: true,
+            checkpoints: 2,
+            ..self.clone()
+        }
+    }
+
     /// The same soak without its calls, of at most `cycles` cycles.
     #[must_use]
     pub fn without_calls(&self, cycles: u64) -> Self {
         Self {
+            name: format!("{}, without the call", self.name),
             calls: Vec::new(),
             exercise: None,
             cycles: self.cycles.min(cycles),
