@@ -131,7 +131,7 @@ mod tests {
             schedule.extend_to(further);
             prop_assert_eq!(schedule.end(), cycles.max(further));
             let all: Vec<u64> = schedule.collect();
-            prop_assert_eq!(all.last(), Some(&cycles.max(further)));
+            prop_assert_eq!(all.last().copied(), Some(cycles.max(further)));
             prop_assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
         }
     }

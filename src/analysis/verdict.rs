@@ -148,7 +148,7 @@ fn reasons(
             .filter(|e| decides(e) && !matches!(e.finding, Finding::Leak | Finding::Clean))
             .collect();
         reasons.extend(words::all_undecided(&undecided));
-        if evidence.is_empty() {
+        if evidence.is_empty() && soak.outcome.kind == OutcomeKind::Completed {
             reasons.push("nothing was measured: there is no checkpoint".to_owned());
         }
     }

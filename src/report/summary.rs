@@ -196,15 +196,18 @@ pub fn slope(growth: &Growth) -> String {
 
 /// Why a soak did not pass, most important first. Never empty for one that did not complete or is pinned.
 pub fn reasons(soak: &Soak) -> Vec<String> {
-    let mut reasons = soak.reasons.clone();
-    if let Some(end) = ending(&soak.outcome) {
-        reasons.push(end);
-    }
+    let ended = ending(&soak.outcome);
+    // The ending tells the outcome's detail, with the place.
+    let told = |reason: &&String| ended.is_none() || soak.outcome.detail.as_ref() != Some(*reason);
+    let said: Vec<String> = soak.reasons.iter().filter(told).cloned().collect();
+    let mut reasons: Vec<String> = ended.into_iter().chain(said).collect();
     if soak.reasons.is_empty() {
         reasons.extend(soak.unload.causes.iter().map(|cause| format!("{}: {}", cause.kind, cause.detail)));
         reasons.extend(soak.residue.iter().map(|residue| format!("{}: {}", residue.kind, residue.detail)));
     }
-    let failed = soak.gate.rules.iter().filter(|rule| rule.passed != Some(true));
+    let complete = soak.outcome.kind == OutcomeKind::Completed;
+    let failed = soak.gate.rules.iter();
+    let failed = failed.filter(|rule| rule.passed == Some(false) || (complete && rule.passed.is_none()));
     reasons.extend(failed.map(|rule| {
         let word = if rule.passed.is_none() { "undecided" } else { "not met" };
         let detail = rule.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
