@@ -255,6 +255,9 @@ pub struct Cause {
     pub kind: String,
     /// Evidence, in plain words.
     pub detail: String,
+    /// The object it is about, where that is not the library itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub object: Option<String>,
 }
 
 /// Growth of one metric over the measured cycles.

@@ -1,7 +1,11 @@
 //! Reads `/proc/PID` of a parked worker into a [`Sample`], through the `procfs` crate. Never called while cycles
 //! run: reading smaps takes the target's mmap lock.
 
-use procfs::process::Process;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
 use crate::record::Metric;
 
@@ -26,12 +30,49 @@ pub struct Sample {
     pub threads: u64,
     /// Open file descriptors.
     pub fds: u64,
+    /// Mappings of the watched files that hold code: a loader made them, not someone who reads the file.
+    pub watched_code: u64,
+    /// Other mappings of the watched files.
+    pub watched_data: u64,
+}
+
+/// A file whose mappings are counted, by device and inode; by its path too, for file systems that give another
+/// device to those who ask than to those who map.
+#[derive(Debug, Clone)]
+struct Watched {
+    device: (i32, i32),
+    inode: u64,
+    path: PathBuf,
+}
+
+impl Watched {
+    fn new(path: &Path, metadata: &Metadata) -> Self {
+        let device = metadata.dev();
+        let number = |part: u32| i32::try_from(part).unwrap_or(-1);
+        Self {
+            device: (number(libc::major(device)), number(libc::minor(device))),
+            inode: metadata.ino(),
+            path: std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()),
+        }
+    }
+
+    fn is_mapped_by(&self, map: &MemoryMap) -> bool {
+        let MMapPath::Path(path) = &map.pathname else { return false };
+        (map.dev == self.device && map.inode == self.inode) || is_path(path, &self.path)
+    }
+}
+
+/// Whether the kernel means this file, which may have been deleted since.
+fn is_path(mapped: &Path, file: &Path) -> bool {
+    mapped == file
+        || mapped.to_str().and_then(|text| text.strip_suffix(" (deleted)")).map(Path::new) == Some(file)
 }
 
 /// Opens on `/proc/PID`, taken before the process does anything, so that a reused PID can't be mistaken for it.
 #[derive(Debug)]
 pub struct Sampler {
     process: Process,
+    watched: Vec<Watched>,
 }
 
 impl Sampler {
@@ -40,7 +81,23 @@ impl Sampler {
     /// # Errors
     /// When there is no such process, or `/proc` is not mounted.
     pub fn new(pid: i32) -> procfs::ProcResult<Self> {
-        Ok(Self { process: Process::new(pid)? })
+        Ok(Self { process: Process::new(pid)?, watched: Vec::new() })
+    }
+
+    /// Counts mappings of these files from now on. A file that is not there is not counted.
+    pub fn watch(&mut self, files: &[PathBuf]) {
+        let known = |path: &PathBuf| Some(Watched::new(path, &std::fs::metadata(path).ok()?));
+        self.watched = files.iter().filter_map(known).collect();
+    }
+
+    /// The file that is mapped at an address; `None` where nothing is, or memory without a file.
+    pub fn file_at(&self, address: u64) -> Option<PathBuf> {
+        let maps = self.process.maps().ok()?;
+        let map = maps.iter().find(|map| (map.address.0..map.address.1).contains(&address))?;
+        match &map.pathname {
+            MMapPath::Path(path) => Some(path.clone()),
+            _ => None,
+        }
     }
 
     /// Takes a sample.
@@ -56,6 +113,9 @@ impl Sampler {
             rollup.memory_map_rollup.iter().filter_map(|m| m.extension.map.get(key)).sum()
         };
         let status = self.process.status()?;
+        let maps = self.process.maps()?;
+        let watched = || maps.iter().filter(|map| self.watched.iter().any(|file| file.is_mapped_by(map)));
+        let code = watched().filter(|map| map.perms.contains(MMPermissions::EXECUTE)).count() as u64;
         Ok(Sample {
             rss: total("Rss"),
             anon: total("Anonymous"),
@@ -63,9 +123,11 @@ impl Sampler {
             pss: total("Pss"),
             virt: status.vmsize.unwrap_or(0).saturating_mul(1024),
             page_tables: status.vmpte.unwrap_or(0).saturating_mul(1024),
-            mappings: self.process.maps()?.len() as u64,
+            mappings: maps.len() as u64,
             threads: status.threads,
             fds: self.process.fd_count()? as u64,
+            watched_code: code,
+            watched_data: watched().count() as u64 - code,
         })
     }
 
@@ -102,6 +164,22 @@ mod tests {
         assert!(sample.rss >= sample.anon && sample.anon > 0 && sample.virt > sample.rss, "{sample:?}");
         assert!(sample.mappings > 10 && sample.threads >= 1 && sample.fds >= 3 && sample.page_tables > 0);
         assert!(sampler.resident().unwrap() > 0);
+    }
+
+    #[test]
+    fn mappings_of_a_file_are_known_by_any_name_of_it() {
+        let mut sampler = Sampler::new(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert_eq!(sampler.sample().unwrap().watched_code, 0);
+        let dir = tempfile::tempdir().unwrap();
+        let other_name = dir.path().join("other");
+        std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &other_name).unwrap();
+        sampler.watch(&[other_name, PathBuf::from("/no/such/file")]);
+        let sample = sampler.sample().unwrap();
+        assert!(sample.watched_code >= 1 && sample.watched_data >= 1, "{sample:?}");
+        let here = sampler.file_at(is_path as *const () as u64).unwrap();
+        assert_eq!(here, std::env::current_exe().unwrap().canonicalize().unwrap());
+        assert!(is_path(Path::new("/a/b.so (deleted)"), Path::new("/a/b.so")));
+        assert!(!is_path(Path::new("/a/b.so"), Path::new("/a/c.so")));
     }
 
     #[test]

@@ -14,11 +14,13 @@ pub use map::{Channel, ChannelError, read_bytes, write_bytes};
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are the same program, unless someone mixes builds.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes that an error message may take.
 pub const ERROR_LEN: usize = 2048;
 /// Bytes for the list of loaded objects.
 pub const OBJECTS_LEN: usize = 512 * 1024;
+/// Entries for pending thread-local destructors, one per object and thread.
+pub const TLS_ENTRIES: usize = 64;
 
 /// What both sides read and write by name. All zero is its valid beginning.
 #[repr(C)]
@@ -62,6 +64,49 @@ pub struct Header {
     pub objects_len: AtomicU32,
     /// Not 0 when the list of objects did not fit.
     pub objects_truncated: AtomicU32,
+    /// The [`Look`] to take at the quiet point of the order under way. Written by the supervisor.
+    pub look: AtomicU32,
+    /// How many of the job's files the loader had at the last look.
+    pub there: AtomicU32,
+    /// How many references the last look gave back before the first file was gone; 0 when it stayed or was not there.
+    pub released: AtomicU32,
+    /// Thread-local destructors that were pending at the last quiet point.
+    pub pending: [Pending; TLS_ENTRIES],
+}
+
+/// Thread-local destructors of one object that one thread has pending.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Pending {
+    /// An address inside the object; 0 where the entry is free.
+    pub object: AtomicU64,
+    /// The thread, as the kernel numbers it.
+    pub thread: AtomicU32,
+    /// How many it has registered.
+    pub count: AtomicU32,
+}
+
+/// What the worker asks the loader about the files of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Look {
+    /// Nothing.
+    None = 0,
+    /// Whether they are there.
+    Presence = 1,
+    /// The same, and then closes the first one until it is gone.
+    Release = 2,
+}
+
+impl Look {
+    /// The look with this number; anything unknown is taken for [`Look::None`].
+    pub fn from_u32(value: u32) -> Self {
+        match value {
+            1 => Self::Presence,
+            2 => Self::Release,
+            _ => Self::None,
+        }
+    }
 }
 
 /// What one thread reports; on cache lines of its own.

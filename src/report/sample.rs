@@ -227,7 +227,11 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             causes: shape
                 .pinned
                 .iter()
-                .map(|(kind, detail)| Cause { kind: (*kind).to_owned(), detail: (*detail).to_owned() })
+                .map(|(kind, detail)| Cause {
+                    kind: (*kind).to_owned(),
+                    detail: (*detail).to_owned(),
+                    object: None,
+                })
                 .collect(),
         },
         growth,

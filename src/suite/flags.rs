@@ -89,6 +89,13 @@ impl From<OpenFlags> for String {
     }
 }
 
+impl OpenFlags {
+    /// Whether they ask the loader never to unload the library.
+    pub fn nodelete(self) -> bool {
+        self.0 & libc::RTLD_NODELETE != 0
+    }
+}
+
 impl fmt::Display for OpenFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0 & libc::RTLD_LAZY != 0 { "lazy" } else { "now" })?;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::causes::{self, Pending};
 use super::end;
 use super::latency::Histograms;
 use super::pace::Pace;
@@ -11,8 +12,9 @@ use super::session::{End, Session};
 use super::staging::Staging;
 use super::unload::Watch;
 use crate::analysis::{self, Look};
+use crate::channel;
 use crate::elf;
-use crate::record::{Outcome, Soak};
+use crate::record::{Mode, Outcome, Soak};
 use crate::suite::plan::SoakPlan;
 
 /// A soak under way.
@@ -25,6 +27,8 @@ pub(super) struct Measurement<'a> {
     facts: elf::Facts,
     series: Series,
     unload: Watch,
+    /// Thread-local destructors that were pending at the last look.
+    pending: Vec<Pending>,
     warm: Histograms,
     histograms: Histograms,
 }
@@ -44,7 +48,8 @@ impl<'a> Measurement<'a> {
             session,
             staging,
             series: Series::new(),
-            unload: Watch::new(&facts),
+            unload: Watch::default(),
+            pending: Vec::new(),
             facts,
             warm: histograms()?,
             histograms: histograms()?,
@@ -64,14 +69,22 @@ impl<'a> Measurement<'a> {
         soak.latency_ns = self.histograms.to_record();
         soak.warmup_latency_ns = self.warm.to_record();
         soak.worker.output_tail = self.session.process.output_tail();
+        soak.notes.extend(self.unload.notes(&self.staging));
+        let context = self.session.context();
+        causes::find(soak, self.plan, &self.facts, &self.staging, &self.unload, &self.pending, context);
     }
 
     /// Runs to the end; true when it stopped because the verdict was certain.
     fn run(&mut self, soak: &mut Soak) -> Result<bool, End> {
         self.session.ready()?;
-        self.unload.start(&self.session.channel);
+        if self.plan.mode == Mode::Reopen {
+            self.session.sampler.watch(&self.staging.files());
+        }
+        self.unload.start(&self.session.channel, &self.staging);
         let before = self.series.before_first_open(&self.session.channel, &self.session.sampler);
         before.map_err(|error| gone(&mut self.session, &error))?;
+        // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
+        self.session.look(channel::Look::Presence)?;
         if self.warmup >= 2 {
             // Alone, so that what one load adds can be told even where threads share a path later.
             self.session.probe(1, &mut self.warm)?;
@@ -82,18 +95,25 @@ impl<'a> Measurement<'a> {
         self.session.advance(self.warmup, &mut self.warm)?;
         let mut pace = Pace::new(self.plan);
         let mut looks = 0;
+        let mut points: u32 = 0;
         loop {
             while let Some(cycle) = pace.next() {
                 self.checkpoint(cycle)?;
+                points += 1;
+                if points.is_power_of_two() {
+                    self.look()?;
+                }
             }
             if pace.looks() {
                 self.fill(soak);
                 if analysis::look(soak, &self.plan.limits, looks) != Look::GoOn {
+                    self.look()?;
                     return Ok(true);
                 }
                 looks += 1;
             }
             if !pace.go_on() {
+                self.look()?;
                 return Ok(false);
             }
         }
@@ -108,11 +128,23 @@ impl<'a> Measurement<'a> {
         {
             return reached;
         }
-        self.unload.observe(&self.session.channel);
         let done = self.session.completed().saturating_sub(self.warmup);
         let taken = self.series.take(done, &self.session.channel, &self.session.sampler);
-        taken.map_err(|error| gone(&mut self.session, &error))?;
+        let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
+        self.unload.observe(&self.session.channel, &sample, &self.staging);
         reached
+    }
+
+    /// Asks the loader itself whether the library is there, and what is pending. It costs a round of its own, so it is
+    /// not done at each checkpoint.
+    fn look(&mut self) -> Result<(), End> {
+        // In other modes the files that are opened are not those of the job, or not in this namespace.
+        if self.plan.mode == Mode::Reopen {
+            self.pending = causes::pending(&self.session);
+            let there = self.session.look(channel::Look::Presence)?;
+            self.unload.looked(there);
+        }
+        Ok(())
     }
 
     /// Puts what was measured so far into the record.

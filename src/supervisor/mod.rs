@@ -1,6 +1,7 @@
 //! Spawns a worker, has it cycle from checkpoint to checkpoint, notices whatever goes wrong, and always ends with a
 //! record of what was measured.
 
+mod causes;
 mod end;
 mod host;
 mod latency;
@@ -12,6 +13,8 @@ mod session;
 mod staging;
 mod unload;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -128,24 +131,36 @@ fn prepare<'a>(
     if staging.has_copies() {
         staging::keep_origin(&facts, &plan.path, &mut soak.env);
     }
-    let exercise = plan.exercise.as_ref().map(|e| Exercise::new(&e.driver, &e.symbol));
-    let job = Job::new(staging.paths(), plan.flags.bits(), plan.calls.clone(), exercise);
-    let job = serde_json::to_vec(&job).map_err(|e| refuse(format!("cannot write the worker's job: {e}")))?;
-    let capacity = channel::ring_capacity(plan.threads);
-    let threads = plan.threads as usize;
-    let channel = Channel::create(threads, capacity as usize, &job).map_err(|e| refuse(e.to_string()))?;
-    let process = WorkerProcess::start(&channel, &soak.env)
-        .map_err(|e| refuse(format!("cannot start the worker process: {e}")))?;
-    let sampler = Sampler::new(process.pid())
-        .map_err(|e| refuse(format!("cannot read /proc/{} of the worker: {e}", process.pid())))?;
     let bounds = Bounds {
         stall: plan.stall_timeout,
         memory: plan.memory_limit,
         deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
-        stride: if soak.share_path { SHARED_STRIDE } else { u64::from(capacity) },
+        stride: if soak.share_path { SHARED_STRIDE } else { u64::MAX },
     };
-    let session = Session::new(channel, process, sampler, bounds, context);
+    let session = start(plan, staging.paths(), &soak.env, bounds, context).map_err(refuse)?;
     Measurement::new(plan, warmup, session, staging, facts)
+}
+
+/// Starts a worker with one thread per file, which has not opened anything yet.
+fn start<'a>(
+    plan: &SoakPlan,
+    files: &[PathBuf],
+    env: &BTreeMap<String, String>,
+    bounds: Bounds,
+    context: &'a Context<'a>,
+) -> Result<Session<'a>, String> {
+    let exercise = plan.exercise.as_ref().map(|e| Exercise::new(&e.driver, &e.symbol));
+    let job = Job::new(files, plan.flags.bits(), plan.calls.clone(), exercise);
+    let job = serde_json::to_vec(&job).map_err(|e| format!("cannot write the worker's job: {e}"))?;
+    let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
+    let capacity = channel::ring_capacity(threads);
+    let channel = Channel::create(files.len(), capacity as usize, &job).map_err(|e| e.to_string())?;
+    let process =
+        WorkerProcess::start(&channel, env).map_err(|e| format!("cannot start the worker process: {e}"))?;
+    let sampler = Sampler::new(process.pid())
+        .map_err(|e| format!("cannot read /proc/{} of the worker: {e}", process.pid()))?;
+    let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
+    Ok(Session::new(channel, process, sampler, bounds, context))
 }
 
 /// Facts of the file, or in one line why it can't be loaded here.

@@ -92,7 +92,7 @@ impl Series {
         cycle: u64,
         channel: &Channel,
         sampler: &Sampler,
-    ) -> procfs::ProcResult<()> {
+    ) -> procfs::ProcResult<Sample> {
         let sample = sampler.sample()?;
         let observation = observation(channel);
         if self.checkpoints.rows.is_empty() {
@@ -101,7 +101,7 @@ impl Series {
         let active = observation.active_ns.saturating_sub(self.first.active_ns);
         self.checkpoints.rows.push(row(cycle, active, &observation, &sample));
         self.last = observation;
-        Ok(())
+        Ok(sample)
     }
 
     /// Allocations of the worker's own code until the first measured checkpoint.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::latency::Histograms;
 use super::process::WorkerProcess;
 use super::{Context, Progress};
-use crate::channel::{Channel, Phase, read_bytes};
+use crate::channel::{Channel, Look, Phase, read_bytes};
 use crate::sampling::Sampler;
 use crate::sys::futex;
 
@@ -74,6 +74,11 @@ impl<'a> Session<'a> {
         Self { channel, process, sampler, bounds, context, order: 0, completed, looked: Instant::now() }
     }
 
+    /// What the supervisor was told by its caller.
+    pub(super) fn context(&self) -> &'a Context<'a> {
+        self.context
+    }
+
     /// Cycles completed at the last quiet point, all threads together.
     pub(super) fn completed(&self) -> u64 {
         self.completed.iter().sum()
@@ -91,6 +96,16 @@ impl<'a> Session<'a> {
             *first += cycles;
         }
         self.carry_out(&targets, &mut Some(histograms))
+    }
+
+    /// Has the worker ask the loader whether the files are there; how many are. No cycle runs.
+    pub(super) fn look(&mut self, look: Look) -> Result<u32, End> {
+        self.channel.header().look.store(look as u32, Relaxed);
+        let targets = self.completed.clone();
+        let looked = self.carry_out(&targets, &mut None);
+        let header = self.channel.header();
+        header.look.store(Look::None as u32, Relaxed);
+        looked.map(|()| header.there.load(Relaxed))
     }
 
     /// Runs until `total` cycles are completed, shared evenly by the threads, and the worker is quiet.

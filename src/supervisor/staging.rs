@@ -51,6 +51,14 @@ impl Staging {
         &self.paths
     }
 
+    /// All files that are the library: what threads open, and what was given.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.paths.clone();
+        files.push(self.original.clone());
+        files.dedup();
+        files
+    }
+
     /// True when threads open copies and not the library itself.
     pub(super) fn has_copies(&self) -> bool {
         self.directory.is_some()
@@ -91,7 +99,7 @@ pub(super) fn keep_origin(facts: &Facts, library: &Path, env: &mut BTreeMap<Stri
 }
 
 /// True when both names lead to one file; names lie (`/lib` and `/usr/lib`, symbolic links), inodes don't.
-fn same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
     identity(a).is_some_and(|a| identity(b) == Some(a))

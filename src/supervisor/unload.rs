@@ -1,56 +1,71 @@
-//! Was it really unloaded? Loads are counted by the loader and objects are listed by it; `dlclose` is not asked.
+//! Was it really unloaded? Three witnesses are asked, and `dlclose` is not one of them: the loader's list of objects,
+//! `RTLD_NOLOAD`, and the mappings of the process. Where they differ, it is not unloaded, and the record says so.
+
+use std::collections::{BTreeMap, HashMap};
 
 use super::series::{Observation, objects, observation};
 use super::staging::Staging;
 use crate::channel::Channel;
-use crate::elf;
-use crate::record::{Cause, Checkpoints, Unload, UnloadState};
+use crate::record::{Checkpoints, Unload, UnloadState};
+use crate::sampling::Sample;
 
 /// What was seen of the loader in the course of a soak.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// What the file says, in case it stays.
-    file_causes: Vec<Cause>,
     at_start: Vec<String>,
-    now: Vec<String>,
+    /// Objects at the last quiet point, those from before the first open not counted.
+    left: Vec<String>,
     probe_begin: Option<Observation>,
     objects_per_load: Option<u64>,
+    /// Which names are those of the library.
+    names: HashMap<String, bool>,
+    /// Measured checkpoints.
+    points: u64,
+    /// Measured checkpoints at which an object was left.
+    left_at: BTreeMap<String, u64>,
+    listed: Witness,
+    mapped: Witness,
+    by_noload: Witness,
+    /// Files that `RTLD_NOLOAD` found before the first open.
+    before: bool,
+    /// Mappings of the file that hold no code, at the last checkpoint.
+    data_mappings: u64,
+    /// Objects that the loader counts and does not list, at the last checkpoint and before the first open.
+    hidden: (i128, i128),
 }
 
-/// What the file alone says about staying loaded.
-fn causes(facts: &elf::Facts) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if facts.nodelete() {
-        causes.push(Cause {
-            kind: "nodelete".to_owned(),
-            detail: "linked with -z nodelete (DF_1_NODELETE in DT_FLAGS_1): dlclose never unloads it"
-                .to_owned(),
-        });
+/// How often a witness was asked, how often it had seen the library, and whether it saw it at last.
+#[derive(Debug, Default, Clone, Copy)]
+struct Witness {
+    asked: u64,
+    seen: u64,
+    last: bool,
+}
+
+impl Witness {
+    fn says(&mut self, there: bool) {
+        self.asked += 1;
+        self.seen += u64::from(there);
+        self.last = there;
     }
-    if let Some(symbol) = facts.unique_symbols.first() {
-        causes.push(Cause {
-            kind: "unique".to_owned(),
-            detail: format!(
-                "defines {} STB_GNU_UNIQUE symbols, the first one `{symbol}`: the loader keeps the object that \
-                 defines one which was looked up; compile with -fno-gnu-unique",
-                facts.unique_symbols.len()
-            ),
-        });
+
+    /// What it said, for a note.
+    fn words(self, name: &str) -> Option<String> {
+        match (self.asked, self.seen) {
+            (0, _) => None,
+            (asked, seen) if seen == asked => Some(format!("{name} always had it")),
+            (_, 0) => Some(format!("{name} never had it")),
+            (asked, seen) => Some(format!("{name} had it {seen} of {asked} times")),
+        }
     }
-    causes
 }
 
 impl Watch {
-    /// A watch for a library of which the file says `facts`.
-    pub(super) fn new(facts: &elf::Facts) -> Self {
-        let file_causes = causes(facts);
-        Self { file_causes, at_start: Vec::new(), now: Vec::new(), probe_begin: None, objects_per_load: None }
-    }
-
     /// Keeps the list of objects from before the first open.
-    pub(super) fn start(&mut self, channel: &Channel) {
+    pub(super) fn start(&mut self, channel: &Channel, staging: &Staging) {
         self.at_start = objects(channel);
-        self.now.clone_from(&self.at_start);
+        self.hidden.0 = hidden(channel, self.at_start.len());
+        self.before = self.at_start.iter().any(|name| staging.is_library(name.as_ref()));
     }
 
     /// Objects in the process before the first open.
@@ -58,25 +73,63 @@ impl Watch {
         &self.at_start
     }
 
+    /// Whether the library was in the process before the first open.
+    pub(super) fn was_there_before(&self) -> bool {
+        self.before
+    }
+
+    /// Objects left at the last quiet point, by the names that the loader has for them.
+    pub(super) fn left(&self) -> &[String] {
+        &self.left
+    }
+
     /// The next cycle will run alone.
     pub(super) fn before_probe(&mut self, channel: &Channel) {
         self.probe_begin = Some(observation(channel));
-        self.observe(channel);
     }
 
     /// A cycle has run alone.
     pub(super) fn after_probe(&mut self, channel: &Channel) {
         let end = observation(channel);
         self.objects_per_load = self.probe_begin.take().map(|begin| end.adds.saturating_sub(begin.adds));
-        self.observe(channel);
+        self.left = self.compared(objects(channel));
     }
 
-    /// Keeps the list of objects of this quiet point.
-    pub(super) fn observe(&mut self, channel: &Channel) {
-        self.now = objects(channel);
+    /// Takes what the first and the third witness say at a measured checkpoint.
+    pub(super) fn observe(&mut self, channel: &Channel, sample: &Sample, staging: &Staging) {
+        let now = objects(channel);
+        self.hidden.1 = hidden(channel, now.len());
+        self.left = self.compared(now);
+        self.points += 1;
+        let mut listed = false;
+        for name in &self.left {
+            let known = self.names.get(name).copied();
+            let is_library = known.unwrap_or_else(|| staging.is_library(name.as_ref()));
+            self.names.insert(name.clone(), is_library);
+            listed |= is_library;
+            *self.left_at.entry(name.clone()).or_default() += 1;
+        }
+        self.listed.says(listed || self.before);
+        self.mapped.says(sample.watched_code > 0);
+        self.data_mappings = sample.watched_data;
     }
 
-    /// Fills in the record's answer.
+    /// Takes what the second witness says: how many of the files the loader has.
+    pub(super) fn looked(&mut self, there: u32) {
+        self.by_noload.says(there > 0);
+    }
+
+    /// The list less what was there before the first open: compared by name, since counts also move for dependencies.
+    fn compared(&self, mut now: Vec<String>) -> Vec<String> {
+        for name in &self.at_start {
+            if let Some(position) = now.iter().position(|n| n == name) {
+                now.remove(position);
+            }
+        }
+        now
+    }
+
+    /// Fills in the record's answer, but for the causes.
     pub(super) fn finish(
         &self,
         totals: &Observation,
@@ -93,32 +146,67 @@ impl Watch {
         unload.unloads_per_cycle = per_cycle(totals.subs);
         let typical = || per_cycle(totals.adds).round() as u64;
         unload.objects_per_load = self.objects_per_load.unwrap_or_else(typical);
-        let mut left = self.now.clone();
-        for name in &self.at_start {
-            if let Some(position) = left.iter().position(|n| n == name) {
-                left.remove(position);
-            }
+        // What was left at any measured checkpoint counts: a library that is there now and then is not unloaded.
+        let mut left: Vec<&String> = self.left_at.keys().collect();
+        if self.points == 0 {
+            left = self.left.iter().collect();
         }
-        let is_library = |name: &String| staging.is_library(name.as_ref());
-        let before = self.at_start.iter().any(is_library);
-        unload.state = if before || left.iter().any(is_library) {
+        let is_library = |name: &&String| staging.is_library(name.as_ref());
+        let seen = [self.listed, self.mapped, self.by_noload].iter().any(|witness| witness.seen > 0);
+        unload.state = if self.before || seen || left.iter().any(is_library) {
             UnloadState::Pinned
         } else if left.is_empty() {
             UnloadState::Unloaded
         } else {
             UnloadState::Partial
         };
-        unload.causes = match unload.state {
-            UnloadState::Pinned => self.file_causes.clone(),
-            UnloadState::Unloaded | UnloadState::Partial => Vec::new(),
-        };
-        if before {
-            unload.causes.push(Cause {
-                kind: "already-loaded".to_owned(),
-                detail: "it was in the process before the first open: the worker itself needs it".to_owned(),
-            });
-        }
-        unload.objects_left = left.iter().map(|name| staging.unstaged(name)).collect();
+        unload.objects_left = left.into_iter().map(|name| staging.unstaged(name)).collect();
         unload.objects_left.dedup();
     }
+
+    /// Where the witnesses differ, or changed their minds, in plain words.
+    pub(super) fn notes(&self, staging: &Staging) -> Vec<String> {
+        let mut notes = Vec::new();
+        let witnesses = [
+            (self.listed, "the loader's list of objects"),
+            (self.by_noload, "RTLD_NOLOAD"),
+            (self.mapped, "/proc/PID/maps"),
+        ];
+        let asked = || witnesses.iter().filter(|(witness, _)| witness.asked > 0);
+        let differ = asked().any(|(w, _)| w.last) && asked().any(|(w, _)| !w.last);
+        let wavered = asked().any(|(w, _)| w.seen != 0 && w.seen != w.asked);
+        if differ || wavered {
+            let words: Vec<_> = asked().filter_map(|(witness, name)| witness.words(name)).collect();
+            notes.push(format!(
+                "with every handle closed, {}: it counts as not unloaded if any of them had it",
+                words.join(", ")
+            ));
+        }
+        for (name, points) in self.left_at.iter().filter(|(_, points)| **points < self.points) {
+            if !staging.is_library(name.as_ref()) {
+                notes.push(format!("{name} was left at {points} of {} checkpoints, not at all", self.points));
+            }
+        }
+        let more = self.hidden.1 - self.hidden.0;
+        if more != 0 && self.points > 0 {
+            notes.push(format!(
+                "the loader counts {more} objects more than its list shows: they are in namespaces of their own \
+                 (dlmopen)"
+            ));
+        }
+        if self.mapped.asked > 0 && !self.mapped.last && self.data_mappings > 0 {
+            notes.push(format!(
+                "{} mappings of the library's file were left that hold no code: something in the process reads \
+                 the file through mmap",
+                self.data_mappings
+            ));
+        }
+        notes
+    }
+}
+
+/// Objects that the loader counts and does not list. The program itself and the vDSO are in the count only.
+fn hidden(channel: &Channel, listed: usize) -> i128 {
+    let seen = observation(channel);
+    i128::from(seen.adds) - i128::from(seen.subs) - listed as i128
 }

@@ -1,6 +1,6 @@
 //! What a worker is told to do, as it travels through the channel.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,19 @@ impl Job {
     /// The file that `thread` opens.
     pub fn path(&self, thread: usize) -> Option<&[u8]> {
         self.paths.get(thread).map(Vec::as_slice)
+    }
+
+    /// The files that threads open, each once.
+    ///
+    /// # Errors
+    /// When a path has a NUL byte in it.
+    pub(super) fn files(&self) -> Result<Vec<CString>, String> {
+        let mut paths: Vec<_> = self.paths.iter().map(Vec::as_slice).collect();
+        paths.dedup();
+        paths
+            .into_iter()
+            .map(|path| CString::new(path).map_err(|_| "a path with a NUL byte".to_owned()))
+            .collect()
     }
 }
 

@@ -8,6 +8,8 @@ mod allocations;
 mod cycle;
 mod job;
 mod park;
+mod presence;
+pub mod tls_destructors;
 
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::ExitCode;
@@ -53,24 +55,24 @@ fn work(fd: i32) -> Result<(), String> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let channel = Arc::new(Channel::open(fd).map_err(|e| e.to_string())?);
     let threads = channel.slots().len();
-    let mut plans = {
+    let (mut plans, files) = {
         let job: Job = serde_json::from_slice(&channel.job()).map_err(|e| format!("broken job: {e}"))?;
-        cycle::prepare(&job, threads)?
+        (cycle::prepare(&job, threads)?, Arc::new(job.files()?))
     };
     let first = plans.remove(0);
     let mut others = Vec::with_capacity(plans.len());
     for (index, plan) in plans.into_iter().enumerate() {
-        let channel = Arc::clone(&channel);
+        let (channel, files) = (Arc::clone(&channel), Arc::clone(&files));
         let thread = std::thread::Builder::new()
             .name("cycle".to_owned())
             .stack_size(STACK)
-            .spawn(move || park::serve(&channel, index + 1, plan))
+            .spawn(move || park::serve(&channel, index + 1, plan, &files))
             .map_err(|e| format!("cannot start thread {}: {e}", index + 2))?;
         others.push(thread);
     }
     // What setting up has freed goes back, so that a leak does not first fill our holes unseen.
     glibc::trim_heap();
-    park::serve(&channel, 0, first);
+    park::serve(&channel, 0, first, &files);
     for thread in others {
         let _ = thread.join();
     }

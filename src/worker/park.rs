@@ -1,15 +1,16 @@
 //! Orders, and the quiet points between them: every thread runs to its target and parks; the last one to arrive
 //! writes down what only this process can see, and reports.
 
+use std::ffi::CString;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::allocations;
 use super::cycle::ThreadPlan;
+use super::{allocations, presence, tls_destructors};
 use crate::channel::{Channel, Phase, write_bytes};
 use crate::sys::{futex, glibc};
 
-/// Carries out orders on this thread until told to end.
-pub(super) fn serve(channel: &Channel, thread: usize, mut plan: ThreadPlan) {
+/// Carries out orders on this thread until told to end. `files` are those that all threads open.
+pub(super) fn serve(channel: &Channel, thread: usize, mut plan: ThreadPlan, files: &[CString]) {
     let header = channel.header();
     let Some(slot) = channel.slots().get(thread) else { return };
     let ring = channel.ring(thread);
@@ -36,6 +37,7 @@ pub(super) fn serve(channel: &Channel, thread: usize, mut plan: ThreadPlan) {
             let active = glibc::monotonic_ns().saturating_sub(header.started_ns.swap(0, Relaxed));
             header.active_ns.fetch_add(active, Relaxed);
             observe(channel);
+            presence::look(header, files);
             header.arrived.store(0, Relaxed);
             header.done.store(order, Release);
             futex::wake_all(&header.done);
@@ -77,4 +79,5 @@ fn observe(channel: &Channel) {
     header.subs.store(subs, Relaxed);
     header.allocations.store(allocations::count(), Relaxed);
     header.heap.store(glibc::heap_in_use(), Relaxed);
+    tls_destructors::write_down(&header.pending);
 }

@@ -5,6 +5,7 @@
 
 mod analysis;
 mod bad_input;
+mod causes;
 mod decide;
 mod interrupt;
 mod properties;

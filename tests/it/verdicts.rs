@@ -17,8 +17,11 @@ fn leaving(per_cycle: i64) -> Soak {
 
 fn pinned(mut soak: Soak) -> Soak {
     soak.unload.state = UnloadState::Pinned;
-    soak.unload.causes =
-        vec![Cause { kind: "nodelete".to_owned(), detail: "linked with -z nodelete".to_owned() }];
+    soak.unload.causes = vec![Cause {
+        kind: "nodelete".to_owned(),
+        detail: "linked with -z nodelete".to_owned(),
+        object: None,
+    }];
     soak
 }
 

@@ -103,6 +103,13 @@ fn end(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
     }
 }
 
+/// Every point in which state, causes and objects left differ from the truth.
+pub fn unloading(truth: &Truth, soak: &Soak) -> Vec<String> {
+    let mut found = Vec::new();
+    unload(truth, soak, &mut found);
+    found
+}
+
 fn unload(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
     let unload = &soak.unload;
     let Some(state) = &truth.state else { return };
@@ -124,10 +131,14 @@ fn unload(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
             found.push(format!("{name} stayed and is not among the objects left"));
         }
     }
-    // A run without a diagnosis names no cause; one that names causes must name the right ones.
     for cause in &truth.causes {
-        if !unload.causes.is_empty() && !unload.causes.iter().any(|given| given.kind == *cause) {
+        if !unload.causes.iter().any(|given| given.kind == *cause) {
             found.push(format!("cause {cause} is not named"));
+        }
+    }
+    for given in &unload.causes {
+        if !truth.causes.contains(&given.kind) {
+            found.push(format!("cause {} is named and is none", given.kind));
         }
     }
 }
@@ -163,10 +174,11 @@ mod tests {
     use crate::fixtures::{Table, root};
 
     fn soak(state: &str, loads: f64, heap: f64, verdict: &str) -> Soak {
+        let causes: &[_] = if state == "pinned" { &[serde_json::json!({"kind": "nodelete"})] } else { &[] };
         serde_json::from_value(serde_json::json!({
             "name": "x", "mode": "reopen", "threads": 1, "seconds": 1.0, "verdict": verdict,
             "outcome": {"kind": "completed"},
-            "unload": {"state": state, "loads_per_cycle": loads, "unloads_per_cycle": loads},
+            "unload": {"state": state, "loads_per_cycle": loads, "unloads_per_cycle": loads, "causes": causes},
             "growth": [{"metric": "heap", "per_cycle": heap, "low": heap, "high": heap}],
         }))
         .unwrap()
@@ -212,7 +224,7 @@ mod tests {
         let table = Table::load(&root()).unwrap();
         let leak = table.get("c-leak-constructor").unwrap();
         let found = differences(leak, &soak("pinned", 0.0, 31.0, "clean"));
-        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found.len(), 5, "{found:?}");
         let clean = table.get("c-clean").unwrap();
         let found = differences(clean, &soak("unloaded", 1.0, 0.6, "clean"));
         assert_eq!(found.len(), 1, "{found:?}");

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod build;
+mod check;
 mod checks;
 mod command;
 mod demo;
@@ -22,8 +23,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Build the fixture libraries into target/fixtures
-    Fixtures(build::Options),
+    /// Build the fixture libraries into target/fixtures; --check soaks each shortly and compares why it stays
+    Fixtures(check::Wanted),
     /// Build everything, soak the demo's suite and compare with what is true of it
     Demo(demo::Options),
     /// Soak every fixture many times and count wrong verdicts, rate errors and coverage
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
 /// True when all is as it should be, false when something checked is not; an error when it could not be checked.
 fn run(verb: Verb) -> Result<bool> {
     match verb {
-        Verb::Fixtures(options) => build::run(&options).map(|()| true),
+        Verb::Fixtures(options) => check::run(&options),
         Verb::Demo(options) => demo::run(&options),
         Verb::Truth(options) => truth::run(&options),
         Verb::Lint => checks::lint(),

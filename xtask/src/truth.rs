@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             }
             let mut row = Row::default();
             for _ in 0..options.runs {
-                match soak(&dlsoak, &scratch, fixture, truth, threads) {
+                match soak(&dlsoak, &scratch, fixture, truth.cycles, threads) {
                     Ok(soak) => row.add(fixture, truth, &soak, &mut metrics),
                     // A row, not the end: the other fixtures still tell.
                     Err(error) => row.fail(&error),
@@ -111,11 +111,17 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// One soak by the program, as a user would call it.
-fn soak(dlsoak: &Path, scratch: &Path, fixture: &Fixture, truth: &Truth, threads: u32) -> Result<Soak> {
+pub(crate) fn soak(
+    dlsoak: &Path,
+    scratch: &Path,
+    fixture: &Fixture,
+    cycles: u64,
+    threads: u32,
+) -> Result<Soak> {
     let out = record::fresh(scratch.join(&fixture.name))?;
     let mut command = Command::new(dlsoak);
     command.current_dir(scratch).arg("run").arg(fixture.library(&fixtures::root())?);
-    command.args(["-n", &truth.cycles.to_string(), "-t", &threads.to_string()]);
+    command.args(["-n", &cycles.to_string(), "-t", &threads.to_string()]);
     command.args(fixture.calls.iter().flat_map(|call| ["-c", call]));
     command
         .args(fixture.env.iter().flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]));

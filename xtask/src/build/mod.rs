@@ -33,6 +33,11 @@ impl Options {
         Self { quiet: true, ..Self::default() }
     }
 
+    /// Whether this fixture is asked for.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
     /// These fixtures, or all where none is named.
     pub(crate) fn only(names: &[String]) -> Self {
         Self { only: names.to_vec(), ..Self::all_quietly() }

@@ -1,0 +1,122 @@
+//! The diagnostic soak: a few cycles in a worker of its own, while glibc's loader writes down what it does. Nothing
+//! of it is measured, so it may also do what a measured worker must not: close a handle that is not its own.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::time::{Duration, Instant};
+
+use super::{CYCLES, Pending, pending};
+use crate::channel::Look;
+use crate::lddebug::Log;
+use crate::suite::plan::SoakPlan;
+use crate::supervisor::latency::Histograms;
+use crate::supervisor::series::objects;
+use crate::supervisor::session::{Bounds, End, Session};
+use crate::supervisor::staging::Staging;
+use crate::supervisor::{Context, start};
+
+/// How long it may take: the log of a library with many thousand symbols takes a second or two.
+const AT_MOST: Duration = Duration::from_secs(60);
+
+/// What the diagnostic soak found.
+#[derive(Debug, Default)]
+pub(super) struct Diagnosis {
+    /// What the loader said.
+    pub(super) log: Log,
+    /// Objects that were left, by the loader's names.
+    pub(super) left: Vec<String>,
+    /// Pending thread-local destructors.
+    pub(super) pending: Vec<Pending>,
+    /// How many references given back unloaded the library; 0 when none did.
+    pub(super) released: u32,
+    /// Cycles that it completed.
+    pub(super) cycles: u64,
+    /// Why it went no further.
+    pub(super) problem: Option<String>,
+}
+
+impl Diagnosis {
+    /// None was made.
+    pub(super) fn not_made(why: &str) -> Self {
+        Self { problem: Some(why.to_owned()), ..Self::default() }
+    }
+}
+
+/// Soaks the library for a few cycles under the loader's log.
+pub(super) fn diagnose(
+    plan: &SoakPlan,
+    staging: &Staging,
+    env: &BTreeMap<String, String>,
+    context: &Context<'_>,
+) -> Diagnosis {
+    let mut found = Diagnosis::default();
+    if let Err(problem) = run(plan, staging, env, context, &mut found) {
+        found.problem = Some(problem);
+    }
+    found
+}
+
+fn run(
+    plan: &SoakPlan,
+    staging: &Staging,
+    env: &BTreeMap<String, String>,
+    context: &Context<'_>,
+    found: &mut Diagnosis,
+) -> Result<(), String> {
+    // Private, since the log names every library and symbol; gone with this value.
+    let directory = tempfile::Builder::new()
+        .prefix("dlsoak-")
+        .tempdir()
+        .map_err(|e| format!("no private directory for the loader's log: {e}"))?;
+    let output = directory.path().join("log");
+    let mut env = env.clone();
+    env.insert("LD_DEBUG".to_owned(), "files,bindings".to_owned());
+    env.insert("LD_DEBUG_OUTPUT".to_owned(), output.to_string_lossy().into_owned());
+    let bounds = Bounds {
+        stall: plan.stall_timeout,
+        memory: plan.memory_limit,
+        deadline: Instant::now().checked_add(AT_MOST),
+        stride: 1,
+    };
+    // Its few cycles are no progress of the soak.
+    let silent = Context { interrupted: context.interrupted, progress: &|_| {} };
+    let file = staging.paths().first().map(std::slice::from_ref).unwrap_or_default();
+    let mut session = start(plan, file, &env, bounds, &silent)?;
+    let ended = cycles(&mut session, found);
+    let log = output.with_extension(session.process.pid().to_string());
+    if let Ok(file) = File::open(&log) {
+        found.log = Log::read(BufReader::new(file));
+    }
+    ended.map_err(|end| words(&end))?;
+    // After the log was read: this writes to it too, and may end the worker.
+    if session.look(Look::Release).is_ok() {
+        use std::sync::atomic::Ordering::Relaxed;
+        found.released = session.channel.header().released.load(Relaxed);
+    }
+    Ok(())
+}
+
+fn cycles(session: &mut Session<'_>, found: &mut Diagnosis) -> Result<(), End> {
+    session.ready()?;
+    let before = objects(&session.channel);
+    let mut histograms = Histograms::new().map_err(|e| End::Failed { thread: 0, message: e.to_string() })?;
+    let ended = session.advance(CYCLES, &mut histograms);
+    found.cycles = session.completed();
+    ended?;
+    found.left = objects(&session.channel);
+    found.left.retain(|name| !before.contains(name));
+    found.pending = pending(session);
+    Ok(())
+}
+
+fn words(end: &End) -> String {
+    match end {
+        End::Failed { message, .. } => message.clone(),
+        End::Died(status) => format!("its worker ended: {status}"),
+        End::Hung => "no cycle finished in time".to_owned(),
+        End::Interrupted { .. } => "it was interrupted".to_owned(),
+        End::TimeUp => format!("it took longer than {} s", AT_MOST.as_secs()),
+        End::Memory(bytes) => format!("its worker's memory reached {bytes} bytes"),
+    }
+}
