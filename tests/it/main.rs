@@ -9,6 +9,7 @@ mod causes;
 mod decide;
 mod interrupt;
 mod properties;
+mod readme;
 mod reference;
 mod soaks;
 mod support;
