@@ -330,6 +330,46 @@ pub enum Metric {
     Fds,
 }
 
+impl Metric {
+    /// Every metric, in the order of the record.
+    pub const ALL: [Self; 10] = [
+        Self::Heap,
+        Self::Rss,
+        Self::Anon,
+        Self::PrivateDirty,
+        Self::Pss,
+        Self::Virtual,
+        Self::PageTables,
+        Self::Mappings,
+        Self::Threads,
+        Self::Fds,
+    ];
+
+    /// Its name in the record, which is also that of its checkpoint column.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Heap => "heap",
+            Self::Rss => "rss",
+            Self::Anon => "anon",
+            Self::PrivateDirty => "private_dirty",
+            Self::Pss => "pss",
+            Self::Virtual => "virtual",
+            Self::PageTables => "page_tables",
+            Self::Mappings => "mappings",
+            Self::Threads => "threads",
+            Self::Fds => "fds",
+        }
+    }
+
+    /// What it is measured in.
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::Mappings | Self::Threads | Self::Fds => Unit::Count,
+            _ => Unit::Bytes,
+        }
+    }
+}
+
 /// Unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -553,6 +593,13 @@ mod tests {
             published == schema,
             "docs/record.schema.json is out of date: DLSOAK_BLESS=1 cargo test record"
         );
+    }
+
+    #[test]
+    fn metrics_are_called_what_json_calls_them() {
+        for metric in Metric::ALL {
+            assert_eq!(serde_json::to_value(metric).unwrap(), metric.name());
+        }
     }
 
     #[test]

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
-use crate::record::Metric;
-
 /// What `/proc` says of a process at one quiet point. Memory in bytes, the rest are counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sample {
@@ -134,22 +132,6 @@ impl Sampler {
     /// Resident set size in bytes; cheap enough to be asked while cycles run.
     pub fn resident(&self) -> Option<u64> {
         Some(self.process.statm().ok()?.resident.saturating_mul(procfs::page_size()))
-    }
-}
-
-/// Name of the checkpoint column that holds a metric; the same as the metric's name in the record.
-pub fn column(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Heap => "heap",
-        Metric::Rss => "rss",
-        Metric::Anon => "anon",
-        Metric::PrivateDirty => "private_dirty",
-        Metric::Pss => "pss",
-        Metric::Virtual => "virtual",
-        Metric::PageTables => "page_tables",
-        Metric::Mappings => "mappings",
-        Metric::Threads => "threads",
-        Metric::Fds => "fds",
     }
 }
 

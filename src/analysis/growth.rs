@@ -2,7 +2,7 @@
 //! fading or none of these.
 
 use super::line::{Line, Point};
-use super::series::{Exposure, METRICS, column};
+use super::series::Exposure;
 use crate::record::{Fit, Growth, Metric, Soak, Trend, Unit};
 
 /// Error probability of the interval that a leak's newest octave must clear. With [`ALPHA_CONFIRM`] for the octave
@@ -103,7 +103,7 @@ pub(super) fn evidence(
     errors: Errors,
     bounds: impl Fn(Metric) -> Bounds,
 ) -> Vec<Evidence> {
-    METRICS
+    Metric::ALL
         .into_iter()
         .filter_map(|metric| {
             let series = exposure.series(&soak.checkpoints, metric)?;
@@ -121,7 +121,7 @@ fn assess(
     errors: Errors,
     bounds: Bounds,
 ) -> Evidence {
-    let unit = column(metric).1;
+    let unit = metric.unit();
     let floor = floor(metric, soak.threads);
     let to_cycle = exposure.per_cycle;
     let lines = Lines::of(series);
@@ -391,5 +391,5 @@ fn fit(line: &Line, exposure: &Exposure) -> Option<Fit> {
 
 /// True for the metrics that are bytes.
 pub(super) fn is_memory(metric: Metric) -> bool {
-    column(metric).1 == Unit::Bytes
+    metric.unit() == Unit::Bytes
 }

@@ -1,37 +1,7 @@
 //! Reads the checkpoints of a soak into one series per metric, over the exposure that growth is counted in.
 
 use super::line::Point;
-use crate::record::{Checkpoints, Metric, Soak, Unit, UnloadState};
-
-/// Every metric, in the order in which the record lists them.
-pub(super) const METRICS: [Metric; 10] = [
-    Metric::Heap,
-    Metric::Rss,
-    Metric::Anon,
-    Metric::PrivateDirty,
-    Metric::Pss,
-    Metric::Virtual,
-    Metric::PageTables,
-    Metric::Mappings,
-    Metric::Threads,
-    Metric::Fds,
-];
-
-/// Name of the metric's column among the checkpoints, and its unit.
-pub(super) fn column(metric: Metric) -> (&'static str, Unit) {
-    match metric {
-        Metric::Heap => ("heap", Unit::Bytes),
-        Metric::Rss => ("rss", Unit::Bytes),
-        Metric::Anon => ("anon", Unit::Bytes),
-        Metric::PrivateDirty => ("private_dirty", Unit::Bytes),
-        Metric::Pss => ("pss", Unit::Bytes),
-        Metric::Virtual => ("virtual", Unit::Bytes),
-        Metric::PageTables => ("page_tables", Unit::Bytes),
-        Metric::Mappings => ("mappings", Unit::Count),
-        Metric::Threads => ("threads", Unit::Count),
-        Metric::Fds => ("fds", Unit::Count),
-    }
-}
+use crate::record::{Checkpoints, Metric, Soak, UnloadState};
 
 /// What growth is counted over.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +46,7 @@ impl Exposure {
 
     /// The series of `metric` over this exposure; `None` where it was not measured.
     pub(super) fn series(&self, points: &Checkpoints, metric: Metric) -> Option<Vec<Point>> {
-        let index = index_of(points, column(metric).0)?;
+        let index = index_of(points, metric.name())?;
         let value = |row: &usize| points.rows.get(*row)?.get(index).map(|value| *value as f64);
         let series: Vec<Point> =
             self.at.iter().zip(&self.rows).filter_map(|(x, row)| Some((*x, value(row)?))).collect();

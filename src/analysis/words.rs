@@ -1,7 +1,6 @@
 //! What the evidence means, in plain words: amounts, rates, and what kind of leak each metric speaks of.
 
 use super::growth::{Evidence, Finding, is_memory};
-use super::series::column;
 use crate::record::Metric;
 
 /// What people call the metric.
@@ -74,7 +73,7 @@ pub(super) fn rate(metric: Metric, per_cycle: f64) -> String {
     if is_memory(metric) {
         format!("{} B/cycle", number(per_cycle))
     } else {
-        format!("{} {}/cycle", number(per_cycle), column(metric).0)
+        format!("{} {}/cycle", number(per_cycle), metric.name())
     }
 }
 
@@ -138,7 +137,7 @@ fn undecided(evidence: &Evidence) -> String {
         rates.reverse();
         rates.join(", ")
     };
-    let unit = if is_memory(metric) { "B" } else { column(metric).0 };
+    let unit = if is_memory(metric) { "B" } else { metric.name() };
     match evidence.finding {
         _ if evidence.growth.high > 1e300 => {
             format!("{}: too few checkpoints in the last octaves to say anything{would_tell}", name(metric))

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::channel::{Channel, read_bytes};
-use crate::record::Checkpoints;
+use crate::record::{Checkpoints, Metric, OneTime};
 use crate::sampling::{Sample, Sampler};
 
 /// Columns of a checkpoint row, in order.
@@ -145,25 +145,13 @@ fn row(cycle: u64, active_ns: u64, seen: &Observation, sample: &Sample) -> Vec<i
 }
 
 /// What the first loads kept: the first measured row less the one before the first open, per metric.
-pub(super) fn one_time(checkpoints: &Checkpoints) -> Vec<crate::record::OneTime> {
-    use crate::record::{Metric, OneTime};
+pub(super) fn one_time(checkpoints: &Checkpoints) -> Vec<OneTime> {
     let (Some(before), Some(after)) = (&checkpoints.before_first_open, checkpoints.rows.first()) else {
         return Vec::new();
     };
-    let metrics = [
-        Metric::Heap,
-        Metric::Rss,
-        Metric::Anon,
-        Metric::PrivateDirty,
-        Metric::Pss,
-        Metric::Virtual,
-        Metric::PageTables,
-        Metric::Mappings,
-        Metric::Threads,
-        Metric::Fds,
-    ];
     // The metrics are the last columns, in this order.
-    let values = |row: &[i64]| row.iter().skip(COLUMNS.len() - metrics.len()).copied().collect::<Vec<_>>();
+    let values =
+        |row: &[i64]| row.iter().skip(COLUMNS.len() - Metric::ALL.len()).copied().collect::<Vec<_>>();
     let amounts = values(after).into_iter().zip(values(before)).map(|(a, b)| a.saturating_sub(b));
-    metrics.into_iter().zip(amounts).map(|(metric, amount)| OneTime { metric, amount }).collect()
+    Metric::ALL.into_iter().zip(amounts).map(|(metric, amount)| OneTime { metric, amount }).collect()
 }

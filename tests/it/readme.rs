@@ -34,7 +34,7 @@ fn the_flags_it_shows_exist() {
     let help = String::from_utf8(help.stdout).unwrap();
     let text = readme();
     let flags: Vec<&str> =
-        text.split_whitespace().filter(|w| w.trim_matches('-') != "" && w.starts_with("--")).collect();
+        text.split_whitespace().filter(|w| !w.trim_matches('-').is_empty() && w.starts_with("--")).collect();
     let known = |flag: &str| help.contains(flag) || ["--path", "--to"].contains(&flag);
     assert!(flags.len() > 4);
     for flag in flags.iter().map(|f| f.trim_end_matches(['`', '.', ','])) {

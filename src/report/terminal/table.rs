@@ -201,7 +201,7 @@ fn growth(soak: &Soak, with_units: bool) -> (String, String) {
     // The heap goes without saying: the notes below the table do.
     let named = |text: String, metric| match metric {
         Metric::Heap => text,
-        other => format!("{text} {}", summary::metric_name(other)),
+        other => format!("{text} {}", other.name()),
     };
     match summary::headline(soak) {
         Headline::Nothing => (units::NONE.to_owned(), units::NONE.to_owned()),
