@@ -42,6 +42,8 @@ pub enum Command {
     ///
     /// Loading a library executes its code: soak only what you would run.
     Run(Box<RunArgs>),
+    /// Say what a library's file tells, without loading it: will it unload, what does it need, will it load here.
+    Inspect(InspectArgs),
     /// Make a report from a saved record.
     Report(ReportArgs),
 }
@@ -133,6 +135,17 @@ pub enum MessageFormat {
     Json,
 }
 
+/// Arguments of `dlsoak inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A shared library; nothing of it is executed. With -v all its exports are listed.
+    #[arg(value_name = "LIB")]
+    pub library: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `dlsoak report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
@@ -174,6 +187,7 @@ pub fn main() -> ExitCode {
     let global = Global { color: color(cli.color), quiet: cli.quiet, verbose: cli.verbose };
     let result = match cli.command {
         Command::Run(args) => commands::run::run(&args, global),
+        Command::Inspect(args) => commands::inspect::inspect(&args, global),
         Command::Report(args) => commands::report::report(&args, global),
     };
     exit_code::code(result.unwrap_or_else(|error| commands::complain(&error)))

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod elf;
 pub mod exit_code;
 pub mod files;
+pub mod inspect;
 pub mod lddebug;
 mod nearest;
 pub mod record;

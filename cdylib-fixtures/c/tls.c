@@ -8,7 +8,8 @@
 #define MODEL __attribute__((tls_model("global-dynamic")))
 #endif
 
-static __thread int64_t last[32] MODEL;
+/* Volatile, so that it is not optimised away. */
+static __thread volatile int64_t last[32] MODEL;
 
 FIXTURE_EXPORT int64_t fibonacci(int32_t n) {
     last[n & 31] = fibonacci_iterative(n);

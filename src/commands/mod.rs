@@ -1,5 +1,6 @@
 //! One file per verb. Only here and in `report` is anything printed.
 
+pub mod inspect;
 pub mod report;
 pub mod run;
 

@@ -253,6 +253,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             unique_symbols: symbols.unique,
             exports: symbols.exports,
             imports: symbols.imports,
+            imports_of_note: symbols.imports_of_note,
             tls: self.of_type(elf::PT_TLS).next().map(|segment| Tls {
                 size: segment.p_memsz(self.endian).into(),
                 align: segment.p_align(self.endian).into(),

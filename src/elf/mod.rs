@@ -6,6 +6,7 @@ mod image;
 mod language;
 mod loadable;
 mod machine;
+mod predict;
 mod symbols;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use serde::Serialize;
 pub use error::{ElfError, Look};
 pub use loadable::{Host, check_loadable};
 pub use machine::Machine;
+pub use predict::{Certainty, Prediction, nodelete, predictions};
 
 use crate::nearest::nearest;
 use crate::record::Language;
@@ -68,6 +70,8 @@ pub struct Facts {
     exports: Vec<Export>,
     /// Number of symbols it takes from other libraries.
     pub imports: usize,
+    /// Those of them that can keep a library loaded: `dlopen`, `__cxa_thread_atexit` and their like.
+    pub imports_of_note: Vec<String>,
     /// Thread-local storage, where it has any.
     pub tls: Option<Tls>,
     /// Whether it has a `DT_INIT` function.

@@ -23,6 +23,9 @@ const NO_SYMBOL: [u8; 2] = [3, 4];
 /// `STT_TLS`.
 const TLS: u8 = 6;
 
+/// Functions whose use decides whether a library can go: thread-local destructors, and handles.
+const OF_NOTE: [&str; 4] = ["__cxa_thread_atexit", "__cxa_thread_atexit_impl", "dlmopen", "dlopen"];
+
 /// A symbol that `dlsym` would find.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Export {
@@ -44,6 +47,7 @@ pub(super) struct Symbols {
     pub(super) exports: Vec<Export>,
     pub(super) unique: Vec<String>,
     pub(super) imports: usize,
+    pub(super) imports_of_note: Vec<String>,
     pub(super) marks: SymbolMarks,
 }
 
@@ -68,6 +72,9 @@ impl Symbols {
             all.marks.see(start);
             if symbol.is_undefined(image.endian) {
                 all.imports += 1;
+                if let Some(name) = OF_NOTE.iter().find(|name| is_name(start, name)) {
+                    all.imports_of_note.push((*name).to_owned());
+                }
                 continue;
             }
             if !is_exported(symbol, image.endian) {
@@ -86,6 +93,8 @@ impl Symbols {
         }
         // A symbol may be there in several versions.
         all.exports.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        all.imports_of_note.sort_unstable();
+        all.imports_of_note.dedup();
         all.exports.dedup_by(|one, other| one.name == other.name);
         Ok(all)
     }
@@ -98,6 +107,11 @@ fn is_exported<S: Sym<Endian = Endianness>>(symbol: &S, endian: Endianness) -> b
     // The names of version definitions are symbols of value 0; a thread-local one may be at 0.
     let placed = symbol.st_value(endian).into() != 0 || info & 0xf == TLS;
     visible && placed && !NO_SYMBOL.contains(&(info & 0xf))
+}
+
+/// Whether the string that starts here is this name.
+fn is_name(start: &[u8], name: &str) -> bool {
+    start.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
 }
 
 /// Number of dynamic symbols, undefined ones included.

@@ -2,6 +2,7 @@
 //! here measures, decides or prints.
 
 pub mod chart;
+pub mod inspection;
 mod json;
 pub mod summary;
 pub mod terminal;

@@ -7,6 +7,7 @@ mod analysis;
 mod bad_input;
 mod causes;
 mod decide;
+mod inspect;
 mod interrupt;
 mod properties;
 mod readme;

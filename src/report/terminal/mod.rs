@@ -97,7 +97,7 @@ fn explain(out: &mut String, soak: &Soak, width: u16, color: bool) {
 
 /// Appends `text` with its words wrapped at `width`. A word longer than the line stays whole: a path that is cut
 /// can't be copied.
-fn wrap(out: &mut String, first: &str, rest: &str, text: &str, width: u16) {
+pub(in crate::report) fn wrap(out: &mut String, first: &str, rest: &str, text: &str, width: u16) {
     let width = usize::from(width.max(40));
     let mut line = first.to_owned();
     let mut length = units::columns(first);
@@ -133,7 +133,7 @@ fn result_mark(run: &Run) -> Mark {
 }
 
 /// The text in the colour of a mark, by the eight colours that every terminal has.
-fn paint(text: &str, mark: Mark, bold: bool) -> String {
+pub(in crate::report) fn paint(text: &str, mark: Mark, bold: bool) -> String {
     let code = match mark {
         Mark::Pass => 32,
         Mark::Fail => 31,

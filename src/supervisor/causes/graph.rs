@@ -1,7 +1,7 @@
 //! Who keeps whom: from the objects that are left and the loader's log to the causes. Pure.
 
 use super::words;
-use crate::elf::Facts;
+use crate::elf::{self, Facts};
 use crate::lddebug::{Log, Why};
 use crate::record::{Cause, UnloadState};
 
@@ -94,10 +94,7 @@ impl Held<'_> {
     fn direct(&self, index: usize) -> Vec<Cause> {
         let object = &self.objects[index];
         let facts = object.facts.as_ref();
-        let mut causes = Vec::new();
-        if let Some(facts) = facts.filter(|facts| facts.nodelete()) {
-            causes.push(words::nodelete(facts));
-        }
+        let mut causes: Vec<Cause> = facts.and_then(elf::nodelete).into_iter().collect();
         for mark in self.log.marks.iter().filter(|mark| mark.object == object.name) {
             causes.push(match &mark.why {
                 Why::Flag => words::nodelete_runtime(),

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::staging::{Staging, same_file};
 use super::unload::Watch;
 use super::{Context, SoakPlan};
-use crate::elf::Facts;
+use crate::elf::{self, Facts};
 use crate::record::{Cause, OutcomeKind, Soak, UnloadState};
 use crate::sampling::Sampler;
 use diagnosis::Diagnosis;
@@ -112,9 +112,7 @@ fn certain(state: UnloadState, plan: &SoakPlan, facts: &Facts, watch: &Watch) ->
     if watch.was_there_before() {
         causes.push(words::already_loaded());
     }
-    if facts.nodelete() {
-        causes.push(words::nodelete(facts));
-    }
+    causes.extend(elf::nodelete(facts));
     if plan.flags.nodelete() {
         causes.push(words::nodelete_by_caller());
     }

@@ -4,7 +4,7 @@
 use super::diagnosis::Diagnosis;
 use super::graph::Object;
 use crate::elf::Facts;
-use crate::record::{Cause, Language, UnloadState};
+use crate::record::{Cause, UnloadState};
 
 fn cause(kind: &str, detail: String) -> Cause {
     Cause { kind: kind.to_owned(), detail, object: None }
@@ -22,18 +22,6 @@ fn quoted(symbol: Option<&str>) -> String {
 pub(super) fn already_loaded() -> Cause {
     let detail = "it was in the process before the first open: the worker itself needs it";
     cause("already-loaded", detail.to_owned())
-}
-
-pub(super) fn nodelete(facts: &Facts) -> Cause {
-    let mend = match facts.language {
-        Language::Go => {
-            "Go links every c-shared library so, since its runtime can't be stopped: open it once and keep it"
-        }
-        _ => "link it without that flag",
-    };
-    let detail =
-        format!("linked with -z nodelete (DF_1_NODELETE in DT_FLAGS_1): dlclose never unloads it; {mend}");
-    cause("nodelete", detail)
 }
 
 pub(super) fn nodelete_by_caller() -> Cause {

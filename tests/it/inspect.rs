@@ -1,0 +1,94 @@
+//! What a file tells, without a soak: predictions that the fixtures' truth does not contradict.
+
+use std::process::Output;
+
+use crate::support::{dlsoak, fixture};
+use xtask::fixtures::{Situation, Table, root};
+
+fn inspect(args: &[&str]) -> Output {
+    dlsoak().arg("inspect").args(args).output().unwrap()
+}
+
+fn json(library: &str) -> serde_json::Value {
+    let output = inspect(&[library, "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn no_prediction_contradicts_the_truth() {
+    for known in Table::load(&root()).unwrap().fixtures {
+        let Some(truth) = known.truth(&Situation::default()) else { continue };
+        let found = json(fixture(&known.name).to_str().unwrap());
+        let answer = found["unload"]["answer"].as_str().unwrap();
+        let told = format!("{}: {answer}, {:?} {:?}", known.name, truth.state, truth.causes);
+        match truth.state.as_deref() {
+            Some("unloaded") => assert!(["unloads", "may-stay"].contains(&answer), "{told}"),
+            Some("partial") => assert_eq!(answer, "partial", "{told}"),
+            Some("pinned") if truth.causes == ["nodelete"] => assert_eq!(answer, "stays", "{told}"),
+            Some("pinned") if truth.causes == ["unique"] => assert_eq!(answer, "probably-stays", "{told}"),
+            Some("pinned") if truth.causes == ["tls-destructor"] => assert_eq!(answer, "may-stay", "{told}"),
+            _ => {}
+        }
+        assert_eq!(found["problems"].as_array().unwrap().len(), 0, "{told} {:?}", found["problems"]);
+        assert!(found["exports"].as_array().unwrap().iter().any(|name| name == "fibonacci"), "{told}");
+    }
+}
+
+#[test]
+fn static_tls_is_counted_against_what_glibc_leaves() {
+    let found = json(fixture("c-tls-static").to_str().unwrap());
+    assert_eq!(
+        (found["static_tls"]["bytes"].as_u64(), found["static_tls"]["at_most"].as_u64()),
+        (Some(256), Some(6))
+    );
+    assert!(json(fixture("c-tls").to_str().unwrap())["static_tls"].is_null());
+}
+
+#[test]
+fn a_library_that_is_not_found_is_told_with_who_needs_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // The needed library is beside the original only, and found there by RUNPATH: by its name and by its place.
+    let original = json(fixture("c-bound-back").to_str().unwrap());
+    let first = &original["needed"][0];
+    assert_eq!(
+        (first["name"].as_str(), first["place"].as_str()),
+        (Some("libhelper-bound-back.so"), Some("RUNPATH"))
+    );
+    let mut bytes = std::fs::read(fixture("c-bound-back")).unwrap();
+    let name = b"libhelper-bound-back.so\0";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[at + 3] = b'X';
+    let copy = dir.path().join("libcopy.so");
+    std::fs::write(&copy, bytes).unwrap();
+    let output = inspect(&[copy.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&output.stdout).replace('\n', " ");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        text.contains("will it load    no") && text.contains("libXelper-bound-back.so is not found"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_no_library_is_refused_in_one_line() {
+    for file in ["/no/such/lib.so", "/etc/passwd"] {
+        let output = inspect(&[file]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(
+            errors.starts_with("dlsoak: ") && errors.contains(file) && errors.lines().count() == 1,
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn all_exports_are_listed_when_asked_for() {
+    let library = fixture("go-clean");
+    let few = inspect(&[library.to_str().unwrap()]);
+    let all = inspect(&[library.to_str().unwrap(), "-v"]);
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text(&few).contains("-v lists all") && !text(&few).contains("fibonacci"), "{}", text(&few));
+    assert!(text(&all).contains("fibonacci"));
+}
