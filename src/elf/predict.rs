@@ -63,8 +63,8 @@ pub fn predictions(facts: &Facts) -> Vec<Prediction> {
             "unique",
             format!(
                 "defines {number}STB_GNU_UNIQUE {symbols} `{symbol}`: it stays once one of them is looked up, if no \
-                 library before it defines the same; compile with -fno-gnu-unique, or do not export them \
-                 (-fvisibility=hidden, a version script)"
+                 library before it defines the same; compile with -fno-gnu-unique, or do not export them: \
+                 by a version script, or -fvisibility=hidden where they are not of the standard library's headers"
             ),
         );
     }

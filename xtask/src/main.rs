@@ -7,6 +7,7 @@ mod check;
 mod checks;
 mod command;
 mod demo;
+mod survey;
 mod truth;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Verb {
     Demo(demo::Options),
     /// Soak every fixture many times and count wrong verdicts, rate errors and coverage
     Truth(truth::Options),
+    /// Soak every library of a directory shortly: was it unloaded, why not, what does it leave
+    Survey(survey::Survey),
     /// Format, clippy, documentation and licences
     Lint,
     /// Lint, build the fixtures, run all tests
@@ -54,6 +57,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Fixtures(options) => check::run(&options),
         Verb::Demo(options) => demo::run(&options),
         Verb::Truth(options) => truth::run(&options),
+        Verb::Survey(options) => survey::run(&options),
         Verb::Lint => checks::lint(),
         Verb::Test(passed) => checks::test(&passed),
         Verb::Bench(passed) => checks::bench(&passed),

@@ -41,8 +41,8 @@ pub(super) fn unique(symbol: Option<&str>, facts: Option<&Facts>) -> Cause {
     let of = if count > 1 { format!(", one of {count}") } else { String::new() };
     let detail = format!(
         "the loader looked up its STB_GNU_UNIQUE symbol {}{of}: of such a symbol there is one in the process, and who \
-         defines the one that is used stays; compile with -fno-gnu-unique, or do not export it \
-         (-fvisibility=hidden, a version script)",
+         defines the one that is used stays; compile with -fno-gnu-unique, or do not export it: \
+         by a version script, or -fvisibility=hidden where it is not of the standard library's headers",
         quoted(symbol)
     );
     cause("unique", detail)
@@ -77,8 +77,8 @@ pub(super) fn memory() -> Cause {
 
 pub(super) fn relocation_dependency(by: &str, symbol: Option<&str>, root: Option<&str>, why: &str) -> Cause {
     let detail = format!(
-        "{} was bound to {} of it and stays{}: {why}; or do not export the symbol (-fvisibility=hidden, a version \
-         script, -Wl,--exclude-libs,ALL), so that {} binds to its own",
+        "{} was bound to {} of it and stays{}: {why}; or do not export the symbol (a version script; for C++ \
+         -fvisibility-inlines-hidden), so that {} binds to its own",
         file_name(by),
         quoted(symbol),
         kept_by(root),

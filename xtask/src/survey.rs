@@ -1,0 +1,271 @@
+//! `cargo xtask survey`: soaks every library of a directory shortly, so that what dlsoak says is held against
+//! libraries that nobody here wrote. It ends by itself whatever they do.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+use xtask::fixtures;
+
+use crate::demo;
+
+/// What to survey.
+#[derive(Args)]
+pub(crate) struct Survey {
+    /// The directory; all below it is looked at [default: that of this machine's libraries]
+    directory: Option<PathBuf>,
+    /// Cycles per library
+    #[arg(short = 'n', long, default_value_t = 200)]
+    cycles: u64,
+    /// Stay root where the survey is started by root, instead of becoming nobody
+    #[arg(long)]
+    privileged: bool,
+    /// Where the record and the table go [default: target/survey]
+    #[arg(short, long)]
+    out: Option<PathBuf>,
+}
+
+/// Libraries per run of dlsoak: what a run that dies takes with it.
+const BATCH: usize = 20;
+
+/// What a library gets before its run is given up; dlsoak itself gives up on it long before.
+const PER_LIBRARY: Duration = Duration::from_secs(20);
+
+/// The user and group that own nothing.
+const NOBODY: u32 = 65534;
+
+/// Soaks all libraries; true when each that was not unloaded has a cause.
+pub(crate) fn run(options: &Survey) -> Result<bool> {
+    let root = fixtures::root();
+    let dlsoak = demo::release(&root)?;
+    let directory = match &options.directory {
+        Some(directory) => directory.clone(),
+        None => default_directory()?,
+    };
+    let libraries = libraries(&directory)?;
+    let out = options.out.clone().unwrap_or_else(|| root.join("target/survey"));
+    fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    let user = if options.privileged { None } else { lesser_user(&dlsoak, &out) };
+    let began = Instant::now();
+    eprintln!(
+        "{} libraries below {}, {} cycles each{}",
+        libraries.len(),
+        directory.display(),
+        options.cycles,
+        user.map_or("", |_| ", as nobody")
+    );
+    let batches: Vec<&[PathBuf]> = libraries.chunks(BATCH).collect();
+    let next = AtomicUsize::new(0);
+    let soaks = Mutex::new((None, Vec::new()));
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(batch) = batches.get(next.fetch_add(1, Relaxed)) {
+                    let mut found = soak(&dlsoak, batch, options.cycles, user, &out);
+                    let Ok(mut all) = soaks.lock() else { return };
+                    if let Some(Value::Array(new)) = found.as_mut().and_then(|run| run.get_mut("soaks")) {
+                        all.1.append(new);
+                    }
+                    all.0 = all.0.take().or(found);
+                }
+            });
+        }
+    });
+    let (run, mut soaks) = soaks.into_inner().unwrap_or_default();
+    let Some(mut run) = run else { bail!("no library below {} left a record", directory.display()) };
+    soaks.sort_by(|a, b| text(a, "/path").cmp(text(b, "/path")));
+    for soak in &mut soaks {
+        // Names are unique within a run of dlsoak; here the path is.
+        soak["name"] = text(soak, "/path").into();
+    }
+    let good = tell(&soaks, libraries.len(), began.elapsed(), &out)?;
+    run["passed"] = soaks.iter().all(|soak| soak["gate"]["passed"] == true).into();
+    run["soaks"] = soaks.into();
+    let record = out.join("record.json");
+    fs::write(&record, serde_json::to_vec(&run)?)
+        .with_context(|| format!("cannot write {}", record.display()))?;
+    println!("record: {}", record.display());
+    Ok(good)
+}
+
+/// One run of dlsoak over a few libraries; none when it left no record.
+fn soak(dlsoak: &Path, batch: &[PathBuf], cycles: u64, user: Option<u32>, out: &Path) -> Option<Value> {
+    let own = tempfile::Builder::new().prefix("batch-").tempdir_in(out).ok()?;
+    // Who runs as nobody must be able to write there.
+    fs::set_permissions(own.path(), fs::Permissions::from_mode(0o777)).ok()?;
+    let mut command = Command::new(dlsoak);
+    command.current_dir("/").args(["run", "-q", "--warmup", "10", "--checkpoints", "10"]);
+    command.args(["--stall-timeout", "5s", "--memory-limit", "1GiB", "-n", &cycles.to_string()]);
+    command.arg("-o").arg(own.path()).args(batch);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some(user) = user {
+        command.uid(user).gid(user);
+    }
+    let mut child = command.spawn().ok()?;
+    let given_up = Instant::now() + PER_LIBRARY * u32::try_from(batch.len()).unwrap_or(1);
+    while child.try_wait().ok()?.is_none() {
+        if Instant::now() > given_up {
+            let _ = child.kill();
+            let _ = child.wait();
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    serde_json::from_slice(&fs::read(own.path().join("record.json")).ok()?).ok()
+}
+
+/// Prints and writes the table, then the sums; true when each library that stayed has a cause.
+fn tell(soaks: &[Value], libraries: usize, took: Duration, out: &Path) -> Result<bool> {
+    let mut lines = String::from("path\tstate\tcauses\tleak\tresidue\tend\n");
+    let mut sums: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
+    let mut add = |what: &'static str, word: &str| {
+        *sums.entry(what).or_default().entry(word.to_owned()).or_default() += 1;
+    };
+    let mut without_cause = 0;
+    for soak in soaks {
+        let state = text(soak, "/unload/state");
+        let causes = kinds(soak, "/unload/causes");
+        let residue = kinds(soak, "/residue");
+        let end = match text(soak, "/outcome/kind") {
+            "completed" => "completed",
+            "load-failed" => class(text(soak, "/outcome/detail")),
+            other => other,
+        };
+        let leak = soak.pointer("/leak/bytes_per_cycle").and_then(Value::as_f64);
+        let leak = leak.map_or("-".to_owned(), |bytes| format!("{bytes:.1} B/cycle"));
+        add("end", end);
+        if end == "completed" {
+            add("state", state);
+            add("verdict", text(soak, "/verdict"));
+            causes
+                .iter()
+                .for_each(|cause| add(if state == "pinned" { "pinned by" } else { "partial by" }, cause));
+            residue.iter().for_each(|kind| add("residue", kind));
+        }
+        without_cause += usize::from(state != "unloaded" && causes.is_empty());
+        let causes = causes.join(",");
+        lines.push_str(&format!(
+            "{}\t{state}\t{causes}\t{leak}\t{}\t{end}\n",
+            text(soak, "/path"),
+            residue.join(",")
+        ));
+    }
+    let table = out.join("survey.tsv");
+    fs::write(&table, lines).with_context(|| format!("cannot write {}", table.display()))?;
+    for (what, words) in &sums {
+        let words: Vec<_> = words.iter().map(|(word, count)| format!("{word} {count}")).collect();
+        println!("{what:<11} {}", words.join(", "));
+    }
+    println!(
+        "{} of {libraries} libraries left a record, in {} s; {without_cause} stayed without a cause",
+        soaks.len(),
+        took.as_secs()
+    );
+    println!("table: {}", table.display());
+    Ok(without_cause == 0 && soaks.len() == libraries)
+}
+
+/// The kinds in a list of a soak, each once.
+fn kinds<'a>(soak: &'a Value, list: &str) -> Vec<&'a str> {
+    let mut kinds: Vec<_> = soak
+        .pointer(list)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|one| text(one, "/kind"))
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The class of what a loader says when it refuses.
+fn class(detail: &str) -> &'static str {
+    let classes = [
+        ("undefined symbol", "undefined symbol"),
+        ("static TLS", "no room for static TLS"),
+        ("cannot open shared object", "a needed library is missing"),
+        ("version `", "a version is missing"),
+        ("built for", "another machine"),
+        ("not ", "no shared library"),
+    ];
+    classes.iter().find(|(sign, _)| detail.contains(sign)).map_or("refused otherwise", |(_, class)| class)
+}
+
+/// All ELF files below the directory whose name has `.so` in it, each once whatever its names.
+fn libraries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        // A directory that can't be read is passed over, but for the one that was asked for.
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if found.is_empty() && seen.is_empty() => {
+                return Err(error).with_context(|| format!("cannot read {}", directory.display()));
+            }
+            Err(_) => continue,
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if metadata.is_dir() {
+                open.push(path);
+            } else if metadata.is_file()
+                && (name.ends_with(".so") || name.contains(".so."))
+                && seen.insert((metadata.dev(), metadata.ino()))
+                && is_elf(&path)
+            {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn is_elf(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\x7fELF"
+}
+
+fn default_directory() -> Result<PathBuf> {
+    let multiarch = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    [&*multiarch, "/usr/lib64", "/usr/lib"]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|directory| directory.is_dir())
+        .context("no directory of libraries is known here: name one")
+}
+
+/// The user to become: nobody, where the survey runs as root and nobody can run the program and write the record.
+fn lesser_user(dlsoak: &Path, out: &Path) -> Option<u32> {
+    if fs::metadata("/proc/self").ok()?.uid() != 0 {
+        return None;
+    }
+    let own = tempfile::Builder::new().prefix("try-").tempdir_in(out).ok()?;
+    fs::set_permissions(own.path(), fs::Permissions::from_mode(0o777)).ok()?;
+    let mut command = Command::new(dlsoak);
+    command.arg("--version").current_dir(own.path()).uid(NOBODY).gid(NOBODY);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let can = command.status().is_ok_and(|status| status.success());
+    if !can {
+        eprintln!("nobody can't run {} in {}: the survey stays root", dlsoak.display(), out.display());
+    }
+    can.then_some(NOBODY)
+}
