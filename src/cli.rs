@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 use crate::exit_code;
+use crate::residue::Kind;
 use crate::suite::units::{
     parse_checkpoints, parse_cycles, parse_duration, parse_size, parse_threads, parse_warmup,
 };
@@ -101,7 +102,7 @@ pub struct RunArgs {
     pub allow_pinned: bool,
     /// A kind of residue that passes; repeatable.
     #[arg(long, value_name = "KIND")]
-    pub allow_residue: Vec<String>,
+    pub allow_residue: Vec<Kind>,
     /// Stop as soon as the verdict is certain; go on past the cycles asked for while it is not.
     #[arg(long)]
     pub until_decided: bool,

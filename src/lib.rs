@@ -16,6 +16,7 @@ pub mod lddebug;
 mod nearest;
 pub mod record;
 pub mod report;
+pub mod residue;
 pub mod sampling;
 pub mod suite;
 pub mod supervisor;

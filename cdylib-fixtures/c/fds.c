@@ -1,4 +1,5 @@
-/* Leaves a file descriptor open on every EVERYth load; with -DCLOSED the destructor closes it: the twin. */
+/* Leaves a file descriptor open on every EVERYth load, with -DONCE on the first one only; with -DCLOSED the destructor
+ * closes it: the twin. */
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -8,7 +9,13 @@
 static int fd = -1;
 
 __attribute__((constructor)) static void leak(void) {
-    if (++fixture_state()->loads % EVERY == 0) fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    uint64_t loads = ++fixture_state()->loads;
+#ifdef ONCE
+    int due = loads == 1;
+#else
+    int due = loads % EVERY == 0;
+#endif
+    if (due) fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 #ifdef CLOSED

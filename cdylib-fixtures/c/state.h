@@ -1,6 +1,6 @@
-/* State that outlives the library: memory at one fixed address, mapped by whoever comes first. A counter inside the
- * library would start anew with each load, a helper library would be an object that stays, and a name in the
- * environment would be residue; this is none of them, and copies of the file find the same memory.
+/* State that outlives the library: a block of the heap, allocated by whoever comes first. A counter inside the
+ * library would start anew with each load, a helper library would be an object that stays, and a mapping or a name in
+ * the environment would be residue; this is none of them, and copies of the file find the same memory.
  *
  * Use it from constructors only: they run under the loader's lock, so that threads need no lock here. */
 #ifndef FIXTURE_STATE_H
@@ -9,10 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
+#include <unistd.h>
 
 #define FIXTURE_SLOTS 5000
 
@@ -28,15 +25,10 @@ struct fixture_state {
     void *slots[FIXTURE_SLOTS];        /* allocations that are remembered */
 };
 
-/* Far from where the kernel places programs, heaps, libraries and stacks. */
-#define FIXTURE_STATE ((struct fixture_state *)0x100000000000)
-
-/* The state, zero at first. */
+/* The state, zero at first. `optarg` is a pointer of the C library's that only getopt uses, and nobody here does. */
 static inline struct fixture_state *fixture_state(void) {
-    /* Fails, and need do nothing, when it is there already: nothing else is ever mapped here. */
-    mmap(FIXTURE_STATE, sizeof(struct fixture_state), PROT_READ | PROT_WRITE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    return FIXTURE_STATE;
+    if (!optarg) optarg = calloc(1, sizeof(struct fixture_state));
+    return (struct fixture_state *)(void *)optarg;
 }
 
 /* A number that is random enough (xorshift), the same sequence in each process. */

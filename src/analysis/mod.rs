@@ -9,7 +9,7 @@ pub mod schedule;
 mod series;
 mod shares;
 mod verdict;
-mod words;
+pub(crate) mod words;
 
 use crate::record::{Gate, Growth, Leak, Soak, UnloadState, Verdict};
 use crate::suite::limits::Limits;

@@ -8,14 +8,18 @@ use super::series::Exposure;
 use super::words;
 use super::{Judgement, Policy};
 use crate::record::{Leak, Metric, OutcomeKind, Residue, Soak, Trend, UnloadState, Verdict};
+use crate::residue::Kind;
 
 /// Judges a soak; see [`super::judge`].
 pub(super) fn judge(soak: &Soak, policy: &Policy) -> Judgement {
     let exposure = Exposure::of(soak);
     let evidence = evidence(soak, &exposure, Errors::at_the_end(), bounds(soak, policy));
     let leak = leak(&evidence, seconds_per_cycle(soak));
-    let residue: Vec<&Residue> =
-        soak.residue.iter().filter(|found| !policy.allow_residue.contains(&found.kind)).collect();
+    let residue: Vec<&Residue> = soak
+        .residue
+        .iter()
+        .filter(|found| !policy.allow_residue.contains(&found.kind) && !is_counted(found, &evidence))
+        .collect();
     let pinned = soak.unload.state == UnloadState::Pinned;
     let undecided = is_undecided(&evidence);
 
@@ -39,6 +43,28 @@ pub(super) fn judge(soak: &Soak, policy: &Policy) -> Judgement {
     let gate = gate::gate(soak, policy, &evidence, leak.as_ref(), &residue, verdict);
     let growth = evidence.into_iter().map(|e| e.growth).collect();
     Judgement { growth, leak, verdict, reasons, gate }
+}
+
+/// The metric that counts what a kind of residue is about.
+fn metric_of(found: &Residue) -> Option<Metric> {
+    match found.kind.parse().ok()? {
+        Kind::Threads => Some(Metric::Threads),
+        Kind::Fds => Some(Metric::Fds),
+        Kind::Mappings => Some(Metric::Mappings),
+        Kind::Allocator => Some(Metric::Virtual),
+        _ => None,
+    }
+}
+
+/// Whether residue that grows is what a metric was judged by already: as a leak, or as growth that a limit allows.
+fn is_counted(found: &Residue, evidence: &[Evidence]) -> bool {
+    let (Some(metric), Some(rate)) = (metric_of(found), found.per_cycle) else { return false };
+    let of_metric = evidence.iter().find(|e| e.growth.metric == metric);
+    of_metric.is_some_and(|e| match e.finding {
+        Finding::Leak => true,
+        Finding::Clean => rate <= e.bounds.leak_above,
+        Finding::Undecided | Finding::Late | Finding::Fading => false,
+    })
 }
 
 /// Active time of a cycle in seconds; 0 where it is not known.
@@ -124,7 +150,9 @@ fn reasons(
         reasons.extend(leak_reasons(evidence, leak, cycles));
     }
     for e in evidence.iter().filter(|e| !is_memory(e.growth.metric) && e.finding == Finding::Leak) {
-        reasons.push(format!("{} by {}", words::grows(e.growth.metric), words::interval(e)));
+        let what = soak.residue.iter().find(|found| metric_of(found) == Some(e.growth.metric));
+        let what = what.map_or_else(String::new, |found| format!(": {}", found.detail));
+        reasons.push(format!("{} by {}{what}", words::grows(e.growth.metric), words::interval(e)));
     }
     for found in residue {
         reasons.push(format!("left behind: {}: {}", found.kind, found.detail));

@@ -58,7 +58,7 @@ pub(super) fn thousands(value: u64) -> String {
 }
 
 /// Bytes in the unit that suits them; MB is 10^6.
-pub(super) fn bytes(value: f64) -> String {
+pub(crate) fn bytes(value: f64) -> String {
     let (scale, unit) = match value.abs() {
         size if size >= 1e9 => (1e9, "GB"),
         size if size >= 1e6 => (1e6, "MB"),

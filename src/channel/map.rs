@@ -16,6 +16,9 @@ const MAX_THREADS: usize = 1 << 16;
 /// Largest job in bytes.
 const MAX_JOB: usize = 16 << 20;
 
+/// Bytes of the header, in whole pages.
+const HEADER_LEN: usize = size_of::<Header>().next_multiple_of(4096);
+
 /// Why the shared memory could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
@@ -52,7 +55,7 @@ impl Layout {
             return Err(ChannelError::TooLarge(threads, job_len));
         }
         let page = |offset: usize| offset.next_multiple_of(4096);
-        let slots = page(size_of::<Header>());
+        let slots = HEADER_LEN;
         let errors = page(slots + threads * size_of::<Slot>());
         let rings = page(errors + threads * ERROR_LEN);
         let objects = page(rings + threads * capacity * size_of::<Entry>());
@@ -109,12 +112,12 @@ impl Channel {
     pub fn open(fd: OwnedFd) -> Result<Self, ChannelError> {
         let size = nix::sys::stat::fstat(&fd).map_err(|e| ChannelError::System("fstat", e))?.st_size;
         let size = usize::try_from(size).unwrap_or(0);
-        if size < 4096 {
+        if size < HEADER_LEN {
             return Err(ChannelError::Foreign("too small"));
         }
-        // The rest of the layout follows from the header, so it is read through a mapping of the first page.
-        let first = Layout { len: 4096, ..Layout::new(1, 0, 0)? };
-        let probe = Self { base: map(fd.as_fd(), 4096)?, layout: first, fd: None };
+        // The rest of the layout follows from the header, so it is read through a mapping of that part.
+        let first = Layout { len: HEADER_LEN, ..Layout::new(1, 0, 0)? };
+        let probe = Self { base: map(fd.as_fd(), HEADER_LEN)?, layout: first, fd: None };
         let header = probe.header();
         if header.magic.load(Relaxed) != MAGIC {
             return Err(ChannelError::Foreign("wrong magic"));

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 pub use map::{Channel, ChannelError, read_bytes, write_bytes};
 
+use crate::sys::state::SIGNALS;
+
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are the same program, unless someone mixes builds.
@@ -72,6 +74,8 @@ pub struct Header {
     pub released: AtomicU32,
     /// Thread-local destructors that were pending at the last quiet point.
     pub pending: [Pending; TLS_ENTRIES],
+    /// What else only the worker can see of its process.
+    pub state: State,
 }
 
 /// Thread-local destructors of one object that one thread has pending.
@@ -109,6 +113,41 @@ impl Look {
     }
 }
 
+/// State of the worker's process at the last quiet point, as far as only the process itself can see it. Addresses
+/// are the worker's; the supervisor reads what they point to from outside.
+#[repr(C)]
+#[derive(Debug)]
+pub struct State {
+    /// The action of each signal, from signal 1 on.
+    pub signals: [SignalAction; SIGNALS],
+    /// Microseconds until each of the three interval timers fires; 0: not armed.
+    pub interval_timers: [AtomicU64; 3],
+    /// Index that the next thread-specific key would get.
+    pub next_key: AtomicU32,
+    /// Not 0 once all this was written.
+    pub written: AtomicU32,
+    /// The array `environ`.
+    pub environ: AtomicU64,
+    /// The text of `setlocale(LC_ALL, NULL)`.
+    pub locale: AtomicU64,
+    /// The first of all stdio streams.
+    pub streams: AtomicU64,
+    /// The streams `stdin`, `stdout` and `stderr`.
+    pub standard_streams: [AtomicU64; 3],
+    /// Bytes that malloc has mapped one by one, besides its arenas.
+    pub malloc_mapped: AtomicU64,
+}
+
+/// What a signal does.
+#[repr(C)]
+#[derive(Debug)]
+pub struct SignalAction {
+    /// Address of the handler; 0 is `SIG_DFL`, 1 is `SIG_IGN`.
+    pub handler: AtomicU64,
+    /// `SA_*` flags.
+    pub flags: AtomicU64,
+}
+
 /// What one thread reports; on cache lines of its own.
 #[repr(C, align(128))]
 #[derive(Debug)]
@@ -121,6 +160,16 @@ pub struct Slot {
     pub phase: AtomicU32,
     /// Bytes of its error message; 0 while it has none.
     pub error_len: AtomicU32,
+    /// Where the library was loaded in the first cycle of the last order.
+    pub load_address: AtomicU64,
+    /// Number of the thread, as `/proc/PID/task` names it.
+    pub thread: AtomicU32,
+    /// Modes of its floating-point unit (MXCSR, FPCR) when it parked.
+    pub float_control: AtomicU32,
+    /// Control word of its x87 unit when it parked.
+    pub x87_control: AtomicU32,
+    /// A locale of its own when it parked; 0: that of the process.
+    pub locale: AtomicU64,
 }
 
 /// Durations of one cycle's phases in nanoseconds.

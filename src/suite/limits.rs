@@ -289,13 +289,13 @@ mod tests {
     fn limits_are_read_from_toml() {
         let limits: Limits = toml::from_str(
             "max-leak-rate = '0.03MB/s'\nmax-growth = 'fds=0'\nallow-pinned = 'Go never unloads'\n\
-             allow-residue = ['signal']",
+             allow-residue = ['signal-mask']",
         )
         .unwrap();
         assert_eq!(limits.max_leak_rate.unwrap().bytes(), 30_000.0);
         assert_eq!(limits.max_growth.per_cycle(Metric::Fds), Some(0.0));
         assert_eq!(limits.allow_pinned.as_deref(), Some("Go never unloads"));
-        assert_eq!(limits.allow_residue, ["signal"]);
+        assert_eq!(limits.allow_residue, ["signal-mask"]);
         let error = toml::from_str::<Limits>("max-leak-rate = '3MB'").unwrap_err().to_string();
         assert!(error.contains("does not say per what"), "{error}");
     }

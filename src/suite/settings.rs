@@ -17,6 +17,7 @@ use super::flags::OpenFlags;
 use super::limits::{CountLimits, LeakRate, Limits};
 use super::units::{self, UnitError};
 use crate::record::Mode;
+use crate::residue::Kind;
 
 /// What one layer says about a soak; `None` leaves it to the layer below.
 ///
@@ -66,7 +67,7 @@ pub struct Settings {
     pub allow_pinned: Option<String>,
     /// Kinds of residue that may stay.
     #[serde(deserialize_with = "one_or_many")]
-    pub allow_residue: Option<Vec<String>>,
+    pub allow_residue: Option<Vec<Kind>>,
     /// Growth of memory up to which a soak passes.
     pub max_leak_rate: Option<LeakRate>,
     /// Growth of threads, descriptors and mappings up to which a soak passes.
@@ -122,7 +123,7 @@ impl Settings {
             max_leak_rate: self.max_leak_rate.clone(),
             max_growth: self.max_growth.clone().unwrap_or_default(),
             allow_pinned: self.allow_pinned.clone(),
-            allow_residue: self.allow_residue.clone().unwrap_or_default(),
+            allow_residue: self.allow_residue.iter().flatten().map(Kind::to_string).collect(),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::causes::{self, Pending};
 use super::end;
 use super::latency::Histograms;
 use super::pace::Pace;
+use super::residue;
 use super::series::{self, Series};
 use super::session::{End, Session};
 use super::staging::Staging;
@@ -29,6 +30,7 @@ pub(super) struct Measurement<'a> {
     unload: Watch,
     /// Thread-local destructors that were pending at the last look.
     pending: Vec<Pending>,
+    residue: residue::Watch,
     warm: Histograms,
     histograms: Histograms,
 }
@@ -50,6 +52,7 @@ impl<'a> Measurement<'a> {
             series: Series::new(),
             unload: Watch::default(),
             pending: Vec::new(),
+            residue: residue::Watch::new(&plan.path),
             facts,
             warm: histograms()?,
             histograms: histograms()?,
@@ -59,6 +62,9 @@ impl<'a> Measurement<'a> {
     /// Runs the soak and fills in what was measured.
     pub(super) fn carry_out(mut self, soak: &mut Soak) {
         let end = self.run(soak);
+        if is_quiet(&end) {
+            self.residue.last(self.measured(), &self.session);
+        }
         // What happens while the worker ends by itself is told only where all went well before.
         soak.outcome = match end {
             Ok(decided) => end::at_exit(&mut self.session, decided),
@@ -68,6 +74,7 @@ impl<'a> Measurement<'a> {
         self.fill(soak);
         soak.latency_ns = self.histograms.to_record();
         soak.warmup_latency_ns = self.warm.to_record();
+        soak.residue = self.residue.find(&self.session, soak);
         soak.worker.output_tail = self.session.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
         let context = self.session.context();
@@ -85,6 +92,7 @@ impl<'a> Measurement<'a> {
         before.map_err(|error| gone(&mut self.session, &error))?;
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
         self.session.look(channel::Look::Presence)?;
+        self.residue.start(&self.session);
         if self.warmup >= 2 {
             // Alone, so that what one load adds can be told even where threads share a path later.
             self.session.probe(1, &mut self.warm)?;
@@ -128,10 +136,11 @@ impl<'a> Measurement<'a> {
         {
             return reached;
         }
-        let done = self.session.completed().saturating_sub(self.warmup);
+        let done = self.measured();
         let taken = self.series.take(done, &self.session.channel, &self.session.sampler);
         let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
         self.unload.observe(&self.session.channel, &sample, &self.staging);
+        self.residue.checkpoint(done, &self.session);
         reached
     }
 
@@ -147,6 +156,11 @@ impl<'a> Measurement<'a> {
         Ok(())
     }
 
+    /// Measured cycles completed.
+    fn measured(&self) -> u64 {
+        self.session.completed().saturating_sub(self.warmup)
+    }
+
     /// Puts what was measured so far into the record.
     fn fill(&self, soak: &mut Soak) {
         let totals = self.series.totals();
@@ -160,6 +174,14 @@ impl<'a> Measurement<'a> {
         soak.worker.setup_allocations = self.series.setup_allocations();
         soak.worker.allocations = totals.allocations;
         soak.worker.objects = self.unload.at_start().to_vec();
+    }
+}
+
+/// Whether the worker is parked with every handle closed, or with what a failed cycle left open.
+fn is_quiet<T>(end: &Result<T, End>) -> bool {
+    match end {
+        Ok(_) | Err(End::TimeUp | End::Interrupted { quiet: true } | End::Failed { .. }) => true,
+        Err(End::Died(_) | End::Hung | End::Interrupted { quiet: false } | End::Memory(_)) => false,
     }
 }
 

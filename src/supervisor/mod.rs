@@ -8,6 +8,7 @@ mod latency;
 mod measure;
 mod pace;
 mod process;
+mod residue;
 mod series;
 mod session;
 mod staging;

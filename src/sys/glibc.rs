@@ -3,13 +3,22 @@
 
 use std::ffi::{CStr, c_int, c_void};
 
-/// Bytes of C heap in use: `mallinfo2(3)`, `uordblks` plus `hblkhd`, summed over all arenas by glibc.
+/// The C heap, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heap {
+    /// In use: `uordblks` plus `hblkhd` of `mallinfo2(3)`, summed over all arenas by glibc.
+    pub used: u64,
+    /// The part of it that is mapped one by one, `hblkhd`.
+    pub mapped: u64,
+}
+
+/// Asks for the C heap in use.
 ///
 /// Chunks in a thread's cache count as used, which is why workers run with the cache off.
-pub fn heap_in_use() -> u64 {
+pub fn heap_in_use() -> Heap {
     // SAFETY: mallinfo2 takes no argument and locks each arena itself.
     let info = unsafe { libc::mallinfo2() };
-    (info.uordblks as u64).saturating_add(info.hblkhd as u64)
+    Heap { used: (info.uordblks as u64).saturating_add(info.hblkhd as u64), mapped: info.hblkhd as u64 }
 }
 
 /// Gives free memory at the top of the heap back to the kernel, `malloc_trim(3)`.
@@ -88,7 +97,8 @@ mod tests {
         let before = heap_in_use();
         let held = vec![1_u8; 8 << 20];
         let with = heap_in_use();
-        assert!(with >= before + (8 << 20), "{before} -> {with}");
+        assert!(with.used >= before.used + (8 << 20), "{before:?} -> {with:?}");
+        assert!(with.mapped <= with.used);
         drop(held);
     }
 

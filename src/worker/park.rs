@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::cycle::ThreadPlan;
 use super::{allocations, presence, tls_destructors};
-use crate::channel::{Channel, Phase, write_bytes};
-use crate::sys::{futex, glibc};
+use crate::channel::{Channel, Phase, Slot, State, write_bytes};
+use crate::sys::{futex, glibc, state};
 
 /// Carries out orders on this thread until told to end. `files` are those that all threads open.
 pub(super) fn serve(channel: &Channel, thread: usize, mut plan: ThreadPlan, files: &[CString]) {
@@ -32,6 +32,7 @@ pub(super) fn serve(channel: &Channel, thread: usize, mut plan: ThreadPlan, file
         } else if sound {
             slot.phase.store(Phase::Between as u32, Relaxed);
         }
+        observe_thread(slot);
         let arrived = header.arrived.fetch_add(1, AcqRel) as usize + 1;
         if arrived == channel.slots().len() {
             let active = glibc::monotonic_ns().saturating_sub(header.started_ns.swap(0, Relaxed));
@@ -78,6 +79,38 @@ fn observe(channel: &Channel) {
     header.adds.store(adds, Relaxed);
     header.subs.store(subs, Relaxed);
     header.allocations.store(allocations::count(), Relaxed);
-    header.heap.store(glibc::heap_in_use(), Relaxed);
     tls_destructors::write_down(&header.pending);
+    let heap = glibc::heap_in_use();
+    header.heap.store(heap.used, Relaxed);
+    header.state.malloc_mapped.store(heap.mapped, Relaxed);
+    observe_state(&header.state);
+}
+
+/// Writes the state that each thread has of its own.
+fn observe_thread(slot: &Slot) {
+    slot.thread.store(state::thread_id(), Relaxed);
+    slot.float_control.store(state::float_control(), Relaxed);
+    slot.x87_control.store(state::x87_control(), Relaxed);
+    slot.locale.store(state::thread_locale(), Relaxed);
+}
+
+/// Writes the state that the process has once.
+fn observe_state(to: &State) {
+    for (number, signal) in to.signals.iter().enumerate() {
+        let action = state::signal_action(number + 1);
+        signal.handler.store(action.handler, Relaxed);
+        signal.flags.store(action.flags, Relaxed);
+    }
+    for (timer, left) in to.interval_timers.iter().zip(state::interval_timers()) {
+        timer.store(left, Relaxed);
+    }
+    to.next_key.store(state::next_key(), Relaxed);
+    let places = state::places();
+    to.environ.store(places.environ, Relaxed);
+    to.locale.store(places.locale, Relaxed);
+    to.streams.store(places.streams, Relaxed);
+    for (stream, address) in to.standard_streams.iter().zip(places.standard_streams) {
+        stream.store(address, Relaxed);
+    }
+    to.written.store(1, Relaxed);
 }

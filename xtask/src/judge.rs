@@ -7,6 +7,10 @@ use crate::record::{Growth, Soak};
 /// An exact rate may be off by this part of itself.
 pub const TOLERANCE: f64 = 0.01;
 
+/// A rate of residue may be off by this part of itself: it is the difference of two counts, and what comes every
+/// tenth load falls on either side of a checkpoint.
+const RESIDUE_TOLERANCE: f64 = 0.05;
+
 /// Growth per cycle that a metric which does not grow may show: half a byte of heap, one thing in a hundred cycles.
 const STILL: [(&str, f64); 3] = [("heap", 0.5), ("threads", 0.01), ("fds", 0.01)];
 
@@ -31,6 +35,7 @@ pub fn differences(fixture: &Fixture, soak: &Soak) -> Vec<String> {
     }
     unload(truth, soak, &mut found);
     growth(truth, soak, &mut found);
+    residue(truth, soak, &mut found);
     found
 }
 
@@ -164,6 +169,26 @@ fn growth(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
         let Some(growth) = soak.growth.iter().find(|growth| growth.metric == metric) else { continue };
         if growth.per_cycle.abs() > limit {
             found.push(format!("{metric} grows by {:.3} per cycle and should not", growth.per_cycle));
+        }
+    }
+}
+
+fn residue(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
+    for left in &truth.residue {
+        let Some(told) = soak.residue.iter().find(|told| told.kind == left.kind) else {
+            found.push(format!("residue {} is not told", left.kind));
+            continue;
+        };
+        // On a shared path it grows per real load, of which there are fewer than cycles.
+        let Some(rate) = left.per_cycle.filter(|_| !soak.share_path) else { continue };
+        let measured = told.per_cycle.unwrap_or(0.0);
+        if (measured - rate).abs() > RESIDUE_TOLERANCE * rate {
+            found.push(format!("residue {} grows by {measured:.3} per cycle, not {rate}", left.kind));
+        }
+    }
+    for told in &soak.residue {
+        if !truth.residue.iter().any(|left| left.kind == told.kind) {
+            found.push(format!("residue {} is told and not true: {}", told.kind, told.detail));
         }
     }
 }

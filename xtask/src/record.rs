@@ -34,6 +34,9 @@ pub struct Soak {
     pub unload: Unload,
     /// Growth by metric.
     pub growth: Vec<Growth>,
+    /// What else was left behind.
+    #[serde(default)]
+    pub residue: Vec<Residue>,
     /// The verdict.
     pub verdict: String,
     /// Why.
@@ -94,6 +97,18 @@ pub struct Growth {
     /// Whether it is a count and not an estimate.
     #[serde(default)]
     pub exact: bool,
+}
+
+/// Something that was left behind.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Residue {
+    /// Its kind.
+    pub kind: String,
+    /// What it is.
+    #[serde(default)]
+    pub detail: String,
+    /// How many per cycle, where it grows.
+    pub per_cycle: Option<f64>,
 }
 
 /// The output directory of a run that is about to start: without the record of the last one, so that a run which

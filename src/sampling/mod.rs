@@ -1,11 +1,17 @@
 //! Reads `/proc/PID` of a parked worker into a [`Sample`], through the `procfs` crate. Never called while cycles
 //! run: reading smaps takes the target's mmap lock.
 
+mod memory;
+mod state;
+
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
+
+use crate::channel::Channel;
+use crate::residue::snapshot::Snapshot;
 
 /// What `/proc` says of a process at one quiet point. Memory in bytes, the rest are counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,6 +133,14 @@ impl Sampler {
             watched_code: code,
             watched_data: watched().count() as u64 - code,
         })
+    }
+
+    /// Takes a snapshot of everything else that a library could leave behind, after `cycle` measured cycles.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn state(&self, channel: &Channel, cycle: u64) -> procfs::ProcResult<Snapshot> {
+        state::snapshot(&self.process, channel, cycle)
     }
 
     /// Resident set size in bytes; cheap enough to be asked while cycles run.

@@ -1,0 +1,59 @@
+//! Tells a thread that will crash from one that only waits: its code, or a function it returns to, lies in memory
+//! that is no longer mapped.
+
+use super::snapshot::{Snapshot, Thread};
+use super::{Case, Kind};
+
+/// Words on a stack that can be a return address of a frame that waits: the innermost kilobytes.
+const DEEP: usize = 1024;
+
+/// What a thread that waits will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is in code that is not mapped.
+    InGoneCode(u64),
+    /// It returns into code of the library, which is not mapped.
+    ReturnsToGoneCode(u64),
+    /// It belongs to an object that is still loaded.
+    Alive,
+    /// Nothing speaks against it.
+    Unknown,
+}
+
+/// What becomes of a thread when it goes on.
+pub(super) fn fate(thread: &Thread, case: &Case<'_>) -> Fate {
+    let snapshot = case.after;
+    let Some(wait) = &thread.waits else { return Fate::Unknown };
+    if wait.at != 0 && snapshot.mapping_at(wait.at).is_none() {
+        return Fate::InGoneCode(wait.at);
+    }
+    let words = || wait.stack.iter().take(DEEP).copied();
+    let in_library =
+        |word: u64| case.context.library.iter().any(|(start, end)| (*start..*end).contains(&word));
+    if let Some(word) = words().find(|word| in_library(*word) && snapshot.mapping_at(*word).is_none()) {
+        return Fate::ReturnsToGoneCode(word);
+    }
+    let stayed = |address: u64| {
+        let mapping = snapshot.mapping_at(address).filter(|mapping| mapping.execute);
+        mapping.is_some_and(|mapping| case.is_of_what_stays(mapping))
+    };
+    if stayed(wait.at) || words().any(stayed) { Fate::Alive } else { Fate::Unknown }
+}
+
+/// Where an address is, in words; for a handler or a function that stays registered.
+pub(super) fn place(address: u64, snapshot: &Snapshot) -> String {
+    match snapshot.mapping_at(address) {
+        None => format!("{address:#x}, where nothing is mapped any more"),
+        Some(mapping) if mapping.name.is_empty() => format!("{address:#x}, in anonymous memory"),
+        Some(mapping) => format!("{address:#x}, in {}", mapping.name),
+    }
+}
+
+/// What a kind of thing does when its code is gone; shared by the kinds that have code.
+pub(super) fn consequence(kind: Kind, what: &str) -> String {
+    match kind {
+        Kind::Threads => format!("{what} crashes the process as soon as it wakes up"),
+        Kind::SignalHandler => format!("the next {what} kills the process"),
+        _ => format!("{what} crashes the process"),
+    }
+}

@@ -1,0 +1,154 @@
+//! Mappings that stay. Much of what is new in an address space is the C library's own: arenas of malloc, stacks kept
+//! for the next thread, tables of locales. None of that is residue; what can't be told apart from it is not told.
+
+use super::snapshot::{Mapping, Snapshot};
+use super::{Case, Found, Kind, tally};
+use crate::analysis::words;
+
+/// glibc's arenas for threads are reserved in pieces of this size, at multiples of it.
+const ARENA: u64 = 64 << 20;
+/// Bytes of stacks that glibc keeps for threads to come, at most.
+const STACKS_KEPT: u64 = 40 << 20;
+/// How much larger than the limit on stacks a thread's stack may be: its guard, and what glibc adds.
+const STACK_SLACK: u64 = 64 << 10;
+/// Address space below this is not worth a word: the kernel may have split or moved what was there.
+const WORTH: u64 = 4096;
+/// Files that glibc keeps mapped for itself: locales, message catalogues, tables of converters, name service caches.
+const OF_GLIBC: [&str; 6] =
+    ["/locale/", "/locale-archive", "gconv-modules.cache", ".mo", "/nscd/", "/sss/mc/"];
+
+/// Finds mappings that were not there before.
+pub(super) fn find(case: &Case<'_>) -> Vec<(Kind, Found)> {
+    if case.context.is_held() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let names = named(case);
+    if !names.is_empty() {
+        let per_cycle = case.per_cycle(|s| s.mappings.iter().filter(|m| is_named(m)).count() as u64);
+        found.push((
+            Kind::Mappings,
+            Found {
+                detail: format!("still mapped: {}; call munmap before the library is unloaded", tally(names)),
+                per_cycle,
+            },
+        ));
+    }
+    let left = anonymous(case, case.after);
+    if left.bytes < WORTH {
+        return found;
+    }
+    let size = words::bytes(left.bytes as f64);
+    match case.per_cycle(|s| anonymous(case, s).bytes) {
+        Some(rate) => found.push((
+            Kind::Allocator,
+            Found {
+                detail: format!(
+                    "address space grows by {} per cycle and the C heap does not account for it: the library maps \
+                     memory itself, by mmap or by an allocator of its own that is linked into it, and does not \
+                     give it back",
+                    words::bytes(rate)
+                ),
+                per_cycle: Some(rate),
+            },
+        )),
+        None => found.push((
+            Kind::Mappings,
+            Found::once(format!(
+                "{size} of anonymous memory{} are still mapped, which malloc does not account for; call munmap before \
+                 the library is unloaded",
+                if left.execute { ", where code may run," } else { "" }
+            )),
+        )),
+    }
+    found
+}
+
+/// Whether a mapping has a name and is neither an object's, the kernel's nor the C library's.
+fn is_named(mapping: &Mapping) -> bool {
+    let ipc = ["/SYSV", "/dev/shm/", "/memfd:"].iter().any(|prefix| mapping.name.starts_with(prefix));
+    mapping.name.starts_with('/')
+        && !ipc
+        && !OF_GLIBC.iter().any(|part| mapping.name.contains(part))
+        && !mapping.name.contains(".so")
+}
+
+/// New mappings of files and of memory that is shared, by name.
+fn named(case: &Case<'_>) -> Vec<String> {
+    let mut old: Vec<&str> = case.before.mappings.iter().map(|m| m.name.as_str()).collect();
+    let mut new = Vec::new();
+    for mapping in case.after.mappings.iter().filter(|m| is_named(m)) {
+        match old.iter().position(|name| *name == mapping.name) {
+            Some(index) => {
+                old.swap_remove(index);
+            }
+            None if mapping.name.starts_with("/dev/zero") => new.push("shared anonymous memory".to_owned()),
+            None => new.push(mapping.name.clone()),
+        }
+    }
+    new
+}
+
+/// Anonymous memory that was not there before and is not the C library's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Left {
+    bytes: u64,
+    execute: bool,
+}
+
+fn anonymous(case: &Case<'_>, now: &Snapshot) -> Left {
+    let mut left = Left::default();
+    for (index, mapping) in now.mappings.iter().enumerate().filter(|(_, m)| m.is_anonymous()) {
+        let before =
+            index.checked_sub(1).and_then(|i| now.mappings.get(i)).filter(|m| m.end == mapping.start);
+        let after = now.mappings.get(index + 1).filter(|m| m.start == mapping.end);
+        if is_of_libc(mapping, before, after, case) {
+            continue;
+        }
+        let bytes = new_bytes(mapping, &case.before.mappings);
+        left.bytes += bytes;
+        left.execute |= bytes > 0 && mapping.execute;
+    }
+    // Blocks that malloc maps one by one look like any other mapping; their sum is known, each with up to a page
+    // for its header and the rounding.
+    let by_malloc = now.malloc_mapped.saturating_sub(case.before.malloc_mapped);
+    left.bytes = left.bytes.saturating_sub(by_malloc);
+    left
+}
+
+/// Whether an anonymous mapping has the shape of an arena, of a thread's stack, or of an object's zeroed data.
+fn is_of_libc(mapping: &Mapping, before: Option<&Mapping>, after: Option<&Mapping>, case: &Case<'_>) -> bool {
+    let arena = |m: &Mapping| m.end.is_multiple_of(ARENA) && m.len() < ARENA;
+    let pair = if mapping.is_guard() {
+        // The unused rest of an arena, or the guard below a stack.
+        arena(mapping) && before.is_some_and(Mapping::is_anonymous)
+            || after.is_some_and(|m| m.is_anonymous() && m.write)
+    } else {
+        after.is_some_and(|m| m.is_guard() && arena(m)) || before.is_some_and(Mapping::is_guard)
+    };
+    let zeroed = before.is_some_and(|m| case.is_of_what_stays(m));
+    // Without a guard of its own (glibc 2.42), a stack shows by its size; several may have become one mapping.
+    let stack = case
+        .before
+        .limits
+        .get("max stack size")
+        .and_then(|limit| limit.split(' ').next()?.parse::<u64>().ok())
+        .filter(|limit| *limit > 0)
+        .is_some_and(|limit| {
+            let count = mapping.len() / limit;
+            let most = STACKS_KEPT / limit + case.after.threads.len() as u64;
+            count > 0 && count <= most && mapping.len() % limit <= STACK_SLACK.saturating_mul(count)
+        });
+    pair || zeroed || mapping.write && !mapping.execute && stack
+}
+
+/// Bytes of a mapping that lie where nothing was mapped before.
+fn new_bytes(mapping: &Mapping, old: &[Mapping]) -> u64 {
+    let first = old.partition_point(|m| m.end <= mapping.start);
+    let overlap: u64 = old[first..]
+        .iter()
+        .take_while(|m| m.start < mapping.end)
+        .map(|m| m.end.min(mapping.end).saturating_sub(m.start.max(mapping.start)))
+        .sum();
+    mapping.len().saturating_sub(overlap)
+}

@@ -1,0 +1,170 @@
+//! What else did it leave behind? Snapshots of a process's state, before the first open and at later quiet points,
+//! are compared here by pure functions; `docs/residue.md` says what each kind means and how to mend it.
+
+mod crash;
+mod environment;
+mod held;
+mod kind;
+mod memory;
+mod settings;
+mod signals;
+pub mod snapshot;
+mod stdio;
+#[cfg(test)]
+mod tests;
+
+pub use kind::{Kind, UnknownKind};
+
+use crate::record::{Residue, UnloadState};
+use snapshot::{Mapping, Snapshot};
+
+/// Objects that are brought along everywhere, stay for reasons of their own, and keep nothing but memory: what a
+/// library left beside them is its own.
+const RUNTIMES: [&str; 6] =
+    ["libstdc++.so", "libgcc_s.so", "libc.so", "libm.so", "libc++.so", "libc++abi.so"];
+
+/// What there is to know besides the snapshots.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Whether the library was unloaded.
+    pub state: UnloadState,
+    /// Paths of the objects that stayed.
+    pub objects_left: &'a [String],
+    /// Addresses that the library had when it was last seen loaded: the first, and the first after them.
+    pub library: &'a [(u64, u64)],
+    /// Why the loader refused a load, where it did.
+    pub refusal: Option<&'a str>,
+    /// Whether the library takes functions from elsewhere that make files in `/dev/shm`.
+    pub makes_shared_files: bool,
+}
+
+impl Context<'_> {
+    /// Whether something still lives that may hold what is left: a library that is pinned, or one that it brought
+    /// and that stays. What is alive owns a thread or a descriptor by right.
+    fn is_held(&self) -> bool {
+        let runtime = |path: &String| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            RUNTIMES.iter().any(|known| name.starts_with(known))
+        };
+        self.state == UnloadState::Pinned || !self.objects_left.iter().all(runtime)
+    }
+}
+
+/// The snapshots of one soak in order, and what there is to know besides.
+struct Case<'a> {
+    /// Before the first open.
+    before: &'a Snapshot,
+    /// At the last quiet point.
+    after: &'a Snapshot,
+    /// From the first measured checkpoint to the last.
+    measured: &'a [Snapshot],
+    context: Context<'a>,
+}
+
+/// Finds what was left behind. The first snapshot is from before the first open, the others are from checkpoints.
+pub fn find(snapshots: &[Snapshot], context: Context<'_>) -> Vec<Residue> {
+    let [before, measured @ ..] = snapshots else { return Vec::new() };
+    let Some(after) = measured.last() else { return Vec::new() };
+    let case = Case { before, after, measured, context };
+    let mut found = Vec::new();
+    found.extend(held::find(&case));
+    found.extend(memory::find(&case));
+    found.extend(signals::find(&case));
+    found.extend(settings::find(&case));
+    found.extend(environment::find(&case));
+    found.extend(stdio::find(&case));
+    found.extend(static_tls(&case));
+    found.sort_by_key(|(kind, _)| *kind);
+    found
+        .into_iter()
+        .map(|(kind, found)| Residue {
+            kind: kind.name().to_owned(),
+            detail: found.detail,
+            per_cycle: found.per_cycle,
+        })
+        .collect()
+}
+
+/// A finding before it has its place in the record.
+#[derive(Debug, Clone, PartialEq)]
+struct Found {
+    detail: String,
+    per_cycle: Option<f64>,
+}
+
+impl Found {
+    fn once(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), per_cycle: None }
+    }
+}
+
+impl Case<'_> {
+    /// Whether a mapping is of an object that came with the library and stays. The name that the loader lists for
+    /// it may lead there through symbolic links, so it is told by having come, and not by its name.
+    fn is_of_what_stays(&self, mapping: &Mapping) -> bool {
+        !self.context.objects_left.is_empty()
+            && mapping.name.starts_with('/')
+            && mapping.name.contains(".so")
+            && !self.before.mappings.iter().any(|old| old.name == mapping.name)
+    }
+
+    /// By how much a count grows per cycle; `None` where it does not grow steadily. It may not fall, and of the
+    /// whole growth each half of the run has its part.
+    fn per_cycle(&self, count: impl Fn(&Snapshot) -> u64) -> Option<f64> {
+        let points: Vec<(u64, u64)> = self.measured.iter().map(|s| (s.cycle, count(s))).collect();
+        let (first, last) = (points.first()?, points.last()?);
+        let (cycles, grown) = (last.0.checked_sub(first.0)?, last.1.checked_sub(first.1)?);
+        let half = first.0 + cycles / 2;
+        let until = |cycle: u64| points.iter().rev().find(|(at, _)| *at <= cycle).map_or(first.1, |p| p.1);
+        let steady = points.windows(2).all(|pair| pair[0].1 <= pair[1].1);
+        let fades = points.len() > 2 && last.1.saturating_sub(until(half)) * 4 < grown;
+        (cycles > 0 && grown >= 2 && steady && !fades).then(|| grown as f64 / cycles as f64)
+    }
+}
+
+/// A load that the loader refused since static thread-local storage had run out.
+fn static_tls(case: &Case<'_>) -> Option<(Kind, Found)> {
+    let refusal = case.context.refusal.filter(|text| text.contains("static TLS block"))?;
+    Some((
+        Kind::StaticTls,
+        Found::once(format!(
+            "after {} loads the room for static thread-local storage was used up ({refusal}): glibc gets it back \
+             only where such libraries are closed in the reverse order of their loads; compile without \
+             -ftls-model=initial-exec, or give more with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=N",
+            case.after.cycle
+        )),
+    ))
+}
+
+/// `3 times X` for what is there several times, most frequent first, and no more than fit a line.
+fn tally(names: impl IntoIterator<Item = String>) -> String {
+    const SHOWN: usize = 4;
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for name in names {
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let more = counts.len().saturating_sub(SHOWN);
+    let shown = counts.into_iter().take(SHOWN);
+    let mut shown: Vec<String> = shown
+        .map(|(name, count)| if count == 1 { name } else { format!("{name} ({count} times)") })
+        .collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join(", ")
+}
+
+/// `1 thread`, `3 threads`.
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Name of a signal.
+fn signal_name(number: usize) -> String {
+    let known = i32::try_from(number).ok().and_then(|n| nix::sys::signal::Signal::try_from(n).ok());
+    known.map_or_else(|| format!("signal {number}"), |signal| signal.as_str().to_owned())
+}

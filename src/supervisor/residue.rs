@@ -1,0 +1,81 @@
+//! When to look at what else the process holds: before the first open, at a handful of checkpoints, and at the last
+//! quiet point. What is made of it is `crate::residue`'s.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::session::Session;
+use crate::record::{Residue, Soak};
+use crate::residue::{self, Context, snapshot::Snapshot};
+
+/// Functions that make files in `/dev/shm`.
+const SHARED_FILES: [&str; 2] = ["shm_open", "sem_open"];
+
+/// The snapshots of one soak.
+#[derive(Debug)]
+pub(super) struct Watch {
+    snapshots: Vec<Snapshot>,
+    checkpoints: u64,
+    /// Bytes of the library's file, which is about what its code and data take.
+    file_bytes: u64,
+    makes_shared_files: bool,
+}
+
+impl Watch {
+    /// A watch for the library in this file.
+    pub(super) fn new(library: &std::path::Path) -> Self {
+        // The file was read a moment ago; without it, less is told and nothing wrong.
+        let bytes = std::fs::read(library).unwrap_or_default();
+        let takes = |name: &str| memchr::memmem::find(&bytes, format!("\0{name}\0").as_bytes()).is_some();
+        Self {
+            snapshots: Vec::new(),
+            checkpoints: 0,
+            file_bytes: bytes.len() as u64,
+            makes_shared_files: SHARED_FILES.iter().any(|name| takes(name)),
+        }
+    }
+
+    /// Looks before anything is opened.
+    pub(super) fn start(&mut self, session: &Session<'_>) {
+        self.look(0, session);
+    }
+
+    /// At a checkpoint: looks when their number is a power of two, so that a long soak costs no more than a few
+    /// looks, and each half of it has some.
+    pub(super) fn checkpoint(&mut self, cycle: u64, session: &Session<'_>) {
+        self.checkpoints += 1;
+        if self.checkpoints.is_power_of_two() {
+            self.look(cycle, session);
+        }
+    }
+
+    /// Looks at the last quiet point. The worker must be parked.
+    pub(super) fn last(&mut self, cycle: u64, session: &Session<'_>) {
+        self.look(cycle, session);
+    }
+
+    fn look(&mut self, cycle: u64, session: &Session<'_>) {
+        // A worker that is gone has no state any more; what was seen before stays.
+        if let Ok(snapshot) = session.sampler.state(&session.channel, cycle) {
+            self.snapshots.push(snapshot);
+        }
+    }
+
+    /// What was left behind, in a soak of which all else is known.
+    pub(super) fn find(&self, session: &Session<'_>, soak: &Soak) -> Vec<Residue> {
+        let loads = session.channel.slots().iter().map(|slot| slot.load_address.load(Relaxed));
+        let library: Vec<(u64, u64)> = loads
+            .filter(|start| *start != 0)
+            .map(|start| (start, start.saturating_add(self.file_bytes.next_multiple_of(4096))))
+            .collect();
+        residue::find(
+            &self.snapshots,
+            Context {
+                state: soak.unload.state,
+                objects_left: &soak.unload.objects_left,
+                library: &library,
+                refusal: soak.outcome.detail.as_deref(),
+                makes_shared_files: self.makes_shared_files,
+            },
+        )
+    }
+}

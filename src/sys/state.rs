@@ -1,0 +1,228 @@
+//! What only a process itself can see of its state: signal actions, floating-point modes, the next free thread key,
+//! and where the C library keeps the rest. Addresses are handed out and never followed here: a library that is
+//! gone may have left them dangling, and whoever reads them does so from outside.
+
+use std::ffi::{c_char, c_int, c_void};
+
+/// Signals that Linux has, numbered from 1.
+pub const SIGNALS: usize = 64;
+
+/// What a signal does to the process, as the kernel keeps it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Action {
+    /// Address of the handler; 0 is `SIG_DFL`, 1 is `SIG_IGN`.
+    pub handler: u64,
+    /// `SA_*` flags.
+    pub flags: u64,
+    restorer: u64,
+    /// Signals blocked while the handler runs.
+    pub mask: u64,
+}
+
+/// The action of a signal. Asked of the kernel: glibc keeps signals 32 and 33 to itself.
+pub fn signal_action(signal: usize) -> Action {
+    let mut action = Action::default();
+    // SAFETY: no new action is given; the kernel writes its own structure of this layout and a mask of 8 bytes.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal, std::ptr::null::<c_void>(), &raw mut action, 8_usize);
+    }
+    action
+}
+
+/// Interval timers that are armed: microseconds until `ITIMER_REAL`, `ITIMER_VIRTUAL` and `ITIMER_PROF` fire.
+pub fn interval_timers() -> [u64; 3] {
+    [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF].map(|which| {
+        let zero = libc::timeval { tv_sec: 0, tv_usec: 0 };
+        let mut timer = libc::itimerval { it_interval: zero, it_value: zero };
+        // SAFETY: the pointer is to a structure on this stack, which the kernel fills.
+        unsafe {
+            libc::syscall(libc::SYS_getitimer, which, &raw mut timer);
+        }
+        let left = timer.it_value;
+        u64::try_from(left.tv_sec.saturating_mul(1_000_000).saturating_add(left.tv_usec)).unwrap_or(0)
+    })
+}
+
+/// Index that the next `pthread_key_create` would give, which is the number of keys in use where none was deleted
+/// out of turn; `PTHREAD_KEYS_MAX` when all are taken.
+///
+/// One key is made and deleted at once. Making all of them to count the free ones would, for a moment, take them
+/// from threads that the library still runs.
+pub fn next_key() -> u32 {
+    let mut key: libc::pthread_key_t = 0;
+    // SAFETY: the pointer is to a key on this stack; there is no destructor, and the key is used by nobody.
+    unsafe {
+        if libc::pthread_key_create(&raw mut key, None) != 0 {
+            return KEYS;
+        }
+        libc::pthread_key_delete(key);
+    }
+    key
+}
+
+/// `PTHREAD_KEYS_MAX`.
+pub const KEYS: u32 = 1024;
+
+/// Modes of the calling thread's floating-point unit, without the sticky exception flags: MXCSR on x86-64, FPCR
+/// on AArch64.
+pub fn float_control() -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut mxcsr = 0_u32;
+        // SAFETY: stmxcsr stores four bytes at the address of a variable of that size.
+        unsafe {
+            std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut mxcsr, options(nostack, preserves_flags));
+        }
+        mxcsr & !0x3f
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        let fpcr: u64;
+        // SAFETY: reads a register that user code may read.
+        unsafe {
+            std::arch::asm!("mrs {}, fpcr", out(reg) fpcr, options(nomem, nostack, preserves_flags));
+        }
+        fpcr as u32
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    0
+}
+
+/// Control word of the calling thread's x87 unit; 0 where there is none.
+pub fn x87_control() -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut word = 0_u16;
+        // SAFETY: fnstcw stores two bytes at the address of a variable of that size.
+        unsafe {
+            std::arch::asm!("fnstcw [{}]", in(reg) &raw mut word, options(nostack, preserves_flags));
+        }
+        u32::from(word)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}
+
+/// Number of the calling thread, as `/proc/PID/task` names it.
+pub fn thread_id() -> u32 {
+    // SAFETY: gettid takes nothing and cannot fail.
+    let id = unsafe { libc::syscall(libc::SYS_gettid) };
+    u32::try_from(id).unwrap_or(0)
+}
+
+/// Where the C library keeps what a process has one of. Addresses only; 0 where the C library has no such thing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The array `environ`.
+    pub environ: u64,
+    /// The text that `setlocale(LC_ALL, NULL)` returns.
+    pub locale: u64,
+    /// The first of all open stdio streams, a `FILE`.
+    pub streams: u64,
+    /// The streams that `stdin`, `stdout` and `stderr` name.
+    pub standard_streams: [u64; 3],
+}
+
+unsafe extern "C" {
+    static stdin: *mut c_void;
+    static stdout: *mut c_void;
+    static stderr: *mut c_void;
+    #[cfg(target_env = "gnu")]
+    #[link_name = "_IO_list_all"]
+    static STREAMS: *mut c_void;
+    fn uselocale(locale: *mut c_void) -> *mut c_void;
+}
+
+/// Looks up these places.
+pub fn places() -> Places {
+    // SAFETY: each is a variable of the C library's that holds a pointer and lives as long as the process; it is
+    // copied, by a volatile read since the library under test may have changed it, and not followed.
+    unsafe {
+        Places {
+            environ: (&raw const libc::environ).read_volatile() as u64,
+            locale: libc::setlocale(libc::LC_ALL, std::ptr::null::<c_char>()) as u64,
+            #[cfg(target_env = "gnu")]
+            streams: (&raw const STREAMS).read_volatile() as u64,
+            #[cfg(not(target_env = "gnu"))]
+            streams: 0,
+            standard_streams: [
+                (&raw const stdin).read_volatile() as u64,
+                (&raw const stdout).read_volatile() as u64,
+                (&raw const stderr).read_volatile() as u64,
+            ],
+        }
+    }
+}
+
+/// The locale of the calling thread alone; 0 where it follows the process.
+pub fn thread_locale() -> u64 {
+    /// `LC_GLOBAL_LOCALE`.
+    const GLOBAL: u64 = u64::MAX;
+    // SAFETY: a null locale asks and changes nothing.
+    let own = unsafe { uselocale(std::ptr::null_mut()) } as u64;
+    if own == GLOBAL { 0 } else { own }
+}
+
+/// Where an open library was loaded: the difference between its addresses and those in its file.
+///
+/// # Safety
+/// The handle is one that `dlopen` gave and that is still open.
+pub unsafe fn load_address(handle: *mut c_void) -> u64 {
+    #[repr(C)]
+    struct LinkMap {
+        address: u64,
+    }
+    /// `RTLD_DI_LINKMAP`.
+    const LINK_MAP: c_int = 2;
+    let mut map: *const LinkMap = std::ptr::null();
+    // SAFETY: the caller's handle is open; dlinfo stores one pointer, to a structure that lives as long as the
+    // library is open and whose first field this is, as <link.h> documents.
+    unsafe {
+        if libc::dlinfo(handle, LINK_MAP, (&raw mut map).cast()) != 0 || map.is_null() {
+            return 0;
+        }
+        (*map).address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signal_actions_are_the_kernels() {
+        extern "C" fn handler(_: c_int) {}
+        let before = signal_action(libc::SIGUSR2 as usize);
+        assert!(before.handler <= 1, "{before:?}");
+        // SAFETY: the handler does nothing; nobody sends this signal.
+        unsafe { libc::signal(libc::SIGUSR2, handler as *const () as libc::sighandler_t) };
+        assert_eq!(signal_action(libc::SIGUSR2 as usize).handler, handler as *const () as u64);
+        // SAFETY: SIG_DFL is no function.
+        unsafe { libc::signal(libc::SIGUSR2, libc::SIG_DFL) };
+        assert_eq!(signal_action(libc::SIGUSR2 as usize).handler, 0);
+    }
+
+    #[test]
+    fn a_key_that_is_kept_moves_the_next_one() {
+        let before = next_key();
+        assert_eq!(next_key(), before);
+        let mut key = 0;
+        // SAFETY: the pointer is to a key on this stack, without a destructor.
+        unsafe { libc::pthread_key_create(&raw mut key, None) };
+        assert!(next_key() > before);
+        // SAFETY: the key was made above.
+        unsafe { libc::pthread_key_delete(key) };
+    }
+
+    #[test]
+    fn modes_are_those_of_a_c_host() {
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!((float_control(), x87_control()), (0x1f80, 0x37f));
+        }
+        assert_eq!(thread_locale(), 0);
+        assert_eq!(interval_timers(), [0; 3]);
+        let places = places();
+        assert!(places.environ != 0 && places.locale != 0 && !places.standard_streams.contains(&0));
+    }
+}
