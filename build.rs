@@ -1,7 +1,9 @@
-//! Exports one symbol of the program to the libraries that it loads: without this, they would bind to glibc's own
-//! `__cxa_thread_atexit_impl`, and pending thread-local destructors could not be counted.
+//! Exports symbols of the program to the libraries that it loads: without this, they would bind to glibc's own
+//! functions, and what they register there could not be noted.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol=__cxa_thread_atexit_impl");
+    for symbol in ["__cxa_thread_atexit_impl", "on_exit"] {
+        println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol={symbol}");
+    }
 }

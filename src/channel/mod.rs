@@ -24,6 +24,9 @@ pub const OBJECTS_LEN: usize = 512 * 1024;
 /// Entries for pending thread-local destructors, one per object and thread.
 pub const TLS_ENTRIES: usize = 64;
 
+/// Functions registered with `on_exit` that are listed.
+pub const EXIT_HANDLERS: usize = 32;
+
 /// What both sides read and write by name. All zero is its valid beginning.
 #[repr(C)]
 #[derive(Debug)]
@@ -122,8 +125,8 @@ pub struct State {
     pub signals: [SignalAction; SIGNALS],
     /// Microseconds until each of the three interval timers fires; 0: not armed.
     pub interval_timers: [AtomicU64; 3],
-    /// Index that the next thread-specific key would get.
-    pub next_key: AtomicU32,
+    /// Thread-specific keys in use.
+    pub keys_in_use: AtomicU32,
     /// Not 0 once all this was written.
     pub written: AtomicU32,
     /// The array `environ`.
@@ -134,6 +137,10 @@ pub struct State {
     pub streams: AtomicU64,
     /// The streams `stdin`, `stdout` and `stderr`.
     pub standard_streams: [AtomicU64; 3],
+    /// Functions that `on_exit` will call, the first ones.
+    pub exit_handlers: [AtomicU64; EXIT_HANDLERS],
+    /// How many there are.
+    pub exit_handlers_count: AtomicU64,
     /// Bytes that malloc has mapped one by one, besides its arenas.
     pub malloc_mapped: AtomicU64,
 }

@@ -110,15 +110,15 @@ fn descriptors(case: &Case<'_>) -> Option<Found> {
 }
 
 fn keys(case: &Case<'_>) -> Option<Found> {
-    let left = case.after.next_key.saturating_sub(case.before.next_key);
-    let per_cycle = case.per_cycle(|s| u64::from(s.next_key));
+    let left = case.after.keys_in_use.saturating_sub(case.before.keys_in_use);
+    let per_cycle = case.per_cycle(|s| u64::from(s.keys_in_use));
     if left == 0 || case.context.is_held() && per_cycle.is_none() {
         return None;
     }
     let end = per_cycle.map_or_else(String::new, |rate| {
         format!(
             "; a process has {KEYS}, so after about {:.0} cycles pthread_key_create fails for everybody in it",
-            f64::from(KEYS.saturating_sub(case.before.next_key)) / rate
+            f64::from(KEYS.saturating_sub(case.before.keys_in_use)) / rate
         )
     });
     Some(Found {

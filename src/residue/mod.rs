@@ -74,6 +74,7 @@ pub fn find(snapshots: &[Snapshot], context: Context<'_>) -> Vec<Residue> {
     found.extend(environment::find(&case));
     found.extend(stdio::find(&case));
     found.extend(static_tls(&case));
+    found.extend(exit_handlers(&case));
     found.sort_by_key(|(kind, _)| *kind);
     found
         .into_iter()
@@ -134,6 +135,21 @@ fn static_tls(case: &Case<'_>) -> Option<(Kind, Found)> {
             case.after.cycle
         )),
     ))
+}
+
+/// Functions that the process will call when it ends, and whose code is gone.
+fn exit_handlers(case: &Case<'_>) -> Option<(Kind, Found)> {
+    let (handlers, _) = &case.after.exit_handlers;
+    let gone: Vec<u64> = handlers.iter().copied().filter(|at| !case.after.is_code(*at)).collect();
+    let first = gone.first()?;
+    let detail = format!(
+        "{} registered with on_exit is at {}: {}; use atexit, which runs when the library is unloaded, or a \
+         destructor",
+        count(gone.len(), "function", "functions"),
+        crash::place(*first, case.after),
+        crash::consequence(Kind::Atexit, "exit")
+    );
+    Some((Kind::Atexit, Found { detail, per_cycle: case.per_cycle(|s| s.exit_handlers.1) }))
 }
 
 /// `3 times X` for what is there several times, most frequent first, and no more than fit a line.

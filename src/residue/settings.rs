@@ -87,9 +87,9 @@ fn thread(old: &Thread, new: &Thread) -> Vec<(Kind, Found)> {
         told(
             Kind::ThreadName,
             format!(
-                "the thread that ran the library is called `{}` and was `{}`; name only threads of one's own \
-                 (PR_SET_NAME, pthread_setname_np)",
-                new.name, old.name
+                "the thread that ran the library is called `{}` now; name only threads of one's own (PR_SET_NAME, \
+                 pthread_setname_np)",
+                new.name
             ),
         );
     }

@@ -19,8 +19,8 @@ pub struct Snapshot {
     pub interval_timers: [u64; 3],
     /// Timers of `timer_create`.
     pub timers: Vec<Timer>,
-    /// Index that the next thread-specific key would get.
-    pub next_key: u32,
+    /// Thread-specific keys in use.
+    pub keys_in_use: u32,
     /// The environment.
     pub environment: Option<Environment>,
     /// What `setlocale(LC_ALL, NULL)` returns.
@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub oom_score: Option<i64>,
     /// All open stdio streams.
     pub streams: Option<Vec<Stream>>,
+    /// Addresses of functions that `on_exit` will call, and how many there are.
+    pub exit_handlers: (Vec<u64>, u64),
     /// Bytes that malloc has mapped one by one.
     pub malloc_mapped: u64,
 }

@@ -33,13 +33,13 @@ fn process() -> Snapshot {
         threads: vec![main],
         descriptors: [(0, "/dev/null".to_owned()), (1, "pipe:[5]".to_owned())].into(),
         signals: vec![Action::default(); 64],
-        next_key: 2,
+        keys_in_use: 2,
         environment: Some(Environment {
             array_gone: false,
-            variables: vec![Some("HOME=/root".to_owned()), Some("LANG=C".to_owned())],
+            variables: vec![Some("HOME=/home".to_owned()), Some("LANG=C".to_owned())],
         }),
         locale: Some("C".to_owned()),
-        cwd: Some("/work".to_owned()),
+        cwd: Some("/srv".to_owned()),
         umask: Some(0o022),
         limits: [("max stack size".to_owned(), "8388608 / unlimited".to_owned())].into(),
         oom_score: Some(0),
@@ -82,13 +82,13 @@ fn a_process_as_it_was_has_no_residue() {
 
 #[test]
 fn settings_are_told_with_what_they_were() {
-    told(&after(|s| s.cwd = Some("/".to_owned())), "cwd", &["is / and was /work"]);
+    told(&after(|s| s.cwd = Some("/".to_owned())), "cwd", &["is / and was /srv"]);
     told(&after(|s| s.umask = Some(0)), "umask", &["0000", "0022"]);
     told(&after(|s| s.locale = Some("de_DE".to_owned())), "locale", &["de_DE", "was C"]);
     told(&after(|s| s.oom_score = Some(500)), "oom-score", &["500"]);
     let limit = |s: &mut Snapshot| drop(s.limits.insert("max stack size".to_owned(), "1 / 1".to_owned()));
     told(&after(limit), "rlimits", &["max stack size", "1 / 1", "8388608"]);
-    told(&after(|s| s.threads[0].name = "mine".to_owned()), "thread-name", &["`mine`", "`dlsoak`"]);
+    told(&after(|s| s.threads[0].name = "mine".to_owned()), "thread-name", &["`mine`"]);
     told(&after(|s| s.threads[0].blocked = Some(1 << 9)), "signal-mask", &["blocks SIGUSR1"]);
     let own = |own: Own| move |s: &mut Snapshot| s.threads[0].own = Some(own);
     let plain = Own { float_control: 0x1f80, x87_control: 0x37f, locale: 0 };
@@ -119,7 +119,7 @@ fn what_lives_may_hold_what_is_left_but_not_what_dangles() {
     later.signals[9].handler = LIBC;
     later.threads.push(Thread { id: 2, name: "pool".to_owned(), ..Thread::default() });
     later.descriptors.insert(3, "/dev/null".to_owned());
-    later.next_key = 3;
+    later.keys_in_use = 3;
     later.mappings.insert(0, map(0x1000_0000, 0x10_0000, "rw", ""));
     assert_eq!(find(&[process(), later.clone()], held), []);
     assert_eq!(find(&[process(), later.clone()], context()).len(), 5);
@@ -134,7 +134,7 @@ fn what_lives_may_hold_what_is_left_but_not_what_dangles() {
     told(&find(&[process(), later.clone()], held), "signal-handler", &["kills"]);
     later.signals[9].handler = 0;
     later.cwd = Some("/".to_owned());
-    told(&find(&[process(), later], held), "cwd", &["/work"]);
+    told(&find(&[process(), later], held), "cwd", &["/srv"]);
 }
 
 #[test]
@@ -168,14 +168,16 @@ fn things_are_told_by_what_they_are() {
     told(&after(segment), "ipc", &["SysV", "4096 B"]);
     let file = |s: &mut Snapshot| s.shared_files.extend([("mine".to_owned(), 3)]);
     told(&after(file), "ipc", &["/dev/shm/mine"]);
-    told(&after(|s| s.next_key = 3), "tls-keys", &["1 thread-specific key is left"]);
+    told(&after(|s| s.exit_handlers = (vec![LIBRARY.0], 1)), "atexit", &["on_exit", "exit crashes"]);
+    assert_eq!(after(|s| s.exit_handlers = (vec![LIBC], 1)), []);
+    told(&after(|s| s.keys_in_use = 3), "tls-keys", &["1 thread-specific key is left"]);
     let refused = Context { refusal: Some("cannot allocate memory in static TLS block"), ..context() };
     told(&find(&[process(), process()], refused), "static-tls", &["optional_static_tls"]);
 }
 
 #[test]
 fn what_grows_is_told_with_its_rate() {
-    let at = |cycle: u64, next_key: u32| Snapshot { cycle, next_key, ..process() };
+    let at = |cycle: u64, keys_in_use: u32| Snapshot { cycle, keys_in_use, ..process() };
     let series = [process(), at(0, 3), at(10, 13), at(20, 23), at(40, 43)];
     let found = find(&series, context());
     told(&found, "tls-keys", &["41 thread-specific keys", "after about 1022 cycles"]);

@@ -48,7 +48,7 @@ pub(super) fn snapshot(process: &Process, channel: &Channel, cycle: u64) -> proc
             .collect(),
         interval_timers: [0, 1, 2].map(|i: usize| state.interval_timers[i].load(Relaxed)),
         timers: read(pid, "timers").map(|text| timers(&text)).unwrap_or_default(),
-        next_key: state.next_key.load(Relaxed),
+        keys_in_use: state.keys_in_use.load(Relaxed),
         environment: memory.as_ref().map(|memory| environment(memory, state.environ.load(Relaxed))),
         locale: text(state.locale.load(Relaxed)),
         cwd: process.cwd().ok().map(|path: PathBuf| path.to_string_lossy().into_owned()),
@@ -61,6 +61,10 @@ pub(super) fn snapshot(process: &Process, channel: &Channel, cycle: u64) -> proc
         shared_files: shared_files(status.euid),
         oom_score: read(pid, "oom_score_adj").and_then(|text| text.trim().parse().ok()),
         streams: memory.as_ref().map(|memory| streams(memory, channel)),
+        exit_handlers: (
+            state.exit_handlers.iter().map(|at| at.load(Relaxed)).filter(|at| *at != 0).collect(),
+            state.exit_handlers_count.load(Relaxed),
+        ),
         malloc_mapped: state.malloc_mapped.load(Relaxed),
     })
 }

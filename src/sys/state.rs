@@ -1,4 +1,4 @@
-//! What only a process itself can see of its state: signal actions, floating-point modes, the next free thread key,
+//! What only a process itself can see of its state: signal actions, floating-point modes, thread-specific keys,
 //! and where the C library keeps the rest. Addresses are handed out and never followed here: a library that is
 //! gone may have left them dangling, and whoever reads them does so from outside.
 
@@ -44,21 +44,31 @@ pub fn interval_timers() -> [u64; 3] {
     })
 }
 
-/// Index that the next `pthread_key_create` would give, which is the number of keys in use where none was deleted
-/// out of turn; `PTHREAD_KEYS_MAX` when all are taken.
+/// Number of thread-specific keys in use, give or take those that were deleted out of turn; all there are when no
+/// more can be made.
 ///
-/// One key is made and deleted at once. Making all of them to count the free ones would, for a moment, take them
-/// from threads that the library still runs.
-pub fn next_key() -> u32 {
-    let mut key: libc::pthread_key_t = 0;
-    // SAFETY: the pointer is to a key on this stack; there is no destructor, and the key is used by nobody.
-    unsafe {
-        if libc::pthread_key_create(&raw mut key, None) != 0 {
-            return KEYS;
+/// A few keys are made and deleted at once; they get the lowest free numbers, and the highest of them tells. One alone
+/// would not do: Rust's standard library makes two where the first is number 0, and deletes that, so that 0 stays
+/// free for ever. Making all of them would, for a moment, take them from threads that the library still runs.
+pub fn keys_in_use() -> u32 {
+    const PROBES: usize = 8;
+    let mut keys: [libc::pthread_key_t; PROBES] = [0; PROBES];
+    let mut made = 0;
+    for key in &mut keys {
+        // SAFETY: the pointer is to a key on this stack; there is no destructor, and the key is used by nobody.
+        if unsafe { libc::pthread_key_create(key, None) } != 0 {
+            break;
         }
-        libc::pthread_key_delete(key);
+        made += 1;
     }
-    key
+    for key in &keys[..made] {
+        // SAFETY: the key was made above and is used by nobody.
+        unsafe {
+            libc::pthread_key_delete(*key);
+        }
+    }
+    let highest = keys[..made].iter().copied().max().unwrap_or(0);
+    if made < PROBES { KEYS - made as u32 } else { (highest + 1).saturating_sub(PROBES as u32) }
 }
 
 /// `PTHREAD_KEYS_MAX`.
@@ -204,13 +214,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_kept_moves_the_next_one() {
-        let before = next_key();
-        assert_eq!(next_key(), before);
+    fn a_key_that_is_kept_is_counted() {
+        let before = keys_in_use();
+        assert_eq!(keys_in_use(), before);
         let mut key = 0;
         // SAFETY: the pointer is to a key on this stack, without a destructor.
         unsafe { libc::pthread_key_create(&raw mut key, None) };
-        assert!(next_key() > before);
+        assert_eq!(keys_in_use(), before + 1);
         // SAFETY: the key was made above.
         unsafe { libc::pthread_key_delete(key) };
     }

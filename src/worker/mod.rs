@@ -6,6 +6,7 @@
 
 mod allocations;
 mod cycle;
+pub mod exit_handlers;
 mod job;
 mod park;
 mod presence;

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::cycle::ThreadPlan;
-use super::{allocations, presence, tls_destructors};
+use super::{allocations, exit_handlers, presence, tls_destructors};
 use crate::channel::{Channel, Phase, Slot, State, write_bytes};
 use crate::sys::{futex, glibc, state};
 
@@ -104,7 +104,7 @@ fn observe_state(to: &State) {
     for (timer, left) in to.interval_timers.iter().zip(state::interval_timers()) {
         timer.store(left, Relaxed);
     }
-    to.next_key.store(state::next_key(), Relaxed);
+    to.keys_in_use.store(state::keys_in_use(), Relaxed);
     let places = state::places();
     to.environ.store(places.environ, Relaxed);
     to.locale.store(places.locale, Relaxed);
@@ -112,5 +112,6 @@ fn observe_state(to: &State) {
     for (stream, address) in to.standard_streams.iter().zip(places.standard_streams) {
         stream.store(address, Relaxed);
     }
+    to.exit_handlers_count.store(exit_handlers::write_down(&to.exit_handlers), Relaxed);
     to.written.store(1, Relaxed);
 }

@@ -12,6 +12,7 @@ mod interrupt;
 mod properties;
 mod readme;
 mod reference;
+mod residue;
 mod soaks;
 mod support;
 mod tidy;

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 /// Files that may hold `unsafe`. A new one is a decision, to be made here.
-const UNSAFE: [&str; 7] = [
+const UNSAFE: [&str; 8] = [
     "src/channel/map.rs",
     "src/main.rs",
     "src/supervisor/process.rs",
     "src/sys/futex.rs",
     "src/sys/glibc.rs",
+    "src/sys/state.rs",
     "src/worker/",
     "cdylib-fixtures/",
 ];
@@ -83,8 +84,9 @@ fn what_only_prints_prints() {
 #[test]
 fn pure_modules_do_no_input_or_output() {
     for path in sources() {
-        let pure =
-            ["src/record.rs", "src/analysis/", "src/elf/", "src/suite/"].iter().any(|p| path.starts_with(p));
+        let pure = ["src/record.rs", "src/analysis/", "src/elf/", "src/residue/", "src/suite/"]
+            .iter()
+            .any(|p| path.starts_with(p));
         let text = text(&path);
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         let found =

@@ -1,0 +1,151 @@
+//! What else a library leaves behind: every fixture that leaves something is told by its kind, its twin is not, and
+//! neither is a library that nobody here wrote.
+
+use crate::support::{dlsoak, fixture, run, soak};
+use dlsoak::record::{OutcomeKind, Soak, UnloadState, Verdict};
+use xtask::fixtures::{Fixture, Table, Truth, root};
+
+/// Enough for a rate, few enough for all fixtures.
+const CYCLES: &str = "60";
+
+/// Fixtures that are in the table for what they leave behind, with what is true of one thread that cycles.
+fn fixtures(table: &Table) -> Vec<(&Fixture, &Truth)> {
+    let first = table.fixtures.iter().position(|f| f.name == "c-signal-handler").unwrap();
+    let truth = |f| Fixture::truth(f, &xtask::fixtures::Situation::default()).unwrap();
+    let others = table.fixtures[..first].iter().filter(|f| f.truths.iter().any(|t| !t.residue.is_empty()));
+    others.chain(&table.fixtures[first..]).map(|f| (f, truth(f))).collect()
+}
+
+/// Kinds and rates of what was told.
+fn told(soak: &Soak) -> Vec<(&str, Option<f64>)> {
+    soak.residue.iter().map(|found| (found.kind.as_str(), found.per_cycle)).collect()
+}
+
+#[test]
+fn every_kind_that_a_fixture_leaves_is_told_and_no_other() {
+    let table = Table::load(&root()).unwrap();
+    for (f, truth) in fixtures(&table) {
+        let finished = soak(&fixture(&f.name), &["-n", CYCLES, "--warmup", "10", "--checkpoints", "20"]);
+        let soak = finished.soak();
+        let found = told(soak);
+        let kinds: Vec<&str> = found.iter().map(|(kind, _)| *kind).collect();
+        let true_kinds: Vec<&str> = truth.residue.iter().map(|left| left.kind.as_str()).collect();
+        // What is taken from a pool of 1 MiB, or left by every tenth load, shows its rate later than this.
+        let slow = ["c-arena", "c-fds-tenth"].contains(&f.name.as_str());
+        if slow {
+            assert!(!kinds.is_empty(), "{}: {:?}", f.name, soak.residue);
+            continue;
+        }
+        assert_eq!(kinds, true_kinds, "{}: {:?} {:?}", f.name, soak.residue, soak.outcome);
+        for (left, (kind, rate)) in truth.residue.iter().zip(found) {
+            assert_eq!(rate, left.per_cycle, "{}: {kind}: {:?}", f.name, soak.residue);
+        }
+        if kinds.is_empty() {
+            assert_ne!(soak.verdict, Verdict::Residue, "{}: {:?}", f.name, soak.reasons);
+        }
+    }
+}
+
+#[test]
+fn what_will_crash_is_told_as_the_crash_it_will_be() {
+    for (name, words) in [
+        ("c-signal-handler", "the next SIGUSR1 kills the process"),
+        ("c-thread-late", "returns to the library's code"),
+        ("c-putenv", "the next getenv"),
+        ("c-stdio-buffer", "stdout has its buffer in memory that is no longer mapped"),
+        ("c-key", "after about 10"),
+    ] {
+        let finished = soak(&fixture(name), &["-n", CYCLES, "--warmup", "10", "--checkpoints", "20"]);
+        let soak = finished.soak();
+        let detail = &soak.residue.first().unwrap().detail;
+        assert!(detail.contains(words), "{name}: {detail}");
+        assert_eq!((soak.verdict, finished.code), (Verdict::Residue, 1), "{name}: {:?}", soak.reasons);
+    }
+}
+
+#[test]
+fn many_threads_are_each_looked_at() {
+    for (name, kind) in
+        [("c-signal-mask", "signal-mask"), ("c-fp-mode", "fp-mode"), ("c-thread-name", "thread-name")]
+    {
+        let finished = soak(&fixture(name), &["-n", CYCLES, "-t", "3"]);
+        assert_eq!(told(finished.soak()), [(kind, None)], "{name}");
+        let finished = soak(&fixture(&format!("{name}-restored")), &["-n", CYCLES, "-t", "3"]);
+        assert_eq!(told(finished.soak()), [], "{name}");
+    }
+}
+
+#[test]
+fn residue_passes_where_its_kind_is_allowed() {
+    let library = fixture("c-signal-handler");
+    let args = ["-n", "2000", "--allow-residue", "signal-handler"];
+    let finished = soak(&library, &args);
+    assert_eq!(
+        (finished.soak().verdict, finished.code),
+        (Verdict::Clean, 0),
+        "{:?}",
+        finished.soak().reasons
+    );
+    assert_eq!(finished.soak().residue.len(), 1);
+}
+
+#[test]
+fn an_unknown_kind_is_refused_with_the_list_of_kinds() {
+    let library = fixture("c-clean");
+    let output = dlsoak().arg("run").arg(&library).args(["--allow-residue", "signals"]).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("no kind of residue") && message.contains("signal-handler"), "{message}");
+}
+
+#[test]
+fn a_descriptor_that_leaks_is_told_once() {
+    let finished = soak(&fixture("c-fds"), &["-n", "500"]);
+    let soak = finished.soak();
+    assert_eq!(soak.verdict, Verdict::Leak);
+    let said: Vec<&String> = soak.reasons.iter().filter(|r| r.contains("descriptors")).collect();
+    assert_eq!(said.len(), 1, "{:?}", soak.reasons);
+    assert!(said[0].contains("/dev/null"), "{said:?}");
+}
+
+#[test]
+fn libraries_of_the_system_leave_nothing_that_they_should_not() {
+    let names = [
+        "libz.so.1",
+        "libssl.so.3",
+        "libcrypto.so.3",
+        "libxml2.so.2",
+        "libsqlite3.so.0",
+        "libcurl.so.4",
+        "libstdc++.so.6",
+        "libexpat.so.1",
+        "libgnutls.so.30",
+        "libgomp.so.1",
+        "libglib-2.0.so.0",
+        "libicuuc.so.72",
+        "libp11-kit.so.0",
+        "libsystemd.so.0",
+    ];
+    for name in names {
+        let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
+            .map(|dir| std::path::Path::new(dir).join(name));
+        // What a minimal system lacks can't be soaked; libz is everywhere where a compiler is.
+        let Some(path) = found.iter().find(|p| p.exists()) else {
+            assert_ne!(name, "libz.so.1", "no libz.so.1 on this system");
+            continue;
+        };
+        let finished = run(&[path.to_str().unwrap(), "-n", "50", "--warmup", "10", "--checkpoints", "20"]);
+        let soak = finished.soak();
+        assert_eq!(soak.outcome.kind, OutcomeKind::Completed, "{name}: {:?}", soak.outcome);
+        assert_eq!(told(soak), [], "{name}: {:?}", soak.residue);
+    }
+}
+
+#[test]
+fn a_library_that_stays_holds_what_it_has() {
+    // Go's runtime has threads and handlers for five signals; all of that is alive.
+    let finished = soak(&fixture("go-clean"), &["-n", "200"]);
+    let soak = finished.soak();
+    assert_eq!(soak.unload.state, UnloadState::Pinned);
+    assert_eq!(told(soak), [], "{:?}", soak.residue);
+}
