@@ -254,6 +254,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             exports: symbols.exports,
             imports: symbols.imports,
             imports_of_note: symbols.imports_of_note,
+            required: symbols.required,
             tls: self.of_type(elf::PT_TLS).next().map(|segment| Tls {
                 size: segment.p_memsz(self.endian).into(),
                 align: segment.p_align(self.endian).into(),

@@ -72,6 +72,9 @@ pub struct Facts {
     pub imports: usize,
     /// Those of them that can keep a library loaded: `dlopen`, `__cxa_thread_atexit` and their like.
     pub imports_of_note: Vec<String>,
+    /// Symbols that someone must have for it to load, sorted by name.
+    #[serde(skip)]
+    required: Vec<Box<str>>,
     /// Thread-local storage, where it has any.
     pub tls: Option<Tls>,
     /// Whether it has a `DT_INIT` function.
@@ -249,6 +252,11 @@ impl Facts {
     /// Names of the symbols that `dlsym` would find, sorted.
     pub fn exports(&self) -> impl Iterator<Item = &str> {
         self.exports.iter().map(|export| &*export.name)
+    }
+
+    /// Names of the symbols that someone must have for it to load, sorted: those that are not weak.
+    pub fn required(&self) -> impl Iterator<Item = &str> {
+        self.required.iter().map(|name| &**name)
     }
 
     /// What the exported symbol `name` stands for; `None` when there is none of that name.

@@ -12,6 +12,8 @@ use super::image::Image;
 
 /// `STB_GNU_UNIQUE`.
 const UNIQUE: u8 = 10;
+/// `STB_WEAK`.
+const WEAK: u8 = 2;
 /// `STB_GLOBAL`, `STB_WEAK`.
 const VISIBLE: [u8; 3] = [1, 2, UNIQUE];
 /// `STV_DEFAULT`, `STV_PROTECTED`.
@@ -48,6 +50,8 @@ pub(super) struct Symbols {
     pub(super) unique: Vec<String>,
     pub(super) imports: usize,
     pub(super) imports_of_note: Vec<String>,
+    /// Symbols that must be found for it to load, sorted by name.
+    pub(super) required: Vec<Box<str>>,
     pub(super) marks: SymbolMarks,
 }
 
@@ -75,6 +79,14 @@ impl Symbols {
                 if let Some(name) = OF_NOTE.iter().find(|name| is_name(start, name)) {
                     all.imports_of_note.push((*name).to_owned());
                 }
+                if symbol.st_info().0 >> 4 != WEAK
+                    && let Some(name) = image.string(symbol.st_name(image.endian).into())
+                {
+                    budget = budget
+                        .checked_sub(name.len())
+                        .ok_or(ElfError::Damaged("its symbols share their names"))?;
+                    all.required.push(String::from_utf8_lossy(name).into());
+                }
                 continue;
             }
             if !is_exported(symbol, image.endian) {
@@ -93,6 +105,7 @@ impl Symbols {
         }
         // A symbol may be there in several versions.
         all.exports.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        all.required.sort_unstable();
         all.imports_of_note.sort_unstable();
         all.imports_of_note.dedup();
         all.exports.dedup_by(|one, other| one.name == other.name);

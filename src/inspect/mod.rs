@@ -118,6 +118,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
     if !foreign {
         let all = closure(path, &file);
         missing_versions(path, &file, &all, &mut problems);
+        problems.extend(missing_symbols(&file, &all));
         for (entry, found) in all {
             if entry.path.is_none() {
                 problems.push(format!(
@@ -213,6 +214,25 @@ fn missing_versions(path: &Path, file: &Facts, all: &[(Needed, Option<Found>)], 
         }
     }
     problems.dedup();
+}
+
+/// Symbols that neither the library nor one that it brings has; not told where one of those is not found, which would
+/// explain all of them.
+fn missing_symbols(file: &Facts, all: &[(Needed, Option<Found>)]) -> Option<String> {
+    let brought: Option<Vec<&Facts>> =
+        all.iter().map(|(_, found)| found.as_ref().map(|found| &found.facts)).collect();
+    let brought = brought?;
+    let has = |name: &&str| brought.iter().any(|facts| facts.has_export(name)) || file.has_export(name);
+    let mut missing = file.required().filter(|name| !has(name));
+    let first = missing.next()?;
+    let and = match missing.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "it needs `{first}`{and}, which no library that it names has: it loads only into a program that has them, as a \
+         plugin; or link it with the library they come from"
+    ))
 }
 
 /// What a library that is brought adds to the outlook: only what keeps it loaded for sure or probably.

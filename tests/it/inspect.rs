@@ -55,12 +55,8 @@ fn a_library_that_is_not_found_is_told_with_who_needs_it() {
         (first["name"].as_str(), first["place"].as_str()),
         (Some("libhelper-bound-back.so"), Some("RUNPATH"))
     );
-    let mut bytes = std::fs::read(fixture("c-bound-back")).unwrap();
-    let name = b"libhelper-bound-back.so\0";
-    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
-    bytes[at + 3] = b'X';
     let copy = dir.path().join("libcopy.so");
-    std::fs::write(&copy, bytes).unwrap();
+    std::fs::write(&copy, with_x_for_h(b"\0libhelper-bound-back.so\0", 4)).unwrap();
     let output = inspect(&[copy.to_str().unwrap()]);
     let text = String::from_utf8_lossy(&output.stdout).replace('\n', " ");
     assert_eq!(output.status.code(), Some(0));
@@ -68,6 +64,28 @@ fn a_library_that_is_not_found_is_told_with_who_needs_it() {
         text.contains("will it load    no") && text.contains("libXelper-bound-back.so is not found"),
         "{text}"
     );
+}
+
+#[test]
+fn a_symbol_that_no_library_has_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("libcopy.so");
+    std::fs::write(&copy, with_x_for_h(b"\0helper_bound_back\0", 1)).unwrap();
+    let found = json(copy.to_str().unwrap());
+    let problems = found["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].as_str().unwrap().contains("`Xelper_bound_back`"), "{problems:?}");
+}
+
+/// The library `c-bound-back` with the byte at `at` of a string replaced, wherever the string is.
+fn with_x_for_h(text: &[u8], at: usize) -> Vec<u8> {
+    let mut bytes = std::fs::read(fixture("c-bound-back")).unwrap();
+    let places: Vec<_> = (0..bytes.len() - text.len()).filter(|i| bytes[*i..].starts_with(text)).collect();
+    assert!(!places.is_empty());
+    for place in places {
+        bytes[place + at] = b'X';
+    }
+    bytes
 }
 
 #[test]
