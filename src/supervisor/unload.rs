@@ -210,3 +210,59 @@ fn hidden(channel: &Channel, listed: usize) -> i128 {
     let seen = observation(channel);
     i128::from(seen.adds) - i128::from(seen.subs) - listed as i128
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const LIBRARY: &str = "/no/such/lib.so";
+
+    fn seen(times: u64, of: u64) -> Witness {
+        Witness { asked: of, seen: times, last: times > 0 }
+    }
+
+    fn answer(watch: &Watch) -> (UnloadState, Vec<String>, Vec<String>) {
+        let staging = Staging::new(Path::new(LIBRARY), 1, false).unwrap();
+        let mut unload = Unload::default();
+        watch.finish(&Observation::default(), &Checkpoints::default(), &staging, &mut unload);
+        (unload.state, unload.objects_left, watch.notes(&staging))
+    }
+
+    #[test]
+    fn one_witness_that_has_it_is_enough() {
+        let none = seen(0, 5);
+        let clean = Watch { points: 5, listed: none, mapped: none, by_noload: none, ..Watch::default() };
+        assert_eq!(answer(&clean), (UnloadState::Unloaded, Vec::new(), Vec::new()));
+        for witness in 0..3 {
+            let mut watch =
+                Watch { points: 5, listed: none, mapped: none, by_noload: none, ..Watch::default() };
+            *[&mut watch.listed, &mut watch.mapped, &mut watch.by_noload][witness] = seen(5, 5);
+            let (state, _, notes) = answer(&watch);
+            assert_eq!(state, UnloadState::Pinned);
+            assert!(notes.len() == 1 && notes[0].contains("always had it"), "{notes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_now_and_then_is_left() {
+        let left_at = BTreeMap::from([("/lib/dep.so".to_owned(), 2)]);
+        let watch = Watch { points: 5, left_at, ..Watch::default() };
+        let (state, left, notes) = answer(&watch);
+        assert_eq!((state, left), (UnloadState::Partial, vec!["/lib/dep.so".to_owned()]));
+        assert!(notes[0].contains("2 of 5"), "{notes:?}");
+        let left_at = BTreeMap::from([(LIBRARY.to_owned(), 1)]);
+        let watch = Watch { points: 5, left_at, listed: seen(1, 5), ..Watch::default() };
+        assert_eq!(answer(&watch).0, UnloadState::Pinned);
+    }
+
+    #[test]
+    fn objects_in_other_namespaces_and_mappings_without_code_are_noted() {
+        let watch =
+            Watch { points: 5, hidden: (1, 3), mapped: seen(0, 5), data_mappings: 2, ..Watch::default() };
+        let (state, _, notes) = answer(&watch);
+        assert_eq!(state, UnloadState::Unloaded);
+        assert!(notes[0].contains("2 objects more") && notes[1].contains("2 mappings"), "{notes:?}");
+    }
+}
