@@ -9,9 +9,11 @@
 
 static pthread_t thread;
 static int started;
+static volatile int begun;
 
 static void *sleep_on(void *argument) {
     volatile unsigned long woken = 0;
+    begun = 1;
     for (;;) {
         pause();
         woken++;
@@ -25,8 +27,9 @@ __attribute__((constructor)) static void start(void) {
 #endif
     started = pthread_create(&thread, NULL, sleep_on, NULL) == 0;
     if (started) pthread_setname_np(thread, "late");
-    /* Long enough for it to have begun: a thread that has not would crash at once. */
-    usleep(20000);
+    /* Until it sleeps: a thread that does not yet would crash at once. */
+    while (started && !begun) usleep(100);
+    usleep(2000);
 }
 
 #ifdef ENDED

@@ -30,7 +30,7 @@ pub struct Context<'a> {
     pub state: UnloadState,
     /// Paths of the objects that stayed.
     pub objects_left: &'a [String],
-    /// Addresses that the library had when it was last seen loaded: the first, and the first after them.
+    /// Addresses that the library had when it was seen loaded: each time the first, and the first after them.
     pub library: &'a [(u64, u64)],
     /// Why the loader refused a load, where it did.
     pub refusal: Option<&'a str>,

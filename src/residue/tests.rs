@@ -88,6 +88,14 @@ fn settings_are_told_with_what_they_were() {
     told(&after(|s| s.oom_score = Some(500)), "oom-score", &["500"]);
     let limit = |s: &mut Snapshot| drop(s.limits.insert("max stack size".to_owned(), "1 / 1".to_owned()));
     told(&after(limit), "rlimits", &["max stack size", "1 / 1", "8388608"]);
+    // What lives may raise a limit, as Go does, and lower none.
+    let held = Context { state: UnloadState::Pinned, ..context() };
+    let with = |limit: &str| {
+        let limits = [("max stack size".to_owned(), limit.to_owned())].into();
+        find(&[process(), Snapshot { limits, ..process() }], held)
+    };
+    assert_eq!(with("9388608 / unlimited"), []);
+    told(&with("9388608 / 9388608"), "rlimits", &["9388608"]);
     told(&after(|s| s.threads[0].name = "mine".to_owned()), "thread-name", &["`mine`"]);
     told(&after(|s| s.threads[0].blocked = Some(1 << 9)), "signal-mask", &["blocks SIGUSR1"]);
     let own = |own: Own| move |s: &mut Snapshot| s.threads[0].own = Some(own);

@@ -74,7 +74,7 @@ impl<'a> Measurement<'a> {
         self.fill(soak);
         soak.latency_ns = self.histograms.to_record();
         soak.warmup_latency_ns = self.warm.to_record();
-        soak.residue = self.residue.find(&self.session, soak);
+        soak.residue = self.residue.find(soak);
         soak.worker.output_tail = self.session.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
         let context = self.session.context();
@@ -96,6 +96,7 @@ impl<'a> Measurement<'a> {
         if self.warmup >= 2 {
             // Alone, so that what one load adds can be told even where threads share a path later.
             self.session.probe(1, &mut self.warm)?;
+            self.residue.loaded(&self.session);
             self.unload.before_probe(&self.session.channel);
             self.session.probe(1, &mut self.warm)?;
             self.unload.after_probe(&self.session.channel);

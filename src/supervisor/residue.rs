@@ -1,6 +1,7 @@
 //! When to look at what else the process holds: before the first open, at a handful of checkpoints, and at the last
 //! quiet point. What is made of it is `crate::residue`'s.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::session::Session;
@@ -10,11 +11,16 @@ use crate::residue::{self, Context, snapshot::Snapshot};
 /// Functions that make files in `/dev/shm`.
 const SHARED_FILES: [&str; 2] = ["shm_open", "sem_open"];
 
+/// Most places of the library that are kept.
+const MOST_LOADS: usize = 4096;
+
 /// The snapshots of one soak.
 #[derive(Debug)]
 pub(super) struct Watch {
     snapshots: Vec<Snapshot>,
     checkpoints: u64,
+    /// Where the library was seen loaded.
+    loads: BTreeSet<u64>,
     /// Bytes of the library's file, which is about what its code and data take.
     file_bytes: u64,
     makes_shared_files: bool,
@@ -29,6 +35,7 @@ impl Watch {
         Self {
             snapshots: Vec::new(),
             checkpoints: 0,
+            loads: BTreeSet::new(),
             file_bytes: bytes.len() as u64,
             makes_shared_files: SHARED_FILES.iter().any(|name| takes(name)),
         }
@@ -39,10 +46,20 @@ impl Watch {
         self.look(0, session);
     }
 
+    /// Keeps where the library was loaded lately: a thread that it left may have to return there, and what that thread
+    /// occupies may have moved the loads that came after.
+    pub(super) fn loaded(&mut self, session: &Session<'_>) {
+        let loads = session.channel.slots().iter().map(|slot| slot.load_address.load(Relaxed));
+        if self.loads.len() < MOST_LOADS {
+            self.loads.extend(loads.filter(|start| *start != 0));
+        }
+    }
+
     /// At a checkpoint: looks when their number is a power of two, so that a long soak costs no more than a few
     /// looks, and each half of it has some.
     pub(super) fn checkpoint(&mut self, cycle: u64, session: &Session<'_>) {
         self.checkpoints += 1;
+        self.loaded(session);
         if self.checkpoints.is_power_of_two() {
             self.look(cycle, session);
         }
@@ -61,12 +78,10 @@ impl Watch {
     }
 
     /// What was left behind, in a soak of which all else is known.
-    pub(super) fn find(&self, session: &Session<'_>, soak: &Soak) -> Vec<Residue> {
-        let loads = session.channel.slots().iter().map(|slot| slot.load_address.load(Relaxed));
-        let library: Vec<(u64, u64)> = loads
-            .filter(|start| *start != 0)
-            .map(|start| (start, start.saturating_add(self.file_bytes.next_multiple_of(4096))))
-            .collect();
+    pub(super) fn find(&self, soak: &Soak) -> Vec<Residue> {
+        let bytes = self.file_bytes.next_multiple_of(4096);
+        let library: Vec<(u64, u64)> =
+            self.loads.iter().map(|start| (*start, start.saturating_add(bytes))).collect();
         residue::find(
             &self.snapshots,
             Context {
