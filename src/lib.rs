@@ -14,6 +14,7 @@ pub mod files;
 pub mod inspect;
 pub mod lddebug;
 mod nearest;
+pub mod pool;
 pub mod record;
 pub mod report;
 pub mod residue;

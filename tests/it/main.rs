@@ -9,6 +9,7 @@ mod causes;
 mod decide;
 mod inspect;
 mod interrupt;
+mod pool;
 mod properties;
 mod readme;
 mod reference;

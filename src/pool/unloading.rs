@@ -1,0 +1,121 @@
+//! Is a library known to unload, and to leave nothing that calls into it? Where the file does not say so, the pool
+//! keeps the library: a host that wants memory back must not be taken down for it.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::elf::Facts;
+use crate::record::Language;
+
+/// Why a library stays in the pool for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kept {
+    /// Linked with `-z nodelete`.
+    NoDelete,
+    /// Defines `STB_GNU_UNIQUE` symbols, this one among them.
+    Unique(String),
+    /// Uses static thread-local storage, which glibc gets back only from the library that was loaded last.
+    StaticTls,
+    /// Written in Go: its runtime's threads and signal handlers outlive any close.
+    Go,
+    /// Uses what may leave the process a pointer into the library, so that unloading it is for its author to allow.
+    Uses(&'static str),
+    /// Its file can't be read, or is not the one any more that was loaded.
+    Unreadable(String),
+    /// It was closed and stayed all the same; something holds it that the pool does not know of.
+    Stayed,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDelete => f.write_str("linked with -z nodelete: it never unloads"),
+            Self::Unique(symbol) => write!(f, "defines the STB_GNU_UNIQUE symbol `{symbol}`, which pins it"),
+            Self::StaticTls => f.write_str(
+                "uses static thread-local storage, which is lost when libraries close in another order",
+            ),
+            Self::Go => f.write_str("written in Go, whose runtime goes on when its library is closed"),
+            Self::Uses(symbol) => {
+                write!(f, "uses `{symbol}`, so that something may still point into it when it is gone")
+            }
+            Self::Unreadable(why) => write!(f, "its file does not tell: {why}"),
+            Self::Stayed => f.write_str("it stayed loaded when it was closed; something else holds it"),
+        }
+    }
+}
+
+impl Kept {
+    /// True when whoever knows the library may allow to unload it all the same.
+    pub(super) fn may_be_overruled(&self) -> bool {
+        matches!(self, Self::StaticTls | Self::Uses(_) | Self::Unreadable(_))
+    }
+}
+
+/// Functions that may leave the process a pointer into the library that calls them. A name that stands in the file
+/// for another reason keeps a library that could go; that is the harmless mistake of the two.
+const LEAVING: [&str; 11] = [
+    "__cxa_thread_atexit_impl",
+    "__cxa_thread_atexit",
+    "pthread_create",
+    "thrd_create",
+    "pthread_key_create",
+    "pthread_atfork",
+    "sigaction",
+    "signal",
+    "timer_create",
+    "on_exit",
+    "putenv",
+];
+
+/// What the file itself gives as a reason to keep the library; `None` when it is known to unload.
+pub(super) fn by_file(path: &Path) -> Option<Kept> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return Some(Kept::Unreadable(error.to_string())),
+    };
+    match Facts::parse(&bytes) {
+        Ok(facts) => by_facts(&facts, &bytes),
+        Err(error) => Some(Kept::Unreadable(error.to_string())),
+    }
+}
+
+fn by_facts(facts: &Facts, bytes: &[u8]) -> Option<Kept> {
+    /// `DF_STATIC_TLS`.
+    const STATIC_TLS: u64 = 0x10;
+    if facts.nodelete() {
+        return Some(Kept::NoDelete);
+    }
+    if let Some(symbol) = facts.unique_symbols.first() {
+        return Some(Kept::Unique(symbol.clone()));
+    }
+    if facts.language == Language::Go {
+        return Some(Kept::Go);
+    }
+    if facts.flags & STATIC_TLS != 0 {
+        return Some(Kept::StaticTls);
+    }
+    // Names of imports stand in the string table, each between two NULs.
+    let imported = |name: &&&str| {
+        let needle = [b"\0", name.as_bytes(), b"\0"].concat();
+        memchr::memmem::find(bytes, &needle).is_some()
+    };
+    LEAVING.iter().find(imported).map(|name| Kept::Uses(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_kept_for_what_its_file_says() {
+        let own = std::env::current_exe().unwrap();
+        // A Rust program has thread-local destructors and starts threads.
+        assert!(matches!(by_file(&own), Some(Kept::Uses(_))), "{:?}", by_file(&own));
+        assert!(matches!(by_file(Path::new("/no/such.so")), Some(Kept::Unreadable(_))));
+        let libc = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let libc = libc.lines().find_map(|line| line.find('/').map(|at| &line[at..])).unwrap();
+        assert!(by_file(Path::new(libc)).is_some_and(|kept| kept.may_be_overruled()));
+        assert!(!Kept::NoDelete.may_be_overruled());
+    }
+}

@@ -1,0 +1,162 @@
+//! The pool as a host uses it: many threads, one load; and what is unloaded, what never is.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use dlsoak::pool::{Kept, Lease, LibraryPath, Pool};
+use dlsoak::sys::glibc;
+
+use crate::support::fixture;
+
+type Fibonacci = unsafe extern "C" fn(i32) -> i64;
+
+/// These tests count loads of the process they run in, so they take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn get<'a>(pool: &'a Pool, path: &(impl LibraryPath + ?Sized)) -> dlsoak::pool::Handle<'a> {
+    // SAFETY: fixtures run no harmful code.
+    unsafe { pool.get(path) }.unwrap()
+}
+
+fn call(lease: &Lease<'_>) -> i64 {
+    // SAFETY: this is the fixtures' prototype.
+    unsafe { lease.get::<Fibonacci>(c"fibonacci").unwrap()(20) }
+}
+
+/// Objects that the loader has added so far, and whether this one is there now.
+fn loader(path: &Path) -> (u64, bool) {
+    let (mut adds, mut there) = (0, false);
+    let path = path.to_str().unwrap().as_bytes();
+    glibc::for_each_object(&mut |object| {
+        adds = object.adds;
+        there |= object.name == path;
+    });
+    (adds, there)
+}
+
+#[test]
+fn eight_threads_get_a_million_times_and_load_once() {
+    let _alone = alone();
+    let path = fixture("c-clean");
+    let pool = Pool::new();
+    let before = loader(&path).0;
+    let sum = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut own = 0;
+                for n in 0..125_000 {
+                    let lease = get(&pool, &path).lease().unwrap();
+                    if n % 1000 == 0 {
+                        own += call(&lease).cast_unsigned();
+                    }
+                }
+                sum.fetch_add(own, Relaxed);
+            });
+        }
+    });
+    let (adds, there) = loader(&path);
+    assert_eq!((adds - before, there), (1, true));
+    assert_eq!(sum.into_inner(), 8 * 125 * 6765);
+    let handle = pool.find(&path).unwrap();
+    assert_eq!((handle.loads(), handle.leases()), (1, 0));
+    drop(pool);
+    assert!(!loader(&path).1, "dropping the pool unloads what is known to unload");
+}
+
+#[test]
+fn leases_keep_a_library_while_others_evict_it() {
+    let _alone = alone();
+    let path = fixture("c-clean");
+    let pool = Pool::new();
+    let handle = get(&pool, &path);
+    let done = AtomicBool::new(false);
+    let evicted = std::thread::scope(|scope| {
+        let visitors: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..3000 {
+                        let lease = handle.lease().unwrap();
+                        // A call into what is not there would end this process.
+                        assert_eq!(call(&lease.clone()), 6765);
+                    }
+                })
+            })
+            .collect();
+        let evictor = scope.spawn(|| {
+            let mut evicted = 0;
+            while !done.load(Relaxed) {
+                evicted += pool.evict_idle();
+            }
+            evicted as u64
+        });
+        visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
+        done.store(true, Relaxed);
+        evictor.join().unwrap()
+    });
+    assert_eq!(handle.kept(), None, "what another thread opens is not taken for pinned");
+    assert_eq!(handle.loads(), 1 + evicted - u64::from(!handle.is_loaded()));
+    assert_eq!(handle.leases(), 0);
+}
+
+#[test]
+fn idle_is_what_nobody_has_leased_since_the_last_look() {
+    let _alone = alone();
+    let path = fixture("c-clean");
+    let pool = Pool::new();
+    let handle = get(&pool, &path);
+    assert_eq!(pool.evict_idle(), 0, "just loaded");
+    let lease = handle.lease().unwrap();
+    assert_eq!((pool.evict_idle(), pool.evict_idle()), (0, 0), "leased");
+    drop(lease);
+    assert_eq!(pool.evict_idle(), 1);
+    assert!(!handle.is_loaded() && !loader(&path).1);
+    assert_eq!(pool.evict_idle(), 0, "once");
+    assert_eq!(call(&handle.lease().unwrap()), 6765);
+    assert_eq!((handle.loads(), handle.is_loaded()), (2, true));
+}
+
+#[test]
+fn what_is_not_known_to_unload_is_never_closed() {
+    let _alone = alone();
+    let pool = Pool::new();
+    let unique = get(&pool, &fixture("cpp-unique"));
+    let rust = get(&pool, &fixture("rust-tls-destructor"));
+    assert_eq!((pool.evict_idle(), pool.evict_idle()), (0, 0));
+    assert!(matches!(unique.kept(), Some(Kept::Unique(_))), "{:?}", unique.kept());
+    assert!(matches!(rust.kept(), Some(Kept::Uses("__cxa_thread_atexit_impl"))), "{:?}", rust.kept());
+    // Whoever knows better may say so; what turns out to stay is kept from then on, and can be used all the same.
+    unique.allow_eviction();
+    rust.allow_eviction();
+    assert!(matches!(unique.kept(), Some(Kept::Unique(_))));
+    assert_eq!(rust.kept(), None);
+    call(&rust.lease().unwrap());
+    assert_eq!((pool.evict_idle(), pool.evict_idle()), (0, 0));
+    assert_eq!((rust.kept(), rust.is_loaded(), rust.loads()), (Some(Kept::Stayed), true, 1));
+    assert_eq!(call(&rust.lease().unwrap()), 6765);
+}
+
+#[test]
+fn any_kind_of_path_finds_the_same_library() {
+    let _alone = alone();
+    let path = fixture("c-clean");
+    let text = path.to_str().unwrap();
+    let pool = Pool::new();
+    assert!(pool.find(text).is_none());
+    get(&pool, text);
+    let c = std::ffi::CString::new(text).unwrap();
+    assert!(pool.find(&c).is_some() && pool.find(c.as_c_str()).is_some());
+    assert!(pool.find(path.as_os_str()).is_some() && pool.find(&path).is_some());
+    assert_eq!(pool.libraries().map(|library| library.path().to_owned()).collect::<Vec<_>>(), [path]);
+    // SAFETY: nothing is loaded by these.
+    unsafe {
+        assert!(pool.get("/no/such.so").unwrap_err().to_string().contains("/no/such.so"));
+        assert!(pool.get("").is_err() && pool.get("a\0b").is_err());
+        assert!(pool.preload(["libm.so.6", "/no/such.so"]).is_err());
+    }
+    assert!(pool.find("/no/such.so").is_none() && pool.find("libm.so.6").is_some());
+}
