@@ -67,6 +67,13 @@ pub struct RunArgs {
     /// What a cycle opens: reopen, copies, namespace or pooled [default: reopen].
     #[arg(long)]
     pub mode: Option<String>,
+    /// Which thread a cycle runs on: main, worker (one that lives on) or short-lived (one that opens, calls, closes
+    /// and ends) [default: main].
+    #[arg(long, value_name = "THREAD")]
+    pub call_from: Option<String>,
+    /// Soak each calling pattern shortly as well, and tell where they differ.
+    #[arg(long, value_enum)]
+    pub patterns: Option<Patterns>,
     /// End each soak after this time, for example 90m, even if cycles are left.
     #[arg(long, value_parser = parse_duration)]
     pub duration: Option<Duration>,
@@ -124,6 +131,13 @@ pub struct RunArgs {
     /// This machine's share of the suite, for example 1/4.
     #[arg(long, value_name = "K/N")]
     pub partition: Option<String>,
+}
+
+/// Calling patterns to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Patterns {
+    /// Every value of `--call-from`.
+    All,
 }
 
 /// What stdout carries.

@@ -1,9 +1,15 @@
 //! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here; every report,
 //! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
+mod latency;
+mod modes;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use latency::{Latencies, Latency};
+pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
 
 /// The value of [`Run::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "dlsoak.run/1";
@@ -69,6 +75,9 @@ pub struct Soak {
     pub mode: Mode,
     /// Number of threads that cycle.
     pub threads: u32,
+    /// Which thread a cycle runs on.
+    #[serde(default)]
+    pub call_from: CallFrom,
     /// True when all threads open one path and so share one reference count (`--share-path`).
     #[serde(default)]
     pub share_path: bool,
@@ -96,6 +105,12 @@ pub struct Soak {
     /// The same library soaked shortly without its calls, where that tells a leak of the call from one of the load.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub without_call: Option<WithoutCall>,
+    /// What instances cost that stay, in the modes `copies` and `namespace`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instances: Option<Instances>,
+    /// Short soaks of each calling pattern (`--patterns all`).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub patterns: Vec<Pattern>,
     /// What else the process was left with.
     pub residue: Vec<Residue>,
     /// Latencies of the measured cycles in nanoseconds, all threads merged.
@@ -139,22 +154,6 @@ pub enum Language {
     #[serde(rename = "unknown")]
     #[default]
     Unknown,
-}
-
-/// What one cycle opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// The same path; with several threads each has a copy of the file of its own.
-    #[default]
-    Reopen,
-    /// A fresh copy, a new inode, every cycle.
-    Copies,
-    /// `dlmopen(LM_ID_NEWLM)`.
-    Namespace,
-    /// Through `dlsoak::pool`.
-    Pooled,
 }
 
 /// Cycle counts, all threads together.
@@ -448,47 +447,6 @@ pub struct Residue {
     /// How many per cycle, where it grows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub per_cycle: Option<f64>,
-}
-
-/// Latencies by phase.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default)]
-pub struct Latencies {
-    /// `dlopen`.
-    pub open: Option<Latency>,
-    /// `dlsym`, all symbols of a cycle together.
-    pub symbol: Option<Latency>,
-    /// The calls of a cycle together.
-    pub call: Option<Latency>,
-    /// `dlclose`.
-    pub close: Option<Latency>,
-    /// The whole cycle.
-    pub cycle: Option<Latency>,
-}
-
-/// A latency distribution. All values in nanoseconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Latency {
-    /// Number of recorded values.
-    pub count: u64,
-    /// Smallest value.
-    pub min: u64,
-    /// Arithmetic mean.
-    pub mean: f64,
-    /// Median.
-    pub p50: u64,
-    /// 90th percentile.
-    pub p90: u64,
-    /// 99th percentile.
-    pub p99: u64,
-    /// 99.9th percentile.
-    pub p999: u64,
-    /// Largest value.
-    pub max: u64,
-    /// The whole histogram: HdrHistogram V2, DEFLATE-compressed, in base64, as `.hlog` files hold it.
-    pub hdr: String,
 }
 
 /// The verdict on one soak.

@@ -69,6 +69,9 @@ pub struct Header {
     pub objects_len: AtomicU32,
     /// Not 0 when the list of objects did not fit.
     pub objects_truncated: AtomicU32,
+    /// Nanoseconds of the order under way that threads spent beside their cycles, making copies and starting
+    /// threads; summed over the threads.
+    pub beside_ns: AtomicU64,
     /// The [`Look`] to take at the quiet point of the order under way. Written by the supervisor.
     pub look: AtomicU32,
     /// How many of the job's files the loader had at the last look.

@@ -4,6 +4,7 @@ pub mod inspect;
 pub mod report;
 pub mod run;
 
+mod patterns;
 mod progress;
 
 use std::io::Write as _;

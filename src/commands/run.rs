@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::print;
 use super::progress::Reporter;
-use crate::cli::{Global, MessageFormat, RunArgs};
+use super::{patterns, print};
+use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
 use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
 use crate::suite::partition::Partition;
 use crate::suite::plan::{Plan, SoakPlan};
@@ -55,7 +55,11 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         if json {
             event(&json!({"event": "begin", "name": soak_plan.name, "index": index, "of": plan.soaks.len()}));
         }
-        let soak = soak(soak_plan, &context);
+        let mut soak = soak(soak_plan, &context);
+        if args.patterns == Some(Patterns::All) {
+            soak.patterns = patterns::all(soak_plan, &context);
+            soak.notes.extend(patterns::difference(&soak.patterns));
+        }
         if json {
             event(&soak_event(&soak));
         }
@@ -137,7 +141,7 @@ fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
     }
 }
 
-fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
+pub(super) fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let mut soak = supervisor::soak(plan, context);
     let judgement = analysis::judge(&soak, &plan.limits);
     soak.growth = judgement.growth;
@@ -199,6 +203,7 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         call: (!calls.is_empty()).then_some(calls),
         exercise: parsed(args.exercise.as_deref(), "--exercise")?,
         mode: args.mode.as_deref().map(mode).transpose()?,
+        call_from: args.call_from.as_deref().map(call_from).transpose()?,
         threads: args.threads,
         share_path: some_if(args.share_path),
         cycles: args.cycles,
@@ -230,6 +235,11 @@ where
 fn mode(name: &str) -> anyhow::Result<crate::record::Mode> {
     serde_json::from_value(name.into())
         .map_err(|_| anyhow::anyhow!("--mode {name}: expected reopen, copies, namespace or pooled"))
+}
+
+fn call_from(name: &str) -> anyhow::Result<crate::record::CallFrom> {
+    serde_json::from_value(name.into())
+        .map_err(|_| anyhow::anyhow!("--call-from {name}: expected main, worker or short-lived"))
 }
 
 fn default_out(name: &str, started: jiff::Timestamp) -> PathBuf {

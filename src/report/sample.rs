@@ -1,8 +1,6 @@
 //! Records for the tests of all formats, made up but shaped as real runs are: latencies with tails, heaps counted
 //! without noise, resident memory that moves in pages. The same seed gives the same record.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
@@ -208,13 +206,9 @@ fn soak(shape: &Shape, round: usize) -> Soak {
     Soak {
         name: if round == 0 { shape.name.to_owned() } else { format!("{}-{}", shape.name, round + 1) },
         path: format!("target/fixtures/lib{}.so", shape.name),
-        build_id: None,
         language: shape.language,
-        mode: Mode::Reopen,
         threads: 1,
-        share_path: false,
         calls: vec!["fibonacci(20)".to_owned()],
-        env: BTreeMap::new(),
         cycles: Cycles { requested: cycles, completed: cycles, warmup: 500 },
         seconds,
         outcome: completed(),
@@ -243,9 +237,6 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             mb_per_second: rate,
             bytes_per_load: None,
         }),
-        one_time: Vec::new(),
-        without_call: None,
-        residue: Vec::new(),
         latency_ns: Latencies {
             open: Some(latency(shape.open_ns * factor, samples, &mut rng)),
             symbol: Some(latency(110.0 * factor, 2_000, &mut rng)),
@@ -253,10 +244,8 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             close: Some(latency(shape.open_ns * 0.4 * factor, samples, &mut rng)),
             cycle: Some(latency((shape.open_ns * 1.4 + shape.call_ns) * factor, 2_000, &mut rng)),
         },
-        warmup_latency_ns: Latencies::default(),
         verdict,
         reasons: reason.into_iter().collect(),
-        notes: Vec::new(),
         gate: Gate {
             passed: match verdict {
                 Verdict::Clean => Some(true),
@@ -270,7 +259,7 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             rows,
             before_first_open: None,
         },
-        worker: Worker::default(),
+        ..Soak::default()
     }
 }
 

@@ -4,10 +4,12 @@
 mod memory;
 mod state;
 
+use std::collections::HashSet;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use procfs::Current as _;
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
 use crate::channel::Channel;
@@ -143,10 +145,33 @@ impl Sampler {
         state::snapshot(&self.process, channel, cycle)
     }
 
+    /// Paths of the libraries that are mapped, in all namespaces of the loader; one that is mapped twice is there
+    /// twice.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn mapped_objects(&self) -> procfs::ProcResult<Vec<String>> {
+        let maps = self.process.maps()?;
+        let path = |map: &MemoryMap| match &map.pathname {
+            MMapPath::Path(path) => Some(path.to_string_lossy().into_owned()),
+            _ => None,
+        };
+        // What has no code is data that somebody maps.
+        let code: HashSet<String> =
+            maps.iter().filter(|map| map.perms.contains(MMPermissions::EXECUTE)).filter_map(path).collect();
+        let begins = maps.iter().filter(|map| map.offset == 0).filter_map(path);
+        Ok(begins.filter(|path| code.contains(path)).collect())
+    }
+
     /// Resident set size in bytes; cheap enough to be asked while cycles run.
     pub fn resident(&self) -> Option<u64> {
         Some(self.process.statm().ok()?.resident.saturating_mul(procfs::page_size()))
     }
+}
+
+/// Memory in bytes that new processes can have without swapping.
+pub fn available_memory() -> Option<u64> {
+    procfs::Meminfo::current().ok()?.mem_available
 }
 
 #[cfg(test)]
@@ -159,7 +184,9 @@ mod tests {
         let sample = sampler.sample().unwrap();
         assert!(sample.rss >= sample.anon && sample.anon > 0 && sample.virt > sample.rss, "{sample:?}");
         assert!(sample.mappings > 10 && sample.threads >= 1 && sample.fds >= 3 && sample.page_tables > 0);
-        assert!(sampler.resident().unwrap() > 0);
+        assert!(sampler.resident().unwrap() > 0 && available_memory().is_some());
+        let objects = sampler.mapped_objects().unwrap();
+        assert!(objects.iter().any(|path| path.contains("/libc.so")), "{objects:?}");
     }
 
     #[test]

@@ -207,6 +207,7 @@ mod tests {
             call = ["fibonacci(20)", "init"]
             exercise = "drive.so:cycle"
             mode = "reopen"
+            call-from = "short-lived"
             threads = 4
             share-path = true
             cycles = 20_000
@@ -244,6 +245,7 @@ mod tests {
         assert_eq!((fib.threads, fib.cycles, fib.warmup), (Some(4), Some(20_000), Some(500)));
         assert_eq!(fib.duration, Some(Duration::from_secs(5400)));
         assert_eq!(fib.stall_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(fib.call_from, Some(crate::record::CallFrom::ShortLived));
         assert_eq!(fib.memory_limit, Some(2 << 30));
         assert_eq!(fib.flags.unwrap().to_string(), "lazy,global");
         assert_eq!(fib.allow_pinned.as_deref(), Some("Go runtime"));

@@ -5,6 +5,7 @@ mod call_parse;
 pub mod file;
 pub mod flags;
 pub mod limits;
+pub mod mode;
 mod names;
 pub mod partition;
 pub mod plan;

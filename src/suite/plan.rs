@@ -11,12 +11,13 @@ use super::call::Call;
 use super::file::SuiteFile;
 use super::flags::OpenFlags;
 use super::limits::Limits;
+use super::mode::check_mode;
 use super::names::{Unique, default_name, fit_name};
 use super::partition::Partition;
 use super::settings::{Exercise, Settings, check_variable};
 use super::suite_error::SuiteError;
 use super::units::MAX_CYCLES;
-use crate::record::Mode;
+use crate::record::{CallFrom, Mode};
 
 /// Cycles where nobody said how many.
 pub const DEFAULT_CYCLES: u64 = 100_000;
@@ -49,6 +50,8 @@ pub struct SoakPlan {
     pub exercise: Option<Exercise>,
     /// What a cycle opens.
     pub mode: Mode,
+    /// Which thread a cycle runs on.
+    pub call_from: CallFrom,
     /// Number of threads that cycle, at least 1.
     pub threads: u32,
     /// Whether all threads open the one path.
@@ -101,7 +104,7 @@ pub enum PlanError {
 }
 
 /// A setting that can't be carried out: its key, and what is wrong.
-type Refusal = (&'static str, String);
+pub(super) type Refusal = (&'static str, String);
 
 impl Plan {
     /// Makes the plan of a suite file. `file` is the path of the suite file, `overrides` is what the command
@@ -187,28 +190,35 @@ impl Plan {
 }
 
 impl SoakPlan {
+    /// The same soak with its cycles on this thread, of at most `cycles` cycles.
+    #[must_use]
+    pub fn called_from(&self, call_from: CallFrom, cycles: u64) -> Self {
+        let name = format!("{}, called from {}", self.name, call_from.name());
+        Self { name, call_from, ..self.shortened(cycles) }
+    }
+
     /// The same soak for its latencies alone: malloc's thread cache on as in any host, few checkpoints, `cycles`
     /// cycles.
     #[must_use]
     pub fn for_latencies(&self, cycles: u64) -> Self {
         Self {
             name: format!("{}, latencies", self.name),
-            cycles,
-            max_cycles: None,
-            until_decided: false,
             keep_tcache: true,
             checkpoints: 2,
-            ..self.clone()
+            ..self.shortened(cycles)
         }
     }
 
     /// The same soak without its calls, of at most `cycles` cycles.
     #[must_use]
     pub fn without_calls(&self, cycles: u64) -> Self {
+        let name = format!("{}, without the call", self.name);
+        Self { name, calls: Vec::new(), exercise: None, ..self.shortened(cycles) }
+    }
+
+    /// The same soak, of at most `cycles` cycles.
+    fn shortened(&self, cycles: u64) -> Self {
         Self {
-            name: format!("{}, without the call", self.name),
-            calls: Vec::new(),
-            exercise: None,
             cycles: self.cycles.min(cycles),
             max_cycles: None,
             until_decided: false,
@@ -218,9 +228,12 @@ impl SoakPlan {
     }
 
     fn new(name: String, path: PathBuf, settings: Settings) -> Result<Self, Refusal> {
-        let limits = settings.limits();
+        let mut limits = settings.limits();
         let mode = settings.mode.unwrap_or_default();
-        check_mode(mode)?;
+        check_mode(mode, &settings)?;
+        if mode == Mode::Pooled && limits.allow_pinned.is_none() {
+            limits.allow_pinned = Some("a pool keeps its libraries open; that is what it is for".to_owned());
+        }
         let threads = settings.threads.unwrap_or(1);
         let cycles = settings.cycles.unwrap_or(match settings.duration {
             Some(_) => MAX_CYCLES,
@@ -249,6 +262,7 @@ impl SoakPlan {
             calls: settings.call.unwrap_or_default(),
             exercise: settings.exercise,
             mode,
+            call_from: settings.call_from.unwrap_or_default(),
             threads,
             share_path: settings.share_path.unwrap_or(false),
             cycles,
@@ -265,17 +279,6 @@ impl SoakPlan {
             limits,
         })
     }
-}
-
-/// The one place that knows which modes the worker can do.
-fn check_mode(mode: Mode) -> Result<(), Refusal> {
-    let name = match mode {
-        Mode::Reopen => return Ok(()),
-        Mode::Copies => "copies",
-        Mode::Namespace => "namespace",
-        Mode::Pooled => "pooled",
-    };
-    Err(("mode", format!("mode `{name}` is not available in this version; `reopen` is")))
 }
 
 #[cfg(test)]
@@ -365,8 +368,9 @@ mod tests {
     #[test]
     fn what_cannot_be_carried_out_is_refused_at_its_place() {
         let bad = [
-            "[[library]]\npath = 'a.so'\nmode = 'copies'",
-            "[defaults]\nmode = 'pooled'\n[[library]]\npath = 'a.so'",
+            "[[library]]\npath = 'a.so'\nmode = 'copies'\nshare-path = true",
+            "[defaults]\nmode = 'namespace'\n[[library]]\npath = 'a.so'\nflags = 'global'",
+            "[[library]]\npath = 'a.so'\nmode = 'namespace'\nthreads = 16",
             "[[library]]\npath = 'a.so'\n[[library]]\npath = 'b/liba.so'",
             "[[library]]\npath = 'a.so'\n[[library]]\nname = 'a'\npath = 'b.so'",
             "[[library]]\npath = 'a.so'\nname = 'a/b'",
@@ -385,10 +389,11 @@ mod tests {
 
     #[test]
     fn the_command_line_is_refused_by_flag() {
-        let overrides = Settings { mode: Some(Mode::Namespace), ..Settings::default() };
+        let overrides =
+            Settings { mode: Some(Mode::Namespace), share_path: Some(true), ..Settings::default() };
         assert_eq!(
             Plan::from_paths(&[PathBuf::from("a.so")], &overrides).unwrap_err().to_string(),
-            "mode: mode `namespace` is not available in this version; `reopen` is"
+            "share-path: in mode `namespace` nothing is shared but the file"
         );
         assert_eq!(Plan::from_paths(&[], &Settings::default()), Err(PlanError::NoLibrary));
         // Also with a suite that is right without it.

@@ -16,7 +16,7 @@ use super::call::{Call, check_symbol};
 use super::flags::OpenFlags;
 use super::limits::{CountLimits, LeakRate, Limits};
 use super::units::{self, UnitError};
-use crate::record::Mode;
+use crate::record::{CallFrom, Mode};
 use crate::residue::Kind;
 
 /// What one layer says about a soak; `None` leaves it to the layer below.
@@ -32,6 +32,8 @@ pub struct Settings {
     pub exercise: Option<Exercise>,
     /// What a cycle opens.
     pub mode: Option<Mode>,
+    /// Which thread a cycle runs on.
+    pub call_from: Option<CallFrom>,
     /// Number of threads that cycle.
     #[serde(deserialize_with = "threads")]
     pub threads: Option<u32>,
@@ -97,6 +99,7 @@ impl Settings {
             call: self.call.or(lower.call),
             exercise: self.exercise.or(lower.exercise),
             mode: self.mode.or(lower.mode),
+            call_from: self.call_from.or(lower.call_from),
             threads: self.threads.or(lower.threads),
             share_path: self.share_path.or(lower.share_path),
             cycles,

@@ -89,11 +89,13 @@ pub(super) fn outcome(
         }
         // Asked for with --duration: the soak is complete.
         End::TimeUp => outcome_of(OutcomeKind::Completed, Some("ended by --duration".to_owned())),
-        End::Memory(resident) => {
-            let detail = format!(
-                "the worker's resident memory reached {resident} bytes, above --memory-limit {}",
-                plan.memory_limit.unwrap_or(0)
-            );
+        End::Memory { resident, limit } => {
+            let whose = match plan.memory_limit {
+                Some(_) => "--memory-limit",
+                None => "half of what this machine had free; --memory-limit sets another,",
+            };
+            let detail =
+                format!("the worker's resident memory reached {resident} bytes, above {whose} {limit}");
             at(session.position(), outcome_of(OutcomeKind::Limit, Some(detail)))
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::causes::{self, Pending};
 use super::end;
+use super::instances;
 use super::latency::Histograms;
 use super::pace::Pace;
 use super::residue;
@@ -50,7 +51,7 @@ impl<'a> Measurement<'a> {
             session,
             staging,
             series: Series::new(),
-            unload: Watch::default(),
+            unload: Watch::new(plan.mode),
             pending: Vec::new(),
             residue: residue::Watch::new(&plan.path),
             facts,
@@ -72,6 +73,12 @@ impl<'a> Measurement<'a> {
         };
         self.session.process.kill();
         self.fill(soak);
+        if instances::may_stay(self.plan.mode) {
+            soak.instances = instances::instances(&soak.checkpoints);
+        }
+        if let Some(instances) = &mut soak.instances {
+            instances::explain(instances, &mut soak.outcome, &self.facts, self.plan.mode);
+        }
         soak.latency_ns = self.histograms.to_record();
         soak.warmup_latency_ns = self.warm.to_record();
         soak.residue = self.residue.find(soak);
@@ -84,10 +91,10 @@ impl<'a> Measurement<'a> {
     /// Runs to the end; true when it stopped because the verdict was certain.
     fn run(&mut self, soak: &mut Soak) -> Result<bool, End> {
         self.session.ready()?;
-        if self.plan.mode == Mode::Reopen {
+        if is_by_path(self.plan.mode) {
             self.session.sampler.watch(&self.staging.files());
         }
-        self.unload.start(&self.session.channel, &self.staging);
+        self.unload.start(&self.session, &self.staging);
         let before = self.series.before_first_open(&self.session.channel, &self.session.sampler);
         before.map_err(|error| gone(&mut self.session, &error))?;
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
@@ -97,12 +104,17 @@ impl<'a> Measurement<'a> {
             // Alone, so that what one load adds can be told even where threads share a path later.
             self.session.probe(1, &mut self.warm)?;
             self.residue.loaded(&self.session);
-            self.unload.before_probe(&self.session.channel);
+            self.unload.before_probe(&self.session);
             self.session.probe(1, &mut self.warm)?;
-            self.unload.after_probe(&self.session.channel);
+            self.unload.after_probe(&self.session);
+        }
+        let stay = instances::may_stay(self.plan.mode) && self.unload.stays();
+        if stay && self.plan.warmup.is_none() {
+            // Each cycle adds an instance, and there may be room for few: none of them is for warming up.
+            self.warmup = self.session.completed();
         }
         self.session.advance(self.warmup, &mut self.warm)?;
-        let mut pace = Pace::new(self.plan);
+        let mut pace = Pace::new(self.plan, stay);
         let mut looks = 0;
         let mut points: u32 = 0;
         loop {
@@ -133,14 +145,18 @@ impl<'a> Measurement<'a> {
         let reached = self.session.advance(self.warmup.saturating_add(cycle), &mut self.histograms);
         // An end at a quiet point still gets its checkpoint: nothing measured is lost.
         if let Err(end) = &reached
-            && !matches!(end, End::Interrupted { quiet: true } | End::TimeUp)
+            && !matches!(end, End::Interrupted { quiet: true } | End::TimeUp | End::Failed { .. })
         {
             return reached;
         }
         let done = self.measured();
-        let taken = self.series.take(done, &self.session.channel, &self.session.sampler);
+        if reached.is_err() && self.series.last_cycle() == Some(done) {
+            return reached;
+        }
+        let failed = matches!(reached, Err(End::Failed { .. }));
+        let taken = self.series.take(done, &self.session.channel, &self.session.sampler, failed);
         let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
-        self.unload.observe(&self.session.channel, &sample, &self.staging);
+        self.unload.observe(&self.session, &sample, &self.staging);
         self.residue.checkpoint(done, &self.session);
         reached
     }
@@ -149,7 +165,7 @@ impl<'a> Measurement<'a> {
     /// not done at each checkpoint.
     fn look(&mut self) -> Result<(), End> {
         // In other modes the files that are opened are not those of the job, or not in this namespace.
-        if self.plan.mode == Mode::Reopen {
+        if is_by_path(self.plan.mode) {
             self.pending = causes::pending(&self.session);
             let there = self.session.look(channel::Look::Presence)?;
             self.unload.looked(there);
@@ -182,8 +198,13 @@ impl<'a> Measurement<'a> {
 fn is_quiet<T>(end: &Result<T, End>) -> bool {
     match end {
         Ok(_) | Err(End::TimeUp | End::Interrupted { quiet: true } | End::Failed { .. }) => true,
-        Err(End::Died(_) | End::Hung | End::Interrupted { quiet: false } | End::Memory(_)) => false,
+        Err(End::Died(_) | End::Hung | End::Interrupted { quiet: false } | End::Memory { .. }) => false,
     }
+}
+
+/// Whether the job's files are what is opened, so that the loader and the mappings can be asked for them.
+fn is_by_path(mode: Mode) -> bool {
+    matches!(mode, Mode::Reopen | Mode::Pooled)
 }
 
 /// The worker died while it was parked, so that `/proc` could not be read.

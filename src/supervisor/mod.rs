@@ -4,6 +4,7 @@
 mod causes;
 mod end;
 mod host;
+mod instances;
 mod latency;
 mod measure;
 mod pace;
@@ -21,10 +22,10 @@ use std::time::Instant;
 
 use crate::channel::{self, Channel};
 use crate::elf;
-use crate::record::{Cycles, Outcome, Soak};
+use crate::record::{Cycles, Mode, Outcome, Soak};
 use crate::sampling::Sampler;
 use crate::suite::plan::SoakPlan;
-use crate::worker::{Exercise, Job};
+use crate::worker::Job;
 
 pub use host::host;
 
@@ -32,7 +33,7 @@ use end::failed_before_start;
 use measure::Measurement;
 use process::WorkerProcess;
 use session::{Bounds, Session};
-use staging::Staging;
+use staging::{Files, Staging};
 
 /// Warm-up cycles where nobody said how many.
 const WARMUP: u64 = 500;
@@ -81,8 +82,10 @@ impl std::fmt::Debug for Context<'_> {
 /// Whatever happens is in the result's `outcome`: this function has no error.
 pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let warmup = plan.warmup.unwrap_or(WARMUP.min(plan.cycles));
-    // Where threads share a path, what one load adds can only be told from a cycle that runs alone.
-    let warmup = if plan.threads > 1 { warmup.max(2) } else { warmup };
+    // Where threads share a path, what one load adds can only be told from a cycle that runs alone; and so can whether
+    // instances stay.
+    let alone = plan.threads > 1 || instances::may_stay(plan.mode);
+    let warmup = if alone { warmup.max(2) } else { warmup };
     (context.progress)(Progress::Begin { name: &plan.name, cycles: plan.cycles.saturating_add(warmup) });
     let mut soak = asked_for(plan);
     match prepare(plan, warmup, &mut soak, context) {
@@ -99,8 +102,9 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         name: plan.name.clone(),
         path: plan.path.to_string_lossy().into_owned(),
         mode: plan.mode,
+        call_from: plan.call_from,
         threads: plan.threads,
-        share_path: plan.share_path && plan.threads > 1,
+        share_path: (plan.share_path || plan.mode == Mode::Pooled) && plan.threads > 1,
         calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
         env: process::environment(&plan.env, plan.keep_tcache),
         cycles: Cycles { requested: plan.cycles, ..Cycles::default() },
@@ -119,7 +123,13 @@ fn prepare<'a>(
     let facts = elf_facts(&plan.path).map_err(refuse)?;
     soak.build_id.clone_from(&facts.build_id);
     soak.language = facts.language;
-    if plan.threads > 1 && !plan.share_path && !facts.unique_symbols.is_empty() {
+    if plan.mode == Mode::Copies && !facts.unique_symbols.is_empty() {
+        soak.notes.push(
+            "the copies are not independent: the loader binds the STB_GNU_UNIQUE symbols of all to those of the first"
+                .to_owned(),
+        );
+    }
+    if plan.mode == Mode::Reopen && plan.threads > 1 && !plan.share_path && !facts.unique_symbols.is_empty() {
         // The loader binds the unique symbols of every copy to the first one: copies would not be independent,
         // and all but the first would be unloaded as no host's would.
         soak.share_path = true;
@@ -128,15 +138,16 @@ fn prepare<'a>(
                 .to_owned(),
         );
     }
-    let staging = Staging::new(&plan.path, plan.threads, soak.share_path).map_err(refuse)?;
+    let files = Files::of(plan.mode, plan.threads, soak.share_path);
+    let staging = Staging::new(&plan.path, plan.threads, files).map_err(refuse)?;
     if staging.has_copies() {
         staging::keep_origin(&facts, &plan.path, &mut soak.env);
     }
     let bounds = Bounds {
         stall: plan.stall_timeout,
-        memory: plan.memory_limit,
+        memory: plan.memory_limit.or_else(|| instances::default_limit(plan.mode)),
         deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
-        stride: if soak.share_path { SHARED_STRIDE } else { u64::MAX },
+        stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
     };
     let session = start(plan, staging.paths(), &soak.env, bounds, context).map_err(refuse)?;
     Measurement::new(plan, warmup, session, staging, facts)
@@ -150,8 +161,7 @@ fn start<'a>(
     bounds: Bounds,
     context: &'a Context<'a>,
 ) -> Result<Session<'a>, String> {
-    let exercise = plan.exercise.as_ref().map(|e| Exercise::new(&e.driver, &e.symbol));
-    let job = Job::new(files, plan.flags.bits(), plan.calls.clone(), exercise);
+    let job = Job::new(plan, files);
     let job = serde_json::to_vec(&job).map_err(|e| format!("cannot write the worker's job: {e}"))?;
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);

@@ -7,6 +7,9 @@ use crate::suite::plan::SoakPlan;
 /// Cycles to plan for at first where only time bounds a soak; doubled as long as there is time.
 const FIRST_STRETCH: u64 = 10_000;
 
+/// Cycles to plan for at first where each leaves an instance behind and any may be the last; doubled as long as it goes.
+const FIRST_INSTANCES: u64 = 64;
+
 /// How far an undecided soak goes on where nobody said: this many times the cycles asked for.
 const PATIENCE: u64 = 8;
 
@@ -23,10 +26,13 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(plan: &SoakPlan) -> Self {
+    /// `stay`: each cycle leaves an instance behind.
+    pub(super) fn new(plan: &SoakPlan, stay: bool) -> Self {
         let (first, last) = if plan.until_decided {
             let last = plan.max_cycles.unwrap_or_else(|| plan.cycles.saturating_mul(PATIENCE));
             (FIRST_LOOK, last)
+        } else if stay {
+            (FIRST_INSTANCES, plan.cycles)
         } else if plan.duration.is_some() {
             (FIRST_STRETCH, plan.cycles)
         } else {
@@ -64,8 +70,12 @@ mod tests {
     use crate::suite::settings::Settings;
 
     fn ends(settings: Settings) -> Vec<u64> {
+        paced(settings, false)
+    }
+
+    fn paced(settings: Settings, stay: bool) -> Vec<u64> {
         let plan = Plan::from_paths(&[PathBuf::from("a.so")], &settings).unwrap();
-        let mut pace = Pace::new(&plan.soaks[0]);
+        let mut pace = Pace::new(&plan.soaks[0], stay);
         let mut ends = Vec::new();
         loop {
             ends.push(std::iter::from_fn(|| pace.next()).last().unwrap());
@@ -78,6 +88,12 @@ mod tests {
     #[test]
     fn a_soak_ends_with_the_cycles_asked_for() {
         assert_eq!(ends(Settings { cycles: Some(777), ..Settings::default() }), [777]);
+    }
+
+    #[test]
+    fn instances_that_stay_are_looked_at_from_the_first() {
+        let settings = Settings { cycles: Some(777), ..Settings::default() };
+        assert_eq!(paced(settings, true), [64, 128, 256, 512, 777]);
     }
 
     #[test]

@@ -88,7 +88,8 @@ impl Watch {
                 state: soak.unload.state,
                 objects_left: &soak.unload.objects_left,
                 library: &library,
-                refusal: soak.outcome.detail.as_deref(),
+                // Where instances stay, what they take is told with them, and is not lost.
+                refusal: soak.outcome.detail.as_deref().filter(|_| soak.instances.is_none()),
                 makes_shared_files: self.makes_shared_files,
             },
         )

@@ -86,15 +86,20 @@ impl Series {
         Ok(())
     }
 
-    /// Takes a checkpoint at `cycle` measured cycles.
+    /// Takes a checkpoint at `cycle` measured cycles; `failed` when a thread has reported an error since the last one.
     pub(super) fn take(
         &mut self,
         cycle: u64,
         channel: &Channel,
         sampler: &Sampler,
+        failed: bool,
     ) -> procfs::ProcResult<Sample> {
         let sample = sampler.sample()?;
-        let observation = observation(channel);
+        let mut observation = observation(channel);
+        if failed {
+            // Putting the error into words allocates, once and after the last cycle.
+            observation.allocations = self.last.allocations;
+        }
         if self.checkpoints.rows.is_empty() {
             self.first = observation.clone();
         }
@@ -102,6 +107,11 @@ impl Series {
         self.checkpoints.rows.push(row(cycle, active, &observation, &sample));
         self.last = observation;
         Ok(sample)
+    }
+
+    /// Cycle of the last checkpoint.
+    pub(super) fn last_cycle(&self) -> Option<u64> {
+        self.checkpoints.rows.last().and_then(|row| u64::try_from(*row.first()?).ok())
     }
 
     /// Allocations of the worker's own code until the first measured checkpoint.
@@ -116,7 +126,9 @@ impl Series {
         Observation {
             active_ns: between(|o| o.active_ns),
             adds: between(|o| o.adds),
-            subs: between(|o| o.subs),
+            // Wrapping: glibc counts what it holds in each namespace, and the loader itself is in each of them, so that
+            // the count may go below zero.
+            subs: u64::try_from(self.last.subs.wrapping_sub(self.first.subs).cast_signed()).unwrap_or(0),
             heap: self.last.heap,
             allocations: between(|o| o.allocations),
         }
@@ -124,24 +136,24 @@ impl Series {
 }
 
 fn row(cycle: u64, active_ns: u64, seen: &Observation, sample: &Sample) -> Vec<i64> {
-    [
-        cycle,
-        active_ns,
-        seen.adds,
-        seen.subs,
-        seen.heap,
-        sample.rss,
-        sample.anon,
-        sample.private_dirty,
-        sample.pss,
-        sample.virt,
-        sample.page_tables,
-        sample.mappings,
-        sample.threads,
-        sample.fds,
+    let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    vec![
+        count(cycle),
+        count(active_ns),
+        count(seen.adds),
+        // May be below zero; see `totals`.
+        seen.subs.cast_signed(),
+        count(seen.heap),
+        count(sample.rss),
+        count(sample.anon),
+        count(sample.private_dirty),
+        count(sample.pss),
+        count(sample.virt),
+        count(sample.page_tables),
+        count(sample.mappings),
+        count(sample.threads),
+        count(sample.fds),
     ]
-    .map(|value| i64::try_from(value).unwrap_or(i64::MAX))
-    .to_vec()
 }
 
 /// What the first loads kept: the first measured row less the one before the first open, per metric.

@@ -31,8 +31,8 @@ pub(super) enum End {
     Interrupted { quiet: bool },
     /// The time given to the soak is over; the worker is at a quiet point.
     TimeUp,
-    /// More resident memory than allowed, in bytes.
-    Memory(u64),
+    /// More resident memory than allowed, both in bytes.
+    Memory { resident: u64, limit: u64 },
 }
 
 /// What bounds a session.
@@ -210,7 +210,7 @@ impl<'a> Session<'a> {
                 if let (Some(limit), Some(resident)) = (self.bounds.memory, resident)
                     && resident > limit
                 {
-                    return Err(End::Memory(resident));
+                    return Err(End::Memory { resident, limit });
                 }
                 (self.context.progress)(Progress::Cycles { completed: sum, resident });
             }

@@ -1,5 +1,6 @@
 //! The file each thread opens: the library itself, or a private copy per thread, so that threads don't share one
-//! reference count. Copies are removed when this value is dropped, also after a crash of the worker.
+//! reference count, or a private directory, where the worker makes a copy for each cycle. All of it is removed when this
+//! value is dropped, also after a crash of the worker.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,30 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::elf::Facts;
+use crate::record::Mode;
+
+/// Which files the threads open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Files {
+    /// The library itself.
+    Original,
+    /// A copy for each thread.
+    CopyPerThread,
+    /// A copy for each cycle, which the worker makes.
+    CopyPerCycle,
+}
+
+impl Files {
+    /// What a plan needs.
+    pub(super) fn of(mode: Mode, threads: u32, share_path: bool) -> Self {
+        match mode {
+            Mode::Copies => Self::CopyPerCycle,
+            Mode::Reopen if threads > 1 && !share_path => Self::CopyPerThread,
+            // A namespace shares nothing, and a pool shares all.
+            Mode::Reopen | Mode::Namespace | Mode::Pooled => Self::Original,
+        }
+    }
+}
 
 /// Files to open, one per thread.
 #[derive(Debug)]
@@ -18,13 +43,13 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Prepares `library` for `threads` threads. One thread, or threads that share the path, open the file itself.
+    /// Prepares `library` for `threads` threads.
     ///
     /// # Errors
-    /// When a copy can't be made.
-    pub(super) fn new(library: &Path, threads: u32, share_path: bool) -> Result<Self, String> {
+    /// When a copy or a directory can't be made.
+    pub(super) fn new(library: &Path, threads: u32, files: Files) -> Result<Self, String> {
         let original = std::path::absolute(library).map_err(|e| format!("{}: {e}", library.display()))?;
-        if threads <= 1 || share_path {
+        if files == Files::Original {
             let paths = vec![original.clone(); threads.max(1) as usize];
             return Ok(Self { paths, original, directory: None });
         }
@@ -39,7 +64,10 @@ impl Staging {
             let place = directory.path().join(thread.to_string());
             let path = place.join(name);
             std::fs::create_dir(&place)
-                .and_then(|()| std::fs::copy(&original, &path))
+                .and_then(|()| match files {
+                    Files::CopyPerThread => std::fs::copy(&original, &path).map(drop),
+                    Files::CopyPerCycle | Files::Original => Ok(()),
+                })
                 .map_err(|e| format!("no copy of {} in {}: {e}", original.display(), place.display()))?;
             paths.push(path);
         }
@@ -49,6 +77,11 @@ impl Staging {
     /// The file of each thread.
     pub(super) fn paths(&self) -> &[PathBuf] {
         &self.paths
+    }
+
+    /// One of the files that are the library, and that is there: the first one that threads open, or what was given.
+    pub(super) fn first(&self) -> &Path {
+        self.paths.first().filter(|path| path.exists()).unwrap_or(&self.original)
     }
 
     /// All files that are the library: what threads open, and what was given.
@@ -66,15 +99,28 @@ impl Staging {
 
     /// True when a path that the loader names is one of the files that are opened.
     pub(super) fn is_library(&self, name: &Path) -> bool {
-        self.paths.iter().any(|p| p == name) || same_file(&self.original, name)
+        let private = self.directory.as_ref().is_some_and(|directory| name.starts_with(directory.path()));
+        private || same_file(&self.original, name)
     }
 
     /// The text with every private path in it replaced by that of the library.
     pub(super) fn unstaged(&self, text: &str) -> String {
-        let original = self.original.to_string_lossy();
-        self.paths
-            .iter()
-            .fold(text.to_owned(), |text, path| text.replace(&*path.to_string_lossy(), &original))
+        let Some(directory) = &self.directory else { return text.to_owned() };
+        let directory = directory.path().to_string_lossy();
+        let name = self.original.file_name().unwrap_or_default().to_string_lossy();
+        let mut parts = text.split(&*directory);
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        // What follows the directory is a thread's number, perhaps a cycle's, and the library's name.
+        for part in parts {
+            match part.split_once(&*name) {
+                Some((_, rest)) => {
+                    out.push_str(&self.original.to_string_lossy());
+                    out.push_str(rest);
+                }
+                None => out.push_str(part),
+            }
+        }
+        out
     }
 }
 
@@ -112,26 +158,46 @@ mod tests {
     #[test]
     fn several_threads_get_files_of_their_own_that_go_with_the_staging() {
         let library = std::env::current_exe().unwrap();
-        let staging = Staging::new(&library, 3, false).unwrap();
+        let staging = Staging::new(&library, 3, Files::of(Mode::Reopen, 3, false)).unwrap();
         let paths = staging.paths().to_vec();
         assert_eq!(paths.len(), 3);
         assert!(paths.iter().all(|p| p.is_file() && staging.is_library(p) && !same_file(p, &library)));
         assert!(staging.is_library(&library) && !staging.is_library(Path::new("/bin/sh")));
-        let text = format!("{}: bad", paths[1].display());
-        assert_eq!(staging.unstaged(&text), format!("{}: bad", library.display()));
+        let text = format!("{}: bad, and {}: worse", paths[1].display(), paths[2].display());
+        let library = library.display();
+        assert_eq!(staging.unstaged(&text), format!("{library}: bad, and {library}: worse"));
         drop(staging);
         assert!(paths.iter().all(|p| !p.exists() && !p.parent().unwrap().parent().unwrap().exists()));
     }
 
     #[test]
-    fn a_shared_path_is_not_copied() {
+    fn copies_that_the_worker_makes_are_the_library_too() {
         let library = std::env::current_exe().unwrap();
-        for (threads, share) in [(1, false), (4, true)] {
-            let staging = Staging::new(&library, threads, share).unwrap();
+        let staging = Staging::new(&library, 1, Files::of(Mode::Copies, 1, false)).unwrap();
+        let path = &staging.paths()[0];
+        assert!(!path.exists() && path.parent().unwrap().is_dir());
+        let name = format!("000000000042-{}", path.file_name().unwrap().to_str().unwrap());
+        let copy = path.with_file_name(name);
+        assert!(staging.is_library(&copy));
+        assert_eq!(
+            staging.unstaged(&format!("{}: no", copy.display())),
+            format!("{}: no", library.display())
+        );
+    }
+
+    #[test]
+    fn what_is_shared_is_not_copied() {
+        let library = std::env::current_exe().unwrap();
+        for (mode, threads, share) in [
+            (Mode::Reopen, 1, false),
+            (Mode::Reopen, 4, true),
+            (Mode::Pooled, 4, true),
+            (Mode::Namespace, 4, false),
+        ] {
+            let staging = Staging::new(&library, threads, Files::of(mode, threads, share)).unwrap();
             assert_eq!(staging.paths(), vec![library.clone(); threads as usize]);
         }
-        assert!(
-            Staging::new(Path::new("/no/such/lib.so"), 2, false).unwrap_err().contains("/no/such/lib.so")
-        );
+        let error = Staging::new(Path::new("/no/such/lib.so"), 2, Files::CopyPerThread).unwrap_err();
+        assert!(error.contains("/no/such/lib.so"));
     }
 }

@@ -4,19 +4,23 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::series::{Observation, objects, observation};
+use super::session::Session;
 use super::staging::Staging;
 use crate::channel::Channel;
-use crate::record::{Checkpoints, Unload, UnloadState};
+use crate::record::{Checkpoints, Mode, Unload, UnloadState};
 use crate::sampling::Sample;
 
 /// What was seen of the loader in the course of a soak.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
+    mode: Mode,
     at_start: Vec<String>,
     /// Objects at the last quiet point, those from before the first open not counted.
     left: Vec<String>,
     probe_begin: Option<Observation>,
     objects_per_load: Option<u64>,
+    /// The cycle that ran alone left an object behind.
+    stays: bool,
     /// Which names are those of the library.
     names: HashMap<String, bool>,
     /// Measured checkpoints.
@@ -61,10 +65,15 @@ impl Witness {
 }
 
 impl Watch {
+    /// A watch for a soak in this mode.
+    pub(super) fn new(mode: Mode) -> Self {
+        Self { mode, ..Self::default() }
+    }
+
     /// Keeps the list of objects from before the first open.
-    pub(super) fn start(&mut self, channel: &Channel, staging: &Staging) {
-        self.at_start = objects(channel);
-        self.hidden.0 = hidden(channel, self.at_start.len());
+    pub(super) fn start(&mut self, session: &Session<'_>, staging: &Staging) {
+        self.at_start = self.listed(session);
+        self.hidden.0 = hidden(&session.channel, self.at_start.len());
         self.before = self.at_start.iter().any(|name| staging.is_library(name.as_ref()));
     }
 
@@ -84,21 +93,41 @@ impl Watch {
     }
 
     /// The next cycle will run alone.
-    pub(super) fn before_probe(&mut self, channel: &Channel) {
-        self.probe_begin = Some(observation(channel));
+    pub(super) fn before_probe(&mut self, session: &Session<'_>) {
+        self.probe_begin = Some(observation(&session.channel));
     }
 
     /// A cycle has run alone.
-    pub(super) fn after_probe(&mut self, channel: &Channel) {
-        let end = observation(channel);
-        self.objects_per_load = self.probe_begin.take().map(|begin| end.adds.saturating_sub(begin.adds));
-        self.left = self.compared(objects(channel));
+    pub(super) fn after_probe(&mut self, session: &Session<'_>) {
+        let end = observation(&session.channel);
+        if let Some(begin) = self.probe_begin.take() {
+            let added = end.adds.saturating_sub(begin.adds);
+            // Wrapping, since glibc's count of what was removed may be below zero.
+            let removed = end.subs.wrapping_sub(begin.subs).cast_signed();
+            self.stays = i64::try_from(added).is_ok_and(|added| added > removed);
+            self.objects_per_load = Some(added);
+        }
+        self.left = self.compared(self.listed(session));
+    }
+
+    /// Whether the cycle that ran alone loaded an object that stayed.
+    pub(super) fn stays(&self) -> bool {
+        self.stays
+    }
+
+    /// The objects of this quiet point.
+    fn listed(&self, session: &Session<'_>) -> Vec<String> {
+        match self.mode {
+            // The loader lists the worker's own namespace only; what is mapped is mapped in any.
+            Mode::Namespace => session.sampler.mapped_objects().unwrap_or_default(),
+            Mode::Reopen | Mode::Copies | Mode::Pooled => objects(&session.channel),
+        }
     }
 
     /// Takes what the first and the third witness say at a measured checkpoint.
-    pub(super) fn observe(&mut self, channel: &Channel, sample: &Sample, staging: &Staging) {
-        let now = objects(channel);
-        self.hidden.1 = hidden(channel, now.len());
+    pub(super) fn observe(&mut self, session: &Session<'_>, sample: &Sample, staging: &Staging) {
+        let now = self.listed(session);
+        self.hidden.1 = hidden(&session.channel, now.len());
         self.left = self.compared(now);
         self.points += 1;
         let mut listed = false;
@@ -110,7 +139,10 @@ impl Watch {
             *self.left_at.entry(name.clone()).or_default() += 1;
         }
         self.listed.says(listed || self.before);
-        self.mapped.says(sample.watched_code > 0);
+        // The files of copies come and go, and those of other namespaces are what was listed.
+        if matches!(self.mode, Mode::Reopen | Mode::Pooled) {
+            self.mapped.says(sample.watched_code > 0);
+        }
         self.data_mappings = sample.watched_data;
     }
 
@@ -188,7 +220,7 @@ impl Watch {
             }
         }
         let more = self.hidden.1 - self.hidden.0;
-        if more != 0 && self.points > 0 {
+        if more != 0 && self.points > 0 && self.mode != Mode::Namespace {
             notes.push(format!(
                 "the loader counts {more} objects more than its list shows: they are in namespaces of their own \
                  (dlmopen)"
@@ -208,7 +240,8 @@ impl Watch {
 /// Objects that the loader counts and does not list. The program itself and the vDSO are in the count only.
 fn hidden(channel: &Channel, listed: usize) -> i128 {
     let seen = observation(channel);
-    i128::from(seen.adds) - i128::from(seen.subs) - listed as i128
+    // What was removed may be below zero; see `Series::totals`.
+    i128::from(seen.adds) - i128::from(seen.subs.cast_signed()) - listed as i128
 }
 
 #[cfg(test)]

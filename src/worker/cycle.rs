@@ -1,15 +1,17 @@
 //! One cycle: open, look up, call, close, each timed. This is the hot loop; it allocates nothing and reads the
 //! clock four times a cycle, the end of one phase being the beginning of the next.
 
-use std::ffi::{CStr, CString, OsStr, c_int, c_void};
-use std::fmt;
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::Release};
 
 use libloading::os::unix::Library;
 
+use super::failure::Failure;
 use super::job::Job;
+use super::open::{Opened, Opener};
+use super::short_lived;
 use crate::channel::{Entry, Phase, Slot};
+use crate::record::CallFrom;
 use crate::suite::call::{Arg, Call, MAX_FLOATS, MAX_INTEGERS};
 use crate::sys::glibc::monotonic_ns;
 use crate::sys::state::load_address;
@@ -17,7 +19,7 @@ use crate::sys::state::load_address;
 /// One prototype for every call. System V x86-64 and AAPCS64 pass integers and floats in registers of their own,
 /// in order of appearance among their kind, so a function that takes fewer of either finds its arguments where
 /// it expects them and never looks at the rest.
-type Function =
+pub(super) type Function =
     unsafe extern "C" fn(i64, i64, i64, i64, i64, i64, f64, f64, f64, f64, f64, f64, f64, f64) -> i64;
 /// The caller's own code for one cycle.
 type Driver = unsafe extern "C" fn(*mut c_void) -> c_int;
@@ -35,34 +37,14 @@ struct PreparedCall {
 /// Everything one thread needs to cycle.
 #[derive(Debug)]
 pub(super) struct ThreadPlan {
-    path: CString,
-    flags: c_int,
+    opener: Opener,
+    call_from: CallFrom,
+    /// Nanoseconds spent beside the cycles, in the order under way.
+    beside_ns: u64,
     calls: Vec<PreparedCall>,
     /// Addresses found in the cycle under way, one per call.
     found: Vec<Option<Function>>,
     driver: Option<Driver>,
-}
-
-/// Why a thread can't go on.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Open(libloading::Error),
-    Symbol(libloading::Error),
-    Driver(c_int),
-    Close(libloading::Error),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // The loader's own words, which name the file and the reason.
-            Self::Open(libloading::Error::DlOpen { source })
-            | Self::Symbol(libloading::Error::DlSym { source })
-            | Self::Close(libloading::Error::DlClose { source }) => write!(f, "{source}"),
-            Self::Open(other) | Self::Symbol(other) | Self::Close(other) => write!(f, "{other}"),
-            Self::Driver(code) => write!(f, "the exercise returned {code}; 0 means that its cycle went well"),
-        }
-    }
 }
 
 /// Makes every thread's plan from the job.
@@ -74,13 +56,13 @@ pub(super) fn prepare(job: &Job, threads: usize) -> Result<Vec<ThreadPlan>, Stri
         None => None,
         Some(exercise) => Some(load_driver(&exercise.driver(), &exercise.symbol)?),
     };
+    let mut openers = Opener::all(job, threads)?.into_iter();
     (0..threads)
-        .map(|thread| {
-            let path = job.path(thread).ok_or("the job has fewer files than threads")?;
-            let path = CString::new(path).map_err(|_| "a path with a NUL byte")?;
+        .map(|_| {
+            let opener = openers.next().ok_or("the job has fewer files than threads")?;
             let calls = job.calls.iter().map(PreparedCall::new).collect::<Result<Vec<_>, _>>()?;
             let found = vec![None; calls.len()];
-            Ok(ThreadPlan { path, flags: job.flags, calls, found, driver })
+            Ok(ThreadPlan { opener, call_from: job.call_from, beside_ns: 0, calls, found, driver })
         })
         .collect()
 }
@@ -145,12 +127,11 @@ impl PreparedCall {
 
 /// Notes where the library was loaded, so that code that runs on when it is gone can be told to be its.
 #[cold]
-fn noted(library: Library, slot: &Slot) -> Library {
-    let handle = library.into_raw();
+fn noted(library: Opened, slot: &Slot) -> Opened {
     // SAFETY: the handle is that of the library, which is open.
-    slot.load_address.store(unsafe { load_address(handle) }, Relaxed);
-    // SAFETY: the handle is the one that into_raw gave, and has one owner again.
-    unsafe { Library::from_raw(handle) }
+    let (library, address) = library.with_handle(|handle| unsafe { load_address(handle) });
+    slot.load_address.store(address, Relaxed);
+    library
 }
 
 /// What a floating-point argument looks like in its register; `None` for arguments of other kinds.
@@ -174,7 +155,13 @@ impl ThreadPlan {
             if completed >= target || stop.load(Relaxed) != 0 {
                 break;
             }
-            begin = self.cycle(slot, entry, begin)?;
+            begin = match self.call_from {
+                CallFrom::Main | CallFrom::Worker => {
+                    let ready = self.ready(begin)?;
+                    self.cycle(slot, entry, ready)?
+                }
+                CallFrom::ShortLived => self.cycle_that_ends(slot, entry, begin)?,
+            };
             completed += 1;
             // The supervisor reads the entry only after it has seen this count.
             slot.completed.store(completed, Release);
@@ -182,17 +169,45 @@ impl ThreadPlan {
         Ok(())
     }
 
-    /// The path with its NUL, which libloading then hands on without a copy.
+    /// Nanoseconds that the last run spent beside its cycles.
+    pub(super) fn take_beside_ns(&mut self) -> u64 {
+        std::mem::take(&mut self.beside_ns)
+    }
+
+    /// Makes what the next cycle opens, where that must be made; returns when the cycle begins.
     #[inline]
-    fn path(&self) -> &OsStr {
-        OsStr::from_bytes(self.path.as_bytes_with_nul())
+    fn ready(&mut self, since: u64) -> Result<u64, Failure> {
+        if !self.opener.is_made() {
+            return Ok(since);
+        }
+        self.opener.make()?;
+        let ready = monotonic_ns();
+        self.beside_ns += ready.saturating_sub(since);
+        Ok(ready)
+    }
+
+    /// One cycle on a thread that ends with it, and is gone when this returns.
+    fn cycle_that_ends(&mut self, slot: &Slot, entry: &Entry, since: u64) -> Result<u64, Failure> {
+        self.opener.make()?;
+        let mut begun = since;
+        let mut closed = Ok(since);
+        short_lived::run(&mut || {
+            begun = monotonic_ns();
+            closed = self.cycle(slot, entry, begun);
+        })
+        .map_err(Failure::Thread)?;
+        let closed = closed?;
+        // What the thread's end has let go is unloaded by the next dlclose of anything, which a host makes soon.
+        self.opener.let_go();
+        let now = monotonic_ns();
+        self.beside_ns += now.saturating_sub(since).saturating_sub(closed.saturating_sub(begun));
+        Ok(now)
     }
 
     #[inline]
     fn cycle(&mut self, slot: &Slot, entry: &Entry, begin: u64) -> Result<u64, Failure> {
         slot.phase.store(Phase::Open as u32, Relaxed);
-        // SAFETY: loading a library runs its code; that is what a soak is for.
-        let library = unsafe { Library::open(Some(self.path()), self.flags) }.map_err(Failure::Open)?;
+        let library = self.opener.open()?;
         let opened = monotonic_ns();
         // Once per order: asking costs as much as an open that loads nothing.
         let library = if slot.load_address.load(Relaxed) == 0 { noted(library, slot) } else { library };
@@ -201,7 +216,7 @@ impl ThreadPlan {
         for (call, found) in self.calls.iter().zip(&mut self.found) {
             let symbol: &CStr = &call.symbol;
             // SAFETY: the prototype is as the call expression's author states it.
-            *found = Some(*unsafe { library.get::<Function>(symbol) }.map_err(Failure::Symbol)?);
+            *found = Some(unsafe { library.function(symbol) }.map_err(Failure::Symbol)?);
         }
         let looked_up = monotonic_ns();
 
@@ -215,20 +230,18 @@ impl ThreadPlan {
         let library = match self.driver {
             None => library,
             Some(driver) => {
-                let handle = library.into_raw();
                 // SAFETY: the documented prototype of an exercise; the handle is open.
-                let code = unsafe { driver(handle) };
+                let (library, code) = library.with_handle(|handle| unsafe { driver(handle) });
                 if code != 0 {
                     return Err(Failure::Driver(code));
                 }
-                // SAFETY: the handle is the one that into_raw gave, and has one owner again.
-                unsafe { Library::from_raw(handle) }
+                library
             }
         };
         let called = monotonic_ns();
 
         slot.phase.store(Phase::Close as u32, Relaxed);
-        library.close().map_err(Failure::Close)?;
+        library.close()?;
         let closed = monotonic_ns();
 
         entry.open.store(opened.saturating_sub(begin), Relaxed);

@@ -6,13 +6,22 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::{CallFrom, Mode};
 use crate::suite::call::Call;
+use crate::suite::plan::SoakPlan;
 
 /// A worker's orders.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
-    /// The file each thread opens; paths as bytes, since they need not be UTF-8.
+    /// The file each thread opens; paths as bytes, since they need not be UTF-8. In mode `copies` the file is not
+    /// there: each cycle puts a number before its name and makes the copy.
     paths: Vec<Vec<u8>>,
+    /// The library itself, to make copies of.
+    original: Vec<u8>,
+    /// What a cycle opens.
+    pub mode: Mode,
+    /// Which thread a cycle runs on.
+    pub call_from: CallFrom,
     /// Flags for `dlopen`.
     pub flags: i32,
     /// The calls of one cycle.
@@ -30,10 +39,23 @@ pub struct Exercise {
 }
 
 impl Job {
-    /// A job for one thread per path.
-    pub fn new(paths: &[PathBuf], flags: i32, calls: Vec<Call>, exercise: Option<Exercise>) -> Self {
-        let paths = paths.iter().map(|p| p.as_os_str().as_bytes().to_vec()).collect();
-        Self { paths, flags, calls, exercise }
+    /// The job that a plan makes, for one thread per path.
+    pub fn new(plan: &SoakPlan, paths: &[PathBuf]) -> Self {
+        let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+        Self {
+            paths: paths.iter().map(|path| bytes(path)).collect(),
+            original: bytes(&plan.path),
+            mode: plan.mode,
+            call_from: plan.call_from,
+            flags: plan.flags.bits(),
+            calls: plan.calls.clone(),
+            exercise: plan.exercise.as_ref().map(|e| Exercise::new(&e.driver, &e.symbol)),
+        }
+    }
+
+    /// The library itself.
+    pub fn original(&self) -> PathBuf {
+        PathBuf::from(OsString::from_vec(self.original.clone()))
     }
 
     /// The file that `thread` opens.

@@ -5,11 +5,15 @@
 //! allocates nothing, and durations go straight into memory that the supervisor made.
 
 mod allocations;
+mod copies;
 mod cycle;
 pub mod exit_handlers;
+mod failure;
 mod job;
+mod open;
 mod park;
 mod presence;
+mod short_lived;
 pub mod tls_destructors;
 
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -19,6 +23,7 @@ use std::sync::Arc;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::channel::Channel;
+use crate::record::CallFrom;
 use crate::sys::glibc;
 
 pub use allocations::CountingAllocator;
@@ -56,24 +61,28 @@ fn work(fd: i32) -> Result<(), String> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let channel = Arc::new(Channel::open(fd).map_err(|e| e.to_string())?);
     let threads = channel.slots().len();
-    let (mut plans, files) = {
+    let (mut plans, call_from, files) = {
         let job: Job = serde_json::from_slice(&channel.job()).map_err(|e| format!("broken job: {e}"))?;
-        (cycle::prepare(&job, threads)?, Arc::new(job.files()?))
+        (cycle::prepare(&job, threads)?, job.call_from, Arc::new(job.files()?))
     };
-    let first = plans.remove(0);
+    // The main thread cycles as well, unless no cycle is to run on it.
+    let first = (call_from == CallFrom::Main).then(|| plans.remove(0));
+    let offset = usize::from(first.is_some());
     let mut others = Vec::with_capacity(plans.len());
     for (index, plan) in plans.into_iter().enumerate() {
         let (channel, files) = (Arc::clone(&channel), Arc::clone(&files));
         let thread = std::thread::Builder::new()
             .name("cycle".to_owned())
             .stack_size(STACK)
-            .spawn(move || park::serve(&channel, index + 1, plan, &files))
-            .map_err(|e| format!("cannot start thread {}: {e}", index + 2))?;
+            .spawn(move || park::serve(&channel, index + offset, plan, &files))
+            .map_err(|e| format!("cannot start thread {}: {e}", index + offset + 1))?;
         others.push(thread);
     }
     // What setting up has freed goes back, so that a leak does not first fill our holes unseen.
     glibc::trim_heap();
-    park::serve(&channel, 0, first, &files);
+    if let Some(first) = first {
+        park::serve(&channel, 0, first, &files);
+    }
     for thread in others {
         let _ = thread.join();
     }

@@ -33,10 +33,13 @@ pub(super) fn serve(channel: &Channel, thread: usize, mut plan: ThreadPlan, file
             slot.phase.store(Phase::Between as u32, Relaxed);
         }
         observe_thread(slot);
+        header.beside_ns.fetch_add(plan.take_beside_ns(), Relaxed);
         let arrived = header.arrived.fetch_add(1, AcqRel) as usize + 1;
         if arrived == channel.slots().len() {
             let active = glibc::monotonic_ns().saturating_sub(header.started_ns.swap(0, Relaxed));
-            header.active_ns.fetch_add(active, Relaxed);
+            // The threads work side by side, so what each spent beside its cycles is a share of the time.
+            let beside = header.beside_ns.swap(0, Relaxed) / channel.slots().len() as u64;
+            header.active_ns.fetch_add(active.saturating_sub(beside), Relaxed);
             observe(channel);
             presence::look(header, files);
             header.arrived.store(0, Relaxed);

@@ -9,6 +9,7 @@ mod causes;
 mod decide;
 mod inspect;
 mod interrupt;
+mod modes;
 mod pool;
 mod properties;
 mod readme;

@@ -203,7 +203,7 @@ pub struct Situation<'a> {
 
 impl Default for Situation<'_> {
     fn default() -> Self {
-        Self { threads: 1, mode: "reopen", call_from: "worker", share_path: false }
+        Self { threads: 1, mode: "reopen", call_from: "main", share_path: false }
     }
 }
 

@@ -19,7 +19,12 @@ const FOLLOW_HEAP: [&str; 6] = ["rss", "anon", "private_dirty", "pss", "virtual"
 
 /// The situation that a soak was made in.
 pub fn situation(soak: &Soak) -> Situation<'_> {
-    Situation { threads: soak.threads, mode: &soak.mode, share_path: soak.share_path, ..Situation::default() }
+    Situation {
+        threads: soak.threads,
+        mode: &soak.mode,
+        call_from: &soak.call_from,
+        share_path: soak.share_path,
+    }
 }
 
 /// Every point in which a soak differs from what is true of its fixture, in plain words; empty when none does.
@@ -123,6 +128,8 @@ fn unload(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
     }
     let (loads, unloads) = (unload.loads_per_cycle, unload.unloads_per_cycle);
     let as_stated = match state.as_str() {
+        // What stays is loaded once more by each cycle that opens another copy, or in another namespace.
+        "pinned" if matches!(soak.mode.as_str(), "copies" | "namespace") => true,
         "pinned" => loads == 0.0 && unloads == 0.0,
         // On one shared path an open that finds the library loaded is no load.
         _ if soak.share_path => loads > 0.0 && (loads - unloads).abs() < 0.01,

@@ -21,6 +21,9 @@ pub struct Soak {
     pub name: String,
     /// What a cycle opened.
     pub mode: String,
+    /// Which thread its cycles ran on.
+    #[serde(default = "main_thread")]
+    pub call_from: String,
     /// Number of threads.
     pub threads: u32,
     /// Whether the threads shared one path.
@@ -42,6 +45,11 @@ pub struct Soak {
     /// Why.
     #[serde(default)]
     pub reasons: Vec<String>,
+}
+
+/// Where a record does not say, cycles ran on the main thread.
+fn main_thread() -> String {
+    "main".to_owned()
 }
 
 /// How a soak ended.

@@ -1,6 +1,7 @@
 //! The result for a terminal: one table, then why each soak that did not pass did not, warnings, and one closing
 //! line. Read at night by someone tired: the verdict comes first in each row, and colour only repeats words.
 
+mod further;
 mod table;
 
 use crate::record::{Run, Soak};
@@ -36,7 +37,18 @@ pub fn render(run: &Run, width: u16, color: bool) -> String {
             wrap(&mut out, "warning: ", "         ", &text, width);
         }
     }
+    for soak in &run.soaks {
+        if let Some(instances) = &soak.instances {
+            let text =
+                format!("{}: {}", units::printable(&soak.name), further::instances(soak.mode, instances));
+            wrap(&mut out, "instances: ", "           ", &text, width);
+        }
+    }
     if out.len() > before {
+        out.push('\n');
+    }
+    for soak in run.soaks.iter().filter(|soak| !soak.patterns.is_empty()) {
+        out.push_str(&further::patterns(soak));
         out.push('\n');
     }
     let closing = summary::closing(run);

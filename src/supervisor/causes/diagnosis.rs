@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::{CYCLES, Pending, pending};
 use crate::channel::Look;
 use crate::lddebug::Log;
+use crate::record::Mode;
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::latency::Histograms;
 use crate::supervisor::series::objects;
@@ -81,8 +82,9 @@ fn run(
     };
     // Its few cycles are no progress of the soak.
     let silent = Context { interrupted: context.interrupted, progress: &|_| {} };
-    let file = staging.paths().first().map(std::slice::from_ref).unwrap_or_default();
-    let mut session = start(plan, file, &env, bounds, &silent)?;
+    // By its path, whatever a measured cycle opens: the causes are those of the library, and the loader can be asked.
+    let plan = SoakPlan { mode: Mode::Reopen, ..plan.clone() };
+    let mut session = start(&plan, &[staging.first().to_path_buf()], &env, bounds, &silent)?;
     let ended = cycles(&mut session, found);
     let log = output.with_extension(session.process.pid().to_string());
     if let Ok(file) = File::open(&log) {
@@ -117,6 +119,6 @@ fn words(end: &End) -> String {
         End::Hung => "no cycle finished in time".to_owned(),
         End::Interrupted { .. } => "it was interrupted".to_owned(),
         End::TimeUp => format!("it took longer than {} s", AT_MOST.as_secs()),
-        End::Memory(bytes) => format!("its worker's memory reached {bytes} bytes"),
+        End::Memory { resident, .. } => format!("its worker's memory reached {resident} bytes"),
     }
 }

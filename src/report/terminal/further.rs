@@ -1,0 +1,70 @@
+//! What stands below the table for soaks that were asked more: what instances cost that stay, and how calling patterns
+//! compare.
+
+use crate::record::{InstanceCost, Instances, Metric, Mode, OutcomeKind, Pattern, Soak, UnloadState};
+
+use super::super::{summary, units};
+
+/// The cost of an instance, in a sentence.
+pub(super) fn instances(mode: Mode, instances: &Instances) -> String {
+    let what = match mode {
+        Mode::Namespace => "namespaces",
+        Mode::Reopen | Mode::Copies | Mode::Pooled => "copies",
+    };
+    let cost = |cost: &InstanceCost| {
+        let (amount, name) = (cost.per_instance, cost.metric.name());
+        match cost.metric {
+            Metric::Mappings | Metric::Threads | Metric::Fds => format!("{} {name}", units::number(amount)),
+            _ => format!("{} of {name}", units::bytes(amount)),
+        }
+    };
+    let costs: Vec<String> =
+        instances.cost.iter().filter(|cost| cost.per_instance.abs() >= 0.01).map(cost).collect();
+    format!("{} {what} stay; each costs {}", units::count(instances.live), costs.join(", "))
+}
+
+/// One line for each calling pattern, in columns.
+pub(super) fn patterns(soak: &Soak) -> String {
+    let mut out = format!("{}, by the thread that calls:\n", units::printable(&soak.name));
+    let header =
+        ["called from", "cycles", "end", "unload", "loads/cycle", "heap B/cycle", "cycle p50", "verdict"];
+    let mut lines = vec![header.map(str::to_owned)];
+    lines.extend(soak.patterns.iter().map(line));
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| lines.iter().map(|line| units::columns(&line[column])).max().unwrap_or(0))
+        .collect();
+    for line in &lines {
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(&format!("  {}\n", cells.join("  ").trim_end()));
+    }
+    out
+}
+
+fn line(pattern: &Pattern) -> [String; 8] {
+    let unload = match pattern.state {
+        UnloadState::Unloaded => "unloaded",
+        UnloadState::Partial => "partial",
+        UnloadState::Pinned => "pinned",
+    };
+    let end = match pattern.end {
+        OutcomeKind::Completed => "completed",
+        OutcomeKind::Crashed => "crashed",
+        OutcomeKind::Hung => "hung",
+        OutcomeKind::Exited => "exited",
+        OutcomeKind::Limit => "limit",
+        OutcomeKind::LoadFailed => "load-failed",
+        OutcomeKind::Interrupted => "interrupted",
+    };
+    let unknown = || "-".to_owned();
+    [
+        pattern.call_from.name().to_owned(),
+        units::count(pattern.cycles),
+        end.to_owned(),
+        unload.to_owned(),
+        units::number(pattern.loads_per_cycle),
+        pattern.heap_per_cycle.map_or_else(unknown, units::number),
+        pattern.cycle_p50_ns.map_or_else(unknown, |p50| units::nanos(p50 as f64)),
+        summary::verdict_word(pattern.verdict).to_owned(),
+    ]
+}

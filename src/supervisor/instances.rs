@@ -1,0 +1,121 @@
+//! What an instance costs that stays in the process: each copy or namespace of a library that is not unloaded. And
+//! what the loader's refusal of the next one means.
+
+use crate::elf::Facts;
+use crate::record::{Checkpoints, InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind};
+use crate::sampling;
+use crate::suite::mode::NAMESPACES;
+
+/// What is told of each instance.
+const METRICS: [Metric; 7] = [
+    Metric::Rss,
+    Metric::Anon,
+    Metric::Heap,
+    Metric::Virtual,
+    Metric::Mappings,
+    Metric::Threads,
+    Metric::Fds,
+];
+
+/// Whether each cycle of this mode makes an instance that may stay.
+pub(super) fn may_stay(mode: Mode) -> bool {
+    matches!(mode, Mode::Copies | Mode::Namespace)
+}
+
+/// The memory limit where nobody gave one: instances that stay would else take the machine down.
+pub(super) fn default_limit(mode: Mode) -> Option<u64> {
+    if may_stay(mode) { sampling::available_memory().map(|available| available / 2) } else { None }
+}
+
+/// What the checkpoints say of instances; `None` where none stays.
+pub(super) fn instances(checkpoints: &Checkpoints) -> Option<Instances> {
+    let index = |name: &str| checkpoints.columns.iter().position(|column| column == name);
+    let (cycle, loads, unloads) = (index("cycle")?, index("loads")?, index("unloads")?);
+    let before = checkpoints.before_first_open.as_ref()?;
+    let (first, last) = (checkpoints.rows.first()?, checkpoints.rows.last()?);
+    let objects = |row: &[i64]| Some(row.get(loads)? - row.get(unloads)?);
+    let cycles = last.get(cycle)? - first.get(cycle)?;
+    let each = if cycles > 0 { (objects(last)? - objects(first)?) / cycles } else { 0 };
+    if each < 1 {
+        return None;
+    }
+    let live = |row: &[i64]| Some((objects(row)? - objects(before)?) / each);
+    let more = live(last)? - live(first)?;
+    let cost = METRICS.into_iter().filter_map(|metric| {
+        let column = index(metric.name())?;
+        let grown = last.get(column)? - first.get(column)?;
+        (more > 0).then(|| InstanceCost { metric, per_instance: grown as f64 / more as f64 })
+    });
+    Some(Instances { live: u64::try_from(live(last)?).ok()?, cost: cost.collect(), next_load: None })
+}
+
+/// Where the next instance was refused: says so with the count, and what can be done.
+pub(super) fn explain(instances: &mut Instances, outcome: &mut Outcome, facts: &Facts, mode: Mode) {
+    let Some(words) = &outcome.detail else { return };
+    if outcome.kind != OutcomeKind::LoadFailed || outcome.phase.as_deref() != Some("open") {
+        return;
+    }
+    let live = instances.live;
+    let what = if mode == Mode::Namespace { "namespaces" } else { "copies" };
+    let mut told =
+        format!("with {live} {what} in the process that do not unload, the next load failed: {words}");
+    if words.contains("static TLS block") {
+        let (who, tunable) = match (mode, facts.tls) {
+            (Mode::Namespace, _) => {
+                ("each namespace brings a C library of its own, which takes some".to_owned(), 8192)
+            }
+            (_, Some(tls)) => {
+                let size = tls.size.next_multiple_of(tls.align.max(1));
+                (format!("each takes {size} bytes"), wanted(live, size))
+            }
+            (_, None) => ("what each brings takes some".to_owned(), 8192),
+        };
+        told.push_str(&format!(
+            "; {who} of the static thread-local storage that glibc keeps for libraries, and \
+             GLIBC_TUNABLES=glibc.rtld.optional_static_tls={tunable} in the environment of the host makes room for \
+             more (512 is the default)"
+        ));
+    } else if words.contains("namespaces") {
+        told.push_str(&format!(
+            "; glibc has {NAMESPACES} namespaces to give, and what is not unloaded keeps its own"
+        ));
+    }
+    instances.next_load = Some(told.clone());
+    outcome.detail = Some(told);
+}
+
+/// The tunable for four times as many instances as fit now.
+fn wanted(live: u64, size: u64) -> u64 {
+    const DEFAULT: u64 = 512;
+    DEFAULT.saturating_add(live.saturating_mul(3).saturating_mul(size)).next_multiple_of(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoints(rows: &[[i64; 5]]) -> Checkpoints {
+        let columns = ["cycle", "loads", "unloads", "rss", "threads"].map(str::to_owned).to_vec();
+        Checkpoints {
+            columns,
+            rows: rows.iter().map(|row| row.to_vec()).collect(),
+            before_first_open: Some(vec![0, 4, 0, 1000, 1]),
+        }
+    }
+
+    #[test]
+    fn the_cost_is_that_of_one_more() {
+        let stays = checkpoints(&[[0, 6, 0, 9000, 11], [5, 11, 0, 9500, 36], [10, 16, 0, 10_000, 61]]);
+        let told = instances(&stays).unwrap();
+        assert_eq!(told.live, 12);
+        let of = |metric| told.cost.iter().find(|cost| cost.metric == metric).map(|cost| cost.per_instance);
+        assert_eq!((of(Metric::Rss), of(Metric::Threads), of(Metric::Fds)), (Some(100.0), Some(5.0), None));
+    }
+
+    #[test]
+    fn what_is_unloaded_has_no_instances() {
+        assert_eq!(instances(&checkpoints(&[[0, 6, 2, 1000, 1], [10, 16, 12, 1000, 1]])), None);
+        assert_eq!(instances(&checkpoints(&[[0, 6, 2, 1000, 1]])), None);
+        assert_eq!(instances(&Checkpoints::default()), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! What a cycle opens, by mode: the one path, a fresh copy, a namespace of its own, or a lease from a pool. Nothing here
+//! allocates once it is set up.
+
+use std::ffi::{CStr, CString, OsStr, c_int, c_void};
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Arc, OnceLock};
+
+use libloading::os::unix::Library;
+
+use super::copies::Copies;
+use super::cycle::Function;
+use super::failure::Failure;
+use super::job::Job;
+use crate::pool::{Lease, Pool};
+use crate::record::Mode;
+
+/// The worker's pool, which all threads share; it is what a host would have.
+static POOL: OnceLock<Pool> = OnceLock::new();
+
+/// How one thread opens the library.
+#[derive(Debug)]
+pub(super) enum Opener {
+    Path(CString, c_int),
+    Copies(Copies, c_int),
+    Namespace(CString, c_int),
+    Pooled(CString, &'static Pool),
+}
+
+/// The library, open.
+#[derive(Debug)]
+pub(super) enum Opened {
+    Library(Library),
+    Lease(Lease<'static>),
+}
+
+impl Opener {
+    /// One for each thread.
+    ///
+    /// # Errors
+    /// When the job does not fit the number of threads, or the library can't be read to make copies of it.
+    pub(super) fn all(job: &Job, threads: usize) -> Result<Vec<Self>, String> {
+        let image = match job.mode {
+            Mode::Copies => {
+                let original = job.original();
+                std::fs::read(&original).map_err(|e| format!("cannot read {}: {e}", original.display()))?
+            }
+            Mode::Reopen | Mode::Namespace | Mode::Pooled => Vec::new(),
+        };
+        let image = Arc::new(image);
+        (0..threads)
+            .map(|thread| {
+                let path = job.path(thread).ok_or("the job has fewer files than threads")?;
+                let path = CString::new(path).map_err(|_| "a path with a NUL byte")?;
+                Ok(match job.mode {
+                    Mode::Reopen => Self::Path(path, job.flags),
+                    Mode::Copies => Self::Copies(Copies::new(&path, Arc::clone(&image))?, job.flags),
+                    Mode::Namespace => Self::Namespace(path, job.flags),
+                    Mode::Pooled => Self::Pooled(path, POOL.get_or_init(|| Pool::with_flags(job.flags))),
+                })
+            })
+            .collect()
+    }
+
+    /// True when there is something to make before each cycle.
+    #[inline]
+    pub(super) fn is_made(&self) -> bool {
+        matches!(self, Self::Copies(..))
+    }
+
+    /// Makes what the next cycle opens.
+    pub(super) fn make(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Copies(copies, _) => copies.make(),
+            Self::Path(..) | Self::Namespace(..) | Self::Pooled(..) => Ok(()),
+        }
+    }
+
+    /// Opens the library.
+    #[inline]
+    pub(super) fn open(&self) -> Result<Opened, Failure> {
+        match self {
+            Self::Path(path, flags) => open(path, *flags).map_err(Failure::Open).map(Opened::Library),
+            Self::Copies(copies, flags) => {
+                open(copies.path(), *flags).map_err(Failure::Open).map(Opened::Library)
+            }
+            Self::Namespace(path, flags) => open_apart(path, *flags).map(Opened::Library),
+            Self::Pooled(path, pool) => {
+                // SAFETY: loading a library runs its code; that is what a soak is for.
+                let handle = unsafe { pool.get(path) }.map_err(Failure::Pool)?;
+                handle.lease().map_err(Failure::Pool).map(Opened::Lease)
+            }
+        }
+    }
+
+    /// Has the loader look again whether the library is still needed: a reference taken and given back.
+    pub(super) fn let_go(&self) {
+        let path = match self {
+            Self::Path(path, _) => path,
+            Self::Copies(copies, _) => copies.path(),
+            // A namespace can't be entered again without its number, and a pool does not let go.
+            Self::Namespace(..) | Self::Pooled(..) => return,
+        };
+        if let Ok(library) = open(path, libc::RTLD_LAZY | libc::RTLD_NOLOAD) {
+            let _ = library.close();
+        }
+    }
+}
+
+impl Opened {
+    /// Looks up a function.
+    ///
+    /// # Safety
+    /// It must have the prototype that the call expression states.
+    #[inline]
+    pub(super) unsafe fn function(&self, name: &CStr) -> Result<Function, libloading::Error> {
+        match self {
+            // SAFETY: the caller's contract.
+            Self::Library(library) => unsafe { library.get::<Function>(name) }.map(|symbol| *symbol),
+            // SAFETY: as above.
+            Self::Lease(lease) => unsafe { lease.get::<Function>(name) }.map(|symbol| *symbol),
+        }
+    }
+
+    /// Hands the loader's handle to `visit`.
+    pub(super) fn with_handle<R>(self, visit: impl FnOnce(*mut c_void) -> R) -> (Self, R) {
+        match self {
+            Self::Library(library) => {
+                let handle = library.into_raw();
+                let result = visit(handle);
+                // SAFETY: the handle is the one that into_raw gave, and has one owner again.
+                (Self::Library(unsafe { Library::from_raw(handle) }), result)
+            }
+            Self::Lease(lease) => {
+                let result = visit(lease.as_raw());
+                (Self::Lease(lease), result)
+            }
+        }
+    }
+
+    /// Closes it, or gives the lease back.
+    #[inline]
+    pub(super) fn close(self) -> Result<(), Failure> {
+        match self {
+            Self::Library(library) => library.close().map_err(Failure::Close),
+            Self::Lease(lease) => {
+                drop(lease);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[inline]
+fn open(path: &CStr, flags: c_int) -> Result<Library, libloading::Error> {
+    // With its NUL, so that libloading hands it on without a copy.
+    let path = OsStr::from_bytes(path.to_bytes_with_nul());
+    // SAFETY: loading a library runs its code; that is what a soak is for.
+    unsafe { Library::open(Some(path), flags) }
+}
+
+/// `dlmopen` into a new namespace, which libloading does not have.
+fn open_apart(path: &CStr, flags: c_int) -> Result<Library, Failure> {
+    // SAFETY: as for any load; the path ends in NUL.
+    let handle = unsafe { libc::dlmopen(libc::LM_ID_NEWLM, path.as_ptr(), flags) };
+    if handle.is_null() {
+        // SAFETY: dlerror returns null or a string that lives until the next dl* call of this thread.
+        let words = unsafe {
+            let words = libc::dlerror();
+            if words.is_null() { c"dlmopen refused without a word" } else { CStr::from_ptr(words) }
+        };
+        return Err(Failure::Namespace(words.to_string_lossy().into_owned()));
+    }
+    // SAFETY: the handle is new and has no other owner.
+    Ok(unsafe { Library::from_raw(handle) })
+}
