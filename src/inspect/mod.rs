@@ -112,6 +112,16 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
         problems.push(error.to_string());
     }
     let foreign = !problems.is_empty();
+    let static_tls = static_tls(&file);
+    if let Some(tls) = static_tls.filter(|tls| tls.at_most == 0) {
+        problems.push(format!(
+            "it needs {} bytes of static thread-local storage and glibc leaves {} to libraries that are opened later: \
+             start the program with it (LD_PRELOAD), or with GLIBC_TUNABLES=glibc.rtld.optional_static_tls={}",
+            tls.bytes,
+            TLS_NAMESPACES + TLS_OPTIONAL,
+            tls.bytes
+        ));
+    }
     let mut causes = predictions(&file);
     let mut needed = Vec::new();
     // For another machine nothing would be found here, and that says nothing.
@@ -140,7 +150,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
         problems,
         unload: Outlook { answer: answer(&causes), causes },
         needed,
-        static_tls: static_tls(&file),
+        static_tls,
         export_count: exports.len(),
         exports,
         host_libc: glibc::version(),
