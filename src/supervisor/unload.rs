@@ -249,6 +249,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::supervisor::staging::Files;
 
     const LIBRARY: &str = "/no/such/lib.so";
 
@@ -257,7 +258,7 @@ mod tests {
     }
 
     fn answer(watch: &Watch) -> (UnloadState, Vec<String>, Vec<String>) {
-        let staging = Staging::new(Path::new(LIBRARY), 1, false).unwrap();
+        let staging = Staging::new(Path::new(LIBRARY), 1, Files::Original).unwrap();
         let mut unload = Unload::default();
         watch.finish(&Observation::default(), &Checkpoints::default(), &staging, &mut unload);
         (unload.state, unload.objects_left, watch.notes(&staging))
