@@ -1,5 +1,6 @@
 //! Reads the state of a parked worker into a [`Snapshot`]: from `/proc`, from the channel, and, by the addresses
-//! given there, from the worker's memory. Costs a millisecond or two, so it is done at a handful of checkpoints.
+//! given there, from the worker's memory. It looks at every thread, descriptor and process, so it is done at a handful of
+//! checkpoints only.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
