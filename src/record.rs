@@ -1,6 +1,7 @@
 //! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here; every report,
 //! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
+mod growth;
 mod latency;
 mod modes;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
 
@@ -257,183 +259,6 @@ pub struct Cause {
     /// The object it is about, where that is not the library itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub object: Option<String>,
-}
-
-/// Growth of one metric over the measured cycles.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Growth {
-    /// What grew.
-    pub metric: Metric,
-    /// `bytes` or `count`.
-    pub unit: Unit,
-    /// Growth per cycle.
-    pub per_cycle: f64,
-    /// Lower bound of the 95 % interval of `per_cycle`.
-    pub low: f64,
-    /// Upper bound of the 95 % interval of `per_cycle`.
-    pub high: f64,
-    /// Growth per second of active time.
-    pub per_second: f64,
-    /// Growth per real load, where that differs from per cycle.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub per_load: Option<f64>,
-    /// The smallest steady growth per cycle that this run would have called.
-    pub detectable: f64,
-    /// Which way it goes.
-    pub trend: Trend,
-    /// True when the series carried no noise, so that `per_cycle` is a count and not an estimate.
-    #[serde(default)]
-    pub exact: bool,
-    /// The fitted line, for charts: value at cycle 0, and the cycles it was fitted on.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub fit: Option<Fit>,
-}
-
-/// A fitted line: `value = intercept + per_cycle * cycle` for cycles in the window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Fit {
-    /// Value of the line at cycle 0, in the metric's unit.
-    pub intercept: f64,
-    /// First cycle of the window.
-    pub from_cycle: u64,
-    /// Last cycle of the window.
-    pub to_cycle: u64,
-}
-
-/// What is measured at each checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// C heap in use: `mallinfo2`, `uordblks` + `hblkhd`.
-    Heap,
-    /// Resident set size.
-    Rss,
-    /// Resident anonymous memory.
-    Anon,
-    /// Resident private dirty memory.
-    PrivateDirty,
-    /// Proportional set size.
-    Pss,
-    /// Address space (`VmSize`).
-    Virtual,
-    /// Page tables (`VmPTE`).
-    PageTables,
-    /// Number of mappings.
-    Mappings,
-    /// Number of threads.
-    Threads,
-    /// Number of open file descriptors.
-    Fds,
-}
-
-impl Metric {
-    /// Every metric, in the order of the record.
-    pub const ALL: [Self; 10] = [
-        Self::Heap,
-        Self::Rss,
-        Self::Anon,
-        Self::PrivateDirty,
-        Self::Pss,
-        Self::Virtual,
-        Self::PageTables,
-        Self::Mappings,
-        Self::Threads,
-        Self::Fds,
-    ];
-
-    /// Its name in the record, which is also that of its checkpoint column.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Heap => "heap",
-            Self::Rss => "rss",
-            Self::Anon => "anon",
-            Self::PrivateDirty => "private_dirty",
-            Self::Pss => "pss",
-            Self::Virtual => "virtual",
-            Self::PageTables => "page_tables",
-            Self::Mappings => "mappings",
-            Self::Threads => "threads",
-            Self::Fds => "fds",
-        }
-    }
-
-    /// What it is measured in.
-    pub fn unit(self) -> Unit {
-        match self {
-            Self::Mappings | Self::Threads | Self::Fds => Unit::Count,
-            _ => Unit::Bytes,
-        }
-    }
-}
-
-/// Unit of a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Unit {
-    /// Bytes.
-    Bytes,
-    /// A number of things.
-    Count,
-}
-
-/// Which way a metric goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Trend {
-    /// Proven growth that does not fade.
-    Growing,
-    /// No growth that this run could have seen.
-    Flat,
-    /// Growth that slows down, as a cache does that fills.
-    Decaying,
-    /// Neither proven nor excluded.
-    Unclear,
-}
-
-/// The proven leak of memory, in the metric that tells most about its kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Leak {
-    /// Metric in which the leak is stated.
-    pub metric: Metric,
-    /// Bytes per cycle.
-    pub bytes_per_cycle: f64,
-    /// Lower bound of the 95 % interval.
-    pub low: f64,
-    /// Upper bound of the 95 % interval.
-    pub high: f64,
-    /// 10^6 bytes per second of active time.
-    pub mb_per_second: f64,
-    /// Bytes per real load, where that differs from per cycle.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub bytes_per_load: Option<f64>,
-}
-
-/// A short soak that only loads and unloads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct WithoutCall {
-    /// Cycles completed, warm-up not included.
-    pub cycles: u64,
-    /// Its verdict.
-    pub verdict: Verdict,
-    /// Its growth.
-    pub growth: Vec<Growth>,
-}
-
-/// What the first loads kept, once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct OneTime {
-    /// Metric it was seen in.
-    pub metric: Metric,
-    /// Value after the warm-up less the value before the first open; may be negative.
-    pub amount: i64,
 }
 
 /// Something the process was left with.

@@ -32,8 +32,8 @@ pub struct Context<'a> {
     pub objects_left: &'a [String],
     /// Addresses that the library had when it was seen loaded: each time the first, and the first after them.
     pub library: &'a [(u64, u64)],
-    /// Why the loader refused a load, where it did.
-    pub refusal: Option<&'a str>,
+    /// In which cycle the loader refused a load, and why, where it did.
+    pub refusal: Option<(u64, &'a str)>,
     /// Whether the library takes functions from elsewhere that make files in `/dev/shm`.
     pub makes_shared_files: bool,
 }
@@ -125,14 +125,16 @@ impl Case<'_> {
 
 /// A load that the loader refused since static thread-local storage had run out.
 fn static_tls(case: &Case<'_>) -> Option<(Kind, Found)> {
-    let refusal = case.context.refusal.filter(|text| text.contains("static TLS block"))?;
+    // What is refused at the first load has left nothing behind.
+    let (loads, refusal) =
+        case.context.refusal.filter(|(cycle, text)| *cycle > 0 && text.contains("static TLS block"))?;
     Some((
         Kind::StaticTls,
         Found::once(format!(
             "after {} loads the room for static thread-local storage was used up ({refusal}): glibc gets it back \
              only where such libraries are closed in the reverse order of their loads; compile without \
              -ftls-model=initial-exec, or give more with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=N",
-            case.after.cycle
+            loads
         )),
     ))
 }

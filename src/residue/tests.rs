@@ -179,8 +179,10 @@ fn things_are_told_by_what_they_are() {
     told(&after(|s| s.exit_handlers = (vec![LIBRARY.0], 1)), "atexit", &["on_exit", "exit crashes"]);
     assert_eq!(after(|s| s.exit_handlers = (vec![LIBC], 1)), []);
     told(&after(|s| s.keys_in_use = 3), "tls-keys", &["1 thread-specific key is left"]);
-    let refused = Context { refusal: Some("cannot allocate memory in static TLS block"), ..context() };
-    told(&find(&[process(), process()], refused), "static-tls", &["optional_static_tls"]);
+    let refused = Context { refusal: Some((214, "cannot allocate memory in static TLS block")), ..context() };
+    told(&find(&[process(), process()], refused), "static-tls", &["after 214 loads", "optional_static_tls"]);
+    let at_once = Context { refusal: refused.refusal.map(|(_, text)| (0, text)), ..refused };
+    assert_eq!(find(&[process(), process()], at_once), []);
 }
 
 #[test]

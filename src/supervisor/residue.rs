@@ -89,7 +89,11 @@ impl Watch {
                 objects_left: &soak.unload.objects_left,
                 library: &library,
                 // Where instances stay, what they take is told with them, and is not lost.
-                refusal: soak.outcome.detail.as_deref().filter(|_| soak.instances.is_none()),
+                refusal: soak
+                    .outcome
+                    .cycle
+                    .zip(soak.outcome.detail.as_deref())
+                    .filter(|_| soak.instances.is_none()),
                 makes_shared_files: self.makes_shared_files,
             },
         )
