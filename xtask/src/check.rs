@@ -1,5 +1,5 @@
-//! `cargo xtask fixtures --check`: was each fixture unloaded, and if not, why not? A short soak of each is held against
-//! the truth, which takes a minute where `cargo xtask truth` takes an hour.
+//! `cargo xtask fixtures --check`: was each fixture unloaded, if not why not, and what did it leave behind? A short soak
+//! of each is held against the truth, which takes a minute where `cargo xtask truth` takes an hour.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -13,13 +13,13 @@ use crate::{build, demo, truth};
 pub(crate) struct Wanted {
     #[command(flatten)]
     build: build::Options,
-    /// Soak each fixture shortly and compare its state and causes with the truth; exit code 1 where they differ
+    /// Soak each fixture shortly and compare its state, causes and residue with the truth; exit code 1 where they differ
     #[arg(long)]
     check: bool,
 }
 
-/// Cycles of a short soak: enough for state and causes, which show from the first cycle on.
-const CYCLES: u64 = 200;
+/// Cycles of a short soak: enough for an arena of 1 MiB to be filled more than once.
+const CYCLES: u64 = 4_000;
 
 /// Builds the fixtures; true unless one that was checked differs from its truth.
 pub(crate) fn run(options: &Wanted) -> Result<bool> {
@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
     let table = Table::load(&root)?;
     let scratch = root.join("target/check");
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
-    println!("{:<26} {:<40} {:<40}", "fixture", "truth", "a short soak says");
+    println!("{:<26} {:<44} {:<44}", "fixture", "truth", "a short soak says");
     let (mut checked, mut wrong) = (0, 0);
     for fixture in table.fixtures.iter().filter(|fixture| options.build.wants(&fixture.name)) {
         let Some(truth) = fixture.truth(&Situation::default()) else { continue };
@@ -40,13 +40,18 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
         let cycles = truth.max_cycles.map_or(CYCLES, |most| most.min(CYCLES));
         let (said, differences) = match truth::soak(&dlsoak, &scratch, fixture, cycles, 1) {
             Ok(soak) => {
-                let causes: Vec<_> = soak.unload.causes.iter().map(|cause| cause.kind.clone()).collect();
-                (words(&soak.unload.state, &causes), judge::unloading(truth, &soak))
+                let causes = soak.unload.causes.iter().map(|cause| cause.kind.as_str());
+                let residue = soak.residue.iter().map(|left| left.kind.as_str());
+                let mut differences = judge::unloading(truth, &soak);
+                judge::residue(truth, &soak, &mut differences);
+                (words(&soak.unload.state, causes, residue), differences)
             }
             // A row, not the end: the other fixtures still tell.
             Err(error) => ("no record".to_owned(), vec![format!("{error:#}")]),
         };
-        println!("{:<26} {:<40} {said:<40}", fixture.name, words(state, &truth.causes));
+        let causes = truth.causes.iter().map(String::as_str);
+        let expected = words(state, causes, truth.residue.iter().map(|left| left.kind.as_str()));
+        println!("{:<26} {expected:<44} {said:<44}", fixture.name);
         for difference in &differences {
             println!("    {difference}");
         }
@@ -57,6 +62,17 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
     Ok(wrong == 0)
 }
 
-fn words(state: &str, causes: &[String]) -> String {
-    if causes.is_empty() { state.to_owned() } else { format!("{state}: {}", causes.join(", ")) }
+fn words<'a>(
+    state: &str,
+    causes: impl Iterator<Item = &'a str>,
+    residue: impl Iterator<Item = &'a str>,
+) -> String {
+    let mut text = state.to_owned();
+    for (before, kinds) in [(": ", causes.collect::<Vec<_>>()), ("; leaves ", residue.collect())] {
+        if !kinds.is_empty() {
+            text.push_str(before);
+            text.push_str(&kinds.join(", "));
+        }
+    }
+    text
 }

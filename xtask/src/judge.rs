@@ -180,7 +180,8 @@ fn growth(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
     }
 }
 
-fn residue(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
+/// Adds every point in which the residue of a soak differs from the truth.
+pub fn residue(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
     for left in &truth.residue {
         let Some(told) = soak.residue.iter().find(|told| told.kind == left.kind) else {
             found.push(format!("residue {} is not told", left.kind));
