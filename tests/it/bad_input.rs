@@ -41,7 +41,8 @@ fn a_missing_symbol_is_named() {
 
 #[test]
 fn the_next_library_is_soaked_all_the_same() {
-    let finished = run(&["/no/such/library.so", fixture("c-clean").to_str().unwrap(), "-n", "2000"]);
+    let clean = fixture("c-clean");
+    let finished = run(&["/no/such/library.so", clean.to_str().unwrap(), "-n", "2000", "--until-decided"]);
     let verdicts: Vec<_> = finished.run.soaks.iter().map(|s| s.verdict).collect();
     assert_eq!(verdicts, [Verdict::LoadFailed, Verdict::Clean]);
     assert_eq!(finished.code, 1);

@@ -78,7 +78,7 @@ fn the_share_of_the_call_is_told_from_that_of_the_load() {
 #[test]
 fn a_limit_moves_both_sides_of_the_gate() {
     let path = fixture("c-leak-constructor");
-    let finished = soak(&path, &["-n", "3000", "--max-leak-rate", "100B/cycle"]);
+    let finished = soak(&path, &["-n", "10000", "--max-leak-rate", "400B/cycle"]);
     assert_eq!(
         (finished.soak().verdict, finished.code),
         (Verdict::Clean, 0),

@@ -27,9 +27,11 @@ fn cost(soak: &Soak, metric: Metric) -> f64 {
 fn a_clean_library_is_clean_in_every_mode_and_pattern() {
     for mode in ["reopen", "copies", "namespace", "pooled"] {
         for call_from in ["main", "worker", "short-lived"] {
-            let soak = told("c-clean", &["-n", "1500", "--mode", mode, "--call-from", call_from]);
+            // On a busy machine resident memory may need another look before it is decided.
+            let decided = ["-n", "1500", "--until-decided", "--max-cycles", "20k"];
+            let soak = told("c-clean", &[&decided[..], &["--mode", mode, "--call-from", call_from]].concat());
             let told = format!("{mode} {call_from}: {:?} {:?}", soak.unload, soak.reasons);
-            assert_eq!(soak.cycles.completed, 1500, "{told}");
+            assert!(soak.cycles.completed >= 1000, "{told}");
             let loads = if soak.mode == Mode::Pooled { 0.0 } else { 1.0 };
             assert_eq!(soak.unload.loads_per_cycle, loads, "{told}");
             assert_eq!(soak.instances, None, "{told}");
@@ -45,7 +47,8 @@ fn a_clean_library_is_clean_in_every_mode_and_pattern() {
 fn several_threads_do_in_every_mode_what_one_does() {
     for mode in ["copies", "namespace", "pooled"] {
         for call_from in ["main", "short-lived"] {
-            told("c-clean", &["-n", "1500", "-t", "3", "--mode", mode, "--call-from", call_from]);
+            let decided = ["-n", "1500", "--until-decided", "--max-cycles", "20k", "-t", "3"];
+            told("c-clean", &[&decided[..], &["--mode", mode, "--call-from", call_from]].concat());
         }
     }
     let leak = told("c-leak-constructor", &["-n", "1500", "-t", "2", "--mode", "copies"]);
@@ -119,11 +122,13 @@ fn a_namespace_that_stays_is_seen_though_the_loader_does_not_list_it() {
 
 #[test]
 fn what_depends_on_the_calling_thread_is_told() {
-    told("rust-tls-destructor", &["-n", "1000", "--call-from", "short-lived"]);
-    told("rust-tls-destructor", &["-n", "1000", "--call-from", "worker"]);
+    for call_from in ["short-lived", "worker"] {
+        let decided = ["-n", "1500", "--until-decided", "--max-cycles", "20k"];
+        told("rust-tls-destructor", &[&decided[..], &["--call-from", call_from]].concat());
+    }
     let library = fixture("rust-tls-destructor");
     let finished =
-        run(&[library.to_str().unwrap(), "-c", "fibonacci(20)", "-n", "1000", "--patterns", "all"]);
+        run(&[library.to_str().unwrap(), "-c", "fibonacci(20)", "-n", "5000", "--patterns", "all"]);
     let soak = finished.soak();
     let states: Vec<_> = soak.patterns.iter().map(|pattern| (pattern.call_from, pattern.state)).collect();
     let (pinned, unloaded) = (UnloadState::Pinned, UnloadState::Unloaded);
@@ -131,7 +136,9 @@ fn what_depends_on_the_calling_thread_is_told() {
         states,
         [(CallFrom::Main, pinned), (CallFrom::Worker, pinned), (CallFrom::ShortLived, unloaded)]
     );
-    assert!(soak.notes.iter().any(|note| note.contains("clean when called from short-lived")));
+    let differ =
+        |note: &String| note.contains("pinned when called from worker") && note.contains("short-lived");
+    assert!(soak.notes.iter().any(differ), "{:?}", soak.notes);
     assert!(finished.stdout.contains("by the thread that calls"), "{}", finished.stdout);
 }
 

@@ -78,7 +78,7 @@ fn many_threads_are_each_looked_at() {
 #[test]
 fn residue_passes_where_its_kind_is_allowed() {
     let library = fixture("c-signal-handler");
-    let args = ["-n", "2000", "--allow-residue", "signal-handler"];
+    let args = ["-n", "2000", "--until-decided", "--allow-residue", "signal-handler"];
     let finished = soak(&library, &args);
     assert_eq!(
         (finished.soak().verdict, finished.code),
