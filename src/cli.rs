@@ -8,7 +8,10 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 use crate::exit_code;
+use crate::record::Mode;
+use crate::report::terminal::color_allowed;
 use crate::residue::Kind;
+use crate::suite::settings::{parse_env, parse_mode};
 use crate::suite::units::{
     parse_checkpoints, parse_cycles, parse_duration, parse_size, parse_threads, parse_warmup,
 };
@@ -65,8 +68,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub share_path: bool,
     /// What a cycle opens: reopen, copies, namespace or pooled [default: reopen].
-    #[arg(long)]
-    pub mode: Option<String>,
+    #[arg(long, value_parser = parse_mode)]
+    pub mode: Option<Mode>,
     /// Which thread a cycle runs on: main, worker (one that lives on) or short-lived (one that opens, calls, closes
     /// and ends) [default: main].
     #[arg(long, value_name = "THREAD")]
@@ -90,8 +93,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub flags: Option<String>,
     /// Set an environment variable for the worker; repeatable.
-    #[arg(long, value_name = "K=V")]
-    pub env: Vec<String>,
+    #[arg(long, value_name = "K=V", value_parser = parse_env)]
+    pub env: Vec<(String, String)>,
     /// Checkpoints over the run [default: 200].
     #[arg(long, value_parser = parse_checkpoints)]
     pub checkpoints: Option<u32>,
@@ -213,9 +216,10 @@ fn color(choice: ColorChoice) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        // https://no-color.org: set and not empty.
         ColorChoice::Auto => {
-            std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && std::io::stdout().is_terminal()
+            let no_color = std::env::var_os("NO_COLOR");
+            let no_color = no_color.as_ref().map(|value| value.to_string_lossy());
+            color_allowed(std::io::stdout().is_terminal(), no_color.as_deref())
         }
     }
 }

@@ -10,9 +10,7 @@ mod progress;
 use std::io::Write as _;
 
 use crate::exit_code;
-
-/// Width of the table where stdout is no terminal, or does not say how wide it is.
-const WIDTH: u16 = 120;
+use crate::report::terminal::PIPED_WIDTH;
 
 /// Writes the result to stdout. A reader that has gone away (`dlsoak run | head`) is no error.
 fn print(text: &str) {
@@ -33,5 +31,5 @@ pub fn complain(error: &anyhow::Error) -> u8 {
 
 /// Columns of the terminal.
 fn width() -> u16 {
-    console::Term::stdout().size_checked().map_or(WIDTH, |(_rows, columns)| columns.max(60))
+    console::Term::stdout().size_checked().map_or(PIPED_WIDTH, |(_rows, columns)| columns.max(60))
 }

@@ -189,20 +189,11 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         .iter()
         .map(|text| text.parse().with_context(|| format!("--call '{text}'")))
         .collect::<Result<_, _>>()?;
-    let env = args
-        .env
-        .iter()
-        .map(|pair| {
-            let (name, value) =
-                pair.split_once('=').with_context(|| format!("--env {pair}: expected NAME=VALUE"))?;
-            Ok((name.to_owned(), value.to_owned()))
-        })
-        .collect::<anyhow::Result<_>>()?;
     let some_if = |given: bool| given.then_some(true);
     Ok(Settings {
         call: (!calls.is_empty()).then_some(calls),
         exercise: parsed(args.exercise.as_deref(), "--exercise")?,
-        mode: args.mode.as_deref().map(mode).transpose()?,
+        mode: args.mode,
         call_from: args.call_from.as_deref().map(call_from).transpose()?,
         threads: args.threads,
         share_path: some_if(args.share_path),
@@ -211,7 +202,7 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         warmup: args.warmup,
         checkpoints: args.checkpoints,
         flags: parsed(args.flags.as_deref(), "--flags")?,
-        env,
+        env: args.env.iter().cloned().collect(),
         keep_tcache: some_if(args.keep_tcache),
         stall_timeout: args.stall_timeout,
         memory_limit: args.memory_limit,
@@ -230,11 +221,6 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     text.map(|text| text.parse().with_context(|| format!("{flag} {text}"))).transpose()
-}
-
-fn mode(name: &str) -> anyhow::Result<crate::record::Mode> {
-    serde_json::from_value(name.into())
-        .map_err(|_| anyhow::anyhow!("--mode {name}: expected reopen, copies, namespace or pooled"))
 }
 
 fn call_from(name: &str) -> anyhow::Result<crate::record::CallFrom> {

@@ -19,6 +19,26 @@ const UNITS: f64 = 2.0;
 /// The part of a text's size that stands above its baseline, as plotters writes it into `dy`.
 const ASCENT: f64 = 0.76;
 
+/// Where a panel's plot lies.
+pub(super) struct Frame {
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
+}
+
+impl Frame {
+    /// The place at this share of the width, from the left.
+    pub(super) fn across(&self, share: f64) -> f64 {
+        self.left + (self.right - self.left) * share
+    }
+
+    /// The place at this share of the height, from the bottom.
+    pub(super) fn up(&self, share: f64) -> f64 {
+        self.bottom - (self.bottom - self.top) * share
+    }
+}
+
 /// Where a text stands against its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Anchor {

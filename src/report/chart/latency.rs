@@ -9,7 +9,7 @@ use crate::record::{Latencies, Latency, Run};
 
 use super::super::{Error, units};
 use super::axis::{self, NINES, PERCENTILES, Scale};
-use super::canvas::{Anchor, Canvas, Font, picture};
+use super::canvas::{Anchor, Canvas, Font, Frame, picture};
 use super::labels::spread;
 use super::palette::{AXIS, GRID, INK, MUTED, faint, look};
 use super::text::Weight;
@@ -50,14 +50,6 @@ const PHASES: [Phase; 3] = [
 struct Line {
     index: usize,
     points: Vec<(f64, f64)>,
-}
-
-/// Where a panel's plot lies.
-struct Frame {
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
 }
 
 /// Draws the chart.
@@ -206,12 +198,12 @@ fn draw_labels(
 impl Frame {
     /// Place of a percentile, given in nines.
     fn x(&self, nines: f64) -> f64 {
-        self.left + (self.right - self.left) * nines / NINES
+        self.across(nines / NINES)
     }
 
     /// Place of a latency, given as its logarithm.
     fn y(&self, scale: &Scale, log: f64) -> f64 {
-        self.bottom - (self.bottom - self.top) * scale.share(log)
+        self.up(scale.share(log))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::record::{Growth, Metric, Run, Soak, Trend};
 use super::super::Error;
 use super::super::summary::{self, Mark};
 use super::axis::{self, Scale};
-use super::canvas::{Anchor, Canvas, Font, picture};
+use super::canvas::{Anchor, Canvas, Font, Frame, picture};
 use super::palette::{AXIS, BAD, GOOD, GRID, INK, MUTED, OPEN, Shape, WINDOW, faint};
 use super::text::Weight;
 
@@ -56,14 +56,6 @@ struct Series<'a> {
     start: f64,
     points: Vec<(f64, f64)>,
     growth: Option<&'a Growth>,
-}
-
-/// Where a panel's plot lies.
-struct Frame {
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
 }
 
 /// Draws the chart.
@@ -194,7 +186,7 @@ fn draw_window(canvas: &Canvas<'_>, frame: &Frame, x: &Scale, series: &[Series<'
     if from >= to {
         return Ok(());
     }
-    let h = |cycle: f64| frame.left + (frame.right - frame.left) * x.share(cycle);
+    let h = |cycle: f64| frame.across(x.share(cycle));
     canvas.fill((h(from), frame.top), (h(to), frame.bottom), WINDOW)
 }
 
@@ -265,10 +257,7 @@ fn thin(points: &[(f64, f64)], span: f64) -> Vec<(f64, f64)> {
 impl Frame {
     /// Place of (cycle, bytes).
     fn place(&self, x: &Scale, y: &Scale, (cycle, bytes): (f64, f64)) -> (f64, f64) {
-        (
-            self.left + (self.right - self.left) * x.share(cycle),
-            self.bottom - (self.bottom - self.top) * y.share(bytes),
-        )
+        (self.across(x.share(cycle)), self.up(y.share(bytes)))
     }
 }
 
