@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod channel;
 pub mod cli;
 pub mod commands;
+mod conduct;
 pub mod elf;
 pub mod exit_code;
 pub mod files;
@@ -19,7 +20,10 @@ pub mod record;
 pub mod report;
 pub mod residue;
 pub mod sampling;
+mod soak;
 pub mod suite;
 pub mod supervisor;
 pub mod sys;
 pub mod worker;
+
+pub use soak::{Soak, SoakError, Soaked};
