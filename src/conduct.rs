@@ -97,6 +97,7 @@ pub(crate) fn begin(now: jiff::Timestamp) -> Run {
         started_at: now.to_string(),
         passed: false,
         host: supervisor::host(),
+        partition: None,
         soaks: Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ mod conduct;
 pub mod elf;
 pub mod exit_code;
 pub mod files;
+mod histogram;
 pub mod inspect;
 pub mod lddebug;
 mod nearest;

@@ -28,10 +28,27 @@ pub struct Run {
     pub started_at: String,
     /// True when every soak passed its gate; an undecided soak makes it false.
     pub passed: bool,
-    /// The machine the run was made on.
+    /// The machine the run was made on; of a merged run, that of its first part.
     pub host: Host,
+    /// Which share of a suite this is, where it is not the whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partition: Option<Partition>,
     /// One entry per soak, in the order of the suite.
     pub soaks: Vec<Soak>,
+}
+
+/// A share of a suite that several machines soak together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Partition {
+    /// Number of the share, from 1.
+    pub part: u32,
+    /// How many shares there are.
+    pub of: u32,
+    /// Name of the suite.
+    pub suite: String,
+    /// Soaks of the whole suite, by name and in order.
+    pub soaks: Vec<String>,
 }
 
 /// What wrote the record.
@@ -73,8 +90,14 @@ pub struct Soak {
     pub build_id: Option<String>,
     /// Language the file was written in, as far as the file tells.
     pub language: Language,
+    /// The machine it was made on, where that is not the run's: in a run that was merged from several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub host: Option<Host>,
     /// What a cycle opens.
     pub mode: Mode,
+    /// Flags for `dlopen`, as words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flags: Option<String>,
     /// Number of threads that cycle.
     pub threads: u32,
     /// Which thread a cycle runs on.

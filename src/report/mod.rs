@@ -2,6 +2,7 @@
 //! here measures, decides or prints.
 
 pub mod chart;
+pub mod comparison;
 pub mod inspection;
 mod json;
 pub mod summary;
@@ -114,6 +115,16 @@ pub fn write(run: &Run, dir: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, 
         }
     }
     Ok(written)
+}
+
+/// Writes the record as a file of this name.
+///
+/// # Errors
+///
+/// When it can't be written.
+pub fn write_record(run: &Run, path: &Path) -> Result<(), Error> {
+    let contents = json::render(run)?;
+    write_atomic(path, &contents).map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
 /// Writes everything that a run leaves in its output directory: see [`Format::OF_A_RUN`] and [`write()`].

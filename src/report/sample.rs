@@ -144,6 +144,7 @@ pub(super) fn run(n: usize) -> Run {
             page_size: 4096,
             thp: "madvise".to_owned(),
         },
+        partition: None,
         soaks,
     }
 }

@@ -6,7 +6,7 @@ pub mod file;
 pub mod flags;
 pub mod limits;
 pub mod mode;
-mod names;
+pub(crate) mod names;
 pub mod partition;
 pub mod plan;
 pub mod settings;

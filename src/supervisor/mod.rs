@@ -107,6 +107,7 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         name: plan.name.clone(),
         path: plan.path.to_string_lossy().into_owned(),
         mode: plan.mode,
+        flags: Some(plan.flags.to_string()),
         call_from: plan.call_from,
         threads: plan.threads,
         share_path: (plan.share_path || plan.mode == Mode::Pooled) && plan.threads > 1,

@@ -6,6 +6,7 @@
 mod analysis;
 mod bad_input;
 mod causes;
+mod compare;
 mod decide;
 mod inspect;
 mod interrupt;
