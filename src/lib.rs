@@ -14,6 +14,7 @@ pub mod exit_code;
 pub mod files;
 mod histogram;
 pub mod inspect;
+pub mod keeper;
 pub mod lddebug;
 mod nearest;
 pub mod pool;
