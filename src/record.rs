@@ -2,6 +2,7 @@
 //! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
 mod growth;
+mod host;
 mod latency;
 mod modes;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
+pub use host::{Host, Partition, Tool};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
 
@@ -35,46 +37,6 @@ pub struct Run {
     pub partition: Option<Partition>,
     /// One entry per soak, in the order of the suite.
     pub soaks: Vec<Soak>,
-}
-
-/// A share of a suite that several machines soak together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Partition {
-    /// Number of the share, from 1.
-    pub part: u32,
-    /// How many shares there are.
-    pub of: u32,
-    /// Name of the suite.
-    pub suite: String,
-    /// Soaks of the whole suite, by name and in order.
-    pub soaks: Vec<String>,
-}
-
-/// What wrote the record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Tool {
-    /// Version of `dlsoak`, as in its `Cargo.toml`.
-    pub version: String,
-}
-
-/// The machine, as far as it changes what a soak measures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Host {
-    /// Kernel release, as `uname -r` prints it.
-    pub kernel: String,
-    /// C library and its version, for example `glibc 2.36`.
-    pub libc: String,
-    /// Machine, as `uname -m` prints it.
-    pub machine: String,
-    /// Number of CPUs this process may run on.
-    pub cpus: u32,
-    /// Size of a page in bytes.
-    pub page_size: u64,
-    /// The transparent huge page setting in force: `always`, `madvise`, `never` or `unknown`.
-    pub thp: String,
 }
 
 /// What was asked of one library, what was measured, and the verdict. The default is a soak of which nothing is

@@ -8,6 +8,7 @@ mod bad_input;
 mod causes;
 mod compare;
 mod decide;
+mod fleet;
 mod inspect;
 mod interrupt;
 mod library;

@@ -7,6 +7,7 @@ mod check;
 mod checks;
 mod command;
 mod demo;
+mod fleet;
 mod survey;
 mod truth;
 
@@ -32,6 +33,8 @@ enum Verb {
     Truth(truth::Options),
     /// Soak every library of a directory shortly: was it unloaded, why not, what does it leave
     Survey(survey::Survey),
+    /// Validate examples/fleet/ against the published schemas, with validators fetched by pip
+    Fleet,
     /// Format, clippy, documentation and licences
     Lint,
     /// Lint, build the fixtures, run all tests
@@ -58,6 +61,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Demo(options) => demo::run(&options),
         Verb::Truth(options) => truth::run(&options),
         Verb::Survey(options) => survey::run(&options),
+        Verb::Fleet => fleet::run(),
         Verb::Lint => checks::lint(),
         Verb::Test(passed) => checks::test(&passed),
         Verb::Bench(passed) => checks::bench(&passed),

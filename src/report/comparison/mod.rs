@@ -122,7 +122,8 @@ fn latency(phase: Option<&LatencyChange>) -> String {
     let change = format!("{:+.0} %", (phase.p50_ratio - 1.0) * 100.0);
     let mark = match phase.told {
         Told::Same | Told::AsAll => "",
-        Told::Slower | Told::Faster | Told::TailSlower | Told::TailFaster => " !",
+        Told::Slower | Told::Faster => " !",
+        Told::TailSlower | Told::TailFaster => " ~",
     };
     format!("{} {change}{mark}", units::nanos(phase.other.p50 as f64))
 }

@@ -36,7 +36,7 @@ fn one(out: &mut String, base: &str, against: &Against, width: u16) {
             out,
             "  ",
             "  ",
-            "!: more than two runs of one library differ; all else is noise (docs/compare.md)",
+            "!: more than two runs of one library differ; ~: the slowest cycles differ, which a busy machine does as well; all else is noise (docs/compare.md)",
             width,
         );
     }
