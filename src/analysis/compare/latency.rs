@@ -145,14 +145,40 @@ fn ratio(base: u64, other: u64) -> f64 {
 /// thousand do.
 fn interval(a: &Histogram<u64>, b: &Histogram<u64>, quantile: f64) -> (f64, f64) {
     let mut random = Normal(SplitMix(SEED));
-    let mut draw = |h: &Histogram<u64>| {
-        let spread = (quantile * (1.0 - quantile) / h.len() as f64).sqrt();
-        h.value_at_quantile((quantile + random.draw() * spread).clamp(0.0, 1.0))
+    let (a, b) = (Steps::of(a), Steps::of(b));
+    let mut draw = |steps: &Steps| {
+        let spread = (quantile * (1.0 - quantile) / steps.count as f64).sqrt();
+        steps.at((quantile + random.draw() * spread).clamp(0.0, 1.0))
     };
-    let mut ratios: Vec<f64> = (0..RESAMPLES).map(|_| ratio(draw(a), draw(b))).collect();
+    let mut ratios: Vec<f64> = (0..RESAMPLES).map(|_| ratio(draw(&a), draw(&b))).collect();
     ratios.sort_by(f64::total_cmp);
     let cut = (RESAMPLES as f64 * ALPHA / 2.0) as usize;
     (ratios[cut], ratios[RESAMPLES - 1 - cut])
+}
+
+/// The quantiles of a histogram, for many questions: the histogram itself walks through all its buckets for each.
+struct Steps {
+    count: u64,
+    /// Values up to and including each bucket, and the bucket's value.
+    steps: Vec<(u64, u64)>,
+}
+
+impl Steps {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        let mut count = 0;
+        let step = histogram.iter_recorded().map(|bucket| {
+            count += bucket.count_since_last_iteration();
+            (count, histogram.highest_equivalent(bucket.value_iterated_to()))
+        });
+        let steps = step.collect();
+        Self { count, steps }
+    }
+
+    fn at(&self, quantile: f64) -> u64 {
+        let wanted = ((quantile * self.count as f64).ceil() as u64).max(1);
+        let index = self.steps.partition_point(|(count, _)| *count < wanted);
+        self.steps.get(index).or(self.steps.last()).map_or(0, |(_, value)| *value)
+    }
 }
 
 /// Standard normal numbers (Box and Muller 1958).
@@ -345,6 +371,10 @@ pub(super) mod tests {
         let change = change("call", &sample(1_000.0, 3.0, 1), &sample(1_300.0, 3.0, 2)).unwrap();
         let (low, high) = change.p50_interval;
         assert!(low < change.p50_ratio && change.p50_ratio < high && low > 1.28 && high < 1.32, "{change:?}");
+        let histogram = decode(&sample(1_000.0, 3.0, 1)).unwrap();
+        for quantile in [0.0, 0.1, 0.5, 0.9, 0.99, 1.0] {
+            assert_eq!(Steps::of(&histogram).at(quantile), histogram.value_at_quantile(quantile.max(1e-9)));
+        }
         let mut random = Normal(SplitMix(3));
         let draws: Vec<f64> = (0..10_000).map(|_| random.draw()).collect();
         let mean = draws.iter().sum::<f64>() / 1e4;

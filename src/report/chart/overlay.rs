@@ -82,11 +82,14 @@ fn draw_panel(canvas: &Canvas<'_>, library: &Overlaid<'_>, left: f64, frame: &Fr
     let y = axis::bytes(low, high, LEAST, 4);
     draw_axes(canvas, frame, &x, &y)?;
     let place = |point: &(f64, f64)| (frame.across(x.share(point.0)), frame.up(y.share(point.1)));
-    for (run, line) in &lines {
+    let paths: Vec<(usize, Vec<(f64, f64)>)> =
+        lines.iter().map(|(run, line)| (*run, line.iter().map(place).collect())).collect();
+    for (run, path) in &paths {
+        canvas.line(path, look(*run).0, 1.8)?;
+    }
+    // Markers come after all lines, at places that differ from run to run, so that lines that coincide are told apart.
+    for (run, path) in &paths {
         let (color, shape) = look(*run);
-        let path: Vec<(f64, f64)> = line.iter().map(place).collect();
-        canvas.line(&path, color, 1.8)?;
-        // At places that differ from run to run, so that lines that coincide are still told apart.
         let offset = (0.15 + *run as f64 * 0.618_034).fract();
         for part in [offset / 2.0, offset / 2.0 + 0.5] {
             if let Some(at) = path.get((part * path.len() as f64) as usize) {
