@@ -23,4 +23,5 @@ pub mod sampling;
 pub mod suite;
 pub mod supervisor;
 pub mod sys;
+pub mod units;
 pub mod worker;
