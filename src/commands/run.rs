@@ -11,12 +11,12 @@ use serde_json::json;
 use super::progress::Reporter;
 use super::{patterns, print};
 use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
-use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
+use crate::record::{OutcomeKind, Soak};
 use crate::suite::partition::Partition;
-use crate::suite::plan::{Plan, SoakPlan};
+use crate::suite::plan::Plan;
 use crate::suite::settings::Settings;
 use crate::supervisor::{self, Context};
-use crate::{analysis, exit_code, report};
+use crate::{conduct, exit_code, report};
 
 /// The suite file that is read when no library is named.
 const SUITE_FILE: &str = "dlsoak.toml";
@@ -39,14 +39,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };
     let json = args.message_format == MessageFormat::Json;
-    let mut run = Run {
-        schema: SCHEMA.to_owned(),
-        tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned() },
-        started_at: started.to_string(),
-        passed: false,
-        host: supervisor::host(),
-        soaks: Vec::with_capacity(plan.soaks.len()),
-    };
+    let mut run = conduct::begin(started);
     for (index, soak_plan) in plan.soaks.iter().enumerate() {
         if interrupted.load(Relaxed) {
             break;
@@ -55,7 +48,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         if json {
             event(&json!({"event": "begin", "name": soak_plan.name, "index": index, "of": plan.soaks.len()}));
         }
-        let mut soak = soak(soak_plan, &context);
+        let mut soak = conduct::soak(soak_plan, &context);
         if args.patterns == Some(Patterns::All) {
             soak.patterns = patterns::all(soak_plan, &context);
             soak.notes.extend(patterns::difference(&soak.patterns));
@@ -85,72 +78,6 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     }
     charts?;
     Ok(code)
-}
-
-/// Cycles of the short soak that leaves the calls out.
-const WITHOUT_CALL_CYCLES: u64 = 10_000;
-
-/// Most cycles of the pass that times latencies: enough for the 99.999th percentile to have a sample.
-const LATENCY_CYCLES: u64 = 100_000;
-
-/// Soaks one library and judges what was measured. Then times it as hosts run it, and where the calls may have a
-/// share in what was found, soaks it shortly without them.
-fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
-    let mut soak = judged(plan, context);
-    time(plan, context, &mut soak);
-    let calls = !plan.calls.is_empty() || plan.exercise.is_some();
-    if calls
-        && matches!(soak.verdict, Verdict::Leak | Verdict::Inconclusive)
-        && !context.interrupted.load(Relaxed)
-    {
-        let alone = judged(&plan.without_calls(WITHOUT_CALL_CYCLES), context);
-        if alone.outcome.kind == OutcomeKind::Completed {
-            let position = soak.reasons.len().min(1);
-            soak.reasons.insert(position, analysis::shares(&soak, &alone));
-            soak.without_call = Some(WithoutCall {
-                cycles: alone.cycles.completed,
-                verdict: alone.verdict,
-                growth: alone.growth,
-            });
-        }
-    }
-    soak
-}
-
-/// Times the latencies in a pass of their own, with malloc's thread cache on. Without the cache heap counts are
-/// exact, but a call that allocates much takes up to three times as long as in a host.
-fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
-    let cycles = soak.cycles.completed.min(LATENCY_CYCLES);
-    let whole = soak.outcome.kind == OutcomeKind::Completed && !context.interrupted.load(Relaxed);
-    if plan.keep_tcache || !whole || cycles < u64::from(plan.threads) {
-        return;
-    }
-    let timed = supervisor::soak(&plan.for_latencies(cycles), context);
-    if timed.outcome.kind == OutcomeKind::Completed && timed.cycles.completed == cycles {
-        soak.latency_ns = timed.latency_ns;
-        soak.warmup_latency_ns = timed.warmup_latency_ns;
-        soak.latency_over_time = timed.latency_over_time;
-        soak.notes.push(
-            "latencies were timed in a pass of their own, with malloc's thread cache on as in any host"
-                .to_owned(),
-        );
-    } else if timed.outcome.kind != OutcomeKind::Interrupted {
-        let detail = timed.outcome.detail.unwrap_or_else(|| "it did not complete".to_owned());
-        soak.notes.push(format!(
-            "latencies are those with malloc's thread cache off; the pass with it on failed: {detail}"
-        ));
-    }
-}
-
-pub(super) fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
-    let mut soak = supervisor::soak(plan, context);
-    let judgement = analysis::judge(&soak, &plan.limits);
-    soak.growth = judgement.growth;
-    soak.leak = judgement.leak;
-    soak.verdict = judgement.verdict;
-    soak.reasons = judgement.reasons;
-    soak.gate = judgement.gate;
-    soak
 }
 
 /// The plan: libraries from the command line, or a suite file, with the flags over it.

@@ -9,6 +9,7 @@ mod causes;
 mod decide;
 mod inspect;
 mod interrupt;
+mod library;
 mod modes;
 mod pool;
 mod properties;
@@ -20,3 +21,6 @@ mod support;
 mod tidy;
 mod verdicts;
 mod worker_cost;
+
+// The tests of the library's own interface soak from this very program.
+dlsoak::worker!();
