@@ -66,13 +66,28 @@ fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
 /// Soaks one library and judges what was measured.
 pub(crate) fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let mut soak = supervisor::soak(plan, context);
-    let judgement = analysis::judge(&soak, &plan.limits);
+    judge(plan, &mut soak);
+    soak
+}
+
+/// What was measured so far of a soak that is under way, judged; it stands for the soak where the run is cut short.
+pub(crate) fn so_far(plan: &SoakPlan, measured: &Soak) -> Soak {
+    let mut soak = measured.clone();
+    soak.outcome.kind = OutcomeKind::Interrupted;
+    soak.outcome.detail =
+        Some("the run was cut short; this is what was measured up to a checkpoint".to_owned());
+    judge(plan, &mut soak);
+    soak
+}
+
+/// Fills in what the analysis makes of what was measured.
+fn judge(plan: &SoakPlan, soak: &mut Soak) {
+    let judgement = analysis::judge(soak, &plan.limits);
     soak.growth = judgement.growth;
     soak.leak = judgement.leak;
     soak.verdict = judgement.verdict;
     soak.reasons = judgement.reasons;
     soak.gate = judgement.gate;
-    soak
 }
 
 /// The record of a run that begins now, without a soak.

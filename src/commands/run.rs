@@ -11,9 +11,9 @@ use serde_json::json;
 use super::progress::Reporter;
 use super::{patterns, print};
 use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
-use crate::record::{OutcomeKind, Soak};
+use crate::record::{OutcomeKind, Run, Soak};
 use crate::suite::partition::Partition;
-use crate::suite::plan::Plan;
+use crate::suite::plan::{Plan, SoakPlan};
 use crate::suite::settings::Settings;
 use crate::supervisor::{self, Context};
 use crate::{conduct, exit_code, report};
@@ -36,8 +36,6 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot catch signals")?;
     }
     let reporter = Reporter::new(global.quiet);
-    let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
-    let context = Context { interrupted: &interrupted, progress: &show };
     let json = args.message_format == MessageFormat::Json;
     let mut run = conduct::begin(started);
     for (index, soak_plan) in plan.soaks.iter().enumerate() {
@@ -48,11 +46,21 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         if json {
             event(&json!({"event": "begin", "name": soak_plan.name, "index": index, "of": plan.soaks.len()}));
         }
-        let mut soak = conduct::soak(soak_plan, &context);
-        if args.patterns == Some(Patterns::All) {
-            soak.patterns = patterns::all(soak_plan, &context);
-            soak.notes.extend(patterns::difference(&soak.patterns));
-        }
+        let mut soak = {
+            let show = |progress: supervisor::Progress<'_>| {
+                if let supervisor::Progress::Checkpoint(measured) = progress {
+                    keep(&run, soak_plan, measured, &out);
+                }
+                reporter.show(progress);
+            };
+            let context = Context { interrupted: &interrupted, progress: &show };
+            let mut soak = conduct::soak(soak_plan, &context);
+            if args.patterns == Some(Patterns::All) {
+                soak.patterns = patterns::all(soak_plan, &context);
+            }
+            soak
+        };
+        soak.notes.extend(patterns::difference(&soak.patterns));
         if json {
             event(&soak_event(&soak));
         }
@@ -78,6 +86,18 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     }
     charts?;
     Ok(code)
+}
+
+/// Writes the record as it would be if the run were cut short now: this process may be killed as well as the worker.
+fn keep(run: &Run, plan: &SoakPlan, measured: &Soak, out: &Path) {
+    // The short soaks beside the one that was asked for have names of their own.
+    if measured.name == plan.name {
+        let mut run = run.clone();
+        run.soaks.push(conduct::so_far(plan, measured));
+        run.passed = false;
+        // Where that fails now, it does at the end as well, and is told then.
+        let _ = report::write(&run, out, &[report::Format::Json]);
+    }
 }
 
 /// The plan: libraries from the command line, or a suite file, with the flags over it.

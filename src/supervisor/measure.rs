@@ -1,8 +1,9 @@
 //! One soak from the first quiet point to the last: probe, warm-up, then checkpoint after checkpoint; and what was
 //! measured, put into the record, however the soak ended.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::Progress;
 use super::causes::{self, Pending};
 use super::end;
 use super::instances;
@@ -20,6 +21,10 @@ use crate::elf;
 use crate::record::{Mode, Outcome, Soak};
 use crate::suite::plan::SoakPlan;
 
+/// How long after the last time what was measured is told again, at least and at most; in between, a tenth of the time
+/// that the soak has taken.
+const TOLD_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
 /// A soak under way.
 pub(super) struct Measurement<'a> {
     plan: &'a SoakPlan,
@@ -36,6 +41,9 @@ pub(super) struct Measurement<'a> {
     residue: residue::Watch,
     warm: Histograms,
     histograms: Histograms,
+    began: Instant,
+    /// When what was measured was last told.
+    told: Instant,
 }
 
 impl<'a> Measurement<'a> {
@@ -60,6 +68,8 @@ impl<'a> Measurement<'a> {
             facts,
             warm: histograms()?,
             histograms: histograms()?,
+            began: Instant::now(),
+            told: Instant::now(),
         })
     }
 
@@ -129,6 +139,7 @@ impl<'a> Measurement<'a> {
         loop {
             while let Some(cycle) = pace.next() {
                 self.checkpoint(cycle)?;
+                self.tell(soak);
                 points += 1;
                 if points.is_power_of_two() {
                     self.look()?;
@@ -142,10 +153,12 @@ impl<'a> Measurement<'a> {
                 }
                 looks += 1;
             }
+            let kept = pace.keep(&self.series.cycles());
             if !pace.go_on() {
                 self.look()?;
                 return Ok(false);
             }
+            self.series.thin(&kept);
         }
     }
 
@@ -181,6 +194,18 @@ impl<'a> Measurement<'a> {
             self.unload.looked(there);
         }
         Ok(())
+    }
+
+    /// Tells what was measured so far, unless it was told a moment ago. The worker is parked meanwhile.
+    fn tell(&mut self, soak: &mut Soak) {
+        let (least, most) = TOLD_AGAIN;
+        if self.told.elapsed() >= (self.began.elapsed() / 10).clamp(least, most) {
+            self.fill(soak);
+            soak.latency_ns = self.histograms.to_record();
+            soak.warmup_latency_ns = self.warm.to_record();
+            (self.session.context().progress)(Progress::Checkpoint(soak));
+            self.told = Instant::now();
+        }
     }
 
     /// Measured cycles completed.

@@ -61,6 +61,11 @@ pub enum Progress<'a> {
         /// Resident set size of the worker in bytes.
         resident: Option<u64>,
     },
+    /// A checkpoint has been taken; told once in a while, so that what was measured outlives this process.
+    Checkpoint(
+        /// All that was measured so far, not judged.
+        &'a Soak,
+    ),
     /// It has ended.
     End,
 }

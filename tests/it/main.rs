@@ -10,6 +10,7 @@ mod decide;
 mod inspect;
 mod interrupt;
 mod library;
+mod long;
 mod modes;
 mod pool;
 mod properties;
