@@ -1,5 +1,5 @@
-//! Lets every program that links this library be its own worker: a test binary has no `main` of ours, so the start of a
-//! worker is caught before any `main` runs.
+//! Lets every program that links this library be its own worker and keeper: a test binary has no `main` of ours, so their start
+//! is caught before any `main` runs.
 //!
 //! glibc calls the functions in `.init_array` of a program before its `main`, with `main`'s arguments (`call_init` in
 //! `csu/libc-start.c`). Ours looks at the first argument, and returns at once where it is not that of a worker.
@@ -33,7 +33,7 @@ unsafe extern "C" fn before_main(_argc: c_int, _argv: *const *const c_char, _env
         return;
     }
     IN_PROGRAM.store(true, Relaxed);
-    if let Some(code) = super::run_if_asked() {
+    if let Some(code) = super::run_if_asked().or_else(crate::keeper::run_if_asked) {
         std::process::exit(i32::from(code != ExitCode::SUCCESS) * 2);
     }
 }
