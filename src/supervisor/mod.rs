@@ -6,6 +6,7 @@ mod end;
 mod host;
 mod instances;
 mod latency;
+mod loads;
 mod measure;
 mod pace;
 mod process;

@@ -3,4 +3,5 @@
 
 pub mod futex;
 pub mod glibc;
+pub mod ptrace;
 pub mod state;

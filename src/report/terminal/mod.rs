@@ -194,6 +194,7 @@ mod tests {
             phase: Some("call".to_owned()),
             signal: Some("SIGSEGV".to_owned()),
             detail: Some("address 0x7f00deadbeef is in no mapping".to_owned()),
+            fault: None,
             stacks: Some(vec!["thread 1\n  #0 fibonacci fib.c:12\n  #1 worker".to_owned()]),
         };
         soak.worker.output_tail = "starting\nassertion failed: n > 0\n".to_owned();
