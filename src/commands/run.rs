@@ -14,6 +14,7 @@ use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
 use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
 use crate::suite::partition::Partition;
 use crate::suite::plan::{Plan, SoakPlan};
+use crate::suite::replay::replay;
 use crate::suite::settings::Settings;
 use crate::supervisor::{self, Context};
 use crate::{analysis, exit_code, report};
@@ -76,7 +77,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
             &json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out.to_string_lossy()}),
         );
     } else {
-        print(&report::terminal::render(&run, super::width(), global.color));
+        print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
         print(&format!("record and charts: {}\n", out.display()));
     }
     if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) || code == exit_code::INTERRUPTED
@@ -143,6 +144,8 @@ fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
 
 pub(super) fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let mut soak = supervisor::soak(plan, context);
+    let cycles = soak.cycles.completed.saturating_add(soak.cycles.warmup);
+    soak.replay = replay(plan, &soak.outcome, cycles);
     let judgement = analysis::judge(&soak, &plan.limits);
     soak.growth = judgement.growth;
     soak.leak = judgement.leak;

@@ -1,6 +1,7 @@
 //! The thread that traces: takes one event after the other and lets threads go on as fast as it can. All that it
 //! does is bounded in time, since the process stands meanwhile.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_int;
 use std::path::Path;
@@ -70,9 +71,9 @@ impl Tracer {
         loop {
             let before = tracer.threads.len();
             for thread in tasks(process) {
-                if !tracer.threads.contains_key(&thread) {
+                if let Entry::Vacant(room) = tracer.threads.entry(thread) {
                     match ptrace::seize(thread) {
-                        Ok(()) => drop(tracer.threads.insert(thread, None)),
+                        Ok(()) => drop(room.insert(None)),
                         // It has ended meanwhile.
                         Err(Errno::ESRCH) => {}
                         Err(error) => return Err(error),

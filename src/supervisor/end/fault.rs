@@ -139,7 +139,11 @@ pub(super) fn place(capture: &Capture, address: u64, sp: u64, known: &Known<'_>)
         };
     }
     if address < NULL {
-        return if address == 0 { "a null pointer".to_owned() } else { "near null: a null pointer".to_owned() };
+        return if address == 0 {
+            "a null pointer".to_owned()
+        } else {
+            "near null: a null pointer".to_owned()
+        };
     }
     gone(address, known).unwrap_or_else(|| "nothing is mapped there".to_owned())
 }
