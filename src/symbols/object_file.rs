@@ -1,5 +1,6 @@
 //! One file's symbol tables and DWARF, in memory of their own.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,11 +53,11 @@ impl ObjectFile {
         {
             file.add(&apart);
         }
-        // The last one at an address is the first to be tried: of several names the one with the fewest underscores.
+        // The last one at an address is the first to be tried: of several names the one with the fewest underscores, and
+        // `_exit` rather than `_Exit`.
         let underscores = |name: &str| name.len() - name.trim_start_matches('_').len();
-        file.symbols.sort_by_key(|symbol| {
-            (symbol.address, symbol.size, std::cmp::Reverse(underscores(&symbol.name)))
-        });
+        let rank = |symbol: &Symbol| (symbol.address, symbol.size, Reverse(underscores(&symbol.name)));
+        file.symbols.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name)));
         Some(file)
     }
 
