@@ -4,6 +4,7 @@
 mod growth;
 mod latency;
 mod modes;
+mod outcome;
 mod over_time;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
+pub use outcome::{Fault, Outcome, OutcomeKind};
 pub use over_time::OverTime;
 
 /// The value of [`Run::schema`] that this version writes and reads.
@@ -133,6 +135,9 @@ pub struct Soak {
     /// What a reader should know of how it was measured.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+    /// A shell command that repeats this soak up to where it ended.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub replay: String,
     /// What the gate made of it.
     pub gate: Gate,
     /// The measured series.
@@ -177,51 +182,6 @@ pub struct Cycles {
     pub completed: u64,
     /// Warm-up cycles completed.
     pub warmup: u64,
-}
-
-/// How a soak ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Outcome {
-    /// Kind of end.
-    pub kind: OutcomeKind,
-    /// Cycle it ended in, warm-up included, counted from 0 on the thread it happened on.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cycle: Option<u64>,
-    /// Phase it ended in: `open`, `symbol`, `call`, `close`, or `between` cycles.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub phase: Option<String>,
-    /// Signal that ended it, by name (`SIGSEGV`).
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub signal: Option<String>,
-    /// What happened, in plain words, with what to do.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
-    /// Stacks of the worker's threads, where they could be taken.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub stacks: Option<Vec<String>>,
-}
-
-/// Kinds of end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum OutcomeKind {
-    /// All cycles ran.
-    #[default]
-    Completed,
-    /// A signal ended the worker.
-    Crashed,
-    /// No cycle finished within the stall timeout.
-    Hung,
-    /// The library ended the process.
-    Exited,
-    /// A limit was hit.
-    Limit,
-    /// The loader refused the library, or a symbol to call is missing.
-    LoadFailed,
-    /// The person interrupted the run.
-    Interrupted,
 }
 
 /// Whether the library was really unloaded.

@@ -77,7 +77,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
             &json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out.to_string_lossy()}),
         );
     } else {
-        print(&report::terminal::render(&run, super::width(), global.color));
+        print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
         print(&format!("record and charts: {}\n", out.display()));
     }
     if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) || code == exit_code::INTERRUPTED

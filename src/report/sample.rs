@@ -298,6 +298,7 @@ fn completed() -> Outcome {
         phase: None,
         signal: None,
         detail: None,
+        fault: None,
         stacks: None,
     }
 }

@@ -81,9 +81,15 @@ impl<'a> Measurement<'a> {
             self.kinds.last(self.measured(), &self.session.sampler, &self.staging);
         }
         // What happens while the worker ends by itself is told only where all went well before.
+        let mut ending = end::Ending {
+            session: &mut self.session,
+            staging: &self.staging,
+            facts: &self.facts,
+            plan: self.plan,
+        };
         soak.outcome = match end {
-            Ok(decided) => end::at_exit(&mut self.session, decided),
-            Err(end) => end::outcome(end, &mut self.session, &self.staging, &self.facts, self.plan),
+            Ok(decided) => ending.at_exit(decided),
+            Err(end) => ending.outcome(end),
         };
         self.session.process.kill();
         self.fill(soak);
@@ -110,6 +116,11 @@ impl<'a> Measurement<'a> {
     /// Runs to the end; true when it stopped because the verdict was certain.
     fn run(&mut self, soak: &mut Soak) -> Result<bool, End> {
         self.session.ready()?;
+        if self.plan.watched
+            && let Err(error) = self.session.observe()
+        {
+            soak.notes.push(end::unwatched(error));
+        }
         if is_by_path(self.plan.mode) {
             self.session.sampler.watch(&self.staging.files());
         }

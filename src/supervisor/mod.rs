@@ -7,6 +7,7 @@ mod host;
 mod instances;
 mod kinds;
 mod latency;
+mod loads;
 mod measure;
 mod over_time;
 mod pace;

@@ -7,6 +7,7 @@ mod analysis;
 mod bad_input;
 mod causes;
 mod decide;
+mod ends;
 mod inspect;
 mod interrupt;
 mod library;

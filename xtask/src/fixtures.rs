@@ -186,6 +186,10 @@ pub struct End {
     pub signal: Option<String>,
     /// Text that the detail holds.
     pub message: Option<String>,
+    /// A function of the first stack, without its arguments.
+    pub stack: Option<String>,
+    /// Text that the fault's place holds.
+    pub fault: Option<String>,
 }
 
 /// The circumstances of one soak, to find the truth that holds in them.
