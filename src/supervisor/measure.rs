@@ -64,6 +64,7 @@ impl<'a> Measurement<'a> {
     pub(super) fn carry_out(mut self, soak: &mut Soak) {
         let end = self.run(soak);
         if is_quiet(&end) {
+            self.session.settle();
             self.residue.last(self.measured(), &self.session);
         }
         // What happens while the worker ends by itself is told only where all went well before.
@@ -168,6 +169,7 @@ impl<'a> Measurement<'a> {
             return reached;
         }
         let failed = matches!(reached, Err(End::Failed { .. }));
+        self.session.settle();
         let taken = self.series.take(done, &self.session.channel, &self.session.sampler, failed);
         let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
         self.unload.observe(&self.session, &sample, &self.staging);
