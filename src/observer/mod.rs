@@ -207,6 +207,9 @@ mod tests {
         let (child, pid) = sleeper();
         let observer = Observer::start(pid).unwrap();
         for _ in 0..3 {
+            // Let go on after a look it takes a moment to sleep again.
+            let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            until(|| state().contains(") S ").then_some(()));
             let capture = observer.look(LONG).unwrap();
             let thread = capture.thread(pid).unwrap();
             let call = thread.call.as_ref().unwrap();
