@@ -77,6 +77,7 @@ impl<'a> Measurement<'a> {
     pub(super) fn carry_out(mut self, soak: &mut Soak) {
         let end = self.run(soak);
         if is_quiet(&end) {
+            self.session.settle();
             self.residue.last(self.measured(), &self.session);
             self.kinds.last(self.measured(), &self.session.sampler, &self.staging);
         }
@@ -187,6 +188,7 @@ impl<'a> Measurement<'a> {
             return reached;
         }
         let failed = matches!(reached, Err(End::Failed { .. }));
+        self.session.settle();
         let taken = self.series.take(done, &self.session.channel, &self.session.sampler, failed);
         let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
         self.kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);

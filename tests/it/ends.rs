@@ -34,19 +34,32 @@ fn end_of(name: &str, args: &[&str]) -> Finished {
 
 #[test]
 fn each_end_is_told_with_what_brought_it_about() {
-    let mut found = Vec::new();
-    for of in fixtures(true) {
-        let finished = end_of(&of.name, &[]);
-        assert_eq!(finished.code, 1, "{}: {}", of.name, finished.stderr);
-        let outcome = &finished.soak().outcome;
-        assert!(outcome.stacks.as_ref().is_some_and(|stacks| !stacks.is_empty()), "{}: {outcome:?}", of.name);
-        found.extend(differences(&of, &finished).iter().map(|text| format!("{}: {text}", of.name)));
-        // What a person reads at first holds the essence, and the way to see it again.
-        let first = &finished.soak().reasons[0];
-        assert_eq!(Some(first), outcome.detail.as_ref());
-        assert!(finished.stdout.contains("again: dlsoak run "), "{}", finished.stdout);
-    }
+    let fixtures = fixtures(true);
+    let found = std::sync::Mutex::new(Vec::new());
+    // Side by side: most of the time of a soak that hangs is waiting.
+    std::thread::scope(|scope| {
+        for some in fixtures.chunks(fixtures.len().div_ceil(4)) {
+            scope.spawn(|| {
+                let told: Vec<String> = some.iter().flat_map(told).collect();
+                found.lock().unwrap().extend(told);
+            });
+        }
+    });
+    let found = found.into_inner().unwrap();
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// In what the end of a fixture differs from what is true of it.
+fn told(of: &Fixture) -> Vec<String> {
+    let finished = end_of(&of.name, &[]);
+    assert_eq!(finished.code, 1, "{}: {}", of.name, finished.stderr);
+    let outcome = &finished.soak().outcome;
+    assert!(outcome.stacks.as_ref().is_some_and(|stacks| !stacks.is_empty()), "{}: {outcome:?}", of.name);
+    // What a person reads at first holds the essence, and the way to see it again.
+    let first = &finished.soak().reasons[0];
+    assert_eq!(Some(first), outcome.detail.as_ref());
+    assert!(finished.stdout.contains("again: dlsoak run "), "{}", finished.stdout);
+    differences(of, &finished).iter().map(|text| format!("{}: {text}", of.name)).collect()
 }
 
 #[test]

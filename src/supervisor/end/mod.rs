@@ -201,12 +201,15 @@ impl Ending<'_, '_> {
             };
             detail = format!("{what}{by}");
             let first = caught.capture.threads.first();
-            let gone = first.and_then(|thread| thread.frames.first()).filter(|pc| {
-                caught.capture.mapping(**pc).is_none()
-                    && outcome.fault.as_ref().is_some_and(|f| f.access.is_some())
-            });
-            if let (Some(pc), Some(thread)) = (gone, first)
-                && let Some(whose) = fault::gone(*pc, &known)
+            let jumped =
+                outcome.fault.as_ref().is_some_and(|fault| fault.access.as_deref() == Some("execute"));
+            if let Some(thread) = first.filter(|_| jumped)
+                && let Some(pc) = thread.frames.first()
+                && let Some(whose) =
+                    fault::returned(caught, *pc, &known).or_else(|| match caught.capture.mapping(*pc) {
+                        None => fault::gone(*pc, &known),
+                        Some(_) => None,
+                    })
             {
                 detail = format!(
                     "thread {} ({}) ran code of {whose}: a thread, handler or timer outlived the library",
