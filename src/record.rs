@@ -1,9 +1,10 @@
-//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here; every report,
-//! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
+//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here but how it is read; every
+//! report, gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
 mod growth;
 mod latency;
 mod modes;
+mod read;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
+pub use read::{ReadError, read};
 
 /// The value of [`Run::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "dlsoak.run/1";

@@ -9,7 +9,7 @@ pub mod terminal;
 pub mod units;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use std::io;
 use std::path::{Path, PathBuf};

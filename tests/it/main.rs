@@ -7,6 +7,8 @@ mod analysis;
 mod bad_input;
 mod causes;
 mod decide;
+mod fuzz;
+mod hostile;
 mod inspect;
 mod interrupt;
 mod modes;
