@@ -12,6 +12,7 @@ pub mod elf;
 pub mod exit_code;
 pub mod files;
 pub mod inspect;
+pub mod keeper;
 pub mod lddebug;
 mod nearest;
 pub mod pool;

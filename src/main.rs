@@ -1,4 +1,4 @@
-//! The `dlsoak` program: becomes a worker when it is asked to, else parses the command line and dispatches.
+//! The `dlsoak` program: becomes a worker or its keeper when it is asked to, else parses the command line and dispatches.
 
 use std::ffi::{c_int, c_void};
 use std::process::ExitCode;
@@ -37,6 +37,9 @@ unsafe extern "C" fn on_exit(
 
 fn main() -> ExitCode {
     if let Some(code) = dlsoak::worker::run_if_asked() {
+        return code;
+    }
+    if let Some(code) = dlsoak::keeper::run_if_asked() {
         return code;
     }
     dlsoak::cli::main()

@@ -2,7 +2,7 @@
 
 use std::process::ExitStatus;
 
-use super::process::signal_name;
+use super::process::{self, signal_name};
 use super::session::{End, Session};
 use super::staging::Staging;
 use crate::channel::Phase;
@@ -112,6 +112,10 @@ fn missing(plan: &SoakPlan, facts: &Facts) -> Option<String> {
 
 fn died(status: ExitStatus, session: &mut Session<'_>) -> Outcome {
     if let Some(signal) = signal_name(status) {
+        if session.process.keeper_lost() {
+            let detail = process::KEEPER_LOST.to_owned();
+            return Outcome { signal: Some(signal), ..outcome_of(OutcomeKind::Crashed, Some(detail)) };
+        }
         let detail = format!("the worker was ended by {signal}");
         return Outcome { signal: Some(signal), ..outcome_of(OutcomeKind::Crashed, Some(detail)) };
     }

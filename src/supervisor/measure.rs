@@ -82,6 +82,9 @@ impl<'a> Measurement<'a> {
         soak.latency_ns = self.histograms.to_record();
         soak.warmup_latency_ns = self.warm.to_record();
         soak.residue = self.residue.find(soak);
+        if let Some(note) = self.session.process.others_note() {
+            soak.notes.push(note);
+        }
         soak.worker.output_tail = self.session.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
         let context = self.session.context();

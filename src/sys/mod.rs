@@ -4,3 +4,4 @@
 pub mod futex;
 pub mod glibc;
 pub mod state;
+pub mod wait;
