@@ -68,7 +68,7 @@ fn apply(value: &mut Value, what: u8, how: u8) {
         11 => *value = json!("\u{0}\n\u{1b}[31m<a>&\"\u{202e}\u{65e5}\u{301}"),
         12 => *value = json!([]),
         13 => *value = json!({}),
-        14 => *value = json!(how % 2 == 0),
+        14 => *value = json!(how.is_multiple_of(2)),
         15 => take_away(value, nth),
         16 => repeat(value, nth),
         17 => double(value),

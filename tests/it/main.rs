@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod analysis;
+mod bad_files;
 mod bad_input;
+mod bad_texts;
 mod causes;
 mod decide;
 mod fuzz;

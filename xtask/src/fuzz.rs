@@ -22,7 +22,7 @@ pub(crate) struct Options {
     target: Vec<String>,
 }
 
-/// What cargo-fuzz passes to the compiler, but for the sanitizer: the crate has no unsafe code in its parsers.
+/// What cargo-fuzz passes to the compiler, but for the sanitizer: its parsers are safe Rust throughout.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
