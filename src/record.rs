@@ -1,11 +1,12 @@
-//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here; every report,
-//! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
+//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here but how it is read; every
+//! report, gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
 mod growth;
 mod latency;
 mod modes;
 mod outcome;
 mod over_time;
+mod read;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
 pub use outcome::{Fault, Outcome, OutcomeKind};
 pub use over_time::OverTime;
+pub use read::{ReadError, read};
 
 /// The value of [`Run::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "dlsoak.run/1";

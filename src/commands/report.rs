@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::print;
 use crate::cli::{Global, ReportArgs, ReportFormat};
-use crate::record::{Run, SCHEMA};
+use crate::files::read_at_most;
+use crate::record::{self, Run};
 use crate::{exit_code, report};
+
+/// Most bytes of a record: a soak with 10,000 checkpoints has about one million.
+const LARGEST: u64 = 1 << 30;
 
 /// Carries out `dlsoak report` and returns the exit code.
 ///
@@ -34,13 +38,7 @@ pub fn report(args: &ReportArgs, global: Global) -> anyhow::Result<u8> {
 
 /// Reads a saved record.
 fn read_record(path: &Path) -> anyhow::Result<Run> {
-    let text = std::fs::read(path).with_context(|| format!("cannot read the record {}", path.display()))?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
-    match value.get("schema").and_then(|s| s.as_str()) {
-        Some(SCHEMA) => {}
-        Some(other) => bail!("{}: schema `{other}`; this version reads `{SCHEMA}`", path.display()),
-        None => bail!("{} is no record of dlsoak: it has no `schema`", path.display()),
-    }
-    serde_json::from_value(value).with_context(|| format!("{} is a broken record", path.display()))
+    let bytes =
+        read_at_most(path, LARGEST).with_context(|| format!("cannot read the record {}", path.display()))?;
+    record::read(&bytes).with_context(|| path.display().to_string())
 }

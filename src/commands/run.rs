@@ -11,6 +11,7 @@ use serde_json::json;
 use super::progress::Reporter;
 use super::{patterns, print};
 use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
+use crate::files::read_at_most;
 use crate::record::{OutcomeKind, Run, Soak};
 use crate::suite::partition::Partition;
 use crate::suite::plan::{Plan, SoakPlan};
@@ -20,6 +21,9 @@ use crate::{conduct, exit_code, report};
 
 /// The suite file that is read when no library is named.
 const SUITE_FILE: &str = "dlsoak.toml";
+
+/// Most bytes of a suite file: some hundred thousand libraries.
+const LARGEST_SUITE: u64 = 16 << 20;
 
 /// Carries out `dlsoak run` and returns the exit code.
 ///
@@ -113,7 +117,7 @@ fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
     let plan = match suite {
         None => Plan::from_paths(&args.libraries, &settings)?,
         Some(file) => {
-            let text = std::fs::read_to_string(&file).with_context(|| {
+            let text = read_suite(&file).with_context(|| {
                 let hint = if args.libraries.is_empty() {
                     "; name a library to soak, or write a suite file"
                 } else {
@@ -128,6 +132,12 @@ fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
         None => plan,
         Some(share) => plan.partition(share.parse::<Partition>().context("--partition")?),
     })
+}
+
+/// The text of a suite file.
+fn read_suite(file: &Path) -> std::io::Result<String> {
+    let bytes = read_at_most(file, LARGEST_SUITE)?;
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not text in UTF-8"))
 }
 
 /// What the command line says, as the topmost layer of settings.

@@ -8,7 +8,7 @@ pub mod summary;
 pub mod terminal;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use std::io;
 use std::path::{Path, PathBuf};

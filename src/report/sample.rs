@@ -129,7 +129,7 @@ const SHAPES: [Shape; 8] = [
 ];
 
 /// A run of `n` soaks. Beyond eight the shapes repeat under numbered names with other medians.
-pub(super) fn run(n: usize) -> Run {
+pub(crate) fn run(n: usize) -> Run {
     let soaks: Vec<Soak> = (0..n).map(|i| soak(&SHAPES[i % SHAPES.len()], i / SHAPES.len())).collect();
     Run {
         schema: SCHEMA.to_owned(),

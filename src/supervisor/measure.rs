@@ -259,6 +259,13 @@ fn is_by_path(mode: Mode) -> bool {
 fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
     match session.process.wait(Duration::from_secs(1)) {
         Some(status) => End::Died(status),
-        None => End::Failed { thread: 0, message: format!("cannot read /proc of the worker: {error}") },
+        // What makes a process unreadable to its user: PR_SET_DUMPABLE, another user, other capabilities.
+        None => End::Failed {
+            thread: 0,
+            message: format!(
+                "cannot read /proc of the worker any more: {error}; the library has made its process unreadable \
+                 (PR_SET_DUMPABLE, setuid), so that only root can soak it"
+            ),
+        },
     }
 }

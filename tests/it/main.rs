@@ -4,10 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod analysis;
+mod bad_files;
 mod bad_input;
+mod bad_texts;
 mod causes;
 mod decide;
 mod ends;
+mod fuzz;
+mod hostile;
 mod inspect;
 mod interrupt;
 mod library;
