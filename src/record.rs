@@ -4,6 +4,7 @@
 mod growth;
 mod latency;
 mod modes;
+mod over_time;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
+pub use over_time::OverTime;
 
 /// The value of [`Run::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "dlsoak.run/1";
@@ -120,6 +122,10 @@ pub struct Soak {
     /// Latencies of the warm-up cycles, kept apart.
     #[serde(default)]
     pub warmup_latency_ns: Latencies,
+    /// Latencies over the cycles: per interval and phase the median, the 99th percentile and the largest value, in
+    /// nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latency_over_time: Option<OverTime>,
     /// The verdict.
     pub verdict: Verdict,
     /// Why, in plain words, most important first.
@@ -131,6 +137,9 @@ pub struct Soak {
     pub gate: Gate,
     /// The measured series.
     pub checkpoints: Checkpoints,
+    /// Resident memory in bytes by kind of mapping, at some of the checkpoints.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resident_by_kind: Option<OverTime>,
     /// What the worker itself did, so that its own cost can be told from the library's.
     #[serde(default)]
     pub worker: Worker,
@@ -324,6 +333,9 @@ pub struct Rule {
     pub measured: String,
     /// Passed, failed, or undecided (`null`).
     pub passed: Option<bool>,
+    /// The limit per cycle, in bytes or as a count, where growth is what it limits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit_per_cycle: Option<f64>,
     /// More, in plain words.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<String>,

@@ -129,6 +129,7 @@ fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
     if timed.outcome.kind == OutcomeKind::Completed && timed.cycles.completed == cycles {
         soak.latency_ns = timed.latency_ns;
         soak.warmup_latency_ns = timed.warmup_latency_ns;
+        soak.latency_over_time = timed.latency_over_time;
         soak.notes.push(
             "latencies were timed in a pass of their own, with malloc's thread cache on as in any host"
                 .to_owned(),

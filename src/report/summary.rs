@@ -338,6 +338,7 @@ mod tests {
             limit: "0.03MB/s".to_owned(),
             measured: "0.71 MB/s".to_owned(),
             passed,
+            limit_per_cycle: None,
             detail: None,
         };
         soak.gate.rules =

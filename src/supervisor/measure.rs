@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::causes::{self, Pending};
 use super::end;
 use super::instances;
+use super::kinds::Kinds;
 use super::latency::Histograms;
 use super::pace::Pace;
 use super::residue;
@@ -28,6 +29,7 @@ pub(super) struct Measurement<'a> {
     staging: Staging,
     facts: elf::Facts,
     series: Series,
+    kinds: Kinds,
     unload: Watch,
     /// Thread-local destructors that were pending at the last look.
     pending: Vec<Pending>,
@@ -51,6 +53,7 @@ impl<'a> Measurement<'a> {
             session,
             staging,
             series: Series::new(),
+            kinds: Kinds::default(),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
             residue: residue::Watch::new(&plan.path),
@@ -65,6 +68,7 @@ impl<'a> Measurement<'a> {
         let end = self.run(soak);
         if is_quiet(&end) {
             self.residue.last(self.measured(), &self.session);
+            self.kinds.last(self.measured(), &self.session.sampler, &self.staging);
         }
         // What happens while the worker ends by itself is told only where all went well before.
         soak.outcome = match end {
@@ -81,6 +85,8 @@ impl<'a> Measurement<'a> {
         }
         soak.latency_ns = self.histograms.to_record();
         soak.warmup_latency_ns = self.warm.to_record();
+        soak.latency_over_time = self.histograms.over_time();
+        soak.resident_by_kind = self.kinds.to_record();
         soak.residue = self.residue.find(soak);
         soak.worker.output_tail = self.session.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
@@ -156,6 +162,7 @@ impl<'a> Measurement<'a> {
         let failed = matches!(reached, Err(End::Failed { .. }));
         let taken = self.series.take(done, &self.session.channel, &self.session.sampler, failed);
         let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
+        self.kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
         self.unload.observe(&self.session, &sample, &self.staging);
         self.residue.checkpoint(done, &self.session);
         reached

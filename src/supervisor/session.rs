@@ -229,6 +229,9 @@ impl<'a> Session<'a> {
             }
             *before += count as u64;
         }
+        if let Some(histograms) = histograms {
+            histograms.quiet();
+        }
     }
 
     fn failure(&self) -> Option<End> {
