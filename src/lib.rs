@@ -22,4 +22,5 @@ pub mod sampling;
 pub mod suite;
 pub mod supervisor;
 pub mod sys;
+pub mod units;
 pub mod worker;

@@ -100,7 +100,7 @@ fn price(soak: &Soak, policy: &Policy, evidence: &[Evidence]) -> Option<String> 
         Some(format!(
             "that is less than these {} cycles can tell from none ({} B/cycle): run more cycles, or set the limit \
              per cycle",
-            words::thousands(soak.cycles.completed),
+            words::count(soak.cycles.completed),
             words::number(excluded.min(1e15))
         ))
     } else if limit.per() == Per::Second && per_cycle > SMALLEST_CHUNK {

@@ -6,7 +6,6 @@ pub mod inspection;
 mod json;
 pub mod summary;
 pub mod terminal;
-pub mod units;
 
 #[cfg(test)]
 mod sample;
@@ -16,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::write_atomic;
 use crate::record::Run;
+pub(crate) use crate::units;
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
