@@ -5,6 +5,7 @@
 
 mod analysis;
 mod bad_input;
+mod browser;
 mod causes;
 mod decide;
 mod inspect;

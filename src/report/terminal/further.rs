@@ -6,7 +6,7 @@ use crate::record::{InstanceCost, Instances, Metric, Mode, OutcomeKind, Pattern,
 use super::super::{summary, units};
 
 /// The cost of an instance, in a sentence.
-pub(super) fn instances(mode: Mode, instances: &Instances) -> String {
+pub(in super::super) fn instances(mode: Mode, instances: &Instances) -> String {
     let what = match mode {
         Mode::Namespace => "namespaces",
         Mode::Reopen | Mode::Copies | Mode::Pooled => "copies",
