@@ -252,7 +252,9 @@ fn event(value: &serde_json::Value) {
 fn soak_event(soak: &Soak) -> serde_json::Value {
     let mut value = serde_json::to_value(soak).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
-        fields.remove("checkpoints");
+        for series in ["checkpoints", "latency_over_time", "resident_by_kind"] {
+            fields.remove(series);
+        }
         fields.insert("event".to_owned(), "soak".into());
     }
     value

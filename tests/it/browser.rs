@@ -286,7 +286,7 @@ fn a_page_of_odd_soaks_fits_too() {
     crashed.latency_ns = Default::default();
     (crashed.latency_over_time, crashed.resident_by_kind) = (None, None);
     run.soaks[2].gate.passed = None;
-    let more: Vec<_> = run.soaks.iter().cycle().take(30).cloned().collect();
+    let more: Vec<_> = run.soaks.iter().cycle().take(8).cloned().collect();
     run.soaks.extend(more);
     let record = out.path().join("record.json");
     std::fs::write(&record, serde_json::to_vec(&run).unwrap()).unwrap();

@@ -8,6 +8,7 @@ mod bad_input;
 mod browser;
 mod causes;
 mod decide;
+mod exports;
 mod inspect;
 mod interrupt;
 mod modes;

@@ -3,10 +3,10 @@
 
 use super::super::super::{Error, units};
 use super::super::axis;
-use super::super::canvas::Frame;
+use super::super::canvas::{Anchor, Frame};
 use super::super::palette::{GROUND, KINDS};
 use super::super::plot::Plot;
-use super::{Drawing, Key, LEFT, Name, RIGHT, TOP, axes, column, sheet};
+use super::{Drawing, Key, LEFT, Name, RIGHT, TICK, TOP, axes, column, sheet};
 use crate::record::{OverTime, Soak};
 
 const HEIGHT: f64 = 232.0;
@@ -59,6 +59,9 @@ pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<D
     let svg = sheet(name, HEIGHT, |canvas| {
         let plot = Plot { canvas, frame: &frame, x: &x, y: &y };
         axes(&plot, "cycles")?;
+        if high == 0.0 {
+            canvas.text("nothing grew", plot.at((cycles / 2.0, y.high / 2.0)), Anchor::Middle, TICK)?;
+        }
         for ((low, high), color) in stack.iter().zip(KINDS) {
             if low.iter().zip(high).any(|(a, b)| b.1 - a.1 > 0.0) {
                 plot.area(low, high, color)?;

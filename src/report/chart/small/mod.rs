@@ -17,7 +17,7 @@ use crate::record::{OverTime, Soak};
 
 /// Width of every small chart in pixels.
 const WIDTH: f64 = 400.0;
-const LEFT: f64 = 58.0;
+const LEFT: f64 = 68.0;
 const RIGHT: f64 = 388.0;
 const TOP: f64 = 10.0;
 
