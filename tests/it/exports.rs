@@ -78,7 +78,7 @@ fn the_page_of_the_sample_has_every_part() {
         let parts = page.split(open.as_str()).skip(1);
         parts.filter_map(|part| Some(part.split_once('>')?.1.split_once("</")?.0.to_owned())).collect()
     };
-    let mut outline = vec![heads("h1"), heads("h2"), heads("figcaption")].concat();
+    let mut outline = [heads("h1"), heads("h2"), heads("figcaption")].concat();
     outline.dedup();
     insta::assert_snapshot!(outline.join("\n"));
 }
