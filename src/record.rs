@@ -1,6 +1,7 @@
 //! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here but how it is read; every
 //! report, gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
+mod gate;
 mod growth;
 mod latency;
 mod modes;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use gate::{Gate, Rule};
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
@@ -271,36 +273,6 @@ pub enum Verdict {
     /// The interval still straddles the limit.
     #[default]
     Inconclusive,
-}
-
-/// What the gate made of one soak.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Gate {
-    /// Passed, failed, or undecided (`null`).
-    pub passed: Option<bool>,
-    /// Each rule that was applied.
-    pub rules: Vec<Rule>,
-}
-
-/// One rule of the gate and what it found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Rule {
-    /// Name of the rule, as its flag or key is called (`max-leak-rate`).
-    pub name: String,
-    /// The limit, as given.
-    pub limit: String,
-    /// What was measured against it.
-    pub measured: String,
-    /// Passed, failed, or undecided (`null`).
-    pub passed: Option<bool>,
-    /// The limit per cycle, in bytes or as a count, where growth is what it limits.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub limit_per_cycle: Option<f64>,
-    /// More, in plain words.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
 }
 
 /// The measured series, one row per checkpoint.

@@ -4,6 +4,7 @@ pub mod inspect;
 pub mod report;
 pub mod run;
 
+mod ci;
 mod patterns;
 mod progress;
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::progress::Reporter;
-use super::{patterns, print};
+use super::{ci, patterns, print};
 use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
 use crate::files::read_at_most;
 use crate::record::{OutcomeKind, Run, Soak};
@@ -74,7 +74,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         // After every soak: whatever happens to the next one, this one is kept.
         report::write(&run, &out, &[report::Format::Json])?;
     }
-    let charts = report::write(&run, &out, &[report::Format::Svg, report::Format::Png]);
+    let charts = report::write(&run, &out, &report::Format::OF_A_RUN[1..]);
     let code = if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::of(&run) };
     if json {
         event(
@@ -82,8 +82,9 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         );
     } else {
         print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
-        print(&format!("record and charts: {}\n", out.display()));
+        print(&format!("record and report: {}\n", out.display()));
     }
+    ci::tell(&run, json);
     if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) || code == exit_code::INTERRUPTED
     {
         super::note(&format!("interrupted; what was measured is in {}", out.join("record.json").display()));
@@ -208,7 +209,9 @@ fn event(value: &serde_json::Value) {
 fn soak_event(soak: &Soak) -> serde_json::Value {
     let mut value = serde_json::to_value(soak).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
-        fields.remove("checkpoints");
+        for series in ["checkpoints", "latency_over_time", "resident_by_kind"] {
+            fields.remove(series);
+        }
         fields.insert("event".to_owned(), "soak".into());
     }
     value

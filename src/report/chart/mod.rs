@@ -3,11 +3,14 @@
 
 mod axis;
 mod canvas;
+mod gained;
 mod labels;
 mod latency;
 mod memory;
-mod palette;
+pub(super) mod palette;
+mod plot;
 mod png;
+pub(super) mod small;
 mod text;
 
 #[cfg(test)]

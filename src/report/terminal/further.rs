@@ -9,7 +9,7 @@ use super::super::{summary, units};
 use super::wrap;
 
 /// The cost of an instance, in a sentence.
-pub(super) fn instances(mode: Mode, instances: &Instances) -> String {
+pub(in super::super) fn instances(mode: Mode, instances: &Instances) -> String {
     let what = match mode {
         Mode::Namespace => "namespaces",
         Mode::Reopen | Mode::Copies | Mode::Pooled => "copies",

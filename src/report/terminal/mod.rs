@@ -9,6 +9,8 @@ use crate::record::{Run, Soak};
 use super::summary::{self, Headline, Mark};
 use super::units;
 
+pub(super) use further::instances;
+
 /// The width to render for where output is no terminal.
 pub const PIPED_WIDTH: u16 = 120;
 /// The whole text: table, reasons, warnings, closing line. Ends with a newline.
