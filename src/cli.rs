@@ -157,7 +157,7 @@ pub struct RunArgs {
     /// End the soak when the worker's resident memory exceeds this, for example 2GiB.
     #[arg(long, value_parser = parse_size)]
     pub memory_limit: Option<u64>,
-    /// Where to write record.json and the charts [default: reports/SUITE-TIME].
+    /// Where to write record.json, report.html and the charts [default: reports/SUITE-TIME].
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// The result for people, or one JSON event per line.
@@ -201,7 +201,7 @@ pub struct InspectArgs {
 pub struct ReportArgs {
     /// A record.json.
     pub record: PathBuf,
-    /// What to make: charts as svg or png, or the table as text.
+    /// What to make.
     #[arg(long, value_enum)]
     pub to: ReportFormat,
     /// Directory for files [default: beside the record].
@@ -245,10 +245,22 @@ pub struct MergeArgs {
 pub enum ReportFormat {
     /// The table, on stdout.
     Text,
+    /// report.html: one file that holds everything.
+    Html,
     /// latency.svg and memory.svg.
     Svg,
     /// latency.png and memory.png.
     Png,
+    /// report.md, for a step summary or a comment.
+    Markdown,
+    /// junit.xml, a test case for each library.
+    Junit,
+    /// checkpoints.csv, every checkpoint of every library.
+    Csv,
+    /// LIBRARY.PHASE.hgrm, percentile distributions of HdrHistogram.
+    Hgrm,
+    /// latency.hlog, an interval log of HdrHistogram.
+    Hlog,
 }
 
 /// What every verb is told.

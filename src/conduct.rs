@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::analysis;
 use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
 use crate::suite::plan::SoakPlan;
+use crate::suite::replay::replay;
 use crate::supervisor::{self, Context};
 
 /// Cycles of the short soak that leaves the calls out.
@@ -50,6 +51,7 @@ fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
     if timed.outcome.kind == OutcomeKind::Completed && timed.cycles.completed == cycles {
         soak.latency_ns = timed.latency_ns;
         soak.warmup_latency_ns = timed.warmup_latency_ns;
+        soak.latency_over_time = timed.latency_over_time;
         soak.notes.push(
             "latencies were timed in a pass of their own, with malloc's thread cache on as in any host"
                 .to_owned(),
@@ -65,6 +67,8 @@ fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
 /// Soaks one library and judges what was measured.
 pub(crate) fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let mut soak = supervisor::soak(plan, context);
+    let cycles = soak.cycles.completed.saturating_add(soak.cycles.warmup);
+    soak.replay = replay(plan, &soak.outcome, cycles);
     judge(plan, &mut soak);
     soak
 }

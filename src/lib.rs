@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod keeper;
 pub mod lddebug;
 mod nearest;
+pub mod observer;
 pub mod pool;
 pub mod record;
 pub mod report;
@@ -25,7 +26,9 @@ pub mod sampling;
 mod soak;
 pub mod suite;
 pub mod supervisor;
+pub mod symbols;
 pub mod sys;
+pub mod units;
 pub mod worker;
 
 pub use soak::{Soak, SoakError, Soaked};

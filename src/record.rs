@@ -1,19 +1,27 @@
-//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here; every report,
-//! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
+//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here but how it is read; every
+//! report, gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
+mod gate;
 mod growth;
 mod host;
 mod latency;
 mod modes;
+mod outcome;
+mod over_time;
+mod read;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use gate::{Gate, Rule};
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
 pub use host::{Host, Partition, Tool};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
+pub use outcome::{Fault, Outcome, OutcomeKind};
+pub use over_time::OverTime;
+pub use read::{ReadError, read};
 
 /// The value of [`Run::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "dlsoak.run/1";
@@ -105,6 +113,10 @@ pub struct Soak {
     /// Latencies of the warm-up cycles, kept apart.
     #[serde(default)]
     pub warmup_latency_ns: Latencies,
+    /// Latencies over the cycles: per interval and phase the median, the 99th percentile and the largest value, in
+    /// nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latency_over_time: Option<OverTime>,
     /// The verdict.
     pub verdict: Verdict,
     /// Why, in plain words, most important first.
@@ -112,10 +124,16 @@ pub struct Soak {
     /// What a reader should know of how it was measured.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+    /// A shell command that repeats this soak up to where it ended.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub replay: String,
     /// What the gate made of it.
     pub gate: Gate,
     /// The measured series.
     pub checkpoints: Checkpoints,
+    /// Resident memory in bytes by kind of mapping, at some of the checkpoints.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resident_by_kind: Option<OverTime>,
     /// What the worker itself did, so that its own cost can be told from the library's.
     #[serde(default)]
     pub worker: Worker,
@@ -153,51 +171,6 @@ pub struct Cycles {
     pub completed: u64,
     /// Warm-up cycles completed.
     pub warmup: u64,
-}
-
-/// How a soak ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Outcome {
-    /// Kind of end.
-    pub kind: OutcomeKind,
-    /// Cycle it ended in, warm-up included, counted from 0 on the thread it happened on.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cycle: Option<u64>,
-    /// Phase it ended in: `open`, `symbol`, `call`, `close`, or `between` cycles.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub phase: Option<String>,
-    /// Signal that ended it, by name (`SIGSEGV`).
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub signal: Option<String>,
-    /// What happened, in plain words, with what to do.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
-    /// Stacks of the worker's threads, where they could be taken.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub stacks: Option<Vec<String>>,
-}
-
-/// Kinds of end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum OutcomeKind {
-    /// All cycles ran.
-    #[default]
-    Completed,
-    /// A signal ended the worker.
-    Crashed,
-    /// No cycle finished within the stall timeout.
-    Hung,
-    /// The library ended the process.
-    Exited,
-    /// A limit was hit.
-    Limit,
-    /// The loader refused the library, or a symbol to call is missing.
-    LoadFailed,
-    /// The person interrupted the run.
-    Interrupted,
 }
 
 /// Whether the library was really unloaded.
@@ -285,33 +258,6 @@ pub enum Verdict {
     /// The interval still straddles the limit.
     #[default]
     Inconclusive,
-}
-
-/// What the gate made of one soak.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Gate {
-    /// Passed, failed, or undecided (`null`).
-    pub passed: Option<bool>,
-    /// Each rule that was applied.
-    pub rules: Vec<Rule>,
-}
-
-/// One rule of the gate and what it found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Rule {
-    /// Name of the rule, as its flag or key is called (`max-leak-rate`).
-    pub name: String,
-    /// The limit, as given.
-    pub limit: String,
-    /// What was measured against it.
-    pub measured: String,
-    /// Passed, failed, or undecided (`null`).
-    pub passed: Option<bool>,
-    /// More, in plain words.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
 }
 
 /// The measured series, one row per checkpoint.

@@ -147,7 +147,7 @@ fn reasons(
     match soak.outcome.kind {
         OutcomeKind::Completed => {}
         OutcomeKind::Interrupted => {
-            reasons.push(format!("interrupted after {} cycles; judged by those", words::thousands(cycles)));
+            reasons.push(format!("interrupted after {} cycles; judged by those", words::count(cycles)));
         }
         _ => reasons.extend(soak.outcome.detail.clone()),
     }
@@ -201,7 +201,7 @@ fn reasons(
         let high = evidence.iter().filter(memory).map(|e| e.growth.high).fold(0.0, f64::max);
         reasons.push(format!(
             "no growth over {} cycles; a leak of more than {} B/cycle would have been seen",
-            words::thousands(cycles),
+            words::count(cycles),
             words::number(high)
         ));
     }
@@ -252,7 +252,7 @@ fn leak_reasons(evidence: &[Evidence], leak: &Leak, cycles: u64) -> Vec<String> 
     reasons.push(format!(
         "a bounded cache would have to hold more than {} to look the same over {} cycles",
         words::bytes(leak.bytes_per_cycle * cycles as f64),
-        words::thousands(cycles)
+        words::count(cycles)
     ));
     reasons
 }

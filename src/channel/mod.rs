@@ -16,7 +16,7 @@ use crate::sys::state::SIGNALS;
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are the same program, unless someone mixes builds.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Bytes that an error message may take.
 pub const ERROR_LEN: usize = 2048;
 /// Bytes for the list of loaded objects.
@@ -172,6 +172,8 @@ pub struct Slot {
     pub error_len: AtomicU32,
     /// Where the library was loaded in the first cycle of the last order.
     pub load_address: AtomicU64,
+    /// Where the library was loaded in the last cycle that opened it.
+    pub base: AtomicU64,
     /// Number of the thread, as `/proc/PID/task` names it.
     pub thread: AtomicU32,
     /// Modes of its floating-point unit (MXCSR, FPCR) when it parked.
@@ -182,7 +184,7 @@ pub struct Slot {
     pub locale: AtomicU64,
 }
 
-/// Durations of one cycle's phases in nanoseconds.
+/// Durations of one cycle's phases in nanoseconds, and where it took place.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Entry {
@@ -194,6 +196,8 @@ pub struct Entry {
     pub call: AtomicU64,
     /// `dlclose`.
     pub close: AtomicU64,
+    /// Where the library was loaded.
+    pub base: AtomicU64,
 }
 
 /// Where in a cycle a thread is.

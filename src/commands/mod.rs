@@ -8,6 +8,7 @@ pub mod report;
 pub mod run;
 
 mod baselines;
+mod ci;
 mod patterns;
 mod progress;
 mod records;

@@ -2,24 +2,22 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
-use crate::record::{Run, SCHEMA};
+use crate::files::read_at_most;
+use crate::record::{self, Run};
+
+/// Most bytes of a record: a soak with 10,000 checkpoints has about one million.
+const LARGEST: u64 = 1 << 30;
 
 /// Reads a saved record.
 ///
 /// # Errors
 /// When it can't be read or is none of ours.
 pub(super) fn read(path: &Path) -> anyhow::Result<Run> {
-    let text = std::fs::read(path).with_context(|| format!("cannot read the record {}", path.display()))?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
-    match value.get("schema").and_then(|s| s.as_str()) {
-        Some(SCHEMA) => {}
-        Some(other) => bail!("{}: schema `{other}`; this version reads `{SCHEMA}`", path.display()),
-        None => bail!("{} is no record of dlsoak: it has no `schema`", path.display()),
-    }
-    serde_json::from_value(value).with_context(|| format!("{} is a broken record", path.display()))
+    let bytes =
+        read_at_most(path, LARGEST).with_context(|| format!("cannot read the record {}", path.display()))?;
+    record::read(&bytes).with_context(|| path.display().to_string())
 }
 
 /// What tells each of these files from the others, in as few words as that takes: the end of its path from where all

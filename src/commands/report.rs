@@ -21,6 +21,12 @@ pub fn report(args: &ReportArgs, global: Global) -> anyhow::Result<u8> {
         }
         ReportFormat::Svg => report::Format::Svg,
         ReportFormat::Png => report::Format::Png,
+        ReportFormat::Html => report::Format::Html,
+        ReportFormat::Markdown => report::Format::Markdown,
+        ReportFormat::Junit => report::Format::Junit,
+        ReportFormat::Csv => report::Format::Csv,
+        ReportFormat::Hgrm => report::Format::Hgrm,
+        ReportFormat::Hlog => report::Format::Hlog,
     };
     let beside = args.record.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let out = args.out.as_deref().unwrap_or(beside);

@@ -9,8 +9,9 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::progress::Reporter;
-use super::{baselines, parsed, patterns, print};
+use super::{baselines, ci, parsed, patterns, print};
 use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
+use crate::files::read_at_most;
 use crate::record::{self, OutcomeKind, Run, Soak};
 use crate::suite::partition::Partition;
 use crate::suite::plan::{Plan, SoakPlan};
@@ -20,6 +21,9 @@ use crate::{conduct, exit_code, report};
 
 /// The suite file that is read when no library is named.
 const SUITE_FILE: &str = "dlsoak.toml";
+
+/// Most bytes of a suite file: some hundred thousand libraries.
+const LARGEST_SUITE: u64 = 16 << 20;
 
 /// Carries out `dlsoak run` and returns the exit code.
 ///
@@ -75,19 +79,20 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         // After every soak: whatever happens to the next one, this one is kept.
         report::write(&run, &out, &[report::Format::Json])?;
     }
-    let charts = report::write(&run, &out, &[report::Format::Svg, report::Format::Png]);
+    let charts = report::write(&run, &out, &report::Format::OF_A_RUN[1..]);
     let code = if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::of(&run) };
     if json {
         event(
             &json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out.to_string_lossy()}),
         );
     } else {
-        print(&report::terminal::render(&run, super::width(), global.color));
-        print(&format!("record and charts: {}\n", out.display()));
+        print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
+        print(&format!("record and report: {}\n", out.display()));
     }
     if let Some(name) = &args.save_baseline {
         baselines::save(&run, name, &args.baselines, plan.soaks.len(), json)?;
     }
+    ci::tell(&run, json);
     if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) || code == exit_code::INTERRUPTED
     {
         super::note(&format!("interrupted; what was measured is in {}", out.join("record.json").display()));
@@ -121,7 +126,7 @@ fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Partition>)> {
     let plan = match suite {
         None => Plan::from_paths(&args.libraries, &settings)?,
         Some(file) => {
-            let text = std::fs::read_to_string(&file).with_context(|| {
+            let text = read_suite(&file).with_context(|| {
                 let hint = if args.libraries.is_empty() {
                     "; name a library to soak, or write a suite file"
                 } else {
@@ -140,6 +145,12 @@ fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Partition>)> {
             (plan.partition(share), Some(partition))
         }
     })
+}
+
+/// The text of a suite file.
+fn read_suite(file: &Path) -> std::io::Result<String> {
+    let bytes = read_at_most(file, LARGEST_SUITE)?;
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not text in UTF-8"))
 }
 
 /// What the command line says, as the topmost layer of settings.
@@ -204,7 +215,9 @@ fn event(value: &serde_json::Value) {
 fn soak_event(soak: &Soak) -> serde_json::Value {
     let mut value = serde_json::to_value(soak).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
-        fields.remove("checkpoints");
+        for series in ["checkpoints", "latency_over_time", "resident_by_kind"] {
+            fields.remove(series);
+        }
         fields.insert("event".to_owned(), "soak".into());
     }
     value

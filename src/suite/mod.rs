@@ -9,6 +9,7 @@ pub mod mode;
 pub(crate) mod names;
 pub mod partition;
 pub mod plan;
+pub mod replay;
 pub mod settings;
 pub mod suite_error;
 pub mod units;

@@ -80,6 +80,9 @@ pub struct SoakPlan {
     pub stall_timeout: Duration,
     /// Memory of the worker, in bytes, above which the soak ends.
     pub memory_limit: Option<u64>,
+    /// Whether the worker's threads are watched, so that an end can be told in full. Starting a thread takes longer
+    /// then.
+    pub watched: bool,
     /// What the gate holds the soak against.
     pub limits: Limits,
 }
@@ -205,6 +208,7 @@ impl SoakPlan {
             name: format!("{}, latencies", self.name),
             keep_tcache: true,
             checkpoints: 2,
+            watched: false,
             ..self.shortened(cycles)
         }
     }
@@ -279,6 +283,7 @@ impl SoakPlan {
             keep_tcache: settings.keep_tcache.unwrap_or(false),
             stall_timeout: settings.stall_timeout.unwrap_or(DEFAULT_STALL_TIMEOUT),
             memory_limit: settings.memory_limit,
+            watched: true,
             limits,
         })
     }

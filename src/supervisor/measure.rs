@@ -7,6 +7,7 @@ use super::Progress;
 use super::causes::{self, Pending};
 use super::end;
 use super::instances;
+use super::kinds::Kinds;
 use super::latency::Histograms;
 use super::pace::Pace;
 use super::residue;
@@ -33,6 +34,7 @@ pub(super) struct Measurement<'a> {
     staging: Staging,
     facts: elf::Facts,
     series: Series,
+    kinds: Kinds,
     unload: Watch,
     /// Thread-local destructors that were pending at the last look.
     pending: Vec<Pending>,
@@ -59,6 +61,7 @@ impl<'a> Measurement<'a> {
             session,
             staging,
             series: Series::new(),
+            kinds: Kinds::default(),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
             residue: residue::Watch::new(&plan.path),
@@ -74,12 +77,20 @@ impl<'a> Measurement<'a> {
     pub(super) fn carry_out(mut self, soak: &mut Soak) {
         let end = self.run(soak);
         if is_quiet(&end) {
+            self.session.settle();
             self.residue.last(self.measured(), &self.session);
+            self.kinds.last(self.measured(), &self.session.sampler, &self.staging);
         }
         // What happens while the worker ends by itself is told only where all went well before.
+        let mut ending = end::Ending {
+            session: &mut self.session,
+            staging: &self.staging,
+            facts: &self.facts,
+            plan: self.plan,
+        };
         soak.outcome = match end {
-            Ok(decided) => end::at_exit(&mut self.session, decided),
-            Err(end) => end::outcome(end, &mut self.session, &self.staging, &self.facts, self.plan),
+            Ok(decided) => ending.at_exit(decided),
+            Err(end) => ending.outcome(end),
         };
         self.session.process.kill();
         self.fill(soak);
@@ -91,6 +102,8 @@ impl<'a> Measurement<'a> {
         }
         soak.latency_ns = self.histograms.to_record();
         soak.warmup_latency_ns = self.warm.to_record();
+        soak.latency_over_time = self.histograms.over_time();
+        soak.resident_by_kind = self.kinds.to_record();
         soak.residue = self.residue.find(soak);
         if let Some(note) = self.session.process.others_note() {
             soak.notes.push(note);
@@ -104,6 +117,11 @@ impl<'a> Measurement<'a> {
     /// Runs to the end; true when it stopped because the verdict was certain.
     fn run(&mut self, soak: &mut Soak) -> Result<bool, End> {
         self.session.ready()?;
+        if self.plan.watched
+            && let Err(error) = self.session.observe()
+        {
+            soak.notes.push(end::unwatched(error));
+        }
         if is_by_path(self.plan.mode) {
             self.session.sampler.watch(&self.staging.files());
         }
@@ -170,8 +188,10 @@ impl<'a> Measurement<'a> {
             return reached;
         }
         let failed = matches!(reached, Err(End::Failed { .. }));
+        self.session.settle();
         let taken = self.series.take(done, &self.session.channel, &self.session.sampler, failed);
         let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
+        self.kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
         self.unload.observe(&self.session, &sample, &self.staging);
         self.residue.checkpoint(done, &self.session);
         reached
@@ -239,6 +259,13 @@ fn is_by_path(mode: Mode) -> bool {
 fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
     match session.process.wait(Duration::from_secs(1)) {
         Some(status) => End::Died(status),
-        None => End::Failed { thread: 0, message: format!("cannot read /proc of the worker: {error}") },
+        // What makes a process unreadable to its user: PR_SET_DUMPABLE, another user, other capabilities.
+        None => End::Failed {
+            thread: 0,
+            message: format!(
+                "cannot read /proc of the worker any more: {error}; the library has made its process unreadable \
+                 (PR_SET_DUMPABLE, setuid), so that only root can soak it"
+            ),
+        },
     }
 }

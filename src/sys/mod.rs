@@ -3,5 +3,6 @@
 
 pub mod futex;
 pub mod glibc;
+pub mod ptrace;
 pub mod state;
 pub mod wait;

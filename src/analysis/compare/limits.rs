@@ -23,6 +23,7 @@ pub fn rules(base: Option<&Soak>, soak: &Soak, limits: &Limits) -> Vec<Rule> {
         limit,
         measured: "nothing to compare with".to_owned(),
         passed: Some(true),
+        limit_per_cycle: None,
         detail: Some("the library is new: the baseline has no soak of this name".to_owned()),
     };
     if let Some(limit) = &limits.max_leak_increase {
@@ -88,7 +89,7 @@ fn leak(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule
     );
     let detail = (passed.is_none() && found.is_some())
         .then(|| "the interval straddles the limit: run more cycles, in the baseline as well".to_owned());
-    Rule { name: name.to_owned(), limit: shown, measured, passed, detail }
+    Rule { name: name.to_owned(), limit: shown, measured, passed, limit_per_cycle: None, detail }
 }
 
 /// Latency: passes where the measured increase is within the limit; fails where the whole distribution, from the quiet cycles
@@ -128,7 +129,7 @@ fn p99(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule 
     let detail = (passed.is_none() && worst.is_some()).then(|| {
         "only the slowest cycles take longer, as they do on a busy machine: run it again, or on a quieter one".to_owned()
     });
-    Rule { name: name.to_owned(), limit: shown, measured, passed, detail }
+    Rule { name: name.to_owned(), limit: shown, measured, passed, limit_per_cycle: None, detail }
 }
 
 #[cfg(test)]
@@ -196,6 +197,7 @@ mod tests {
             limit: String::new(),
             measured: String::new(),
             passed,
+            limit_per_cycle: None,
             detail: None,
         };
         assert_eq!(passed(Some(true), &[]), Some(true));

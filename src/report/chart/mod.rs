@@ -3,13 +3,16 @@
 
 mod axis;
 mod canvas;
+mod gained;
 mod labels;
 mod languages;
 mod latency;
 mod memory;
 mod overlay;
-mod palette;
+pub(super) mod palette;
+mod plot;
 mod png;
+pub(super) mod small;
 mod text;
 
 #[cfg(test)]
