@@ -3,7 +3,7 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    for symbol in ["__cxa_thread_atexit_impl", "on_exit"] {
+    for symbol in ["__cxa_thread_atexit_impl", "on_exit", "DLSOAK_HAS_MAIN"] {
         println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol={symbol}");
     }
 }

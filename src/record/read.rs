@@ -66,14 +66,26 @@ pub fn read(bytes: &[u8]) -> Result<Run, ReadError> {
 /// Refuses what the types allow and no soak has: figures that stand in no column.
 fn check(run: &Run) -> Result<(), ReadError> {
     for soak in &run.soaks {
-        let (rows, columns) = (&soak.checkpoints.rows, soak.checkpoints.columns.len());
-        let before = soak.checkpoints.before_first_open.iter();
-        if let Some(odd) = rows.iter().chain(before).find(|row| row.len() != columns) {
-            return Err(ReadError::Broken(format!(
-                "a checkpoint of soak `{}` has {} figures for {columns} columns",
-                line(&soak.name),
-                odd.len()
-            )));
+        let series = &soak.checkpoints;
+        let before = series.before_first_open.as_slice();
+        let mut all = vec![
+            ("checkpoints", &series.columns, series.rows.as_slice()),
+            ("checkpoints", &series.columns, before),
+        ];
+        for (name, over_time) in
+            [("resident_by_kind", &soak.resident_by_kind), ("latency_over_time", &soak.latency_over_time)]
+        {
+            all.extend(over_time.iter().map(|series| (name, &series.columns, series.rows.as_slice())));
+        }
+        for (name, columns, rows) in all {
+            if let Some(odd) = rows.iter().find(|row| row.len() != columns.len()) {
+                return Err(ReadError::Broken(format!(
+                    "a row of `{name}` of soak `{}` has {} figures for {} columns",
+                    line(&soak.name),
+                    odd.len(),
+                    columns.len()
+                )));
+            }
         }
     }
     Ok(())

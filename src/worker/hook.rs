@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::allocations;
 
+/// What the `dlsoak` program offers to say that its `main` takes care of workers.
+const HAS_MAIN: &CStr = c"DLSOAK_HAS_MAIN";
+
 type Initializer = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
 #[used]
@@ -33,6 +36,11 @@ unsafe extern "C" fn before_main(_argc: c_int, _argv: *const *const c_char, _env
         return;
     }
     IN_PROGRAM.store(true, Relaxed);
+    // Before `main` there is nothing yet that a thread's end unwinds to: what ends the main thread crashes differently.
+    // So a program with a `main` of ours waits for that.
+    if is_offered(HAS_MAIN) {
+        return;
+    }
     if let Some(code) = super::run_if_asked().or_else(crate::keeper::run_if_asked) {
         std::process::exit(i32::from(code != ExitCode::SUCCESS) * 2);
     }

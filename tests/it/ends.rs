@@ -15,7 +15,7 @@ fn fixtures(ends: bool) -> Vec<Fixture> {
     let of = |fixture: &Fixture| {
         let truth = fixture.truth(&Situation::default());
         let ended = truth.is_some_and(|truth| truth.end.is_some());
-        if ends { ended } else { !ended && fixture.name.contains("-end-") }
+        fixture.name.contains("-end-") && ended == ends
     };
     let fixtures: Vec<Fixture> = table.fixtures.into_iter().filter(of).collect();
     assert!(fixtures.len() >= if ends { 20 } else { 4 });

@@ -6,7 +6,7 @@ use super::super::summary::{self, Mark};
 use super::super::{Error, cells, terminal, units};
 use super::Detail;
 use super::figures::{Figure, Table, figures};
-use crate::record::{Rule, Soak};
+use crate::record::{Fault, Rule, Soak};
 
 /// One library.
 pub(super) struct Section {
@@ -37,7 +37,7 @@ pub(super) struct Section {
     pub(super) residue: Vec<[String; 3]>,
     pub(super) left: Vec<String>,
     pub(super) patterns: Option<Table>,
-    pub(super) fault: Vec<(String, String)>,
+    pub(super) fault: Vec<(&'static str, String)>,
     pub(super) stacks: Vec<String>,
     pub(super) output: String,
     pub(super) notes: Vec<String>,
@@ -56,8 +56,6 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
     let mut reasons = if mark == Mark::Pass { soak.reasons.clone() } else { summary::reasons(soak) };
     let why = if reasons.is_empty() { "no reason was recorded".to_owned() } else { reasons.remove(0) };
     let text = |text: &String| units::printable(text);
-    // Fields that not every version writes are read by name.
-    let value = serde_json::to_value(soak)?;
     Ok(Section {
         name: units::printable(&soak.name),
         mark: class,
@@ -93,11 +91,11 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
             .collect(),
         left: soak.unload.objects_left.iter().map(text).collect(),
         patterns: (!soak.patterns.is_empty()).then(|| patterns(soak)),
-        fault: fault(&value["outcome"]["fault"]),
+        fault: soak.outcome.fault.as_ref().map(fault).unwrap_or_default(),
         stacks: soak.outcome.stacks.iter().flatten().map(|stack| lines(stack)).collect(),
         output: lines(&soak.worker.output_tail),
         notes: soak.notes.iter().map(text).collect(),
-        repeat: value["replay"].as_str().filter(|command| !command.is_empty()).map(units::printable),
+        repeat: (!soak.replay.is_empty()).then(|| units::printable(&soak.replay)),
         anchor,
     })
 }
@@ -191,12 +189,10 @@ fn patterns(soak: &Soak) -> Table {
 }
 
 /// Where a crash happened: each part that is known.
-fn fault(value: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| match value {
-        Value::String(text) => units::printable(text),
-        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), |n| format!("{n:#x}")),
-        other => units::printable(&other.to_string()),
-    };
-    let fields = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    fields.map(|(name, value)| (units::printable(&name.replace('_', " ")), text(value))).collect()
+fn fault(fault: &Fault) -> Vec<(&'static str, String)> {
+    let access = fault.access.as_deref().unwrap_or("read or write");
+    let mut parts = vec![("access", units::printable(access)), ("address", units::printable(&fault.address))];
+    parts.extend(fault.place.as_ref().map(|place| ("what is there", units::printable(place))));
+    parts.push(("instruction", units::printable(&fault.instruction)));
+    parts
 }
