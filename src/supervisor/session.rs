@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
+use super::chaos::Disturber;
 use super::latency::Histograms;
 use super::process::WorkerProcess;
 use super::{Context, Progress};
@@ -53,6 +54,8 @@ pub(super) struct Session<'a> {
     pub(super) channel: Channel,
     pub(super) process: WorkerProcess,
     pub(super) sampler: Sampler,
+    /// Disturbs the worker while cycles run; not at all unless asked to.
+    pub(super) disturber: Disturber,
     bounds: Bounds,
     context: &'a Context<'a>,
     order: u32,
@@ -71,7 +74,17 @@ impl<'a> Session<'a> {
         context: &'a Context<'a>,
     ) -> Self {
         let completed = vec![0; channel.slots().len()];
-        Self { channel, process, sampler, bounds, context, order: 0, completed, looked: Instant::now() }
+        Self {
+            channel,
+            process,
+            sampler,
+            disturber: Disturber::default(),
+            bounds,
+            context,
+            order: 0,
+            completed,
+            looked: Instant::now(),
+        }
     }
 
     /// What the supervisor was told by its caller.
@@ -156,9 +169,20 @@ impl<'a> Session<'a> {
             slot.target.store(*target, Relaxed);
         }
         self.order = self.order.wrapping_add(1);
+        let active = header.active_ns.load(Relaxed);
+        if histograms.is_some() {
+            self.disturber.begin();
+        }
         header.order.store(self.order, Release);
         futex::wake_all(&header.order);
         let end = self.wait_done();
+        let stopped = u64::try_from(self.disturber.end().as_nanos()).unwrap_or(u64::MAX);
+        if stopped > 0 {
+            // The worker, which alone adds to it otherwise, is parked or gone.
+            let header = self.channel.header();
+            let ran = header.active_ns.load(Relaxed).saturating_sub(active).saturating_sub(stopped);
+            header.active_ns.store(active.saturating_add(ran), Relaxed);
+        }
         // Also after a crash: what was measured up to it is in the rings.
         self.collect(histograms);
         let failed = self.failure();
@@ -185,6 +209,8 @@ impl<'a> Session<'a> {
             if let Some(status) = self.process.ended() {
                 return Err(End::Died(status));
             }
+            // Nobody but us has stopped it then, so that time does not count as a stall.
+            last_move += self.disturber.act(&self.sampler, &|| header.done.load(Acquire) == self.order);
             let sum: u64 =
                 self.channel.slots().iter().map(|s| s.completed.load(Relaxed)).fold(0, u64::saturating_add);
             if sum != last_sum {
@@ -214,7 +240,8 @@ impl<'a> Session<'a> {
                 }
                 (self.context.progress)(Progress::Cycles { completed: sum, resident });
             }
-            futex::wait(&header.done, done, Some(TICK));
+            let pause = self.disturber.next().map_or(TICK, |next| next.min(TICK));
+            futex::wait(&header.done, done, Some(pause));
         }
     }
 

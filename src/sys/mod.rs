@@ -3,5 +3,6 @@
 
 pub mod futex;
 pub mod glibc;
+pub mod pressure;
 pub mod state;
 pub mod wait;

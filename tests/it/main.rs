@@ -6,6 +6,7 @@
 mod analysis;
 mod bad_input;
 mod causes;
+mod chaos;
 mod decide;
 mod inspect;
 mod interrupt;
@@ -17,6 +18,7 @@ mod properties;
 mod readme;
 mod reference;
 mod residue;
+mod sandbox;
 mod soaks;
 mod support;
 mod tidy;
