@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::analysis;
 use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
 use crate::suite::plan::SoakPlan;
+use crate::suite::replay::replay;
 use crate::supervisor::{self, Context};
 
 /// Cycles of the short soak that leaves the calls out.
@@ -66,6 +67,8 @@ fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
 /// Soaks one library and judges what was measured.
 pub(crate) fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let mut soak = supervisor::soak(plan, context);
+    let cycles = soak.cycles.completed.saturating_add(soak.cycles.warmup);
+    soak.replay = replay(plan, &soak.outcome, cycles);
     judge(plan, &mut soak);
     soak
 }
@@ -98,6 +101,7 @@ pub(crate) fn begin(now: jiff::Timestamp) -> Run {
         started_at: now.to_string(),
         passed: false,
         host: supervisor::host(),
+        partition: None,
         soaks: Vec::new(),
     }
 }

@@ -1,10 +1,14 @@
-//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here; every report,
-//! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
+//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here but how it is read; every
+//! report, gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
+mod gate;
 mod growth;
+mod host;
 mod latency;
 mod modes;
+mod outcome;
 mod over_time;
+mod read;
 mod surroundings;
 #[cfg(test)]
 mod tests;
@@ -13,10 +17,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use gate::{Gate, Rule};
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
+pub use host::{Host, Partition, Tool};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
+pub use outcome::{Fault, Outcome, OutcomeKind};
 pub use over_time::OverTime;
+pub use read::{ReadError, read};
 pub use surroundings::{Disturbance, Sandbox};
 
 /// The value of [`Run::schema`] that this version writes and reads.
@@ -34,36 +42,13 @@ pub struct Run {
     pub started_at: String,
     /// True when every soak passed its gate; an undecided soak makes it false.
     pub passed: bool,
-    /// The machine the run was made on.
+    /// The machine the run was made on; of a merged run, that of its first part.
     pub host: Host,
+    /// Which share of a suite this is, where it is not the whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partition: Option<Partition>,
     /// One entry per soak, in the order of the suite.
     pub soaks: Vec<Soak>,
-}
-
-/// What wrote the record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Tool {
-    /// Version of `dlsoak`, as in its `Cargo.toml`.
-    pub version: String,
-}
-
-/// The machine, as far as it changes what a soak measures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Host {
-    /// Kernel release, as `uname -r` prints it.
-    pub kernel: String,
-    /// C library and its version, for example `glibc 2.36`.
-    pub libc: String,
-    /// Machine, as `uname -m` prints it.
-    pub machine: String,
-    /// Number of CPUs this process may run on.
-    pub cpus: u32,
-    /// Size of a page in bytes.
-    pub page_size: u64,
-    /// The transparent huge page setting in force: `always`, `madvise`, `never` or `unknown`.
-    pub thp: String,
 }
 
 /// What was asked of one library, what was measured, and the verdict. The default is a soak of which nothing is
@@ -79,8 +64,14 @@ pub struct Soak {
     pub build_id: Option<String>,
     /// Language the file was written in, as far as the file tells.
     pub language: Language,
+    /// The machine it was made on, where that is not the run's: in a run that was merged from several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub host: Option<Host>,
     /// What a cycle opens.
     pub mode: Mode,
+    /// Flags for `dlopen`, as words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flags: Option<String>,
     /// Number of threads that cycle.
     pub threads: u32,
     /// Which thread a cycle runs on.
@@ -143,6 +134,9 @@ pub struct Soak {
     /// What a reader should know of how it was measured.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+    /// A shell command that repeats this soak up to where it ended.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub replay: String,
     /// What the gate made of it.
     pub gate: Gate,
     /// The measured series.
@@ -187,51 +181,6 @@ pub struct Cycles {
     pub completed: u64,
     /// Warm-up cycles completed.
     pub warmup: u64,
-}
-
-/// How a soak ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Outcome {
-    /// Kind of end.
-    pub kind: OutcomeKind,
-    /// Cycle it ended in, warm-up included, counted from 0 on the thread it happened on.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cycle: Option<u64>,
-    /// Phase it ended in: `open`, `symbol`, `call`, `close`, or `between` cycles.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub phase: Option<String>,
-    /// Signal that ended it, by name (`SIGSEGV`).
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub signal: Option<String>,
-    /// What happened, in plain words, with what to do.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
-    /// Stacks of the worker's threads, where they could be taken.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub stacks: Option<Vec<String>>,
-}
-
-/// Kinds of end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum OutcomeKind {
-    /// All cycles ran.
-    #[default]
-    Completed,
-    /// A signal ended the worker.
-    Crashed,
-    /// No cycle finished within the stall timeout.
-    Hung,
-    /// The library ended the process.
-    Exited,
-    /// A limit was hit.
-    Limit,
-    /// The loader refused the library, or a symbol to call is missing.
-    LoadFailed,
-    /// The person interrupted the run.
-    Interrupted,
 }
 
 /// Whether the library was really unloaded.
@@ -319,36 +268,6 @@ pub enum Verdict {
     /// The interval still straddles the limit.
     #[default]
     Inconclusive,
-}
-
-/// What the gate made of one soak.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Gate {
-    /// Passed, failed, or undecided (`null`).
-    pub passed: Option<bool>,
-    /// Each rule that was applied.
-    pub rules: Vec<Rule>,
-}
-
-/// One rule of the gate and what it found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Rule {
-    /// Name of the rule, as its flag or key is called (`max-leak-rate`).
-    pub name: String,
-    /// The limit, as given.
-    pub limit: String,
-    /// What was measured against it.
-    pub measured: String,
-    /// Passed, failed, or undecided (`null`).
-    pub passed: Option<bool>,
-    /// The limit per cycle, in bytes or as a count, where growth is what it limits.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub limit_per_cycle: Option<f64>,
-    /// More, in plain words.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
 }
 
 /// The measured series, one row per checkpoint.

@@ -92,7 +92,12 @@ pub(super) fn bounds(soak: &Soak, policy: &Policy) -> impl Fn(Metric) -> Bounds 
 /// from shared to private when another process that maps them ends. What a library leaks there is in `anon` or, for
 /// shared mappings, in `rss` too.
 pub(super) fn decides(evidence: &Evidence) -> bool {
-    !matches!(evidence.growth.metric, Metric::Pss | Metric::PrivateDirty)
+    takes_part(evidence.growth.metric)
+}
+
+/// See [`decides`].
+pub(super) fn takes_part(metric: Metric) -> bool {
+    !matches!(metric, Metric::Pss | Metric::PrivateDirty)
 }
 
 /// Whether a metric that decides has that finding.

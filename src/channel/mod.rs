@@ -190,6 +190,8 @@ pub struct Slot {
     pub error_len: AtomicU32,
     /// Where the library was loaded in the first cycle of the last order.
     pub load_address: AtomicU64,
+    /// Where the library was loaded in the last cycle that opened it.
+    pub base: AtomicU64,
     /// Number of the thread, as `/proc/PID/task` names it.
     pub thread: AtomicU32,
     /// Modes of its floating-point unit (MXCSR, FPCR) when it parked.
@@ -200,7 +202,7 @@ pub struct Slot {
     pub locale: AtomicU64,
 }
 
-/// Durations of one cycle's phases in nanoseconds.
+/// Durations of one cycle's phases in nanoseconds, and where it took place.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Entry {
@@ -212,6 +214,8 @@ pub struct Entry {
     pub call: AtomicU64,
     /// `dlclose`.
     pub close: AtomicU64,
+    /// Where the library was loaded.
+    pub base: AtomicU64,
 }
 
 /// Where in a cycle a thread is.

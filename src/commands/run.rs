@@ -9,9 +9,10 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::progress::Reporter;
-use super::{patterns, print};
+use super::{baselines, ci, parsed, patterns, print};
 use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
-use crate::record::{OutcomeKind, Run, Soak};
+use crate::files::read_at_most;
+use crate::record::{self, OutcomeKind, Run, Soak};
 use crate::suite::partition::Partition;
 use crate::suite::plan::{Plan, SoakPlan};
 use crate::suite::settings::Settings;
@@ -21,15 +22,20 @@ use crate::{conduct, exit_code, report};
 /// The suite file that is read when no library is named.
 const SUITE_FILE: &str = "dlsoak.toml";
 
+/// Most bytes of a suite file: some hundred thousand libraries.
+const LARGEST_SUITE: u64 = 16 << 20;
+
 /// Carries out `dlsoak run` and returns the exit code.
 ///
 /// # Errors
 /// When the plan is wrong or the output directory can't be written.
 pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
-    let plan = plan(args)?;
+    let (plan, partition) = plan(args)?;
     let started = jiff::Timestamp::now();
     let out = args.out.clone().unwrap_or_else(|| default_out(&plan.name, started));
     // Found out before the run, and not after it.
+    let baseline = args.baseline.as_deref().map(|name| baselines::read(name, &args.baselines)).transpose()?;
+    baselines::check(args, &plan, baseline.as_ref())?;
     prepare_out(&out)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -37,7 +43,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     }
     let reporter = Reporter::new(global.quiet);
     let json = args.message_format == MessageFormat::Json;
-    let mut run = conduct::begin(started);
+    let mut run = Run { partition, ..conduct::begin(started) };
     for (index, soak_plan) in plan.soaks.iter().enumerate() {
         if interrupted.load(Relaxed) {
             break;
@@ -61,6 +67,9 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
             soak
         };
         soak.notes.extend(patterns::difference(&soak.patterns));
+        if let Some(baseline) = &baseline {
+            baselines::hold_against(&mut soak, baseline, &soak_plan.limits);
+        }
         if json {
             event(&soak_event(&soak));
         }
@@ -70,16 +79,20 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         // After every soak: whatever happens to the next one, this one is kept.
         report::write(&run, &out, &[report::Format::Json])?;
     }
-    let charts = report::write(&run, &out, &[report::Format::Svg, report::Format::Png]);
+    let charts = report::write(&run, &out, &report::Format::OF_A_RUN[1..]);
     let code = if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::of(&run) };
     if json {
         event(
             &json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out.to_string_lossy()}),
         );
     } else {
-        print(&report::terminal::render(&run, super::width(), global.color));
-        print(&format!("record and charts: {}\n", out.display()));
+        print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
+        print(&format!("record and report: {}\n", out.display()));
     }
+    if let Some(name) = &args.save_baseline {
+        baselines::save(&run, name, &args.baselines, plan.soaks.len(), json)?;
+    }
+    ci::tell(&run, json);
     if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) || code == exit_code::INTERRUPTED
     {
         super::note(&format!("interrupted; what was measured is in {}", out.join("record.json").display()));
@@ -100,8 +113,8 @@ fn keep(run: &Run, plan: &SoakPlan, measured: &Soak, out: &Path) {
     }
 }
 
-/// The plan: libraries from the command line, or a suite file, with the flags over it.
-fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
+/// The plan: libraries from the command line, or a suite file, with the flags over it; and which share it is.
+fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Partition>)> {
     let settings = settings(args)?;
     let is_suite = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
     let suite = match args.libraries.as_slice() {
@@ -113,7 +126,7 @@ fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
     let plan = match suite {
         None => Plan::from_paths(&args.libraries, &settings)?,
         Some(file) => {
-            let text = std::fs::read_to_string(&file).with_context(|| {
+            let text = read_suite(&file).with_context(|| {
                 let hint = if args.libraries.is_empty() {
                     "; name a library to soak, or write a suite file"
                 } else {
@@ -125,9 +138,19 @@ fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
         }
     };
     Ok(match &args.partition {
-        None => plan,
-        Some(share) => plan.partition(share.parse::<Partition>().context("--partition")?),
+        None => (plan, None),
+        Some(share) => {
+            let share = share.parse::<Partition>().context("--partition")?;
+            let partition = share.to_record(&plan);
+            (plan.partition(share), Some(partition))
+        }
     })
+}
+
+/// The text of a suite file.
+fn read_suite(file: &Path) -> std::io::Result<String> {
+    let bytes = read_at_most(file, LARGEST_SUITE)?;
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not text in UTF-8"))
 }
 
 /// What the command line says, as the topmost layer of settings.
@@ -160,17 +183,11 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         allow_residue: (!args.allow_residue.is_empty()).then(|| args.allow_residue.clone()),
         max_leak_rate: parsed(args.max_leak_rate.as_deref(), "--max-leak-rate")?,
         max_growth: parsed(args.max_growth.as_deref(), "--max-growth")?,
+        max_leak_increase: parsed(args.max_leak_increase.as_deref(), "--max-leak-increase")?,
+        max_p99_increase: parsed(args.max_p99_increase.as_deref(), "--max-p99-increase")?,
         until_decided: some_if(args.until_decided),
         max_cycles: args.max_cycles,
     })
-}
-
-fn parsed<T>(text: Option<&str>, flag: &str) -> anyhow::Result<Option<T>>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.map(|text| text.parse().with_context(|| format!("{flag} {text}"))).transpose()
 }
 
 fn call_from(name: &str) -> anyhow::Result<crate::record::CallFrom> {
@@ -200,7 +217,9 @@ fn event(value: &serde_json::Value) {
 fn soak_event(soak: &Soak) -> serde_json::Value {
     let mut value = serde_json::to_value(soak).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
-        fields.remove("checkpoints");
+        for series in ["checkpoints", "latency_over_time", "resident_by_kind"] {
+            fields.remove(series);
+        }
         fields.insert("event".to_owned(), "soak".into());
     }
     value

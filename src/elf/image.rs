@@ -236,7 +236,11 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             Some(_) => Relro::Partial,
         };
         let word = size_of::<Elf::Word>() as u64;
+        let loaded = self.of_type(elf::PT_LOAD).map(|segment| {
+            segment.p_vaddr(self.endian).into().saturating_add(segment.p_memsz(self.endian).into())
+        });
         Ok(Facts {
+            extent: loaded.max().unwrap_or(0),
             class,
             endian: match self.endian {
                 Endianness::Little => Endian::Little,

@@ -101,6 +101,9 @@ pub struct Facts {
     pub executable_stack: bool,
     /// How much of its relocated data becomes read-only.
     pub relro: Relro,
+    /// Bytes of address space that it takes, from its first address on.
+    #[serde(skip)]
+    pub extent: u64,
 }
 
 /// Width of addresses.

@@ -54,9 +54,10 @@ fn in_child(channel: i32, keeper: Pid) -> std::io::Result<()> {
     }
     // A crash is told in the record; a core file for each would fill the disk.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    // Where memory is short, the kernel takes the worker and what it starts, and not what watches them.
+    // Where memory is short, the kernel takes the worker and what it starts, and not what watches them. Not the most there
+    // is (1000), or a library that raises its own could not be seen.
     if let Ok(score) = open(c"/proc/self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {
-        let _ = nix::unistd::write(&score, b"1000");
+        let _ = nix::unistd::write(&score, b"900");
     }
     // SAFETY: the keeper holds the channel's descriptor while it spawns.
     let channel = unsafe { BorrowedFd::borrow_raw(channel) };

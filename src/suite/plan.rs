@@ -85,6 +85,9 @@ pub struct SoakPlan {
     pub chaos: Vec<Chaos>,
     /// Whether the worker is kept from writing files and from the network.
     pub sandbox: bool,
+    /// Whether the worker's threads are watched, so that an end can be told in full. Starting a thread takes longer
+    /// then.
+    pub watched: bool,
     /// What the gate holds the soak against.
     pub limits: Limits,
 }
@@ -210,6 +213,7 @@ impl SoakPlan {
             name: format!("{}, latencies", self.name),
             keep_tcache: true,
             checkpoints: 2,
+            watched: false,
             ..self.shortened(cycles)
         }
     }
@@ -287,6 +291,7 @@ impl SoakPlan {
             memory_limit: settings.memory_limit,
             chaos: settings.chaos.unwrap_or_default(),
             sandbox: settings.sandbox.unwrap_or(false),
+            watched: true,
             limits,
         })
     }

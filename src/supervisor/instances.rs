@@ -1,6 +1,7 @@
 //! What an instance costs that stays in the process: each copy or namespace of a library that is not unloaded. And
 //! what the loader's refusal of the next one means.
 
+use super::end::load::tls_mend;
 use crate::elf::Facts;
 use crate::record::{Checkpoints, InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind};
 use crate::sampling;
@@ -62,18 +63,17 @@ pub(super) fn explain(instances: &mut Instances, outcome: &mut Outcome, facts: &
     if words.contains("static TLS block") {
         let (who, tunable) = match (mode, facts.tls) {
             (Mode::Namespace, _) => {
-                ("each namespace brings a C library of its own, which takes some".to_owned(), 8192)
+                ("each namespace brings a C library of its own, which takes some".to_owned(), None)
             }
             (_, Some(tls)) => {
                 let size = tls.size.next_multiple_of(tls.align.max(1));
-                (format!("each takes {size} bytes"), wanted(live, size))
+                (format!("each takes {size} bytes"), Some(wanted(live, size)))
             }
-            (_, None) => ("what each brings takes some".to_owned(), 8192),
+            (_, None) => ("what each brings takes some".to_owned(), None),
         };
         told.push_str(&format!(
-            "; {who} of the static thread-local storage that glibc keeps for libraries, and \
-             GLIBC_TUNABLES=glibc.rtld.optional_static_tls={tunable} in the environment of the host makes room for \
-             more (512 is the default)"
+            "; {who} of the static thread-local storage that glibc keeps for libraries, and {}",
+            tls_mend(tunable)
         ));
     } else if words.contains("namespaces") {
         told.push_str(&format!(

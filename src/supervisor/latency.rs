@@ -114,6 +114,7 @@ mod tests {
             symbol: AtomicU64::new(2),
             call: AtomicU64::new(0),
             close: AtomicU64::new(u64::MAX),
+            base: AtomicU64::new(0),
         };
         histograms.add(&[entry(100), entry(300)]);
         let record = histograms.to_record();

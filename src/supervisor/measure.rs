@@ -79,13 +79,20 @@ impl<'a> Measurement<'a> {
     pub(super) fn carry_out(mut self, soak: &mut Soak) {
         let end = self.run(soak);
         if is_quiet(&end) {
+            self.session.settle();
             self.residue.last(self.measured(), &self.session);
             self.kinds.last(self.measured(), &self.session.sampler, &self.staging);
         }
         // What happens while the worker ends by itself is told only where all went well before.
+        let mut ending = end::Ending {
+            session: &mut self.session,
+            staging: &self.staging,
+            facts: &self.facts,
+            plan: self.plan,
+        };
         soak.outcome = match end {
-            Ok(decided) => end::at_exit(&mut self.session, decided),
-            Err(end) => end::outcome(end, &mut self.session, &self.staging, &self.facts, self.plan),
+            Ok(decided) => ending.at_exit(decided),
+            Err(end) => ending.outcome(end),
         };
         self.session.process.kill();
         self.fill(soak);
@@ -116,6 +123,11 @@ impl<'a> Measurement<'a> {
         self.session.ready()?;
         if self.plan.sandbox {
             soak.sandbox = Some(sandbox::to_record(self.session.channel.header()));
+        }
+        if self.plan.watched
+            && let Err(error) = self.session.observe()
+        {
+            soak.notes.push(end::unwatched(error));
         }
         if is_by_path(self.plan.mode) {
             self.session.sampler.watch(&self.staging.files());
@@ -183,6 +195,7 @@ impl<'a> Measurement<'a> {
             return reached;
         }
         let failed = matches!(reached, Err(End::Failed { .. }));
+        self.session.settle();
         let taken = self.series.take(done, &self.session.channel, &self.session.sampler, failed);
         let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
         self.kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
@@ -256,6 +269,13 @@ fn is_by_path(mode: Mode) -> bool {
 fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
     match session.process.wait(Duration::from_secs(1)) {
         Some(status) => End::Died(status),
-        None => End::Failed { thread: 0, message: format!("cannot read /proc of the worker: {error}") },
+        // What makes a process unreadable to its user: PR_SET_DUMPABLE, another user, other capabilities.
+        None => End::Failed {
+            thread: 0,
+            message: format!(
+                "cannot read /proc of the worker any more: {error}; the library has made its process unreadable \
+                 (PR_SET_DUMPABLE, setuid), so that only root can soak it"
+            ),
+        },
     }
 }

@@ -4,11 +4,15 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use super::chaos::Disturber;
 use super::latency::Histograms;
+use super::loads::Loads;
 use super::process::WorkerProcess;
 use super::{Context, Progress};
 use crate::channel::{Channel, Look, Phase, read_bytes};
+use crate::observer::{Capture, Observer, Seen};
 use crate::sampling::Sampler;
 use crate::sys::futex;
 
@@ -18,6 +22,9 @@ const TICK: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a worker may take to reach a quiet point once it is told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Longest that a look at the worker's threads may take.
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why a session went no further.
 #[derive(Debug)]
@@ -56,6 +63,10 @@ pub(super) struct Session<'a> {
     pub(super) sampler: Sampler,
     /// Disturbs the worker while cycles run; not at all unless asked to.
     pub(super) disturber: Disturber,
+    /// Where the library was, cycle by cycle.
+    pub(super) loads: Loads,
+    /// Watches the worker's threads, where that is wanted and allowed.
+    observer: Option<Observer>,
     bounds: Bounds,
     context: &'a Context<'a>,
     order: u32,
@@ -79,12 +90,44 @@ impl<'a> Session<'a> {
             process,
             sampler,
             disturber: Disturber::default(),
+            loads: Loads::default(),
+            observer: None,
             bounds,
             context,
             order: 0,
             completed,
             looked: Instant::now(),
         }
+    }
+
+    /// Watches the worker's threads from now on. To be asked while they are parked and nothing was opened yet.
+    ///
+    /// # Errors
+    /// Why that can't be done.
+    pub(super) fn observe(&mut self) -> Result<(), Errno> {
+        self.observer = Some(Observer::start(self.process.pid())?);
+        Ok(())
+    }
+
+    /// Makes sure that being watched does not show in what is counted next.
+    pub(super) fn settle(&self) {
+        if let Some(observer) = &self.observer {
+            observer.settle(LOOK_WITHIN);
+        }
+    }
+
+    /// What was seen of the worker's end, or up to now.
+    pub(super) fn seen(&mut self) -> Seen {
+        match (&mut self.observer, self.process.ended()) {
+            (None, _) => Seen::default(),
+            (Some(observer), None) => observer.seen(),
+            (Some(observer), Some(_)) => observer.end(),
+        }
+    }
+
+    /// Where all threads of the worker are; `None` where that can't be seen.
+    pub(super) fn look_at_threads(&self) -> Option<Capture> {
+        self.observer.as_ref()?.look(LOOK_WITHIN)
     }
 
     /// What the supervisor was told by its caller.
@@ -154,6 +197,15 @@ impl<'a> Session<'a> {
             |s: &crate::channel::Slot| (s.completed.load(Acquire), Phase::from_u32(s.phase.load(Relaxed)));
         let inside = slots.iter().map(at).find(|(_, phase)| *phase != Phase::Between);
         inside.or_else(|| slots.first().map(at)).unwrap_or((0, Phase::Between))
+    }
+
+    /// Each cycling thread: its number, as the process itself has it, its cycle and phase.
+    pub(super) fn cycling(&self) -> Vec<(i32, u64, Phase)> {
+        let of = |slot: &crate::channel::Slot| {
+            let thread = i32::try_from(slot.thread.load(Relaxed)).unwrap_or(0);
+            (thread, slot.completed.load(Acquire), Phase::from_u32(slot.phase.load(Relaxed)))
+        };
+        self.channel.slots().iter().map(of).collect()
     }
 
     /// Position of one thread.
@@ -250,7 +302,9 @@ impl<'a> Session<'a> {
         for (thread, (slot, before)) in self.channel.slots().iter().zip(&mut self.completed).enumerate() {
             let ring = self.channel.ring(thread);
             let now = slot.completed.load(Acquire);
+            let first = *before;
             let count = usize::try_from(now.saturating_sub(*before)).unwrap_or(usize::MAX).min(ring.len());
+            self.loads.add(thread, first, &ring[..count]);
             if let Some(histograms) = histograms {
                 histograms.add(&ring[..count]);
             }

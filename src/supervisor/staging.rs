@@ -33,11 +33,22 @@ impl Files {
     }
 }
 
+/// What a file is told by: device, inode, size and time of its last change.
+type Identity = (u64, u64, u64, i64, i64);
+
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec()))
+}
+
 /// Files to open, one per thread.
 #[derive(Debug)]
 pub(super) struct Staging {
     paths: Vec<PathBuf>,
     original: PathBuf,
+    /// What the library's file was when the soak began.
+    identity: Option<Identity>,
     /// Removes the copies when dropped.
     directory: Option<TempDir>,
     /// What the library may write in, where it may write nowhere else.
@@ -51,9 +62,10 @@ impl Staging {
     /// When a copy or a directory can't be made.
     pub(super) fn new(library: &Path, threads: u32, files: Files) -> Result<Self, String> {
         let original = std::path::absolute(library).map_err(|e| format!("{}: {e}", library.display()))?;
+        let identity = identity(&original);
         if files == Files::Original {
             let paths = vec![original.clone(); threads.max(1) as usize];
-            return Ok(Self { paths, original, directory: None, scratch: None });
+            return Ok(Self { paths, original, identity, directory: None, scratch: None });
         }
         let directory = tempfile::Builder::new().prefix("dlsoak-").tempdir().map_err(|e| {
             format!(
@@ -73,7 +85,7 @@ impl Staging {
                 .map_err(|e| format!("no copy of {} in {}: {e}", original.display(), place.display()))?;
             paths.push(path);
         }
-        Ok(Self { paths, original, directory: Some(directory), scratch: None })
+        Ok(Self { paths, original, identity, directory: Some(directory), scratch: None })
     }
 
     /// Makes a private directory that the library may write in.
@@ -104,6 +116,22 @@ impl Staging {
         files.push(self.original.clone());
         files.dedup();
         files
+    }
+
+    /// What became of the library's file since the soak began; `None` where it is as it was.
+    pub(super) fn change(&self) -> Option<String> {
+        let now = identity(&self.original);
+        if now == self.identity {
+            return None;
+        }
+        let path = self.original.display();
+        Some(match (self.identity, now) {
+            (_, None) => format!("{path} was there when the soak began and is gone now"),
+            (Some(before), Some(now)) if before.2 != now.2 => {
+                format!("{path} was changed during the soak: it had {} bytes and has {}", before.2, now.2)
+            }
+            _ => format!("{path} was changed or replaced during the soak"),
+        })
     }
 
     /// True when threads open copies and not the library itself.

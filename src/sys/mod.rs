@@ -4,5 +4,6 @@
 pub mod futex;
 pub mod glibc;
 pub mod pressure;
+pub mod ptrace;
 pub mod state;
 pub mod wait;

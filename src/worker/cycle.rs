@@ -13,7 +13,7 @@ use super::short_lived;
 use crate::channel::{Entry, Phase, Slot};
 use crate::record::CallFrom;
 use crate::suite::call::{Arg, Call, MAX_FLOATS, MAX_INTEGERS};
-use crate::sys::glibc::monotonic_ns;
+use crate::sys::glibc::{base_of, monotonic_ns};
 use crate::sys::state::load_address;
 
 /// One prototype for every call. System V x86-64 and AAPCS64 pass integers and floats in registers of their own,
@@ -190,7 +190,8 @@ impl ThreadPlan {
     fn cycle_that_ends(&mut self, slot: &Slot, entry: &Entry, since: u64) -> Result<u64, Failure> {
         self.opener.make()?;
         let mut begun = since;
-        let mut closed = Ok(since);
+        // Unless the cycle comes to its end: a library may end the thread instead.
+        let mut closed = Err(Failure::Ended);
         short_lived::run(&mut || {
             begun = monotonic_ns();
             closed = self.cycle(slot, entry, begun);
@@ -211,6 +212,9 @@ impl ThreadPlan {
         let opened = monotonic_ns();
         // Once per order: asking costs as much as an open that loads nothing.
         let library = if slot.load_address.load(Relaxed) == 0 { noted(library, slot) } else { library };
+        // SAFETY: the handle is that of the library, which is open.
+        let (library, base) = library.with_handle(|handle| unsafe { base_of(handle) });
+        slot.base.store(base, Relaxed);
 
         slot.phase.store(Phase::Symbol as u32, Relaxed);
         for (call, found) in self.calls.iter().zip(&mut self.found) {
@@ -248,6 +252,7 @@ impl ThreadPlan {
         entry.symbol.store(looked_up.saturating_sub(opened), Relaxed);
         entry.call.store(called.saturating_sub(looked_up), Relaxed);
         entry.close.store(closed.saturating_sub(called), Relaxed);
+        entry.base.store(base, Relaxed);
         Ok(closed)
     }
 }

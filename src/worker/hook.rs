@@ -1,8 +1,8 @@
-//! Lets every program that links this library be its own worker and keeper: a test binary has no `main` of ours, so their start
-//! is caught before any `main` runs.
+//! Lets every program that links this library be its own worker, and the worker's keeper: a test binary has no `main` of
+//! ours, so their start is caught before any `main` runs.
 //!
 //! glibc calls the functions in `.init_array` of a program before its `main`, with `main`'s arguments (`call_init` in
-//! `csu/libc-start.c`). Ours looks at the first argument, and returns at once where it is not that of a worker.
+//! `csu/libc-start.c`). Ours looks at the first argument, and returns at once where it is that of neither.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::process::ExitCode;

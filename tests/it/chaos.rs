@@ -57,10 +57,14 @@ fn a_wait_that_a_signal_interrupts_fails_unless_it_is_tried_again() {
 fn no_disturbance_changes_what_is_true_of_a_library() {
     for chaos in [SIGNALS, "stop@20Hz", "memory-pressure@100Hz", "cold-cache@100Hz"] {
         let args = ["-n", "3000", "--checkpoints", "60", "--chaos", chaos];
-        let clean = disturbed("c-clean", &args);
-        let soak = clean.soak();
+        let finished = disturbed("c-clean", &args);
+        let soak = finished.soak();
         assert_eq!(soak.outcome.kind, OutcomeKind::Completed, "{chaos}: {:?}", soak.outcome);
-        assert_eq!(soak.verdict, Verdict::Clean, "{chaos}: {:?} {:?}", soak.reasons, soak.chaos);
+        // Reclaimed pages of files make resident memory go up and down, so that more cycles are needed to decide on it.
+        let undecided = chaos.starts_with("memory-pressure") && soak.verdict == Verdict::Inconclusive;
+        let clean = soak.verdict == Verdict::Clean || undecided;
+        assert!(clean && soak.leak.is_none(), "{chaos}: {:?} {:?}", soak.reasons, soak.chaos);
+        assert!(growth(soak, Metric::Heap).per_cycle.abs() < 1e-9, "{chaos}: {:?}", soak.growth);
         let [told] = soak.chaos.as_slice() else { panic!("{:?}", soak.chaos) };
         match &told.refused {
             // It takes a right that whoever runs this need not have, or a file on a disk.

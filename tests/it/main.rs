@@ -4,10 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod analysis;
+mod bad_files;
 mod bad_input;
+mod bad_texts;
+mod browser;
 mod causes;
 mod chaos;
+mod compare;
 mod decide;
+mod ends;
+mod exports;
+mod fleet;
+mod fuzz;
+mod hostile;
 mod inspect;
 mod interrupt;
 mod library;

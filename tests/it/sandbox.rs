@@ -1,9 +1,8 @@
 //! `--sandbox`: what a library may no longer do, what stays as it was, and that nothing of it is silent.
 
 use std::net::TcpListener;
-use std::path::Path;
 
-use crate::support::{Finished, dlsoak, fixture, run, soak};
+use crate::support::{Finished, dlsoak, finished, fixture, run, soak};
 use dlsoak::record::{Metric, Soak, UnloadState, Verdict};
 
 /// Soaks a fixture with its `attempt` in each cycle.
@@ -62,10 +61,23 @@ fn a_file_outside_is_written_only_without_a_sandbox() {
 #[test]
 fn temporary_files_and_sockets_of_its_own_are_a_librarys_own_business() {
     for name in ["c-sandbox-private", "c-sandbox-pair"] {
-        let finished = attempt(name, &["--sandbox"]);
+        let private = tempfile::tempdir().unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let exercise = format!("{}:attempt_it", fixture("c-driver").display());
+        let output = dlsoak()
+            .env("TMPDIR", private.path())
+            .arg("run")
+            .arg(fixture(name))
+            .args(["--exercise", &exercise, "-n", "20", "--sandbox", "-o"])
+            .arg(out.path())
+            .output()
+            .unwrap();
+        let finished = finished(&output, &out);
         let soak = finished.soak();
         assert_eq!(soak.cycles.completed, 20, "{name}: {:?}", soak.outcome);
-        assert!(!Path::new(&soak.env["TMPDIR"]).exists(), "{name}: its private directory is still there");
+        assert!(!soak.env.contains_key("TMPDIR"), "{name}: {:?}", soak.env);
+        let left: Vec<_> = std::fs::read_dir(private.path()).unwrap().collect();
+        assert!(left.is_empty(), "{name}: {left:?}");
     }
 }
 

@@ -61,8 +61,21 @@ pub struct Outcome {
     pub signal: Option<String>,
     /// Phase.
     pub phase: Option<String>,
+    /// Cycle.
+    pub cycle: Option<u64>,
     /// What happened.
     pub detail: Option<String>,
+    /// The memory fault.
+    pub fault: Option<Fault>,
+    /// Stacks of the threads.
+    pub stacks: Option<Vec<String>>,
+}
+
+/// A memory fault.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Fault {
+    /// What is at its address, or was.
+    pub place: Option<String>,
 }
 
 /// Whether the library was unloaded.

@@ -1,0 +1,159 @@
+//! One file's symbol tables and DWARF, in memory of their own.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use addr2line::Context;
+use gimli::{EndianArcSlice, RunTimeEndian};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SymbolKind};
+
+use super::{Function, debug_file, readable};
+
+type Reader = EndianArcSlice<RunTimeEndian>;
+
+/// What is known of a file.
+pub(super) struct ObjectFile {
+    /// Where each loaded part begins in the file, its length, and its address.
+    segments: Vec<(u64, u64, u64)>,
+    /// By address.
+    symbols: Vec<Symbol>,
+    dwarf: Vec<Context<Reader>>,
+}
+
+/// A function by the symbol table.
+#[derive(Debug)]
+struct Symbol {
+    address: u64,
+    size: u64,
+    name: Box<str>,
+}
+
+impl fmt::Debug for ObjectFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectFile").field("symbols", &self.symbols.len()).finish_non_exhaustive()
+    }
+}
+
+impl ObjectFile {
+    /// Reads a file; `None` where it is not there or no ELF file.
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        let bytes = super::content(path)?;
+        let object = object::File::parse(bytes.as_slice()).ok()?;
+        let segments = object.segments().map(|segment| {
+            let (offset, len) = segment.file_range();
+            (offset, len, segment.address())
+        });
+        let mut file = Self { segments: segments.collect(), symbols: Vec::new(), dwarf: Vec::new() };
+        file.add(&object);
+        if file.dwarf.is_empty()
+            && let Some(bytes) = debug_file::content(&object, path)
+            && let Ok(apart) = object::File::parse(bytes.as_slice())
+        {
+            file.add(&apart);
+        }
+        // The last one at an address is the first to be tried: of several names the one with the fewest underscores, and
+        // `_exit` rather than `_Exit`.
+        let underscores = |name: &str| name.len() - name.trim_start_matches('_').len();
+        let rank = |symbol: &Symbol| (symbol.address, symbol.size, Reverse(underscores(&symbol.name)));
+        file.symbols.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name)));
+        Some(file)
+    }
+
+    fn add(&mut self, object: &object::File<'_>) {
+        for symbol in object.symbols().chain(object.dynamic_symbols()) {
+            // Assembler has functions without a type.
+            let is_code = matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Unknown);
+            if is_code
+                && symbol.is_definition()
+                && let Ok(name) = symbol.name()
+                && !name.is_empty()
+                && !name.starts_with('$')
+            {
+                let (address, size) = (symbol.address(), symbol.size());
+                self.symbols.push(Symbol { address, size, name: name.into() });
+            }
+        }
+        self.dwarf.extend(dwarf(object));
+    }
+
+    /// The address that a place in the file is loaded at, by the file's own count.
+    pub(super) fn address(&self, offset: u64) -> Option<u64> {
+        let (begin, _, address) = self
+            .segments
+            .iter()
+            .find(|(begin, len, _)| (*begin..begin.saturating_add(*len)).contains(&offset))?;
+        Some(address + (offset - begin))
+    }
+
+    /// The functions at an address, innermost first.
+    pub(super) fn functions(&self, address: u64) -> Vec<Function> {
+        let by_lines = self.dwarf.iter().find_map(|dwarf| by_dwarf(dwarf, address)).unwrap_or_default();
+        let symbol = self.symbol(address).map(|symbol| Function {
+            name: Some(readable(&symbol.name)),
+            offset: Some(address - symbol.address),
+            ..Function::default()
+        });
+        match (by_lines, symbol) {
+            (mut functions, symbol) if functions.iter().any(|function| function.name.is_some()) => {
+                // DWARF has functions that are not exported by their bare name, the symbol table with all that is around.
+                if let (Some(last), Some(symbol)) = (functions.last_mut(), symbol)
+                    && symbol.name.as_ref().is_some_and(|whole| is_sharper(whole, last.name.as_deref()))
+                {
+                    last.name = symbol.name;
+                }
+                functions
+            }
+            // A line without a function: assembler.
+            (functions, Some(symbol)) => match functions.into_iter().next() {
+                Some(line) => vec![Function { file: line.file, line: line.line, ..symbol }],
+                None => vec![symbol],
+            },
+            (functions, None) => functions,
+        }
+    }
+
+    /// The symbol whose extent holds the address. One without a size reaches to the next.
+    fn symbol(&self, address: u64) -> Option<&Symbol> {
+        let behind = self.symbols.partition_point(|symbol| symbol.address <= address);
+        // Functions without a size may lie within one that has a size, and the other way round.
+        let candidates = self.symbols.get(..behind)?.iter().rev().take(16);
+        let next = self.symbols.get(behind).map_or(u64::MAX, |symbol| symbol.address);
+        let nearest = self.symbols.get(..behind)?.last()?.address;
+        candidates.into_iter().find(|symbol| match symbol.size {
+            0 => symbol.address == nearest && next != u64::MAX,
+            size => address - symbol.address < size,
+        })
+    }
+}
+
+/// Whether a demangled name says all that the other one does, and where it belongs.
+fn is_sharper(whole: &str, bare: Option<&str>) -> bool {
+    bare.is_none_or(|bare| whole.contains(&format!("::{bare}(")))
+}
+
+fn by_dwarf(dwarf: &Context<Reader>, address: u64) -> Option<Vec<Function>> {
+    let mut frames = dwarf.find_frames(address).skip_all_loads().ok()?;
+    let mut functions = Vec::new();
+    while let Ok(Some(frame)) = frames.next() {
+        let name = frame.function.as_ref().and_then(|name| name.raw_name().ok()).map(|name| readable(&name));
+        let (file, line) =
+            frame.location.map_or((None, None), |place| (place.file.map(str::to_owned), place.line));
+        functions.push(Function { name, offset: None, file, line: line.filter(|l| *l > 0), inlined: true });
+    }
+    functions.last_mut()?.inlined = false;
+    Some(functions)
+}
+
+/// The DWARF of a file, copied; `None` where it has none.
+fn dwarf(object: &object::File<'_>) -> Option<Context<Reader>> {
+    object.section_by_name(".debug_info").filter(|section| section.size() > 0)?;
+    let endian = if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
+    let load = |id: gimli::SectionId| -> Result<Reader, gimli::Error> {
+        let section = object.section_by_name(id.name());
+        let data = section.and_then(|section| section.uncompressed_data().ok()).unwrap_or_default();
+        Ok(EndianArcSlice::new(Arc::from(&*data), endian))
+    };
+    Context::from_dwarf(gimli::Dwarf::load(load).ok()?).ok()
+}
