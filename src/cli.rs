@@ -11,6 +11,7 @@ use crate::exit_code;
 use crate::record::Mode;
 use crate::report::terminal::color_allowed;
 use crate::residue::Kind;
+use crate::suite::chaos::Chaos;
 use crate::suite::settings::{parse_env, parse_mode};
 use crate::suite::units::{
     parse_checkpoints, parse_cycles, parse_duration, parse_size, parse_threads, parse_warmup,
@@ -157,6 +158,12 @@ pub struct RunArgs {
     /// End the soak when the worker's resident memory exceeds this, for example 2GiB.
     #[arg(long, value_parser = parse_size)]
     pub memory_limit: Option<u64>,
+    /// Disturb the worker while it cycles: signal:SIGUSR1@100Hz, stop, memory-pressure or cold-cache; repeatable.
+    #[arg(long, value_name = "WHAT[@RATE]")]
+    pub chaos: Vec<Chaos>,
+    /// Keep the worker from writing files and from the network, as far as this kernel can; see docs/security.md.
+    #[arg(long)]
+    pub sandbox: bool,
     /// Where to write record.json, report.html and the charts [default: reports/SUITE-TIME].
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -10,6 +10,7 @@ use crate::conduct;
 use crate::record::{self, CallFrom, Mode, Run, Verdict};
 use crate::report;
 use crate::residue::Kind;
+use crate::suite::chaos::Chaos;
 use crate::suite::plan::{Plan, PlanError};
 use crate::suite::settings::Settings;
 use crate::supervisor::Context;
@@ -120,6 +121,8 @@ impl Soak {
         stall_timeout: Duration;
         /// Resident memory of the worker in bytes above which the soak ends.
         memory_limit: u64;
+        /// Whether the worker is kept from writing files and from the network (`docs/security.md`).
+        sandbox: bool;
     }
 
     parsed! {
@@ -167,6 +170,13 @@ impl Soak {
                 None
             }
         }
+    }
+
+    /// Something to disturb the worker with, such as `signal:SIGUSR1@100Hz`; may be said several times.
+    pub fn chaos(mut self, chaos: &str) -> Self {
+        let chaos = self.read::<Chaos>("chaos", chaos);
+        self.settings.chaos.get_or_insert_default().extend(chaos);
+        self
     }
 
     /// Runs the soak, as `dlsoak run` does.
@@ -268,6 +278,7 @@ mod tests {
             (Soak::new("a.so").call("f(").call("g("), "call: `f(`"),
             (Soak::new("a.so").flags("now,lazy"), "flags: `now,lazy`"),
             (Soak::new("a.so").max_leak_rate("3"), "max_leak_rate: `3`"),
+            (Soak::new("a.so").chaos("stop@0Hz"), "chaos: `stop@0Hz`"),
             (Soak::new("a.so").threads(0), "threads: at least one"),
             (Soak::new("a.so").cycles(1).threads(2), "cycles: 1 cycles are too few"),
         ] {

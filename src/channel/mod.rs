@@ -78,10 +78,28 @@ pub struct Header {
     pub there: AtomicU32,
     /// How many references the last look gave back before the first file was gone; 0 when it stayed or was not there.
     pub released: AtomicU32,
+    /// What the worker is kept from, as bits of [`confined`].
+    pub confined: AtomicU32,
+    /// Why it has no network namespace, as an error number; 0 where none was asked for.
+    pub network_refused: AtomicU32,
     /// Thread-local destructors that were pending at the last quiet point.
     pub pending: [Pending; TLS_ENTRIES],
     /// What else only the worker can see of its process.
     pub state: State,
+}
+
+/// Bits of [`Header::confined`].
+pub mod confined {
+    /// Files can't be written, made or removed.
+    pub const NO_WRITING: u32 = 1;
+    /// Files can't be truncated.
+    pub const NO_TRUNCATING: u32 = 2;
+    /// There is no network.
+    pub const NO_NETWORK: u32 = 4;
+    /// TCP can't be used.
+    pub const NO_TCP: u32 = 8;
+    /// Processes outside can't be sent signals.
+    pub const NO_SIGNALS: u32 = 16;
 }
 
 /// Thread-local destructors of one object that one thread has pending.

@@ -177,6 +177,8 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         keep_tcache: some_if(args.keep_tcache),
         stall_timeout: args.stall_timeout,
         memory_limit: args.memory_limit,
+        chaos: (!args.chaos.is_empty()).then(|| args.chaos.clone()),
+        sandbox: some_if(args.sandbox),
         allow_pinned: args.allow_pinned.then(|| "allowed on the command line".to_owned()),
         allow_residue: (!args.allow_residue.is_empty()).then(|| args.allow_residue.clone()),
         max_leak_rate: parsed(args.max_leak_rate.as_deref(), "--max-leak-rate")?,

@@ -99,6 +99,15 @@ impl Sampler {
         self.watched = files.iter().filter_map(known).collect();
     }
 
+    /// What is mapped, but for what the kernel keeps there itself. Also while cycles run: it takes no lock for long.
+    pub fn ranges(&self) -> Vec<(u64, u64)> {
+        let Ok(maps) = self.process.maps() else { return Vec::new() };
+        let special = |path: &MMapPath| {
+            matches!(path, MMapPath::Vdso | MMapPath::Vvar | MMapPath::Vsyscall | MMapPath::Other(_))
+        };
+        maps.iter().filter(|map| !special(&map.pathname)).map(|map| map.address).collect()
+    }
+
     /// The file that is mapped at an address; `None` where nothing is, or memory without a file.
     pub fn file_at(&self, address: u64) -> Option<PathBuf> {
         let maps = self.process.maps().ok()?;

@@ -2,6 +2,7 @@
 
 pub mod call;
 mod call_parse;
+pub mod chaos;
 pub mod file;
 pub mod flags;
 pub mod limits;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::call::Call;
+use super::chaos::{Chaos, check_chaos};
 use super::file::SuiteFile;
 use super::flags::OpenFlags;
 use super::limits::Limits;
@@ -80,6 +81,10 @@ pub struct SoakPlan {
     pub stall_timeout: Duration,
     /// Memory of the worker, in bytes, above which the soak ends.
     pub memory_limit: Option<u64>,
+    /// What the worker is disturbed with.
+    pub chaos: Vec<Chaos>,
+    /// Whether the worker is kept from writing files and from the network.
+    pub sandbox: bool,
     /// Whether the worker's threads are watched, so that an end can be told in full. Starting a thread takes longer
     /// then.
     pub watched: bool,
@@ -235,6 +240,7 @@ impl SoakPlan {
         let mut limits = settings.limits();
         let mode = settings.mode.unwrap_or_default();
         check_mode(mode, &settings)?;
+        check_chaos(&settings)?;
         if mode == Mode::Pooled && limits.allow_pinned.is_none() {
             limits.allow_pinned = Some("a pool keeps its libraries open; that is what it is for".to_owned());
         }
@@ -283,6 +289,8 @@ impl SoakPlan {
             keep_tcache: settings.keep_tcache.unwrap_or(false),
             stall_timeout: settings.stall_timeout.unwrap_or(DEFAULT_STALL_TIMEOUT),
             memory_limit: settings.memory_limit,
+            chaos: settings.chaos.unwrap_or_default(),
+            sandbox: settings.sandbox.unwrap_or(false),
             watched: true,
             limits,
         })

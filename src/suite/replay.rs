@@ -27,6 +27,8 @@ pub fn replay(plan: &SoakPlan, outcome: &Outcome, completed: u64) -> String {
     // The cycle is counted with the warm-up, and on one of the threads.
     let threads = u64::from(plan.threads.max(1));
     let cycles = match outcome.cycle {
+        // What comes from outside comes in another cycle the next time.
+        Some(_) if !plan.chaos.is_empty() => plan.cycles,
         Some(cycle) => cycle.saturating_add(1).saturating_mul(threads),
         None => completed.max(threads),
     };
@@ -58,6 +60,12 @@ pub fn replay(plan: &SoakPlan, outcome: &Outcome, completed: u64) -> String {
     }
     if let Some(limit) = plan.memory_limit.filter(|_| outcome.kind == OutcomeKind::Limit) {
         flag("--memory-limit", Some(limit.to_string().as_bytes()));
+    }
+    for chaos in &plan.chaos {
+        flag("--chaos", Some(chaos.to_string().as_bytes()));
+    }
+    if plan.sandbox {
+        flag("--sandbox", None);
     }
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
@@ -153,6 +161,11 @@ mod tests {
             "dlsoak run $'./-x/li\\377b.so' -c 'f(\"it'\\''s\", 2)' -n 36 --warmup 0 -t 3 --mode copies \
              --call-from worker --flags lazy,global --env 'A=1 2' --keep-tcache --stall-timeout 1500ms"
         );
+        let mut disturbed = plan.clone();
+        disturbed.chaos = vec!["stop".parse().unwrap()];
+        disturbed.sandbox = true;
+        let again = replay(&disturbed, &crashed, 40);
+        assert!(again.contains(" -n 1000 ") && again.ends_with(" --chaos stop@5Hz --sandbox"), "{again}");
         let limit = Outcome { kind: OutcomeKind::Limit, ..Outcome::default() };
         let all = replay(plan, &limit, 40);
         assert!(all.contains("-n 40 ") && all.ends_with("--memory-limit 1048576"), "{all}");

@@ -13,6 +13,7 @@ use serde::de::{self, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, check_symbol};
+use super::chaos::Chaos;
 use super::flags::OpenFlags;
 use super::limits::{CountLimits, Increase, LeakRate, Limits};
 use super::units::{self, UnitError};
@@ -64,6 +65,11 @@ pub struct Settings {
     /// Memory of the worker, in bytes, above which the soak ends.
     #[serde(deserialize_with = "size")]
     pub memory_limit: Option<u64>,
+    /// What the worker is disturbed with.
+    #[serde(deserialize_with = "one_or_many")]
+    pub chaos: Option<Vec<Chaos>>,
+    /// Whether the worker is kept from writing files and from the network.
+    pub sandbox: Option<bool>,
     /// Why a library that is not unloaded may pass.
     #[serde(deserialize_with = "reason")]
     pub allow_pinned: Option<String>,
@@ -115,6 +121,8 @@ impl Settings {
             keep_tcache: self.keep_tcache.or(lower.keep_tcache),
             stall_timeout: self.stall_timeout.or(lower.stall_timeout),
             memory_limit: self.memory_limit.or(lower.memory_limit),
+            chaos: self.chaos.or(lower.chaos),
+            sandbox: self.sandbox.or(lower.sandbox),
             allow_pinned: self.allow_pinned.or(lower.allow_pinned),
             allow_residue: self.allow_residue.or(lower.allow_residue),
             max_leak_rate: self.max_leak_rate.or(lower.max_leak_rate),

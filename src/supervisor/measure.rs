@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::Progress;
 use super::causes::{self, Pending};
+use super::chaos;
 use super::end;
 use super::instances;
 use super::kinds::Kinds;
 use super::latency::Histograms;
 use super::pace::Pace;
 use super::residue;
+use super::sandbox;
 use super::series::{self, Series};
 use super::session::{End, Session};
 use super::staging::Staging;
@@ -108,6 +110,8 @@ impl<'a> Measurement<'a> {
         if let Some(note) = self.session.process.others_note() {
             soak.notes.push(note);
         }
+        soak.notes.extend(chaos::notes(&soak.chaos));
+        soak.notes.extend(soak.sandbox.iter().flat_map(sandbox::notes));
         soak.worker.output_tail = self.session.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
         let context = self.session.context();
@@ -117,6 +121,9 @@ impl<'a> Measurement<'a> {
     /// Runs to the end; true when it stopped because the verdict was certain.
     fn run(&mut self, soak: &mut Soak) -> Result<bool, End> {
         self.session.ready()?;
+        if self.plan.sandbox {
+            soak.sandbox = Some(sandbox::to_record(self.session.channel.header()));
+        }
         if self.plan.watched
             && let Err(error) = self.session.observe()
         {
@@ -234,6 +241,9 @@ impl<'a> Measurement<'a> {
         soak.cycles.completed = completed - soak.cycles.warmup;
         soak.seconds = totals.active_ns as f64 / 1e9;
         soak.checkpoints = self.series.checkpoints.clone();
+        if !self.plan.chaos.is_empty() {
+            soak.chaos = self.session.disturber.to_record();
+        }
         soak.one_time = series::one_time(&soak.checkpoints);
         self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
         soak.worker.setup_allocations = self.series.setup_allocations();

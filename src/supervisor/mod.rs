@@ -2,6 +2,7 @@
 //! record of what was measured.
 
 mod causes;
+mod chaos;
 mod end;
 mod host;
 mod instances;
@@ -13,20 +14,21 @@ mod over_time;
 mod pace;
 mod process;
 mod residue;
+mod sandbox;
 mod series;
 mod session;
 mod staging;
 mod unload;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::channel::{self, Channel};
 use crate::elf;
 use crate::files;
-use crate::record::{Cycles, Mode, Outcome, Soak};
+use crate::record::{Cycles, Disturbance, Mode, Outcome, Soak};
 use crate::sampling::Sampler;
 use crate::suite::plan::SoakPlan;
 use crate::worker::Job;
@@ -45,6 +47,9 @@ const WARMUP: u64 = 500;
 /// Most cycles of a thread between quiet points where threads share a path: only when all handles are closed at
 /// once is the library unloaded, and what it leaks per load must not become a matter of how often we look.
 const SHARED_STRIDE: u64 = 64;
+
+/// Names the directory for temporary files.
+const TMPDIR: &str = "TMPDIR";
 
 /// What a soak tells while it runs.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +106,10 @@ pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
         Ok(measurement) => measurement.carry_out(&mut soak),
         Err(outcome) => soak.outcome = *outcome,
     }
+    if plan.sandbox && !plan.env.contains_key(TMPDIR) {
+        // Another directory each time, and gone: it tells nothing, and two runs would differ by it.
+        soak.env.remove(TMPDIR);
+    }
     (context.progress)(Progress::End);
     soak
 }
@@ -117,6 +126,11 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         share_path: (plan.share_path || plan.mode == Mode::Pooled) && plan.threads > 1,
         calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
         env: process::environment(&plan.env, plan.keep_tcache),
+        chaos: plan
+            .chaos
+            .iter()
+            .map(|c| Disturbance { what: c.to_string(), ..Disturbance::default() })
+            .collect(),
         cycles: Cycles { requested: plan.cycles, ..Cycles::default() },
         ..Soak::default()
     }
@@ -159,9 +173,13 @@ fn prepare<'a>(
         );
     }
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
-    let staging = Staging::new(&plan.path, plan.threads, files).map_err(refuse)?;
+    let mut staging = Staging::new(&plan.path, plan.threads, files).map_err(refuse)?;
     if staging.has_copies() {
         staging::keep_origin(&facts, &plan.path, &mut soak.env);
+    }
+    if plan.sandbox && !soak.env.contains_key(TMPDIR) {
+        let scratch = staging.make_scratch().map_err(refuse)?;
+        soak.env.insert(TMPDIR.to_owned(), scratch.to_string_lossy().into_owned());
     }
     let bounds = Bounds {
         stall: plan.stall_timeout,
@@ -169,7 +187,8 @@ fn prepare<'a>(
         deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
         stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
     };
-    let session = start(plan, staging.paths(), &soak.env, bounds, context).map_err(refuse)?;
+    let mut session = start(plan, staging.paths(), &soak.env, bounds, context).map_err(refuse)?;
+    session.disturber = chaos::Disturber::new(&plan.chaos, session.process.pid(), staging.paths());
     Measurement::new(plan, warmup, session, staging, facts)
 }
 
@@ -181,7 +200,14 @@ fn start<'a>(
     bounds: Bounds,
     context: &'a Context<'a>,
 ) -> Result<Session<'a>, String> {
-    let job = Job::new(plan, files);
+    let mut job = Job::new(plan, files);
+    if plan.sandbox {
+        // Where each cycle opens a copy, the worker itself writes it there.
+        let copies = files.iter().filter(|_| plan.mode == Mode::Copies).filter_map(|file| file.parent());
+        let writable: Vec<PathBuf> =
+            copies.map(Path::to_owned).chain(env.get(TMPDIR).map(PathBuf::from)).collect();
+        job.confine(&writable);
+    }
     let job = serde_json::to_vec(&job).map_err(|e| format!("cannot write the worker's job: {e}"))?;
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);
@@ -195,7 +221,7 @@ fn start<'a>(
 }
 
 /// Facts of the file, or in one line why it can't be loaded here.
-fn elf_facts(path: &std::path::Path) -> Result<elf::Facts, String> {
+fn elf_facts(path: &Path) -> Result<elf::Facts, String> {
     let named = |problem: String| match path.as_os_str().is_empty() {
         true => problem,
         false => format!("{}: {problem}", path.display()),

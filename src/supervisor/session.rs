@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::chaos::Disturber;
 use super::latency::Histograms;
 use super::loads::Loads;
 use super::process::WorkerProcess;
@@ -60,6 +61,8 @@ pub(super) struct Session<'a> {
     pub(super) channel: Channel,
     pub(super) process: WorkerProcess,
     pub(super) sampler: Sampler,
+    /// Disturbs the worker while cycles run; not at all unless asked to.
+    pub(super) disturber: Disturber,
     /// Where the library was, cycle by cycle.
     pub(super) loads: Loads,
     /// Watches the worker's threads, where that is wanted and allowed.
@@ -86,6 +89,7 @@ impl<'a> Session<'a> {
             channel,
             process,
             sampler,
+            disturber: Disturber::default(),
             loads: Loads::default(),
             observer: None,
             bounds,
@@ -217,9 +221,20 @@ impl<'a> Session<'a> {
             slot.target.store(*target, Relaxed);
         }
         self.order = self.order.wrapping_add(1);
+        let active = header.active_ns.load(Relaxed);
+        if histograms.is_some() {
+            self.disturber.begin();
+        }
         header.order.store(self.order, Release);
         futex::wake_all(&header.order);
         let end = self.wait_done();
+        let stopped = u64::try_from(self.disturber.end().as_nanos()).unwrap_or(u64::MAX);
+        if stopped > 0 {
+            // The worker, which alone adds to it otherwise, is parked or gone.
+            let header = self.channel.header();
+            let ran = header.active_ns.load(Relaxed).saturating_sub(active).saturating_sub(stopped);
+            header.active_ns.store(active.saturating_add(ran), Relaxed);
+        }
         // Also after a crash: what was measured up to it is in the rings.
         self.collect(histograms);
         let failed = self.failure();
@@ -246,6 +261,8 @@ impl<'a> Session<'a> {
             if let Some(status) = self.process.ended() {
                 return Err(End::Died(status));
             }
+            // Nobody but us has stopped it then, so that time does not count as a stall.
+            last_move += self.disturber.act(&self.sampler, &|| header.done.load(Acquire) == self.order);
             let sum: u64 =
                 self.channel.slots().iter().map(|s| s.completed.load(Relaxed)).fold(0, u64::saturating_add);
             if sum != last_sum {
@@ -275,7 +292,8 @@ impl<'a> Session<'a> {
                 }
                 (self.context.progress)(Progress::Cycles { completed: sum, resident });
             }
-            futex::wait(&header.done, done, Some(TICK));
+            let pause = self.disturber.next().map_or(TICK, |next| next.min(TICK));
+            futex::wait(&header.done, done, Some(pause));
         }
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Staging {
     identity: Option<Identity>,
     /// Removes the copies when dropped.
     directory: Option<TempDir>,
+    /// What the library may write in, where it may write nowhere else.
+    scratch: Option<TempDir>,
 }
 
 impl Staging {
@@ -63,7 +65,7 @@ impl Staging {
         let identity = identity(&original);
         if files == Files::Original {
             let paths = vec![original.clone(); threads.max(1) as usize];
-            return Ok(Self { paths, original, identity, directory: None });
+            return Ok(Self { paths, original, identity, directory: None, scratch: None });
         }
         let directory = tempfile::Builder::new().prefix("dlsoak-").tempdir().map_err(|e| {
             format!(
@@ -83,7 +85,19 @@ impl Staging {
                 .map_err(|e| format!("no copy of {} in {}: {e}", original.display(), place.display()))?;
             paths.push(path);
         }
-        Ok(Self { paths, original, identity, directory: Some(directory) })
+        Ok(Self { paths, original, identity, directory: Some(directory), scratch: None })
+    }
+
+    /// Makes a private directory that the library may write in.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub(super) fn make_scratch(&mut self) -> Result<&Path, String> {
+        let made = tempfile::Builder::new().prefix("dlsoak-").tempdir();
+        let made = made.map_err(|e| {
+            format!("no private directory for the sandbox: {e}; set TMPDIR to a place that is writable")
+        })?;
+        Ok(self.scratch.insert(made).path())
     }
 
     /// The file of each thread.

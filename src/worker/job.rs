@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{CallFrom, Mode};
 use crate::suite::call::Call;
+use crate::suite::chaos::ChaosKind;
 use crate::suite::plan::SoakPlan;
 
 /// A worker's orders.
@@ -28,6 +29,10 @@ pub struct Job {
     pub calls: Vec<Call>,
     /// The caller's own code for one cycle.
     pub exercise: Option<Exercise>,
+    /// Signals that will be sent to the worker.
+    pub signals: Vec<i32>,
+    /// Directories that can be written; only where the worker is to be kept from writing anything else.
+    sandbox: Option<Vec<Vec<u8>>>,
 }
 
 /// A function `int fn(void *handle)` of a driver library.
@@ -50,7 +55,27 @@ impl Job {
             flags: plan.flags.bits(),
             calls: plan.calls.clone(),
             exercise: plan.exercise.as_ref().map(|e| Exercise::new(&e.driver, &e.symbol)),
+            signals: plan
+                .chaos
+                .iter()
+                .filter_map(|chaos| match chaos.kind {
+                    ChaosKind::Signal(signal) => Some(signal as i32),
+                    ChaosKind::Stop | ChaosKind::MemoryPressure | ChaosKind::ColdCache => None,
+                })
+                .collect(),
+            sandbox: None,
         }
+    }
+
+    /// Keeps the worker from writing anywhere but in these directories.
+    pub fn confine(&mut self, writable: &[PathBuf]) {
+        self.sandbox = Some(writable.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect());
+    }
+
+    /// The directories of [`Self::confine`], where that was said.
+    pub(super) fn confined(&self) -> Option<Vec<PathBuf>> {
+        let path = |bytes: &Vec<u8>| PathBuf::from(OsString::from_vec(bytes.clone()));
+        Some(self.sandbox.as_ref()?.iter().map(path).collect())
     }
 
     /// The library itself.

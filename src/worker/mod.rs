@@ -7,6 +7,7 @@
 mod allocations;
 mod copies;
 mod cycle;
+mod disturbed;
 pub mod exit_handlers;
 mod failure;
 pub mod hook;
@@ -14,6 +15,7 @@ mod job;
 mod open;
 mod park;
 mod presence;
+mod sandbox;
 mod short_lived;
 pub mod tls_destructors;
 
@@ -64,6 +66,11 @@ fn work(fd: i32) -> Result<(), String> {
     let threads = channel.slots().len();
     let (mut plans, call_from, files) = {
         let job: Job = serde_json::from_slice(&channel.job()).map_err(|e| format!("broken job: {e}"))?;
+        // Before any library is loaded, the driver of an exercise included.
+        disturbed::expect(&job.signals);
+        if let Some(writable) = job.confined() {
+            sandbox::enter(channel.header(), &writable)?;
+        }
         (cycle::prepare(&job, threads)?, job.call_from, Arc::new(job.files()?))
     };
     // The main thread cycles as well, unless no cycle is to run on it.

@@ -13,6 +13,7 @@ const UNSAFE: &[&str] = &[
     "src/supervisor/process.rs",
     "src/sys/futex.rs",
     "src/sys/glibc.rs",
+    "src/sys/pressure.rs",
     "src/sys/ptrace.rs",
     "src/sys/state.rs",
     "src/sys/wait.rs",

@@ -80,13 +80,21 @@ fn settings_of(a: &Soak, b: &Soak) -> Vec<String> {
         field("flags", a.clone(), b.clone());
     }
     field("shared paths", a.share_path.to_string(), b.share_path.to_string());
+    let disturbed = |soak: &Soak| soak.chaos.iter().map(|one| one.what.clone()).collect::<Vec<_>>();
+    field("disturbances", listed(&disturbed(a)), listed(&disturbed(b)));
+    field("sandboxes", listed(&confined(a)), listed(&confined(b)));
     differ
+}
+
+/// What the worker was kept from; nothing without a sandbox.
+fn confined(soak: &Soak) -> Vec<String> {
+    soak.sandbox.as_ref().map(|sandbox| sandbox.applied.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{SCHEMA, Tool};
+    use crate::record::{Disturbance, SCHEMA, Sandbox, Tool};
 
     #[test]
     fn what_differs_is_named_once() {
@@ -116,6 +124,8 @@ mod tests {
         let mut more = a.clone();
         (more.threads, more.calls) = (4, vec!["f(1)".to_owned()]);
         more.flags = Some("lazy,local".to_owned());
+        more.chaos = vec![Disturbance { what: "stop@5Hz".to_owned(), ..Disturbance::default() }];
+        more.sandbox = Some(Sandbox { applied: vec!["no network".to_owned()], missing: Vec::new() });
         let four = Soak { threads: 4, ..b.clone() };
         assert_eq!(
             warnings(&run, &other, &[(&a, &more), (&b, &four)]),
@@ -123,7 +133,9 @@ mod tests {
                 "the hosts differ: cpus 2 and 8",
                 "all libraries: threads differ: 1 and 4",
                 "a: calls differ: none and f(1)",
-                "a: flags differ: now,local and lazy,local"
+                "a: flags differ: now,local and lazy,local",
+                "a: disturbances differ: none and stop@5Hz",
+                "a: sandboxes differ: none and no network"
             ]
         );
     }

@@ -1,0 +1,137 @@
+//! `--sandbox`: what a library may no longer do, what stays as it was, and that nothing of it is silent.
+
+use std::net::TcpListener;
+
+use crate::support::{Finished, dlsoak, finished, fixture, run, soak};
+use dlsoak::record::{Metric, Soak, UnloadState, Verdict};
+
+/// Soaks a fixture with its `attempt` in each cycle.
+fn attempt(name: &str, args: &[&str]) -> Finished {
+    let exercise = format!("{}:attempt_it", fixture("c-driver").display());
+    let library = fixture(name);
+    let mut all = vec![library.to_str().unwrap(), "--exercise", &exercise, "-n", "20", "--keep-tcache"];
+    all.extend(args);
+    run(&all)
+}
+
+/// Whether writing is refused here; where it is not, the record says so and this test says it in one line.
+#[allow(clippy::print_stderr)]
+fn refuses_writing(soak: &Soak) -> bool {
+    let sandbox = soak.sandbox.as_ref().unwrap();
+    let refuses = sandbox.applied.iter().any(|what| what.contains("no file is written"));
+    if !refuses {
+        assert!(sandbox.missing.iter().any(|what| what.contains("files can be written")), "{sandbox:?}");
+        eprintln!("this kernel has no Landlock: files are not kept from being written");
+    }
+    refuses
+}
+
+/// Whether TCP is refused here.
+#[allow(clippy::print_stderr)]
+fn refuses_tcp(soak: &Soak) -> bool {
+    let sandbox = soak.sandbox.as_ref().unwrap();
+    let refuses = sandbox.applied.iter().any(|what| what.contains("no network") || what.contains("no TCP"));
+    if !refuses {
+        assert!(sandbox.missing.iter().any(|what| what.contains("TCP can be used")), "{sandbox:?}");
+        eprintln!("neither a network namespace nor Landlock's rules for TCP are to be had here");
+    }
+    refuses
+}
+
+#[test]
+fn a_file_outside_is_written_only_without_a_sandbox() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("written");
+    let env = format!("SANDBOX_FILE={}", file.display());
+    let inside = attempt("c-sandbox-write", &["--env", &env, "--sandbox"]);
+    let soak = inside.soak();
+    if refuses_writing(soak) {
+        assert!(!file.exists());
+        let detail = soak.outcome.detail.as_deref().unwrap_or_default();
+        assert_eq!((soak.verdict, inside.code), (Verdict::LoadFailed, 1), "{detail}");
+        assert_eq!(soak.outcome.phase.as_deref(), Some("call"), "{detail}");
+        // EACCES
+        assert!(detail.contains("13"), "{detail}");
+    }
+    let without = attempt("c-sandbox-write", &["--env", &env]);
+    assert!(file.exists() && without.soak().sandbox.is_none());
+    assert_ne!(without.soak().verdict, Verdict::LoadFailed, "{:?}", without.soak().outcome);
+}
+
+#[test]
+fn temporary_files_and_sockets_of_its_own_are_a_librarys_own_business() {
+    for name in ["c-sandbox-private", "c-sandbox-pair"] {
+        let private = tempfile::tempdir().unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let exercise = format!("{}:attempt_it", fixture("c-driver").display());
+        let output = dlsoak()
+            .env("TMPDIR", private.path())
+            .arg("run")
+            .arg(fixture(name))
+            .args(["--exercise", &exercise, "-n", "20", "--sandbox", "-o"])
+            .arg(out.path())
+            .output()
+            .unwrap();
+        let finished = finished(&output, &out);
+        let soak = finished.soak();
+        assert_eq!(soak.cycles.completed, 20, "{name}: {:?}", soak.outcome);
+        assert!(!soak.env.contains_key("TMPDIR"), "{name}: {:?}", soak.env);
+        let left: Vec<_> = std::fs::read_dir(private.path()).unwrap().collect();
+        assert!(left.is_empty(), "{name}: {left:?}");
+    }
+}
+
+#[test]
+fn a_port_of_this_machine_is_reached_only_without_a_sandbox() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let env = format!("SANDBOX_PORT={}", listener.local_addr().unwrap().port());
+    let inside = attempt("c-sandbox-connect", &["--env", &env, "--sandbox"]);
+    if refuses_tcp(inside.soak()) {
+        assert_eq!(inside.soak().verdict, Verdict::LoadFailed, "{:?}", inside.soak().outcome);
+        assert_eq!(inside.soak().cycles.completed, 0);
+    }
+    let without = attempt("c-sandbox-connect", &["--env", &env]);
+    assert_eq!(without.soak().cycles.completed, 20, "{:?}", without.soak().outcome);
+}
+
+#[test]
+fn what_is_measured_is_the_same_in_a_sandbox() {
+    for (name, args, state) in [
+        ("c-clean", vec!["-n", "2000"], UnloadState::Unloaded),
+        ("c-clean", vec!["-n", "2000", "-t", "4"], UnloadState::Unloaded),
+        ("c-clean", vec!["-n", "500", "--mode", "copies"], UnloadState::Unloaded),
+        ("c-thread-name-restored", vec!["-n", "200"], UnloadState::Unloaded),
+        ("cpp-unique", vec!["-n", "200"], UnloadState::Pinned),
+        ("go-clean", vec!["-n", "200"], UnloadState::Pinned),
+    ] {
+        let mut args = args;
+        args.push("--keep-tcache");
+        let without = soak(&fixture(name), &args);
+        args.push("--sandbox");
+        let inside = soak(&fixture(name), &args);
+        let (without, inside) = (without.soak(), inside.soak());
+        let told = |soak: &Soak| {
+            let kinds: Vec<String> =
+                soak.unload.causes.iter().map(|cause| format!("{:?}", cause.kind)).collect();
+            let fds = soak.growth.iter().find(|g| g.metric == Metric::Fds).map(|g| g.per_cycle);
+            (soak.unload.state, kinds, soak.residue.clone(), fds, soak.outcome.kind)
+        };
+        assert_eq!(told(inside), told(without), "{name} {args:?}");
+        assert_eq!(inside.unload.state, state, "{name} {args:?}");
+        assert!(inside.leak.is_none(), "{name} {args:?}: {:?}", inside.reasons);
+        let sandbox = inside.sandbox.as_ref().unwrap();
+        assert!(!sandbox.applied.is_empty());
+        assert!(inside.notes.iter().any(|note| note.contains(&sandbox.applied[0])), "{:?}", inside.notes);
+    }
+}
+
+#[test]
+fn a_suite_asks_for_a_sandbox_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let suite = directory.path().join("s.toml");
+    let text = format!("[[library]]\npath = {:?}\ncycles = 20\nsandbox = true\n", fixture("c-clean"));
+    std::fs::write(&suite, text).unwrap();
+    let output = dlsoak().arg("run").arg(&suite).arg("-o").arg(directory.path()).output().unwrap();
+    let run = crate::support::read_record(directory.path());
+    assert!(run.unwrap().soaks[0].sandbox.is_some(), "{}", String::from_utf8_lossy(&output.stderr));
+}
