@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
@@ -45,6 +45,8 @@ pub(super) fn worker(orders: &Orders, channel: &OwnedFd, line: &UnixStream) -> s
 
 fn in_child(channel: i32, keeper: Pid) -> std::io::Result<()> {
     nix::unistd::setsid()?;
+    // The keeper's own blocking of signals is not what a host's process begins with: a fault could not be handled.
+    SigSet::empty().thread_set_mask()?;
     // The worker does not outlive a keeper that is killed.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     if nix::unistd::getppid() != keeper {
