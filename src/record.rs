@@ -2,7 +2,9 @@
 //! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
 mod growth;
+mod language;
 mod latency;
+mod limits;
 mod modes;
 mod over_time;
 
@@ -11,7 +13,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
+pub use language::Language;
 pub use latency::{Latencies, Latency};
+pub use limits::Limit;
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
 pub use over_time::OverTime;
 
@@ -97,6 +101,9 @@ pub struct Soak {
     pub seconds: f64,
     /// How the soak ended.
     pub outcome: Outcome,
+    /// The limits that were set, and the one that ended it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub limits: Vec<Limit>,
     /// Whether the library was really unloaded.
     pub unload: Unload,
     /// One entry per metric that could be measured.
@@ -143,28 +150,6 @@ pub struct Soak {
     /// What the worker itself did, so that its own cost can be told from the library's.
     #[serde(default)]
     pub worker: Worker,
-}
-
-/// Language a library was written in, read from its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Language {
-    /// C.
-    #[serde(rename = "c")]
-    C,
-    /// C++.
-    #[serde(rename = "c++")]
-    Cpp,
-    /// Rust.
-    #[serde(rename = "rust")]
-    Rust,
-    /// Go.
-    #[serde(rename = "go")]
-    Go,
-    /// The file does not tell.
-    #[serde(rename = "unknown")]
-    #[default]
-    Unknown,
 }
 
 /// Cycle counts, all threads together.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -85,10 +86,13 @@ impl Channel {
     /// When the kernel refuses the memory, or too much is asked for.
     pub fn create(threads: usize, capacity: usize, job: &[u8]) -> Result<Self, ChannelError> {
         let layout = Layout::new(threads, capacity, job.len())?;
-        let fd = memfd_create(c"dlsoak-channel", MFdFlags::MFD_CLOEXEC)
+        let fd = memfd_create(c"dlsoak-channel", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
             .map_err(|e| ChannelError::System("memfd_create", e))?;
         nix::unistd::ftruncate(&fd, i64::try_from(layout.len).unwrap_or(i64::MAX))
             .map_err(|e| ChannelError::System("ftruncate", e))?;
+        // What is cut off under a mapping is SIGBUS for whoever reads there, and that is the supervisor.
+        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&fd, FcntlArg::F_ADD_SEALS(seals)).map_err(|e| ChannelError::System("sealing", e))?;
         let base = map(fd.as_fd(), layout.len)?;
         let channel = Self { base, layout, fd: Some(fd) };
         let header = channel.header();
@@ -183,6 +187,12 @@ impl Channel {
         read_bytes(self.part(self.layout.job, self.layout.job_len), self.layout.job_len)
     }
 
+    /// All that the worker may write to.
+    #[cfg(test)]
+    pub(crate) fn writable(&self) -> &[AtomicU8] {
+        self.part(0, self.layout.job)
+    }
+
     fn at(&self, offset: usize) -> *const u8 {
         self.base.as_ptr().wrapping_add(offset)
     }
@@ -242,6 +252,19 @@ mod tests {
         assert_eq!(ours.ring(1)[0].open.load(Relaxed), 0);
         assert_eq!(read_bytes(ours.error(1), 2), b"no");
         assert!(ours.ring(3).is_empty() && ours.error(9).is_empty());
+    }
+
+    #[test]
+    fn nobody_can_cut_it_short_or_make_it_longer() {
+        let channel = Channel::create(1, 128, b"").unwrap();
+        let theirs = channel.fd.as_ref().unwrap().try_clone().unwrap();
+        for len in [0, 4096, 1 << 24] {
+            assert_eq!(nix::unistd::ftruncate(&theirs, len), Err(nix::errno::Errno::EPERM));
+        }
+        assert_eq!(
+            fcntl(&theirs, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE)),
+            Err(nix::errno::Errno::EPERM)
+        );
     }
 
     #[test]

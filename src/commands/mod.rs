@@ -6,6 +6,7 @@ pub mod run;
 
 mod patterns;
 mod progress;
+mod save;
 
 use std::io::Write as _;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::allowance::Allowance;
 use super::call::Call;
 use super::file::SuiteFile;
 use super::flags::OpenFlags;
@@ -78,8 +79,8 @@ pub struct SoakPlan {
     pub keep_tcache: bool,
     /// Time without a finished cycle after which the soak counts as hung.
     pub stall_timeout: Duration,
-    /// Memory of the worker, in bytes, above which the soak ends.
-    pub memory_limit: Option<u64>,
+    /// What it may use before it is ended.
+    pub allowance: Allowance,
     /// What the gate holds the soak against.
     pub limits: Limits,
 }
@@ -228,7 +229,7 @@ impl SoakPlan {
     }
 
     fn new(name: String, path: PathBuf, settings: Settings) -> Result<Self, Refusal> {
-        let mut limits = settings.limits();
+        let (mut limits, allowance) = (settings.limits(), settings.allowance());
         let mode = settings.mode.unwrap_or_default();
         check_mode(mode, &settings)?;
         if mode == Mode::Pooled && limits.allow_pinned.is_none() {
@@ -278,7 +279,7 @@ impl SoakPlan {
             env: settings.env,
             keep_tcache: settings.keep_tcache.unwrap_or(false),
             stall_timeout: settings.stall_timeout.unwrap_or(DEFAULT_STALL_TIMEOUT),
-            memory_limit: settings.memory_limit,
+            allowance,
             limits,
         })
     }
@@ -304,7 +305,7 @@ mod tests {
         assert_eq!((soak.flags.to_string().as_str(), soak.mode), ("now,local", Mode::Reopen));
         assert_eq!((soak.stall_timeout, soak.duration, soak.warmup), (Duration::from_secs(10), None, None));
         assert_eq!((soak.share_path, soak.keep_tcache, soak.until_decided), (false, false, false));
-        assert!(soak.calls.is_empty() && soak.env.is_empty() && soak.memory_limit.is_none());
+        assert!(soak.calls.is_empty() && soak.env.is_empty() && soak.allowance == Allowance::default());
     }
 
     #[test]

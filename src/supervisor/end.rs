@@ -40,12 +40,14 @@ pub(super) fn at_exit(session: &mut Session<'_>, decided: bool) -> Outcome {
                 ..done
             }
         }
-        None => Outcome {
-            kind: OutcomeKind::Hung,
-            phase: Some("exit".to_owned()),
-            detail: Some("after the last cycle the process did not end by itself when told to".to_owned()),
-            ..done
-        },
+        None => {
+            let (kind, detail) = match session.reached() {
+                Some(excess) => (OutcomeKind::Limit, excess.words()),
+                None => (OutcomeKind::Hung, "the process did not end by itself when told to".to_owned()),
+            };
+            let detail = Some(format!("after the last cycle {detail}"));
+            Outcome { kind, phase: Some("exit".to_owned()), detail, ..done }
+        }
     }
 }
 
@@ -89,14 +91,13 @@ pub(super) fn outcome(
         }
         // Asked for with --duration: the soak is complete.
         End::TimeUp => outcome_of(OutcomeKind::Completed, Some("ended by --duration".to_owned())),
-        End::Memory { resident, limit } => {
-            let whose = match plan.memory_limit {
-                Some(_) => "--memory-limit",
-                None => "half of what this machine had free; --memory-limit sets another,",
-            };
-            let detail =
-                format!("the worker's resident memory reached {resident} bytes, above {whose} {limit}");
-            at(session.position(), outcome_of(OutcomeKind::Limit, Some(detail)))
+        End::Limit { excess, .. } => {
+            at(session.position(), outcome_of(OutcomeKind::Limit, Some(excess.words())))
+        }
+        End::Scribbled => {
+            let detail = "what the worker says of itself can't be: the library writes over memory that is not its \
+                          own. In a host, it is the host's";
+            at(session.position(), outcome_of(OutcomeKind::Crashed, Some(detail.to_owned())))
         }
     }
 }

@@ -86,6 +86,7 @@ impl<'a> Measurement<'a> {
             Err(end) => end::outcome(end, &mut self.session, &self.staging, &self.facts, self.plan),
         };
         self.session.process.kill();
+        soak.limits = self.session.limits();
         self.fill(soak);
         if instances::may_stay(self.plan.mode) {
             soak.instances = instances::instances(&soak.checkpoints);
@@ -167,7 +168,13 @@ impl<'a> Measurement<'a> {
         let reached = self.session.advance(self.warmup.saturating_add(cycle), &mut self.histograms);
         // An end at a quiet point still gets its checkpoint: nothing measured is lost.
         if let Err(end) = &reached
-            && !matches!(end, End::Interrupted { quiet: true } | End::TimeUp | End::Failed { .. })
+            && !matches!(
+                end,
+                End::Interrupted { quiet: true }
+                    | End::Limit { quiet: true, .. }
+                    | End::TimeUp
+                    | End::Failed { .. }
+            )
         {
             return reached;
         }
@@ -232,8 +239,9 @@ impl<'a> Measurement<'a> {
 /// Whether the worker is parked with every handle closed, or with what a failed cycle left open.
 fn is_quiet<T>(end: &Result<T, End>) -> bool {
     match end {
-        Ok(_) | Err(End::TimeUp | End::Interrupted { quiet: true } | End::Failed { .. }) => true,
-        Err(End::Died(_) | End::Hung | End::Interrupted { quiet: false } | End::Memory { .. }) => false,
+        Ok(_) | Err(End::TimeUp | End::Failed { .. }) => true,
+        Err(End::Interrupted { quiet } | End::Limit { quiet, .. }) => *quiet,
+        Err(End::Died(_) | End::Hung | End::Scribbled) => false,
     }
 }
 
@@ -245,7 +253,7 @@ fn is_by_path(mode: Mode) -> bool {
 /// The worker died while it was parked, so that `/proc` could not be read.
 fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
     match session.process.wait(Duration::from_secs(1)) {
-        Some(status) => End::Died(status),
+        Some(status) => session.died(status),
         None => End::Failed { thread: 0, message: format!("cannot read /proc of the worker: {error}") },
     }
 }

@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
+use super::private::PrivateDirectory;
 use crate::elf::Facts;
 use crate::record::Mode;
 
@@ -39,7 +38,7 @@ pub(super) struct Staging {
     paths: Vec<PathBuf>,
     original: PathBuf,
     /// Removes the copies when dropped.
-    directory: Option<TempDir>,
+    directory: Option<PrivateDirectory>,
 }
 
 impl Staging {
@@ -53,7 +52,7 @@ impl Staging {
             let paths = vec![original.clone(); threads.max(1) as usize];
             return Ok(Self { paths, original, directory: None });
         }
-        let directory = tempfile::Builder::new().prefix("dlsoak-").tempdir().map_err(|e| {
+        let directory = PrivateDirectory::new().map_err(|e| {
             format!(
                 "no private directory for the threads' copies: {e}; set TMPDIR to a place that is writable"
             )
