@@ -14,7 +14,7 @@ use crate::residue::Kind;
 use crate::suite::chaos::Chaos;
 use crate::suite::settings::{parse_env, parse_mode};
 use crate::suite::units::{
-    parse_checkpoints, parse_cycles, parse_duration, parse_size, parse_threads, parse_warmup,
+    parse_checkpoints, parse_cycles, parse_duration, parse_limit, parse_size, parse_threads, parse_warmup,
 };
 
 /// Soak-tests shared libraries: loads and unloads them many thousand times, and says whether they were really
@@ -155,9 +155,22 @@ pub struct RunArgs {
     /// Take the worker for hung when no cycle finishes for this long [default: 10s].
     #[arg(long, value_parser = parse_duration)]
     pub stall_timeout: Option<Duration>,
-    /// End the soak when the worker's resident memory exceeds this, for example 2GiB.
+    /// End the soak as one that hit a limit when it takes longer than this, all of its passes together [default: none].
+    #[arg(long, value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// End the soak when the worker's resident memory exceeds this, for example 2GiB [default: half of what is free].
     #[arg(long, value_parser = parse_size)]
     pub memory_limit: Option<u64>,
+    /// End the soak when the worker has more descriptors open [default: half of what is free, at most 1M].
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
+    pub fd_limit: Option<u64>,
+    /// End the soak when the worker's threads and the processes that descend from it are more than this [default:
+    /// half of what is free, at most 10k, 2k of them processes].
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
+    pub process_limit: Option<u64>,
+    /// End the soak when the library has written more than this to stdout and stderr, or to any one file [default: 4GiB].
+    #[arg(long, value_parser = parse_size)]
+    pub output_limit: Option<u64>,
     /// Disturb the worker while it cycles: signal:SIGUSR1@100Hz, stop, memory-pressure or cold-cache; repeatable.
     #[arg(long, value_name = "WHAT[@RATE]")]
     pub chaos: Vec<Chaos>,

@@ -2,6 +2,7 @@
 //! calls. The command line and the library's own interface both go through here.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use crate::analysis;
 use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
@@ -18,14 +19,18 @@ const LATENCY_CYCLES: u64 = 100_000;
 /// Soaks one library and judges what was measured. Then times it as hosts run it, and where the calls may have a
 /// share in what was found, soaks it shortly without them.
 pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
+    let began = Instant::now();
     let mut soak = judged(plan, context);
-    time(plan, context, &mut soak);
+    // What is left of its time is for all that follows.
+    let left = |began: Instant| plan.allowance.after(began.elapsed());
+    time(&SoakPlan { allowance: left(began), ..plan.clone() }, context, &mut soak);
     let calls = !plan.calls.is_empty() || plan.exercise.is_some();
     if calls
         && matches!(soak.verdict, Verdict::Leak | Verdict::Inconclusive)
         && !context.interrupted.load(Relaxed)
     {
-        let alone = judged(&plan.without_calls(WITHOUT_CALL_CYCLES), context);
+        let short = SoakPlan { allowance: left(began), ..plan.without_calls(WITHOUT_CALL_CYCLES) };
+        let alone = judged(&short, context);
         if alone.outcome.kind == OutcomeKind::Completed {
             let position = soak.reasons.len().min(1);
             soak.reasons.insert(position, analysis::shares(&soak, &alone));
@@ -93,8 +98,9 @@ fn judge(plan: &SoakPlan, soak: &mut Soak) {
     soak.gate = judgement.gate;
 }
 
-/// The record of a run that begins now, without a soak.
+/// The record of a run that begins now, without a soak. What runs before it have left behind is cleaned away.
 pub(crate) fn begin(now: jiff::Timestamp) -> Run {
+    supervisor::clean_private();
     Run {
         schema: SCHEMA.to_owned(),
         tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned() },

@@ -4,7 +4,9 @@
 mod gate;
 mod growth;
 mod host;
+mod language;
 mod latency;
+mod limits;
 mod modes;
 mod outcome;
 mod over_time;
@@ -20,7 +22,9 @@ use serde::{Deserialize, Serialize};
 pub use gate::{Gate, Rule};
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
 pub use host::{Host, Partition, Tool};
+pub use language::Language;
 pub use latency::{Latencies, Latency};
+pub use limits::Limit;
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
 pub use outcome::{Fault, Outcome, OutcomeKind};
 pub use over_time::OverTime;
@@ -98,6 +102,9 @@ pub struct Soak {
     pub seconds: f64,
     /// How the soak ended.
     pub outcome: Outcome,
+    /// The limits that were set, and the one that ended it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub limits: Vec<Limit>,
     /// Whether the library was really unloaded.
     pub unload: Unload,
     /// One entry per metric that could be measured.
@@ -147,28 +154,6 @@ pub struct Soak {
     /// What the worker itself did, so that its own cost can be told from the library's.
     #[serde(default)]
     pub worker: Worker,
-}
-
-/// Language a library was written in, read from its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Language {
-    /// C.
-    #[serde(rename = "c")]
-    C,
-    /// C++.
-    #[serde(rename = "c++")]
-    Cpp,
-    /// Rust.
-    #[serde(rename = "rust")]
-    Rust,
-    /// Go.
-    #[serde(rename = "go")]
-    Go,
-    /// The file does not tell.
-    #[serde(rename = "unknown")]
-    #[default]
-    Unknown,
 }
 
 /// Cycle counts, all threads together.

@@ -119,10 +119,18 @@ impl Soak {
         max_cycles: u64;
         /// Time without a finished cycle after which the worker counts as hung \[10 s\].
         stall_timeout: Duration;
+        /// Wall time after which the soak ends as one that hit a limit.
+        timeout: Duration;
         /// Resident memory of the worker in bytes above which the soak ends.
         memory_limit: u64;
         /// Whether the worker is kept from writing files and from the network (`docs/security.md`).
         sandbox: bool;
+        /// Open descriptors of the worker above which the soak ends.
+        fd_limit: u64;
+        /// Threads of the worker and processes that descend from it above which the soak ends.
+        process_limit: u64;
+        /// Bytes written to standard output and standard error, or to any one file, above which the soak ends.
+        output_limit: u64;
     }
 
     parsed! {

@@ -193,6 +193,12 @@ impl Channel {
         read_bytes(self.part(self.layout.job, self.layout.job_len), self.layout.job_len)
     }
 
+    /// All that the worker may write to.
+    #[cfg(test)]
+    pub(crate) fn writable(&self) -> &[AtomicU8] {
+        self.part(0, self.layout.job)
+    }
+
     fn at(&self, offset: usize) -> *const u8 {
         self.base.as_ptr().wrapping_add(offset)
     }
@@ -255,10 +261,16 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_keeps_its_length() {
-        let channel = Channel::create(1, 16, b"").unwrap();
-        let fd = channel.fd.as_ref().unwrap();
-        assert!(nix::unistd::ftruncate(fd, 0).is_err() && nix::unistd::ftruncate(fd, 1 << 30).is_err());
+    fn nobody_can_cut_it_short_or_make_it_longer() {
+        let channel = Channel::create(1, 128, b"").unwrap();
+        let theirs = channel.fd.as_ref().unwrap().try_clone().unwrap();
+        for len in [0, 4096, 1 << 24] {
+            assert_eq!(nix::unistd::ftruncate(&theirs, len), Err(nix::errno::Errno::EPERM));
+        }
+        assert_eq!(
+            fcntl(&theirs, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE)),
+            Err(nix::errno::Errno::EPERM)
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod ci;
 mod patterns;
 mod progress;
 mod records;
+mod save;
 
 use std::io::Write as _;
 

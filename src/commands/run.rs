@@ -9,9 +9,10 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::progress::Reporter;
+use super::save::Saver;
 use super::{baselines, ci, parsed, patterns, print};
 use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
-use crate::files::read_at_most;
+use crate::files::{clean_temporary, read_at_most};
 use crate::record::{self, OutcomeKind, Run, Soak};
 use crate::suite::partition::Partition;
 use crate::suite::plan::{Plan, SoakPlan};
@@ -41,9 +42,13 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot catch signals")?;
     }
+    // A file that may not grow any more is an error like a full disk, and no reason to die.
+    let too_large = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(libc::SIGXFSZ, too_large).context("cannot catch signals")?;
     let reporter = Reporter::new(global.quiet);
     let json = args.message_format == MessageFormat::Json;
     let mut run = Run { partition, ..conduct::begin(started) };
+    let mut saver = Saver::new(&out, &plan.name);
     for (index, soak_plan) in plan.soaks.iter().enumerate() {
         if interrupted.load(Relaxed) {
             break;
@@ -77,7 +82,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         run.passed =
             run.soaks.len() == plan.soaks.len() && run.soaks.iter().all(|s| s.gate.passed == Some(true));
         // After every soak: whatever happens to the next one, this one is kept.
-        report::write(&run, &out, &[report::Format::Json])?;
+        saver.save(&run)?;
     }
     let charts = report::write(&run, &out, &report::Format::OF_A_RUN[1..]);
     let code = if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::of(&run) };
@@ -93,10 +98,12 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         baselines::save(&run, name, &args.baselines, plan.soaks.len(), json)?;
     }
     ci::tell(&run, json);
-    if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) || code == exit_code::INTERRUPTED
-    {
-        super::note(&format!("interrupted; what was measured is in {}", out.join("record.json").display()));
+    let interrupted = run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted)
+        || code == exit_code::INTERRUPTED;
+    if let (true, Ok(record)) = (interrupted, saver.record()) {
+        super::note(&format!("interrupted; what was measured is in {}", record.display()));
     }
+    saver.record()?;
     charts?;
     Ok(code)
 }
@@ -179,6 +186,10 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         memory_limit: args.memory_limit,
         chaos: (!args.chaos.is_empty()).then(|| args.chaos.clone()),
         sandbox: some_if(args.sandbox),
+        timeout: args.timeout,
+        fd_limit: args.fd_limit,
+        process_limit: args.process_limit,
+        output_limit: args.output_limit,
         allow_pinned: args.allow_pinned.then(|| "allowed on the command line".to_owned()),
         allow_residue: (!args.allow_residue.is_empty()).then(|| args.allow_residue.clone()),
         max_leak_rate: parsed(args.max_leak_rate.as_deref(), "--max-leak-rate")?,
@@ -204,6 +215,7 @@ fn prepare_out(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| {
         format!("cannot make the output directory {}; choose another with --out", out.display())
     })?;
+    clean_temporary(out);
     tempfile::tempfile_in(out).map(drop).with_context(|| {
         format!("cannot write to the output directory {}; choose another with --out", out.display())
     })

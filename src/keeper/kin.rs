@@ -74,9 +74,16 @@ fn stop_all() {
 
 /// All processes that descend from `pid`, nearest first.
 fn descendants(pid: i32) -> Vec<i32> {
+    descendants_beyond(pid, usize::MAX)
+}
+
+/// Processes that descend from `pid`, nearest first; when there are more than `most`, not all of them.
+pub fn descendants_beyond(pid: i32, most: usize) -> Vec<i32> {
     let mut all = children(pid);
     let mut next = 0;
-    while let Some(one) = all.get(next).copied() {
+    while all.len() <= most
+        && let Some(one) = all.get(next).copied()
+    {
         next += 1;
         all.extend(children(one));
     }

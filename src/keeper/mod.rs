@@ -18,7 +18,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::sys::wait;
 
-pub use kin::marked;
+pub use kin::{descendants_beyond, marked};
 pub use orders::{MARK, Message, Orders};
 
 /// First argument of a keeper; the next two are the numbers of its line to the supervisor and of the worker's channel.

@@ -19,6 +19,9 @@ pub struct Orders {
     pub env: BTreeMap<String, String>,
     /// Value of [`MARK`] for this worker.
     pub mark: String,
+    /// Bytes that any one file may have which the worker writes, or what it starts (`RLIMIT_FSIZE`).
+    #[serde(default)]
+    pub file_bytes: Option<u64>,
 }
 
 impl Orders {
@@ -102,11 +105,15 @@ mod tests {
             assert_eq!(Message::from_bytes(message.to_bytes()), Some(message));
         }
         assert_eq!(Message::from_bytes([0; 8]), None);
-        let orders = Orders { env: [("A".to_owned(), "b\nc".to_owned())].into(), mark: "m".to_owned() };
+        let orders = Orders {
+            env: [("A".to_owned(), "b\nc".to_owned())].into(),
+            mark: "m".to_owned(),
+            file_bytes: Some(7),
+        };
         let mut line = Vec::new();
         orders.send(&mut line).unwrap();
         let heard = Orders::receive(&mut line.as_slice()).unwrap();
-        assert_eq!((heard.env, heard.mark), (orders.env, orders.mark));
+        assert_eq!((heard.env, heard.mark, heard.file_bytes), (orders.env, orders.mark, Some(7)));
         assert!(Orders::receive(&mut &line[..9]).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
@@ -25,6 +25,7 @@ pub(super) fn worker(orders: &Orders, channel: &OwnedFd, line: &UnixStream) -> s
     }
     let keeper = nix::unistd::getpid();
     let fd = channel.as_raw_fd();
+    let file_bytes = orders.file_bytes;
     // The magic link, so that it is this very program even if its file was replaced meanwhile.
     let mut command = Command::new("/proc/self/exe");
     command
@@ -37,13 +38,13 @@ pub(super) fn worker(orders: &Orders, channel: &OwnedFd, line: &UnixStream) -> s
         .stdin(Stdio::null());
     // SAFETY: the closure makes system calls only; it neither allocates nor takes a lock.
     unsafe {
-        command.pre_exec(move || in_child(fd, keeper));
+        command.pre_exec(move || in_child(fd, keeper, file_bytes));
     }
     let child = command.spawn()?;
     i32::try_from(child.id()).map_err(std::io::Error::other)
 }
 
-fn in_child(channel: i32, keeper: Pid) -> std::io::Result<()> {
+fn in_child(channel: i32, keeper: Pid, file_bytes: Option<u64>) -> std::io::Result<()> {
     nix::unistd::setsid()?;
     // The keeper's own blocking of signals is not what a host's process begins with: a fault could not be handled.
     SigSet::empty().thread_set_mask()?;
@@ -54,6 +55,11 @@ fn in_child(channel: i32, keeper: Pid) -> std::io::Result<()> {
     }
     // A crash is told in the record; a core file for each would fill the disk.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    if let Some(bytes) = file_bytes {
+        // Never more than is allowed already; the hard limit stays, for libraries that know what they do.
+        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE)?;
+        setrlimit(Resource::RLIMIT_FSIZE, soft.min(bytes), hard)?;
+    }
     // Where memory is short, the kernel takes the worker and what it starts, and not what watches them. Not the most there
     // is (1000), or a library that raises its own could not be seen.
     if let Ok(score) = open(c"/proc/self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {

@@ -118,7 +118,7 @@ impl Case<'_> {
         let half = first.0 + cycles / 2;
         let until = |cycle: u64| points.iter().rev().find(|(at, _)| *at <= cycle).map_or(first.1, |p| p.1);
         let steady = points.windows(2).all(|pair| pair[0].1 <= pair[1].1);
-        let fades = points.len() > 2 && last.1.saturating_sub(until(half)) * 4 < grown;
+        let fades = points.len() > 2 && last.1.saturating_sub(until(half)) < grown.div_ceil(4);
         (cycles > 0 && grown >= 2 && steady && !fades).then(|| grown as f64 / cycles as f64)
     }
 }

@@ -3,20 +3,22 @@
 
 mod kinds;
 mod memory;
+mod room;
 mod state;
+mod usage;
 
 use std::collections::HashSet;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use procfs::Current as _;
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
 use crate::channel::Channel;
 use crate::residue::snapshot::Snapshot;
 
 pub use kinds::Kinds;
+pub use room::{available_descriptors, available_memory, available_tasks, tasks};
 
 /// What `/proc` says of a process at one quiet point. Memory in bytes, the rest are counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -182,16 +184,6 @@ impl Sampler {
         let begins = maps.iter().filter(|map| map.offset == 0).filter_map(path);
         Ok(begins.filter(|path| code.contains(path)).collect())
     }
-
-    /// Resident set size in bytes; cheap enough to be asked while cycles run.
-    pub fn resident(&self) -> Option<u64> {
-        Some(self.process.statm().ok()?.resident.saturating_mul(procfs::page_size()))
-    }
-}
-
-/// Memory in bytes that new processes can have without swapping.
-pub fn available_memory() -> Option<u64> {
-    procfs::Meminfo::current().ok()?.mem_available
 }
 
 #[cfg(test)]
@@ -204,7 +196,6 @@ mod tests {
         let sample = sampler.sample().unwrap();
         assert!(sample.rss >= sample.anon && sample.anon > 0 && sample.virt > sample.rss, "{sample:?}");
         assert!(sample.mappings > 10 && sample.threads >= 1 && sample.fds >= 3 && sample.page_tables > 0);
-        assert!(sampler.resident().unwrap() > 0 && available_memory().is_some());
         let objects = sampler.mapped_objects().unwrap();
         assert!(objects.iter().any(|path| path.contains("/libc.so")), "{objects:?}");
     }

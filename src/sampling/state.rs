@@ -19,6 +19,8 @@ use crate::residue::snapshot::{
 const STACK_WORDS: usize = 1024;
 /// Most variables and streams that are followed; more are a chain that has been overwritten.
 const MOST: usize = 16 * 1024;
+/// Most bytes of an environment that are read: what `execve(2)` passes on at all on most machines.
+const MOST_TEXT: usize = 6 << 20;
 /// Offsets in glibc's `FILE` on 64-bit machines, which are part of its ABI: buffer, next stream, descriptor.
 const FILE_BUFFER: u64 = 56;
 const FILE_NEXT: u64 = 104;
@@ -183,13 +185,18 @@ fn environment(memory: &Memory, array: u64) -> Environment {
     if array == 0 {
         return environment;
     }
+    let mut room = MOST_TEXT;
     for index in 0..MOST as u64 {
         match memory.word(array.saturating_add(index * 8)) {
             None => environment.array_gone = true,
             Some(0) => {}
             Some(variable) => {
-                environment.variables.push(memory.text(variable));
-                continue;
+                let text = memory.text(variable);
+                room = room.saturating_sub(text.as_ref().map_or(0, String::len));
+                environment.variables.push(text);
+                if room > 0 {
+                    continue;
+                }
             }
         }
         break;

@@ -1,5 +1,6 @@
 //! What to soak: the suite file, call expressions, units and limits; merged and validated once.
 
+pub mod allowance;
 pub mod call;
 mod call_parse;
 pub mod chaos;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::allowance::Allowance;
 use super::call::Call;
 use super::chaos::{Chaos, check_chaos};
 use super::file::SuiteFile;
@@ -79,8 +80,6 @@ pub struct SoakPlan {
     pub keep_tcache: bool,
     /// Time without a finished cycle after which the soak counts as hung.
     pub stall_timeout: Duration,
-    /// Memory of the worker, in bytes, above which the soak ends.
-    pub memory_limit: Option<u64>,
     /// What the worker is disturbed with.
     pub chaos: Vec<Chaos>,
     /// Whether the worker is kept from writing files and from the network.
@@ -88,6 +87,8 @@ pub struct SoakPlan {
     /// Whether the worker's threads are watched, so that an end can be told in full. Starting a thread takes longer
     /// then.
     pub watched: bool,
+    /// What it may use before it is ended.
+    pub allowance: Allowance,
     /// What the gate holds the soak against.
     pub limits: Limits,
 }
@@ -237,7 +238,7 @@ impl SoakPlan {
     }
 
     fn new(name: String, path: PathBuf, settings: Settings) -> Result<Self, Refusal> {
-        let mut limits = settings.limits();
+        let (mut limits, allowance) = (settings.limits(), settings.allowance());
         let mode = settings.mode.unwrap_or_default();
         check_mode(mode, &settings)?;
         check_chaos(&settings)?;
@@ -288,10 +289,10 @@ impl SoakPlan {
             env: settings.env,
             keep_tcache: settings.keep_tcache.unwrap_or(false),
             stall_timeout: settings.stall_timeout.unwrap_or(DEFAULT_STALL_TIMEOUT),
-            memory_limit: settings.memory_limit,
             chaos: settings.chaos.unwrap_or_default(),
             sandbox: settings.sandbox.unwrap_or(false),
             watched: true,
+            allowance,
             limits,
         })
     }
@@ -317,7 +318,7 @@ mod tests {
         assert_eq!((soak.flags.to_string().as_str(), soak.mode), ("now,local", Mode::Reopen));
         assert_eq!((soak.stall_timeout, soak.duration, soak.warmup), (Duration::from_secs(10), None, None));
         assert_eq!((soak.share_path, soak.keep_tcache, soak.until_decided), (false, false, false));
-        assert!(soak.calls.is_empty() && soak.env.is_empty() && soak.memory_limit.is_none());
+        assert!(soak.calls.is_empty() && soak.env.is_empty() && soak.allowance == Allowance::default());
     }
 
     #[test]

@@ -58,8 +58,21 @@ pub fn replay(plan: &SoakPlan, outcome: &Outcome, completed: u64) -> String {
     if plan.stall_timeout != DEFAULT_STALL_TIMEOUT {
         flag("--stall-timeout", Some(format!("{}ms", plan.stall_timeout.as_millis()).as_bytes()));
     }
-    if let Some(limit) = plan.memory_limit.filter(|_| outcome.kind == OutcomeKind::Limit) {
-        flag("--memory-limit", Some(limit.to_string().as_bytes()));
+    if outcome.kind == OutcomeKind::Limit {
+        let allowance = &plan.allowance;
+        let timeout = allowance.timeout.map(|timeout| format!("{}ms", timeout.as_millis()));
+        let given = [
+            ("--timeout", timeout),
+            ("--memory-limit", allowance.memory.map(|bytes| bytes.to_string())),
+            ("--fd-limit", allowance.fds.map(|count| count.to_string())),
+            ("--process-limit", allowance.processes.map(|count| count.to_string())),
+            ("--output-limit", allowance.output.map(|bytes| bytes.to_string())),
+        ];
+        for (name, value) in given {
+            if let Some(value) = value {
+                flag(name, Some(value.as_bytes()));
+            }
+        }
     }
     for chaos in &plan.chaos {
         flag("--chaos", Some(chaos.to_string().as_bytes()));

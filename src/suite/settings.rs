@@ -70,6 +70,18 @@ pub struct Settings {
     pub chaos: Option<Vec<Chaos>>,
     /// Whether the worker is kept from writing files and from the network.
     pub sandbox: Option<bool>,
+    /// Wall time after which the soak ends, as one that did not complete.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    /// Open descriptors of the worker above which the soak ends.
+    #[serde(deserialize_with = "limit")]
+    pub fd_limit: Option<u64>,
+    /// Threads and child processes of the worker above which the soak ends.
+    #[serde(deserialize_with = "limit")]
+    pub process_limit: Option<u64>,
+    /// Bytes of output, or of one file, above which the soak ends.
+    #[serde(deserialize_with = "size")]
+    pub output_limit: Option<u64>,
     /// Why a library that is not unloaded may pass.
     #[serde(deserialize_with = "reason")]
     pub allow_pinned: Option<String>,
@@ -123,6 +135,10 @@ impl Settings {
             memory_limit: self.memory_limit.or(lower.memory_limit),
             chaos: self.chaos.or(lower.chaos),
             sandbox: self.sandbox.or(lower.sandbox),
+            timeout: self.timeout.or(lower.timeout),
+            fd_limit: self.fd_limit.or(lower.fd_limit),
+            process_limit: self.process_limit.or(lower.process_limit),
+            output_limit: self.output_limit.or(lower.output_limit),
             allow_pinned: self.allow_pinned.or(lower.allow_pinned),
             allow_residue: self.allow_residue.or(lower.allow_residue),
             max_leak_rate: self.max_leak_rate.or(lower.max_leak_rate),
@@ -276,6 +292,11 @@ fn threads<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u32>, D::Error>
 
 fn checkpoints<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u32>, D::Error> {
     let value = Value { expecting: COUNT, number: Some(units::checkpoints), text: units::parse_checkpoints };
+    input.deserialize_any(value).map(Some)
+}
+
+fn limit<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u64>, D::Error> {
+    let value = Value { expecting: COUNT, number: Some(units::limit), text: units::parse_limit };
     input.deserialize_any(value).map(Some)
 }
 

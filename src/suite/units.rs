@@ -14,6 +14,9 @@ pub const MAX_THREADS: u32 = 1024;
 /// Most checkpoints of one soak; each is a row in the record.
 pub const MAX_CHECKPOINTS: u32 = 10_000;
 
+/// Largest limit of things counted: more descriptors or threads than any kernel gives.
+pub const MAX_LIMIT: u64 = 1_000_000_000;
+
 /// Longest duration that is taken: a year.
 pub const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -65,6 +68,19 @@ pub fn parse_threads(text: &str) -> Result<u32> {
 /// [`UnitError`] when it is no count or out of range.
 pub fn parse_checkpoints(text: &str) -> Result<u32> {
     checkpoints(parse_count(text)?)
+}
+
+/// Parses a limit of things counted, such as descriptors, from 1 to [`MAX_LIMIT`].
+///
+/// # Errors
+///
+/// [`UnitError`] when it is no count or out of range.
+pub fn parse_limit(text: &str) -> Result<u64> {
+    limit(parse_count(text)?)
+}
+
+pub(super) fn limit(count: u64) -> Result<u64> {
+    in_range(count, 1, MAX_LIMIT)
 }
 
 pub(super) fn cycles(count: u64) -> Result<u64> {

@@ -4,7 +4,6 @@
 use super::end::load::tls_mend;
 use crate::elf::Facts;
 use crate::record::{Checkpoints, InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind};
-use crate::sampling;
 use crate::suite::mode::NAMESPACES;
 
 /// What is told of each instance.
@@ -21,11 +20,6 @@ const METRICS: [Metric; 7] = [
 /// Whether each cycle of this mode makes an instance that may stay.
 pub(super) fn may_stay(mode: Mode) -> bool {
     matches!(mode, Mode::Copies | Mode::Namespace)
-}
-
-/// The memory limit where nobody gave one: instances that stay would else take the machine down.
-pub(super) fn default_limit(mode: Mode) -> Option<u64> {
-    if may_stay(mode) { sampling::available_memory().map(|available| available / 2) } else { None }
 }
 
 /// What the checkpoints say of instances; `None` where none stays.

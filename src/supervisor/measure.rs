@@ -95,6 +95,7 @@ impl<'a> Measurement<'a> {
             Err(end) => ending.outcome(end),
         };
         self.session.process.kill();
+        soak.limits = self.session.limits();
         self.fill(soak);
         if instances::may_stay(self.plan.mode) {
             soak.instances = instances::instances(&soak.checkpoints);
@@ -186,7 +187,13 @@ impl<'a> Measurement<'a> {
         let reached = self.session.advance(self.warmup.saturating_add(cycle), &mut self.histograms);
         // An end at a quiet point still gets its checkpoint: nothing measured is lost.
         if let Err(end) = &reached
-            && !matches!(end, End::Interrupted { quiet: true } | End::TimeUp | End::Failed { .. })
+            && !matches!(
+                end,
+                End::Interrupted { quiet: true }
+                    | End::Limit { quiet: true, .. }
+                    | End::TimeUp
+                    | End::Failed { .. }
+            )
         {
             return reached;
         }
@@ -255,8 +262,9 @@ impl<'a> Measurement<'a> {
 /// Whether the worker is parked with every handle closed, or with what a failed cycle left open.
 fn is_quiet<T>(end: &Result<T, End>) -> bool {
     match end {
-        Ok(_) | Err(End::TimeUp | End::Interrupted { quiet: true } | End::Failed { .. }) => true,
-        Err(End::Died(_) | End::Hung | End::Interrupted { quiet: false } | End::Memory { .. }) => false,
+        Ok(_) | Err(End::TimeUp | End::Failed { .. }) => true,
+        Err(End::Interrupted { quiet } | End::Limit { quiet, .. }) => *quiet,
+        Err(End::Died(_) | End::Hung | End::Scribbled) => false,
     }
 }
 
@@ -268,7 +276,7 @@ fn is_by_path(mode: Mode) -> bool {
 /// The worker died while it was parked, so that `/proc` could not be read.
 fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
     match session.process.wait(Duration::from_secs(1)) {
-        Some(status) => End::Died(status),
+        Some(status) => session.died(status),
         // What makes a process unreadable to its user: PR_SET_DUMPABLE, another user, other capabilities.
         None => End::Failed {
             thread: 0,

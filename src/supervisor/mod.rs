@@ -8,17 +8,22 @@ mod host;
 mod instances;
 mod kinds;
 mod latency;
+mod limits;
 mod loads;
 mod measure;
 mod over_time;
 mod pace;
+mod private;
 mod process;
 mod residue;
 mod sandbox;
 mod series;
 mod session;
 mod staging;
+mod stall;
 mod unload;
+#[cfg(test)]
+mod vandalism;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,8 +39,10 @@ use crate::suite::plan::SoakPlan;
 use crate::worker::Job;
 
 pub use host::host;
+pub(crate) use private::clean as clean_private;
 
 use end::failed_before_start;
+use limits::Limits;
 use measure::Measurement;
 use process::WorkerProcess;
 use session::{Bounds, Session};
@@ -183,7 +190,7 @@ fn prepare<'a>(
     }
     let bounds = Bounds {
         stall: plan.stall_timeout,
-        memory: plan.memory_limit.or_else(|| instances::default_limit(plan.mode)),
+        limits: Limits::of(plan),
         deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
         stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
     };
@@ -212,8 +219,8 @@ fn start<'a>(
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);
     let channel = Channel::create(files.len(), capacity as usize, &job).map_err(|e| e.to_string())?;
-    let process =
-        WorkerProcess::start(&channel, env).map_err(|e| format!("cannot start the worker process: {e}"))?;
+    let process = WorkerProcess::start(&channel, env, bounds.limits.file_bytes())
+        .map_err(|e| format!("cannot start the worker process: {e}"))?;
     let sampler = Sampler::new(process.pid())
         .map_err(|e| format!("cannot read /proc/{} of the worker: {e}", process.pid()))?;
     let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -48,8 +48,17 @@ pub(super) struct WorkerProcess {
     woken: Instant,
     /// Processes that outlived the worker.
     others: u32,
-    output: Arc<Mutex<Vec<u8>>>,
+    output: Arc<Output>,
     readers: Vec<JoinHandle<()>>,
+}
+
+/// What the worker writes to standard output and standard error.
+#[derive(Debug, Default)]
+struct Output {
+    /// The last bytes.
+    kept: Mutex<Vec<u8>>,
+    /// How many there were.
+    written: AtomicU64,
 }
 
 /// Environment of a worker: what is inherited, with these changes.
@@ -73,7 +82,11 @@ impl WorkerProcess {
     ///
     /// # Errors
     /// When one of the processes can't be started.
-    pub(super) fn start(channel: &Channel, env: &BTreeMap<String, String>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        channel: &Channel,
+        env: &BTreeMap<String, String>,
+        file_bytes: u64,
+    ) -> std::io::Result<Self> {
         let fd = channel.raw_fd().ok_or_else(|| std::io::Error::other("the channel has no descriptor"))?;
         let (mut line, theirs) = UnixStream::pair()?;
         let their_fd = theirs.as_raw_fd();
@@ -93,7 +106,7 @@ impl WorkerProcess {
         }
         let mut keeper = command.spawn()?;
         drop(theirs);
-        let output = Arc::new(Mutex::new(Vec::new()));
+        let output = Arc::new(Output::default());
         let mut readers = Vec::new();
         if let Some(out) = keeper.stdout.take() {
             readers.push(drain(out, Arc::clone(&output)));
@@ -102,7 +115,8 @@ impl WorkerProcess {
             readers.push(drain(err, Arc::clone(&output)));
         }
         let mark = mark();
-        let started = hand_over(&mut line, &Orders { env: env.clone(), mark: mark.clone() });
+        let orders = Orders { env: env.clone(), mark: mark.clone(), file_bytes: Some(file_bytes) };
+        let started = hand_over(&mut line, &orders);
         let begun = Self {
             keeper,
             line,
@@ -123,6 +137,17 @@ impl WorkerProcess {
     /// Process ID of the worker. It stays the worker's own until [`Self::kill`].
     pub(super) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// Bytes that were written to standard output and standard error so far.
+    pub(super) fn written(&self) -> u64 {
+        self.output.written.load(Relaxed)
+    }
+
+    /// The worker and all processes that descend from it, counted up to some more than `most`.
+    pub(super) fn family(&self, most: u64) -> u64 {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        keeper::descendants_beyond(self.keeper.id().cast_signed(), most).len() as u64
     }
 
     /// True when the keeper ended without being told to: nobody but the library had a reason to kill it.
@@ -261,7 +286,7 @@ impl WorkerProcess {
         while self.readers.iter().any(|r| !r.is_finished()) && begin.elapsed() < Duration::from_millis(100) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let kept = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.output.kept.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&kept).into_owned()
     }
 }
@@ -313,14 +338,15 @@ fn in_keeper(handed: [i32; 2]) -> std::io::Result<()> {
     Ok(())
 }
 
-fn drain(mut from: impl Read + Send + 'static, to: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
+fn drain(mut from: impl Read + Send + 'static, to: Arc<Output>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut buffer = [0_u8; 8192];
         while let Ok(count) = from.read(&mut buffer) {
             if count == 0 {
                 break;
             }
-            let mut kept = to.lock().unwrap_or_else(PoisonError::into_inner);
+            to.written.fetch_add(count as u64, Relaxed);
+            let mut kept = to.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.extend_from_slice(&buffer[..count]);
             let excess = kept.len().saturating_sub(OUTPUT_KEPT);
             kept.drain(..excess);

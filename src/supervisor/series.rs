@@ -1,6 +1,6 @@
 //! Builds the checkpoint rows of the record from what the worker says of itself and what `/proc` says of it.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::channel::{Channel, read_bytes};
 use crate::record::{Checkpoints, Metric, OneTime};
@@ -24,6 +24,13 @@ const COLUMNS: [&str; 14] = [
     "fds",
 ];
 
+/// Largest value that is believed of the worker's counts: two years in nanoseconds, 64 PiB in bytes. So differences and
+/// sums of what is read can't overflow.
+const MOST: u64 = 1 << 56;
+
+/// Most objects of a list that are believed; at the lengths that paths have, the list has room for fewer.
+const MOST_OBJECTS: usize = 16 * 1024;
+
 /// What only the worker could see at the last quiet point.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Observation {
@@ -37,12 +44,14 @@ pub(super) struct Observation {
 /// Reads the worker's own observation.
 pub(super) fn observation(channel: &Channel) -> Observation {
     let header = channel.header();
+    let bounded = |word: &AtomicU64| word.load(Relaxed).min(MOST);
+    let most = MOST.cast_signed();
     Observation {
-        active_ns: header.active_ns.load(Relaxed),
-        adds: header.adds.load(Relaxed),
-        subs: header.subs.load(Relaxed),
-        heap: header.heap.load(Relaxed),
-        allocations: header.allocations.load(Relaxed),
+        active_ns: bounded(&header.active_ns),
+        adds: bounded(&header.adds),
+        subs: header.subs.load(Relaxed).cast_signed().clamp(-most, most).cast_unsigned(),
+        heap: bounded(&header.heap),
+        allocations: bounded(&header.allocations),
     }
 }
 
@@ -55,6 +64,7 @@ pub(super) fn objects(channel: &Channel) -> Vec<String> {
         .filter(|name| {
             !name.is_empty() && !name.starts_with(b"linux-vdso") && !name.starts_with(b"linux-gate")
         })
+        .take(MOST_OBJECTS)
         .map(|name| String::from_utf8_lossy(name).into_owned())
         .collect()
 }

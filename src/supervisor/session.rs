@@ -8,8 +8,10 @@ use nix::errno::Errno;
 
 use super::chaos::Disturber;
 use super::latency::Histograms;
+use super::limits::{Excess, Limits, Watch};
 use super::loads::Loads;
 use super::process::WorkerProcess;
+use super::stall::Stall;
 use super::{Context, Progress};
 use crate::channel::{Channel, Look, Phase, read_bytes};
 use crate::observer::{Capture, Observer, Seen};
@@ -18,8 +20,8 @@ use crate::sys::futex;
 
 /// How often a waiting supervisor looks around.
 const TICK: Duration = Duration::from_millis(20);
-/// How often memory is looked at and progress told.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 /// How long a worker may take to reach a quiet point once it is told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -39,8 +41,10 @@ pub(super) enum End {
     Interrupted { quiet: bool },
     /// The time given to the soak is over; the worker is at a quiet point.
     TimeUp,
-    /// More resident memory than allowed, both in bytes.
-    Memory { resident: u64, limit: u64 },
+    /// More was used than allowed; the flag says whether the worker is at a quiet point. If not, it was killed.
+    Limit { excess: Excess, quiet: bool },
+    /// What the worker says of itself can't be: something has written over the channel.
+    Scribbled,
 }
 
 /// What bounds a session.
@@ -48,8 +52,8 @@ pub(super) enum End {
 pub(super) struct Bounds {
     /// No cycle finished for this long: hung.
     pub(super) stall: Duration,
-    /// Resident memory in bytes.
-    pub(super) memory: Option<u64>,
+    /// What may be used.
+    pub(super) limits: Limits,
     /// When to stop, completed or not.
     pub(super) deadline: Option<Instant>,
     /// Most cycles of a thread between two quiet points.
@@ -72,8 +76,19 @@ pub(super) struct Session<'a> {
     order: u32,
     /// Cycles each thread had completed at the last quiet point.
     completed: Vec<u64>,
-    /// When memory was last looked at and progress told.
-    looked: Instant,
+    /// When progress was last told.
+    told: Instant,
+    watch: Watch,
+    /// The limit that was reached.
+    reached: Option<Excess>,
+}
+
+/// Why a worker was told to stop.
+#[derive(Debug, Clone, Copy)]
+enum Stop {
+    Interrupted,
+    TimeUp,
+    Timeout(Excess),
 }
 
 impl<'a> Session<'a> {
@@ -85,6 +100,7 @@ impl<'a> Session<'a> {
         context: &'a Context<'a>,
     ) -> Self {
         let completed = vec![0; channel.slots().len()];
+        let watch = Watch::new(bounds.limits);
         Self {
             channel,
             process,
@@ -96,7 +112,9 @@ impl<'a> Session<'a> {
             context,
             order: 0,
             completed,
-            looked: Instant::now(),
+            told: Instant::now(),
+            watch,
+            reached: None,
         }
     }
 
@@ -183,11 +201,58 @@ impl<'a> Session<'a> {
 
     /// Lets the worker end by itself; `None` when it does not.
     pub(super) fn finish(&mut self) -> Option<std::process::ExitStatus> {
+        // A soak that is over in a moment is looked at once as well.
+        if let Some(excess) = self.watch.count(&self.sampler, &self.process) {
+            self.exceeded(excess, false);
+            return None;
+        }
         let header = self.channel.header();
         header.exit.store(1, Release);
         header.order.store(self.order.wrapping_add(1), Release);
         futex::wake_all(&header.order);
-        self.process.wait(self.bounds.stall)
+        let mut stall = Stall::new(Instant::now());
+        loop {
+            let ended = self.process.wait(TICK);
+            if ended.is_some() {
+                return ended;
+            }
+            let now = Instant::now();
+            let excess = self.watch.timeout(now).or_else(|| self.watch.look(&self.sampler, &self.process));
+            if let Some(excess) = excess {
+                self.exceeded(excess, false);
+                return None;
+            }
+            if stall.look(now, 0) >= self.bounds.stall {
+                return None;
+            }
+        }
+    }
+
+    /// The limit that was reached, if one was.
+    pub(super) fn reached(&self) -> Option<Excess> {
+        self.reached
+    }
+
+    /// The limits as the record has them.
+    pub(super) fn limits(&self) -> Vec<crate::record::Limit> {
+        self.watch.limits().to_record(self.reached.as_ref())
+    }
+
+    /// How the end of the process is to be told.
+    pub(super) fn died(&mut self, status: std::process::ExitStatus) -> End {
+        match self.watch.ended_for(status) {
+            Some(excess) => self.exceeded(excess, false),
+            None => End::Died(status),
+        }
+    }
+
+    fn exceeded(&mut self, excess: Excess, quiet: bool) -> End {
+        self.reached = Some(excess);
+        if !quiet {
+            // At once: what grows does not stop to grow.
+            self.process.kill();
+        }
+        End::Limit { excess, quiet }
     }
 
     /// Where the worker was when it stopped answering: cycle and phase of the thread that is inside a library.
@@ -227,7 +292,7 @@ impl<'a> Session<'a> {
         }
         header.order.store(self.order, Release);
         futex::wake_all(&header.order);
-        let end = self.wait_done();
+        let end = self.wait_done(targets);
         let stopped = u64::try_from(self.disturber.end().as_nanos()).unwrap_or(u64::MAX);
         if stopped > 0 {
             // The worker, which alone adds to it otherwise, is parked or gone.
@@ -240,61 +305,78 @@ impl<'a> Session<'a> {
         let failed = self.failure();
         match (end, failed) {
             (Ok(()) | Err(End::TimeUp), Some(failed)) => Err(failed),
+            // It parks at its targets or says why not.
+            (Ok(()), None) if self.completed != targets => Err(End::Scribbled),
             (end, _) => end,
         }
     }
 
-    fn wait_done(&mut self) -> Result<(), End> {
+    fn wait_done(&mut self, targets: &[u64]) -> Result<(), End> {
         let header = self.channel.header();
-        let mut last_sum = u64::MAX;
-        let mut last_move = Instant::now();
-        let mut stopping: Option<(Instant, bool)> = None;
+        let mut stall = Stall::new(Instant::now());
+        let mut stopping: Option<(Instant, Stop)> = None;
         loop {
             let done = header.done.load(Acquire);
             if done == self.order {
                 return match stopping {
-                    None => Ok(()),
-                    Some((_, true)) => Err(End::Interrupted { quiet: true }),
-                    Some((_, false)) => Err(End::TimeUp),
+                    None => match self.watch.look(&self.sampler, &self.process) {
+                        Some(excess) => Err(self.exceeded(excess, true)),
+                        None => Ok(()),
+                    },
+                    Some((_, Stop::Interrupted)) => Err(End::Interrupted { quiet: true }),
+                    Some((_, Stop::TimeUp)) => Err(End::TimeUp),
+                    Some((_, Stop::Timeout(excess))) => Err(self.exceeded(excess, true)),
                 };
             }
             if let Some(status) = self.process.ended() {
-                return Err(End::Died(status));
+                return Err(self.died(status));
             }
             // Nobody but us has stopped it then, so that time does not count as a stall.
-            last_move += self.disturber.act(&self.sampler, &|| header.done.load(Acquire) == self.order);
-            let sum: u64 =
-                self.channel.slots().iter().map(|s| s.completed.load(Relaxed)).fold(0, u64::saturating_add);
-            if sum != last_sum {
-                (last_sum, last_move) = (sum, Instant::now());
-            } else if last_move.elapsed() >= self.bounds.stall {
+            let held = self.disturber.act(&self.sampler, &|| header.done.load(Acquire) == self.order);
+            stall.excuse(held);
+            let now = Instant::now();
+            // No thread goes beyond its target; a count that does is not the worker's.
+            let counts = self.channel.slots().iter().zip(targets);
+            let sum = counts
+                .map(|(slot, target)| slot.completed.load(Relaxed).min(*target))
+                .fold(0, u64::saturating_add);
+            if stall.look(now, sum) >= self.bounds.stall {
                 return Err(End::Hung);
             }
-            let interrupted = self.context.interrupted.load(Relaxed);
-            let time_up = self.bounds.deadline.is_some_and(|d| Instant::now() >= d);
             match stopping {
-                None if interrupted || time_up => {
-                    header.stop.store(1, Relaxed);
-                    stopping = Some((Instant::now(), interrupted));
+                None => {
+                    if let Some(why) = self.to_stop(now) {
+                        header.stop.store(1, Relaxed);
+                        stopping = Some((now, why));
+                    }
                 }
-                Some((since, true)) if since.elapsed() > STOP_GRACE => {
-                    return Err(End::Interrupted { quiet: false });
-                }
-                _ => {}
+                Some((since, why)) if since.elapsed() > STOP_GRACE => match why {
+                    Stop::Interrupted => return Err(End::Interrupted { quiet: false }),
+                    Stop::Timeout(excess) => return Err(self.exceeded(excess, false)),
+                    Stop::TimeUp => {}
+                },
+                Some(_) => {}
             }
-            if self.looked.elapsed() >= LOOK_EVERY {
-                self.looked = Instant::now();
+            if let Some(excess) = self.watch.look(&self.sampler, &self.process) {
+                return Err(self.exceeded(excess, false));
+            }
+            if self.told.elapsed() >= TELL_EVERY {
+                self.told = now;
                 let resident = self.sampler.resident();
-                if let (Some(limit), Some(resident)) = (self.bounds.memory, resident)
-                    && resident > limit
-                {
-                    return Err(End::Memory { resident, limit });
-                }
                 (self.context.progress)(Progress::Cycles { completed: sum, resident });
             }
             let pause = self.disturber.next().map_or(TICK, |next| next.min(TICK));
             futex::wait(&header.done, done, Some(pause));
         }
+    }
+
+    /// Why the worker is to stop at its next quiet point, if it is.
+    fn to_stop(&self, now: Instant) -> Option<Stop> {
+        if self.context.interrupted.load(Relaxed) {
+            return Some(Stop::Interrupted);
+        }
+        let time_up = self.bounds.deadline.filter(|deadline| now >= *deadline).map(|_| Stop::TimeUp);
+        self.watch.timeout(now).map(Stop::Timeout).or(time_up)
     }
 
     /// Takes what the rings hold since the last quiet point.
@@ -321,7 +403,8 @@ impl<'a> Session<'a> {
         }
         let slots = self.channel.slots().iter().enumerate();
         let failed = slots.map(|(t, s)| (t, s.error_len.load(Acquire))).find(|(_, len)| *len > 0);
-        let (thread, len) = failed.unwrap_or((0, 0));
+        // A thread that fails says why.
+        let Some((thread, len)) = failed else { return Some(End::Scribbled) };
         let message = read_bytes(self.channel.error(thread), len as usize);
         Some(End::Failed { thread, message: String::from_utf8_lossy(&message).into_owned() })
     }

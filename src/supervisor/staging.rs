@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
+use super::private::PrivateDirectory;
 use crate::elf::Facts;
 use crate::record::Mode;
 
@@ -50,9 +49,9 @@ pub(super) struct Staging {
     /// What the library's file was when the soak began.
     identity: Option<Identity>,
     /// Removes the copies when dropped.
-    directory: Option<TempDir>,
+    directory: Option<PrivateDirectory>,
     /// What the library may write in, where it may write nowhere else.
-    scratch: Option<TempDir>,
+    scratch: Option<PrivateDirectory>,
 }
 
 impl Staging {
@@ -67,7 +66,7 @@ impl Staging {
             let paths = vec![original.clone(); threads.max(1) as usize];
             return Ok(Self { paths, original, identity, directory: None, scratch: None });
         }
-        let directory = tempfile::Builder::new().prefix("dlsoak-").tempdir().map_err(|e| {
+        let directory = PrivateDirectory::new().map_err(|e| {
             format!(
                 "no private directory for the threads' copies: {e}; set TMPDIR to a place that is writable"
             )
@@ -93,8 +92,7 @@ impl Staging {
     /// # Errors
     /// When it can't be made.
     pub(super) fn make_scratch(&mut self) -> Result<&Path, String> {
-        let made = tempfile::Builder::new().prefix("dlsoak-").tempdir();
-        let made = made.map_err(|e| {
+        let made = PrivateDirectory::new().map_err(|e| {
             format!("no private directory for the sandbox: {e}; set TMPDIR to a place that is writable")
         })?;
         Ok(self.scratch.insert(made).path())

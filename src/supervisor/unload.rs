@@ -10,6 +10,9 @@ use crate::channel::Channel;
 use crate::record::{Checkpoints, Mode, Unload, UnloadState};
 use crate::sampling::Sample;
 
+/// Different objects that are kept in mind. Where no two lists of the worker's agree, there is no end to them.
+const MOST_NAMES: usize = 64 * 1024;
+
 /// What was seen of the loader in the course of a soak.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
@@ -132,6 +135,9 @@ impl Watch {
         self.points += 1;
         let mut listed = false;
         for name in &self.left {
+            if self.left_at.len() >= MOST_NAMES && !self.left_at.contains_key(name) {
+                continue;
+            }
             let known = self.names.get(name).copied();
             let is_library = known.unwrap_or_else(|| staging.is_library(name.as_ref()));
             self.names.insert(name.clone(), is_library);

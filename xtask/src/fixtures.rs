@@ -40,6 +40,9 @@ pub struct Fixture {
     /// Environment of the soak.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Further arguments of the soak, such as its limits.
+    #[serde(default)]
+    pub args: Vec<String>,
     /// True when it is part of the demo's suite.
     #[serde(default)]
     pub demo: bool,

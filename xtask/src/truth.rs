@@ -123,7 +123,7 @@ pub(crate) fn soak(
     let mut command = Command::new(dlsoak);
     command.current_dir(scratch).arg("run").arg(fixture.library(&fixtures::root())?);
     command.args(["-n", &cycles.to_string(), "-t", &threads.to_string()]);
-    command.args(fixture.calls.iter().flat_map(|call| ["-c", call]));
+    command.args(fixture.calls.iter().flat_map(|call| ["-c", call])).args(&fixture.args);
     command
         .args(fixture.env.iter().flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]));
     command.arg("-o").arg(&out).stdin(Stdio::null());

@@ -10,8 +10,11 @@ use super::{CYCLES, Pending, pending};
 use crate::channel::Look;
 use crate::lddebug::Log;
 use crate::record::Mode;
+use crate::suite::allowance::Allowance;
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::latency::Histograms;
+use crate::supervisor::limits::Limits;
+use crate::supervisor::private::PrivateDirectory;
 use crate::supervisor::series::objects;
 use crate::supervisor::session::{Bounds, End, Session};
 use crate::supervisor::staging::Staging;
@@ -66,24 +69,24 @@ fn run(
     found: &mut Diagnosis,
 ) -> Result<(), String> {
     // Private, since the log names every library and symbol; gone with this value.
-    let directory = tempfile::Builder::new()
-        .prefix("dlsoak-")
-        .tempdir()
-        .map_err(|e| format!("no private directory for the loader's log: {e}"))?;
+    let directory =
+        PrivateDirectory::new().map_err(|e| format!("no private directory for the loader's log: {e}"))?;
     let output = directory.path().join("log");
     let mut env = env.clone();
     env.insert("LD_DEBUG".to_owned(), "files,bindings".to_owned());
     env.insert("LD_DEBUG_OUTPUT".to_owned(), output.to_string_lossy().into_owned());
+    // By its path, whatever a measured cycle opens: the causes are those of the library, and the loader can be asked.
+    // How much the library may write is not for the loader's log.
+    let allowance = Allowance { output: None, ..plan.allowance };
+    let plan = SoakPlan { mode: Mode::Reopen, allowance, ..plan.clone() };
     let bounds = Bounds {
         stall: plan.stall_timeout,
-        memory: plan.memory_limit,
+        limits: Limits::of(&plan),
         deadline: Instant::now().checked_add(AT_MOST),
         stride: 1,
     };
     // Its few cycles are no progress of the soak.
     let silent = Context { interrupted: context.interrupted, progress: &|_| {} };
-    // By its path, whatever a measured cycle opens: the causes are those of the library, and the loader can be asked.
-    let plan = SoakPlan { mode: Mode::Reopen, ..plan.clone() };
     let mut session = start(&plan, &[staging.first().to_path_buf()], &env, bounds, &silent)?;
     let ended = cycles(&mut session, found);
     let log = output.with_extension(session.process.pid().to_string());
@@ -119,6 +122,7 @@ fn words(end: &End) -> String {
         End::Hung => "no cycle finished in time".to_owned(),
         End::Interrupted { .. } => "it was interrupted".to_owned(),
         End::TimeUp => format!("it took longer than {} s", AT_MOST.as_secs()),
-        End::Memory { resident, .. } => format!("its worker's memory reached {resident} bytes"),
+        End::Limit { excess, .. } => excess.words(),
+        End::Scribbled => "the library wrote over memory that is not its own".to_owned(),
     }
 }

@@ -60,11 +60,16 @@ impl Ending<'_, '_> {
         let told = match self.session.finish() {
             Some(status) if status.success() => return outcome_of(OutcomeKind::Completed, early),
             Some(status) => self.died(status),
-            None => self.hung("after the last cycle the process did not end by itself when told to"),
+            None => match self.session.reached() {
+                Some(excess) => {
+                    outcome_of(OutcomeKind::Limit, Some(format!("after the last cycle {}", excess.words())))
+                }
+                None => self.hung("after the last cycle the process did not end by itself when told to"),
+            },
         };
         let detail = told.detail.as_deref().unwrap_or("no detail");
         let detail = match told.kind {
-            OutcomeKind::Hung => detail.to_owned(),
+            OutcomeKind::Hung | OutcomeKind::Limit => detail.to_owned(),
             _ => format!(
                 "after the last cycle the process could not end by itself: {detail}; what the library leaves behind \
                  (a handler, a thread, a destructor) breaks its host at exit"
@@ -90,16 +95,15 @@ impl Ending<'_, '_> {
             }
             // Asked for with --duration: the soak is complete.
             End::TimeUp => outcome_of(OutcomeKind::Completed, Some("ended by --duration".to_owned())),
-            End::Memory { resident, limit } => {
-                let whose = match self.plan.memory_limit {
-                    Some(_) => "--memory-limit",
-                    None => "half of what this machine had free; --memory-limit sets another,",
-                };
-                let detail =
-                    format!("the worker's resident memory reached {resident} bytes, above {whose} {limit}");
+            End::Limit { excess, .. } => {
                 let stacks = self.session.look_at_threads().map(|c| self.teller().stacks(&c));
-                let outcome = Outcome { stacks, ..outcome_of(OutcomeKind::Limit, Some(detail)) };
+                let outcome = Outcome { stacks, ..outcome_of(OutcomeKind::Limit, Some(excess.words())) };
                 at(self.session.position(), outcome)
+            }
+            End::Scribbled => {
+                let detail = "what the worker says of itself can't be: the library writes over memory that is not its \
+                              own. In a host, it is the host's";
+                at(self.session.position(), outcome_of(OutcomeKind::Crashed, Some(detail.to_owned())))
             }
         }
     }

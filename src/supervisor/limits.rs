@@ -1,0 +1,291 @@
+//! What a soak may use, and the look at what it does use: a fixed few small files each time, so that watching costs
+//! the same whatever the library does.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use super::process::WorkerProcess;
+use crate::record::Limit;
+use crate::sampling::{self, Sampler};
+use crate::suite::plan::SoakPlan;
+
+/// How often memory, descriptors and threads are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often the few numbers are looked at that tell of a burst.
+const GLANCE_EVERY: Duration = Duration::from_millis(20);
+/// A look that takes long is not taken again before this many times as long: a tenth of the supervisor's time at most.
+const REST: u32 = 10;
+/// More tasks on the machine than at the last count of the worker's: processes are counted at once.
+const BURST: u32 = 100;
+
+/// Limits where nobody set one; `docs/limits.md` gives reasons.
+const MOST_DESCRIPTORS: u64 = 1_000_000;
+const MOST_TASKS: u64 = 10_000;
+const MOST_PROCESSES: u64 = 2_000;
+const MOST_OUTPUT: u64 = 4 << 30;
+
+/// How much there may be of one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Most {
+    most: u64,
+    /// By a person, and not by default.
+    given: bool,
+}
+
+impl Most {
+    fn or(given: Option<u64>, default: impl FnOnce() -> u64) -> Self {
+        Self { most: given.unwrap_or_else(default), given: given.is_some() }
+    }
+}
+
+/// What a soak may use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    timeout: Option<Duration>,
+    memory: Most,
+    fds: Most,
+    /// Threads and processes together.
+    tasks: Most,
+    processes: Most,
+    output: Most,
+    /// Bytes of the library, which the worker makes copies of in one mode.
+    library: u64,
+}
+
+impl Limits {
+    /// The limits of a plan; what it leaves open follows from what the machine has free now.
+    pub(super) fn of(plan: &SoakPlan) -> Self {
+        let given = plan.allowance;
+        let half = |free: Option<u64>| free.map_or(u64::MAX, |free| (free / 2).max(1));
+        let tasks = Most::or(given.processes, || half(sampling::available_tasks()).min(MOST_TASKS));
+        Self {
+            timeout: given.timeout,
+            memory: Most::or(given.memory, || half(sampling::available_memory())),
+            fds: Most::or(given.fds, || half(sampling::available_descriptors()).min(MOST_DESCRIPTORS)),
+            tasks,
+            processes: Most::or(given.processes, || tasks.most.min(MOST_PROCESSES)),
+            output: Most::or(given.output, || MOST_OUTPUT),
+            library: std::fs::metadata(&plan.path).map_or(0, |metadata| metadata.len()),
+        }
+    }
+
+    /// Bytes that any one file of the worker may have (`RLIMIT_FSIZE`).
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.output.most.max(self.library)
+    }
+
+    /// The limits that a person set, and the one that was reached.
+    pub(super) fn to_record(self, reached: Option<&Excess>) -> Vec<Limit> {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let given = |what: What, most: Most| most.given.then_some((what, most.most));
+        let mut limits: Vec<Limit> = [
+            self.timeout.map(|timeout| (What::Timeout, milliseconds(timeout))),
+            given(What::Memory, self.memory),
+            given(What::Descriptors, self.fds),
+            given(What::Processes, self.tasks),
+            given(What::Output, self.output),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|(what, most)| Limit { name: what.name().to_owned(), allowed: most, used: None })
+        .collect();
+        if let Some(excess) = reached {
+            let name = excess.what.name();
+            limits.retain(|limit| limit.name != name);
+            limits.push(Limit { name: name.to_owned(), allowed: excess.most, used: Some(excess.used) });
+        }
+        limits
+    }
+}
+
+/// What there was too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Timeout,
+    Memory,
+    Descriptors,
+    /// Threads and processes together.
+    Tasks,
+    Processes,
+    Output,
+    /// One file.
+    File,
+}
+
+impl What {
+    /// Name of the flag and of the key that sets it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Memory => "memory-limit",
+            Self::Descriptors => "fd-limit",
+            Self::Tasks | Self::Processes => "process-limit",
+            Self::Output | Self::File => "output-limit",
+        }
+    }
+}
+
+/// A limit that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Excess {
+    what: What,
+    used: u64,
+    most: u64,
+    given: bool,
+}
+
+impl Excess {
+    /// What happened, with the limit and who set it.
+    pub(super) fn words(&self) -> String {
+        let Self { used, most, .. } = self;
+        let flag = self.what.name();
+        let (happened, unit, default) = match self.what {
+            What::Timeout => {
+                return format!("it took {used} ms, and --{flag} allows {most} ms");
+            }
+            What::Memory => (
+                format!("the worker's resident memory reached {used} bytes"),
+                " bytes",
+                "half of what this machine had free",
+            ),
+            What::Descriptors => (
+                format!("the worker had {used} descriptors open"),
+                "",
+                "half of what this machine had free, or a million",
+            ),
+            What::Tasks => (
+                format!("the worker's threads and the processes that it started were {used}"),
+                "",
+                "half of what this machine had free, or ten thousand",
+            ),
+            What::Processes => {
+                (format!("the worker and its library had {used} processes running or not waited for"), "", "")
+            }
+            What::Output => (format!("the library wrote {used} bytes to stdout and stderr"), " bytes", ""),
+            What::File => ("the library wrote to a file beyond what one may have".to_owned(), " bytes", ""),
+        };
+        match (self.given, default) {
+            (true, _) => format!("{happened}; --{flag} allows {most}{unit}"),
+            (false, "") => format!("{happened}; the default of --{flag} is {most}{unit}"),
+            (false, default) => {
+                format!("{happened}, above {default}: {most}{unit}; --{flag} sets another limit")
+            }
+        }
+    }
+}
+
+/// The watch over one worker.
+#[derive(Debug)]
+pub(super) struct Watch {
+    limits: Limits,
+    deadline: Option<Instant>,
+    began: Instant,
+    next_glance: Instant,
+    next_look: Instant,
+    /// Tasks on the machine when the worker's were last counted.
+    tasks: u32,
+}
+
+impl Watch {
+    /// A watch that begins now.
+    pub(super) fn new(limits: Limits) -> Self {
+        let now = Instant::now();
+        Self {
+            limits,
+            deadline: limits.timeout.and_then(|timeout| now.checked_add(timeout)),
+            began: now,
+            next_glance: now,
+            next_look: now,
+            tasks: 0,
+        }
+    }
+
+    /// The limits.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The limit of time, when it is over.
+    pub(super) fn timeout(&self, now: Instant) -> Option<Excess> {
+        let over = self.deadline.is_some_and(|deadline| now >= deadline);
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        over.then(|| Excess {
+            what: What::Timeout,
+            used: milliseconds(now.saturating_duration_since(self.began)),
+            most: milliseconds(self.limits.timeout.unwrap_or_default()),
+            given: true,
+        })
+    }
+
+    /// Looks at what is due to be looked at: the first limit that is exceeded, if one is.
+    pub(super) fn look(&mut self, sampler: &Sampler, process: &WorkerProcess) -> Option<Excess> {
+        let begin = Instant::now();
+        if begin < self.next_glance {
+            return None;
+        }
+        self.next_glance = begin + GLANCE_EVERY;
+        let written = exceeds(What::Output, process.written(), self.limits.output);
+        if written.is_some() {
+            return written;
+        }
+        let due = begin >= self.next_look;
+        let tasks = sampling::tasks().unwrap_or(0);
+        let burst = tasks > self.tasks.saturating_add(BURST);
+        if !due && !burst {
+            return None;
+        }
+        self.tasks = tasks;
+        let excess = self.count(sampler, process);
+        let end = Instant::now();
+        self.next_look = end + LOOK_EVERY.max((end - begin) * REST);
+        // A burst that goes on is no reason to do nothing else.
+        self.next_glance = end + GLANCE_EVERY.max(end - begin);
+        excess
+    }
+
+    /// Counts everything now.
+    pub(super) fn count(&self, sampler: &Sampler, process: &WorkerProcess) -> Option<Excess> {
+        let limits = &self.limits;
+        let written = exceeds(What::Output, process.written(), limits.output);
+        if written.is_some() {
+            return written;
+        }
+        // Of a worker that is gone nothing can be read, and it uses nothing.
+        let resident = sampler.resident()?;
+        if let Some(excess) = exceeds(What::Memory, resident, limits.memory) {
+            return Some(excess);
+        }
+        let (threads, places) = sampler.threads_and_places()?;
+        if places > limits.fds.most
+            && let Some(excess) =
+                exceeds(What::Descriptors, sampler.descriptors(limits.fds.most)?, limits.fds)
+        {
+            return Some(excess);
+        }
+        if let Some(excess) = exceeds(What::Tasks, threads, limits.tasks) {
+            return Some(excess);
+        }
+        let processes = process.family(limits.processes.most);
+        // The worker itself is among them; its first thread is among the threads.
+        exceeds(What::Processes, processes, limits.processes).or_else(|| {
+            exceeds(What::Tasks, threads.saturating_add(processes).saturating_sub(1), limits.tasks)
+        })
+    }
+
+    /// The limit that the kernel ended the worker for.
+    pub(super) fn ended_for(&self, status: ExitStatus) -> Option<Excess> {
+        let most = self.limits.file_bytes();
+        let given = self.limits.output.given;
+        (status.signal() == Some(libc::SIGXFSZ)).then_some(Excess {
+            what: What::File,
+            used: most,
+            most,
+            given,
+        })
+    }
+}
+
+fn exceeds(what: What, used: u64, limit: Most) -> Option<Excess> {
+    (used > limit.most).then_some(Excess { what, used, most: limit.most, given: limit.given })
+}

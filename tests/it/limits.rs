@@ -1,0 +1,102 @@
+//! Each limit ends the soak of the library that goes beyond it, says which it was and by how much, and lets alone the
+//! library that stays below.
+
+use dlsoak::record::{OutcomeKind, Verdict};
+use xtask::fixtures::{Fixture, Table, root};
+
+use crate::support::{Finished, dlsoak, fixture, soak};
+
+/// Fixtures that trip a limit; the name of the limit, and the twin is in the table.
+const TRIP: [(&str, &str); 7] = [
+    ("c-limit-memory", "memory-limit"),
+    ("c-limit-fds", "fd-limit"),
+    ("c-limit-processes", "process-limit"),
+    ("c-limit-threads", "process-limit"),
+    ("c-limit-output", "output-limit"),
+    ("c-limit-file", "output-limit"),
+    ("c-limit-time", "timeout"),
+];
+
+fn soaked(of: &Fixture, more: &[&str]) -> Finished {
+    let args: Vec<&str> = of.args.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    soak(&fixture(&of.name), &args)
+}
+
+#[test]
+fn what_goes_beyond_a_limit_is_ended_and_told() {
+    let table = Table::load(&root()).unwrap();
+    for (name, limit) in TRIP {
+        let of = table.get(name).unwrap();
+        let finished = soaked(of, &["-n", "1000"]);
+        let soak = finished.soak();
+        let told = format!("{name}: {:?} {:?}", soak.outcome, soak.limits);
+        assert_eq!((soak.outcome.kind, soak.verdict), (OutcomeKind::Limit, Verdict::Limit), "{told}");
+        assert_eq!(finished.code, 1, "{told}");
+        let message = of.truths[0].end.as_ref().unwrap().message.as_deref().unwrap();
+        assert!(soak.outcome.detail.as_ref().unwrap().contains(message), "{told}");
+        assert!(soak.outcome.phase.is_some(), "{told}");
+        let [reached] = soak.limits.as_slice() else { panic!("{told}") };
+        assert_eq!(reached.name, limit, "{told}");
+        assert!(reached.used.unwrap() >= reached.allowed, "{told}");
+        let shown = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(shown.contains(message), "{shown}");
+    }
+}
+
+#[test]
+fn what_stays_below_a_limit_is_let_alone() {
+    let table = Table::load(&root()).unwrap();
+    for (name, limit) in TRIP {
+        let of = table.get(table.get(name).unwrap().twin.as_ref().unwrap()).unwrap();
+        let finished = soaked(of, &["-n", "60"]);
+        let soak = finished.soak();
+        let told = format!("{}: {:?} {:?}", of.name, soak.outcome, soak.limits);
+        assert_eq!(soak.outcome.kind, OutcomeKind::Completed, "{told}");
+        assert!(soak.limits.len() == 1 && soak.limits[0].name == limit, "{told}");
+        assert_eq!(soak.limits[0].used, None, "{told}");
+    }
+}
+
+#[test]
+fn limits_can_stand_in_a_suite_and_defaults_are_not_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let suite = dir.path().join("dlsoak.toml");
+    let text = format!(
+        "[defaults]\ncycles = 50\nfd-limit = 7\nprocess-limit = \"3k\"\noutput-limit = \"1MiB\"\ntimeout = \"1h\"\n\
+         [[library]]\npath = {:?}\nfd-limit = 5000\n[[library]]\nname = \"b\"\npath = {:?}\n",
+        fixture("c-clean"),
+        fixture("c-limit-fds")
+    );
+    std::fs::write(&suite, text).unwrap();
+    let output = dlsoak().arg("run").arg(&suite).arg("-o").arg(dir.path()).output().unwrap();
+    let finished = crate::support::finished(&output, &dir);
+    let [clean, leaky] = finished.run.soaks.as_slice() else { panic!("two soaks") };
+    let limits = |soak: &dlsoak::record::Soak| {
+        soak.limits.iter().map(|limit| (limit.name.clone(), limit.allowed)).collect::<Vec<_>>()
+    };
+    let own = |name: &str, allowed| (name.to_owned(), allowed);
+    assert_eq!(
+        limits(clean),
+        [
+            own("timeout", 3_600_000),
+            own("fd-limit", 5000),
+            own("process-limit", 3000),
+            own("output-limit", 1 << 20)
+        ]
+    );
+    assert_eq!((clean.outcome.kind, leaky.outcome.kind), (OutcomeKind::Completed, OutcomeKind::Limit));
+    let plain = soak(&fixture("c-clean"), &["-n", "50"]);
+    assert!(plain.soak().limits.is_empty());
+}
+
+#[test]
+fn the_time_of_a_soak_is_that_of_all_its_passes() {
+    // The measured cycles take about a second, and so would the pass that times them.
+    let of = fixture("c-limit-time");
+    let finished = soak(&of, &["-n", "50", "--warmup", "0", "--timeout", "1500ms"]);
+    let soak = finished.soak();
+    let note = "the pass with it on failed: it took";
+    let cut_short = soak.notes.iter().any(|text| text.contains(note));
+    // On a machine that is slow enough the first pass is the one that is cut short.
+    assert!(cut_short || soak.outcome.kind == OutcomeKind::Limit, "{:?} {:?}", soak.notes, soak.outcome);
+}
