@@ -24,4 +24,5 @@ pub mod suite;
 pub mod supervisor;
 pub mod symbols;
 pub mod sys;
+pub mod trace;
 pub mod worker;

@@ -5,6 +5,7 @@ mod growth;
 mod latency;
 mod modes;
 mod outcome;
+mod trace;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
 pub use outcome::{Fault, Outcome, OutcomeKind};
+pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
 
 /// The value of [`Run::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "dlsoak.run/1";
@@ -115,6 +117,9 @@ pub struct Soak {
     /// Short soaks of each calling pattern (`--patterns all`).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub patterns: Vec<Pattern>,
+    /// Who left what behind (`dlsoak trace`, `--trace-on-leak`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<Trace>,
     /// What else the process was left with.
     pub residue: Vec<Residue>,
     /// Latencies of the measured cycles in nanoseconds, all threads merged.

@@ -3,6 +3,7 @@
 pub mod inspect;
 pub mod report;
 pub mod run;
+pub mod trace;
 
 mod patterns;
 mod progress;

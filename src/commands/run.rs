@@ -56,6 +56,9 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
             event(&json!({"event": "begin", "name": soak_plan.name, "index": index, "of": plan.soaks.len()}));
         }
         let mut soak = soak(soak_plan, &context);
+        if args.trace_on_leak && soak.verdict == Verdict::Leak {
+            super::trace::on_leak(&mut soak, soak_plan, &context);
+        }
         if args.patterns == Some(Patterns::All) {
             soak.patterns = patterns::all(soak_plan, &context);
             soak.notes.extend(patterns::difference(&soak.patterns));
@@ -153,7 +156,7 @@ pub(super) fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
 }
 
 /// The plan: libraries from the command line, or a suite file, with the flags over it.
-fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
+pub(super) fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
     let settings = settings(args)?;
     let is_suite = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
     let suite = match args.libraries.as_slice() {
@@ -228,12 +231,12 @@ fn call_from(name: &str) -> anyhow::Result<crate::record::CallFrom> {
         .map_err(|_| anyhow::anyhow!("--call-from {name}: expected main, worker or short-lived"))
 }
 
-fn default_out(name: &str, started: jiff::Timestamp) -> PathBuf {
+pub(super) fn default_out(name: &str, started: jiff::Timestamp) -> PathBuf {
     Path::new("reports").join(format!("{name}-{}", started.strftime("%Y%m%dT%H%M%SZ")))
 }
 
 /// Makes the output directory and makes sure that files can be written there.
-fn prepare_out(out: &Path) -> anyhow::Result<()> {
+pub(super) fn prepare_out(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| {
         format!("cannot make the output directory {}; choose another with --out", out.display())
     })?;

@@ -6,6 +6,7 @@ pub mod inspection;
 mod json;
 pub mod summary;
 pub mod terminal;
+pub mod trace;
 pub mod units;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod residue;
 mod series;
 mod session;
 mod staging;
+mod trace;
 mod unload;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::suite::plan::SoakPlan;
 use crate::worker::Job;
 
 pub use host::host;
+pub use trace::trace;
 
 use end::failed_before_start;
 use measure::Measurement;
@@ -162,7 +164,8 @@ fn start<'a>(
     bounds: Bounds,
     context: &'a Context<'a>,
 ) -> Result<Session<'a>, String> {
-    let job = Job::new(plan, files);
+    let mut job = Job::new(plan, files);
+    job.trace = trace::is_asked_for(env);
     let job = serde_json::to_vec(&job).map_err(|e| format!("cannot write the worker's job: {e}"))?;
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);

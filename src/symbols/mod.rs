@@ -49,6 +49,11 @@ impl Symbols {
         }
     }
 
+    /// The functions at an address of a file, by the file's own count, innermost first; none where nothing is known.
+    pub fn functions_at(&mut self, file: &Path, address: u64) -> Vec<Function> {
+        self.file(file).map(|object| object.functions(address)).unwrap_or_default()
+    }
+
     fn file(&mut self, path: &Path) -> Option<&ObjectFile> {
         self.files.entry(path.to_path_buf()).or_insert_with(|| ObjectFile::read(path)).as_ref()
     }
@@ -78,7 +83,10 @@ mod tests {
 
     #[test]
     fn names_are_demangled_and_bounded() {
-        assert_eq!(readable("_ZNSt6vectorIiSaIiEE9push_backERKi"), "std::vector<int, std::allocator<int> >::push_back(int const&)");
+        assert_eq!(
+            readable("_ZNSt6vectorIiSaIiEE9push_backERKi"),
+            "std::vector<int, std::allocator<int> >::push_back(int const&)"
+        );
         assert_eq!(readable("_ZN4core9panicking5panic17h0123456789abcdefE"), "core::panicking::panic");
         assert_eq!(readable("_RNvCs1234_7mycrate3foo"), "mycrate::foo");
         assert_eq!(readable("main"), "main");

@@ -9,7 +9,7 @@ use libloading::os::unix::Library;
 use super::failure::Failure;
 use super::job::Job;
 use super::open::{Opened, Opener};
-use super::short_lived;
+use super::{short_lived, trace};
 use crate::channel::{Entry, Phase, Slot};
 use crate::record::CallFrom;
 use crate::suite::call::{Arg, Call, MAX_FLOATS, MAX_INTEGERS};
@@ -192,6 +192,7 @@ impl ThreadPlan {
         let mut begun = since;
         let mut closed = Ok(since);
         short_lived::run(&mut || {
+            let _announced = trace::Announced::new(slot);
             begun = monotonic_ns();
             closed = self.cycle(slot, entry, begun);
         })

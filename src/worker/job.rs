@@ -28,6 +28,8 @@ pub struct Job {
     pub calls: Vec<Call>,
     /// The caller's own code for one cycle.
     pub exercise: Option<Exercise>,
+    /// Whether notes are taken of what it obtains.
+    pub trace: bool,
 }
 
 /// A function `int fn(void *handle)` of a driver library.
@@ -50,6 +52,7 @@ impl Job {
             flags: plan.flags.bits(),
             calls: plan.calls.clone(),
             exercise: plan.exercise.as_ref().map(|e| Exercise::new(&e.driver, &e.symbol)),
+            trace: false,
         }
     }
 

@@ -15,6 +15,7 @@ mod park;
 mod presence;
 mod short_lived;
 pub mod tls_destructors;
+mod trace;
 
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::ExitCode;
@@ -63,6 +64,9 @@ fn work(fd: i32) -> Result<(), String> {
     let threads = channel.slots().len();
     let (mut plans, call_from, files) = {
         let job: Job = serde_json::from_slice(&channel.job()).map_err(|e| format!("broken job: {e}"))?;
+        if job.trace {
+            trace::begin()?;
+        }
         (cycle::prepare(&job, threads)?, job.call_from, Arc::new(job.files()?))
     };
     // The main thread cycles as well, unless no cycle is to run on it.

@@ -18,5 +18,6 @@ mod residue;
 mod soaks;
 mod support;
 mod tidy;
+mod trace;
 mod verdicts;
 mod worker_cost;

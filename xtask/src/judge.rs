@@ -131,7 +131,9 @@ fn in_first_stack(outcome: &Outcome, function: &str) -> bool {
     let first = outcome.stacks.iter().flatten().next();
     first.is_some_and(|stack| {
         stack.lines().filter_map(|line| line.strip_prefix('#')?.split_once(' ')).any(|(_, frame)| {
-            let rest = frame.strip_prefix(function).or_else(|| frame.split_once("::").and_then(|(_, f)| f.strip_prefix(function)));
+            let rest = frame
+                .strip_prefix(function)
+                .or_else(|| frame.split_once("::").and_then(|(_, f)| f.strip_prefix(function)));
             rest.is_some_and(|rest| rest.starts_with([' ', '+', '(']))
         })
     })
