@@ -59,6 +59,23 @@ pub enum Command {
     Trace(Box<TraceArgs>),
     /// Make a report from a saved record.
     Report(ReportArgs),
+    /// Compare runs: what changed from the first record to each of the others, and what is only noise.
+    Compare(CompareArgs),
+    /// Join the records of a suite's parts, or of several machines, into one.
+    Merge(MergeArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man {
+        /// Write a page for the program and for each verb into this directory.
+        #[arg(short, long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// Arguments of `dlsoak run`. Each overrides what the suite file says.
@@ -116,6 +133,21 @@ pub struct RunArgs {
     /// Most growth of counts that passes, for example threads=0,fds=0,mappings=0.01/cycle.
     #[arg(long, value_name = "LIMITS")]
     pub max_growth: Option<String>,
+    /// Hold the run against this baseline: a name that --save-baseline was given, or a record file.
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
+    /// Save the record as the baseline of this name.
+    #[arg(long, value_name = "NAME")]
+    pub save_baseline: Option<String>,
+    /// Where baselines are.
+    #[arg(long, value_name = "DIR", env = "DLSOAK_BASELINES", default_value = "reports/baselines")]
+    pub baselines: PathBuf,
+    /// How much more memory may grow than in the baseline, for example 8B/cycle.
+    #[arg(long, value_name = "RATE")]
+    pub max_leak_increase: Option<String>,
+    /// How much longer the 99th percentile of open, call or close may take than in the baseline, for example 20%.
+    #[arg(long, value_name = "PERCENT")]
+    pub max_p99_increase: Option<String>,
     /// A library that is not unloaded passes all the same.
     #[arg(long)]
     pub allow_pinned: bool,
@@ -137,7 +169,7 @@ pub struct RunArgs {
     /// End the soak when the worker's resident memory exceeds this, for example 2GiB.
     #[arg(long, value_parser = parse_size)]
     pub memory_limit: Option<u64>,
-    /// Where to write record.json and the charts [default: reports/SUITE-TIME].
+    /// Where to write record.json, report.html and the charts [default: reports/SUITE-TIME].
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// The result for people, or one JSON event per line.
@@ -254,7 +286,7 @@ pub struct InspectArgs {
 pub struct ReportArgs {
     /// A record.json.
     pub record: PathBuf,
-    /// What to make: charts as svg or png, or the table as text.
+    /// What to make.
     #[arg(long, value_enum)]
     pub to: ReportFormat,
     /// Directory for files [default: beside the record].
@@ -262,15 +294,58 @@ pub struct ReportArgs {
     pub out: Option<PathBuf>,
 }
 
+/// Arguments of `dlsoak compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Records or baselines; the first is what the others are held against.
+    #[arg(value_name = "RECORD", num_args = 2.., required = true)]
+    pub records: Vec<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write charts, compare.md and compare.json into this directory.
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Fail where memory grows by more than this beyond the first record, for example 8B/cycle.
+    #[arg(long, value_name = "RATE")]
+    pub max_leak_increase: Option<String>,
+    /// Fail where the 99th percentile of open, call or close takes longer by more than this, for example 20%.
+    #[arg(long, value_name = "PERCENT")]
+    pub max_p99_increase: Option<String>,
+}
+
+/// Arguments of `dlsoak merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Records; LABEL=FILE puts a label before the names of its soaks.
+    #[arg(value_name = "PART", required = true)]
+    pub parts: Vec<PathBuf>,
+    /// The record to write.
+    #[arg(short, long, value_name = "RECORD")]
+    pub out: PathBuf,
+}
+
 /// Formats that a record can be turned into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
     /// The table, on stdout.
     Text,
+    /// report.html: one file that holds everything.
+    Html,
     /// latency.svg and memory.svg.
     Svg,
     /// latency.png and memory.png.
     Png,
+    /// report.md, for a step summary or a comment.
+    Markdown,
+    /// junit.xml, a test case for each library.
+    Junit,
+    /// checkpoints.csv, every checkpoint of every library.
+    Csv,
+    /// LIBRARY.PHASE.hgrm, percentile distributions of HdrHistogram.
+    Hgrm,
+    /// latency.hlog, an interval log of HdrHistogram.
+    Hlog,
 }
 
 /// What every verb is told.
@@ -293,6 +368,10 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::inspect(&args, global),
         Command::Trace(args) => commands::trace::trace(&args, global),
         Command::Report(args) => commands::report::report(&args, global),
+        Command::Compare(args) => commands::compare::compare(&args, global),
+        Command::Merge(args) => commands::merge::merge(&args, global),
+        Command::Completions { shell } => commands::completions::completions(shell, global),
+        Command::Man { out } => commands::completions::man(out.as_deref(), global),
     };
     exit_code::code(result.unwrap_or_else(|error| commands::complain(&error)))
 }

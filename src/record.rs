@@ -1,20 +1,28 @@
-//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here; every report,
-//! gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
+//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. No logic lives here but how it is read; every
+//! report, gate and comparison is made from these types alone. `docs/record.md` documents each field for `jq` users.
 
+mod gate;
 mod growth;
+mod host;
 mod latency;
 mod modes;
 mod outcome;
+mod over_time;
+mod read;
 mod trace;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use gate::{Gate, Rule};
 pub use growth::{Fit, Growth, Leak, Metric, OneTime, Trend, Unit, WithoutCall};
+pub use host::{Host, Partition, Tool};
 pub use latency::{Latencies, Latency};
 pub use modes::{CallFrom, InstanceCost, Instances, Mode, Pattern};
 pub use outcome::{Fault, Outcome, OutcomeKind};
+pub use over_time::OverTime;
+pub use read::{ReadError, read};
 pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
 
 /// The value of [`Run::schema`] that this version writes and reads.
@@ -32,36 +40,13 @@ pub struct Run {
     pub started_at: String,
     /// True when every soak passed its gate; an undecided soak makes it false.
     pub passed: bool,
-    /// The machine the run was made on.
+    /// The machine the run was made on; of a merged run, that of its first part.
     pub host: Host,
+    /// Which share of a suite this is, where it is not the whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partition: Option<Partition>,
     /// One entry per soak, in the order of the suite.
     pub soaks: Vec<Soak>,
-}
-
-/// What wrote the record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Tool {
-    /// Version of `dlsoak`, as in its `Cargo.toml`.
-    pub version: String,
-}
-
-/// The machine, as far as it changes what a soak measures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Host {
-    /// Kernel release, as `uname -r` prints it.
-    pub kernel: String,
-    /// C library and its version, for example `glibc 2.36`.
-    pub libc: String,
-    /// Machine, as `uname -m` prints it.
-    pub machine: String,
-    /// Number of CPUs this process may run on.
-    pub cpus: u32,
-    /// Size of a page in bytes.
-    pub page_size: u64,
-    /// The transparent huge page setting in force: `always`, `madvise`, `never` or `unknown`.
-    pub thp: String,
 }
 
 /// What was asked of one library, what was measured, and the verdict. The default is a soak of which nothing is
@@ -77,8 +62,14 @@ pub struct Soak {
     pub build_id: Option<String>,
     /// Language the file was written in, as far as the file tells.
     pub language: Language,
+    /// The machine it was made on, where that is not the run's: in a run that was merged from several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub host: Option<Host>,
     /// What a cycle opens.
     pub mode: Mode,
+    /// Flags for `dlopen`, as words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flags: Option<String>,
     /// Number of threads that cycle.
     pub threads: u32,
     /// Which thread a cycle runs on.
@@ -127,6 +118,10 @@ pub struct Soak {
     /// Latencies of the warm-up cycles, kept apart.
     #[serde(default)]
     pub warmup_latency_ns: Latencies,
+    /// Latencies over the cycles: per interval and phase the median, the 99th percentile and the largest value, in
+    /// nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latency_over_time: Option<OverTime>,
     /// The verdict.
     pub verdict: Verdict,
     /// Why, in plain words, most important first.
@@ -141,6 +136,9 @@ pub struct Soak {
     pub gate: Gate,
     /// The measured series.
     pub checkpoints: Checkpoints,
+    /// Resident memory in bytes by kind of mapping, at some of the checkpoints.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resident_by_kind: Option<OverTime>,
     /// What the worker itself did, so that its own cost can be told from the library's.
     #[serde(default)]
     pub worker: Worker,
@@ -265,33 +263,6 @@ pub enum Verdict {
     /// The interval still straddles the limit.
     #[default]
     Inconclusive,
-}
-
-/// What the gate made of one soak.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Gate {
-    /// Passed, failed, or undecided (`null`).
-    pub passed: Option<bool>,
-    /// Each rule that was applied.
-    pub rules: Vec<Rule>,
-}
-
-/// One rule of the gate and what it found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Rule {
-    /// Name of the rule, as its flag or key is called (`max-leak-rate`).
-    pub name: String,
-    /// The limit, as given.
-    pub limit: String,
-    /// What was measured against it.
-    pub measured: String,
-    /// Passed, failed, or undecided (`null`).
-    pub passed: Option<bool>,
-    /// More, in plain words.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
 }
 
 /// The measured series, one row per checkpoint.

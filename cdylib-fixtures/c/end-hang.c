@@ -52,7 +52,7 @@ __attribute__((noinline)) static int spin(volatile int *turns) {
 }
 
 __attribute__((noinline)) static int stop(void) {
-    return raise(SIGSTOP);
+    return raise(SIGSTOP) + both;
 }
 
 #ifdef AT_EXIT

@@ -71,6 +71,12 @@ fn memory(soak: &Soak, policy: &Policy, evidence: &[Evidence], leak: Option<&Lea
         limit,
         measured,
         passed,
+        limit_per_cycle: Some(
+            policy
+                .max_leak_rate
+                .as_ref()
+                .map_or(CLEAN_BELOW, |limit| limit.bytes_per_cycle(seconds_per_cycle(soak))),
+        ),
         detail: price(soak, policy, &of_memory),
     }
 }
@@ -94,7 +100,7 @@ fn price(soak: &Soak, policy: &Policy, evidence: &[Evidence]) -> Option<String> 
         Some(format!(
             "that is less than these {} cycles can tell from none ({} B/cycle): run more cycles, or set the limit \
              per cycle",
-            words::thousands(soak.cycles.completed),
+            words::count(soak.cycles.completed),
             words::number(excluded.min(1e15))
         ))
     } else if limit.per() == Per::Second && per_cycle > SMALLEST_CHUNK {
@@ -120,6 +126,7 @@ fn count(policy: &Policy, evidence: &Evidence) -> Rule {
         limit,
         measured: words::interval(evidence),
         passed: outcome(std::slice::from_ref(evidence)),
+        limit_per_cycle: Some(policy.max_growth.per_cycle(metric).unwrap_or(0.0)),
         detail: None,
     }
 }
@@ -137,6 +144,7 @@ fn unloaded(soak: &Soak, policy: &Policy) -> Rule {
         limit,
         measured: measured.to_owned(),
         passed: Some(!pinned || policy.allow_pinned.is_some()),
+        limit_per_cycle: None,
         detail: None,
     }
 }
@@ -149,6 +157,7 @@ fn left(soak: &Soak, policy: &Policy, residue: &[&Residue]) -> Rule {
         limit: kinds(policy.allow_residue.iter().map(String::as_str).collect()),
         measured: kinds(soak.residue.iter().map(|found| found.kind.as_str()).collect()),
         passed: Some(residue.is_empty()),
+        limit_per_cycle: None,
         detail: None,
     }
 }

@@ -1,10 +1,12 @@
 //! Pure functions from a measured series to growth, verdict and gate. `docs/method.md` describes the method, its
 //! sources and its measured error rates.
 
+pub mod compare;
 mod critical;
 mod gate;
 mod growth;
 mod line;
+pub mod merge;
 pub mod schedule;
 mod series;
 mod shares;

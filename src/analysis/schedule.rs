@@ -31,15 +31,7 @@ impl Schedule {
     pub fn new(cycles: u64, checkpoints: u32, seed: u64) -> Self {
         let per_octave = u64::from(checkpoints / 3).max(1);
         let mut schedule = Self { pending: VecDeque::from([0]), end: 0, per_octave, random: SplitMix(seed) };
-        // From the end: N/2..N and N/4..N/2 in full, then halves, until an octave would get less than one.
-        let mut strata = vec![(cycles / 2, cycles, per_octave)];
-        let (mut to, mut points) = (cycles / 2, per_octave);
-        while points > 1 && to > 1 {
-            strata.push((to / 2, to, points));
-            (to, points) = (to / 2, points / 2);
-        }
-        strata.push((0, to, 1));
-        for (from, to, points) in strata.into_iter().rev() {
+        for (from, to, points) in strata(cycles, per_octave).into_iter().rev() {
             schedule.push(from, to, points);
         }
         schedule
@@ -57,6 +49,27 @@ impl Schedule {
             let points = (self.per_octave as f64 * (to - from) as f64 / whole).ceil() as u64;
             self.push(from, to, points);
         }
+    }
+
+    /// Which of the checkpoints that were taken up to the end to keep, so that a soak that goes on and on does not fill
+    /// memory and record: in each octave as many as a schedule that had known the end from the start. `cycles` are
+    /// those of the checkpoints, ascending.
+    pub fn keep(&self, cycles: &[u64]) -> Vec<bool> {
+        let mut keep = vec![false; cycles.len()];
+        for (from, to, points) in strata(self.end, self.per_octave) {
+            let inside: Vec<usize> =
+                (0..cycles.len()).filter(|index| cycles[*index] > from && cycles[*index] <= to).collect();
+            let parts = (points as usize).min(inside.len());
+            // The last of each part, so that the end of the octave stays.
+            for part in 1..=parts {
+                keep[inside[inside.len() * part / parts - 1]] = true;
+            }
+        }
+        // The first one is what all later ones are compared with; nothing lies beyond the end but what was cut short.
+        for (keep, cycle) in keep.iter_mut().zip(cycles) {
+            *keep |= *cycle == 0 || *cycle > self.end;
+        }
+        keep
     }
 
     /// The last cycle of the schedule.
@@ -77,6 +90,19 @@ impl Schedule {
         }
         self.end = self.end.max(to);
     }
+}
+
+/// The octaves of `cycles` cycles, the last one first, each with its number of checkpoints: N/2..N and N/4..N/2 in
+/// full, then halves, until an octave would get less than one.
+fn strata(cycles: u64, per_octave: u64) -> Vec<(u64, u64, u64)> {
+    let mut strata = vec![(cycles / 2, cycles, per_octave)];
+    let (mut to, mut points) = (cycles / 2, per_octave);
+    while points > 1 && to > 1 {
+        strata.push((to / 2, to, points));
+        (to, points) = (to / 2, points / 2);
+    }
+    strata.push((0, to, 1));
+    strata
 }
 
 impl Iterator for Schedule {
@@ -134,6 +160,31 @@ mod tests {
             prop_assert_eq!(all.last().copied(), Some(cycles.max(further)));
             prop_assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
         }
+    }
+
+    #[test]
+    fn a_soak_that_goes_on_keeps_as_many_checkpoints_as_one_that_knew_its_end() {
+        let planned = Schedule::new(64 << 30, DEFAULT_CHECKPOINTS, 7).count();
+        let mut schedule = Schedule::new(64, DEFAULT_CHECKPOINTS, 7);
+        let mut kept: Vec<u64> = Vec::new();
+        for doublings in 0..=30 {
+            schedule.extend_to(64 << doublings);
+            kept.extend(schedule.by_ref());
+            let keep = schedule.keep(&kept);
+            let mut keep = keep.iter();
+            kept.retain(|_| *keep.next().unwrap());
+            assert_eq!((kept[0], *kept.last().unwrap()), (0, 64 << doublings));
+            assert!(kept.len() <= planned, "{} after {doublings} doublings", kept.len());
+        }
+        assert!(kept.len() + 10 > planned, "{} of {planned}", kept.len());
+        let within = |from: u64, to: u64| kept.iter().filter(|cycle| (from..to).contains(*cycle)).count();
+        assert_eq!(
+            (within((32 << 30) + 1, (64 << 30) + 1), within((16 << 30) + 1, (32 << 30) + 1)),
+            (66, 66)
+        );
+        // What an end in the middle of a stretch has added stays.
+        kept.push((64 << 30) + 5);
+        assert!(schedule.keep(&kept).last().unwrap());
     }
 
     #[test]

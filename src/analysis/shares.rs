@@ -34,6 +34,12 @@ pub fn shares(soak: &Soak, alone: &Soak) -> String {
             )
         }
         Trend::Flat => format!("without the call {name} does not grow (at most {})", rate(without.high)),
+        // Nothing is excluded: the bounds are the largest numbers there are.
+        Trend::Decaying | Trend::Unclear if without.high >= f64::MAX => {
+            format!(
+                "a short soak without the call is undecided: too few checkpoints to say how {name} grows there"
+            )
+        }
         Trend::Decaying | Trend::Unclear => format!(
             "a short soak without the call is undecided: {name} grows by {} there, between {} and {}",
             rate(without.per_cycle),
@@ -82,6 +88,9 @@ mod tests {
         );
         assert!(shares(&with, &soak(32.0, Trend::Growing, true)).contains("the call's is 80 B/cycle"));
         assert!(shares(&with, &soak(3.0, Trend::Unclear, false)).contains("undecided"));
+        let mut unbounded = soak(0.0, Trend::Unclear, false);
+        (unbounded.growth[0].low, unbounded.growth[0].high) = (f64::MIN, f64::MAX);
+        assert!(shares(&with, &unbounded).ends_with("too few checkpoints to say how heap grows there"));
         let none = Soak { growth: Vec::new(), ..with.clone() };
         assert!(shares(&with, &none).contains("could not be compared"));
     }

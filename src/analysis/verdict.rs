@@ -92,7 +92,12 @@ pub(super) fn bounds(soak: &Soak, policy: &Policy) -> impl Fn(Metric) -> Bounds 
 /// from shared to private when another process that maps them ends. What a library leaks there is in `anon` or, for
 /// shared mappings, in `rss` too.
 pub(super) fn decides(evidence: &Evidence) -> bool {
-    !matches!(evidence.growth.metric, Metric::Pss | Metric::PrivateDirty)
+    takes_part(evidence.growth.metric)
+}
+
+/// See [`decides`].
+pub(super) fn takes_part(metric: Metric) -> bool {
+    !matches!(metric, Metric::Pss | Metric::PrivateDirty)
 }
 
 /// Whether a metric that decides has that finding.
@@ -142,7 +147,7 @@ fn reasons(
     match soak.outcome.kind {
         OutcomeKind::Completed => {}
         OutcomeKind::Interrupted => {
-            reasons.push(format!("interrupted after {} cycles; judged by those", words::thousands(cycles)));
+            reasons.push(format!("interrupted after {} cycles; judged by those", words::count(cycles)));
         }
         _ => reasons.extend(soak.outcome.detail.clone()),
     }
@@ -196,7 +201,7 @@ fn reasons(
         let high = evidence.iter().filter(memory).map(|e| e.growth.high).fold(0.0, f64::max);
         reasons.push(format!(
             "no growth over {} cycles; a leak of more than {} B/cycle would have been seen",
-            words::thousands(cycles),
+            words::count(cycles),
             words::number(high)
         ));
     }
@@ -247,7 +252,7 @@ fn leak_reasons(evidence: &[Evidence], leak: &Leak, cycles: u64) -> Vec<String> 
     reasons.push(format!(
         "a bounded cache would have to hold more than {} to look the same over {} cycles",
         words::bytes(leak.bytes_per_cycle * cycles as f64),
-        words::thousands(cycles)
+        words::count(cycles)
     ));
     reasons
 }

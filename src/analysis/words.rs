@@ -2,6 +2,7 @@
 
 use super::growth::{Evidence, Finding, is_memory};
 use crate::record::Metric;
+pub(crate) use crate::units::{bytes, count, number};
 
 /// What people call the metric.
 pub(super) fn name(metric: Metric) -> &'static str {
@@ -32,40 +33,6 @@ pub(super) fn grows(metric: Metric) -> String {
 /// The metric with its verb: `heap is`, `threads are`.
 fn is(metric: Metric) -> String {
     format!("{} {}", name(metric), if is_plural(metric) { "are" } else { "is" })
-}
-
-/// A number to three digits: `32`, `4.13`, `0.0201`.
-pub(super) fn number(value: f64) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    let digits = (2.0 - value.abs().log10().floor()).clamp(0.0, 12.0) as usize;
-    let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
-/// A whole number with its thousands apart: `200,000`.
-pub(super) fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() * 2);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Bytes in the unit that suits them; MB is 10^6.
-pub(crate) fn bytes(value: f64) -> String {
-    let (scale, unit) = match value.abs() {
-        size if size >= 1e9 => (1e9, "GB"),
-        size if size >= 1e6 => (1e6, "MB"),
-        size if size >= 1e4 => (1e3, "KB"),
-        _ => (1.0, "B"),
-    };
-    format!("{} {unit}", number(value / scale))
 }
 
 /// A rate per cycle, with its unit.
@@ -131,7 +98,7 @@ fn undecided(evidence: &Evidence) -> String {
     let metric = evidence.growth.metric;
     let would_tell = evidence
         .cycles_needed
-        .map_or_else(String::new, |cycles| format!("; {} cycles would tell", thousands(cycles)));
+        .map_or_else(String::new, |cycles| format!("; {} cycles would tell", count(cycles)));
     let rates = |count: usize| {
         let mut rates: Vec<String> = evidence.rates.iter().take(count).map(|rate| number(*rate)).collect();
         rates.reverse();
@@ -164,24 +131,5 @@ fn undecided(evidence: &Evidence) -> String {
             interval(evidence),
             rate(metric, evidence.bounds.clean_below),
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_three_digits_and_no_idle_zeros() {
-        for (value, text) in
-            [(32.0, "32"), (4.126, "4.13"), (0.0201, "0.0201"), (0.0, "0"), (4112.3, "4112"), (-1.5, "-1.5")]
-        {
-            assert_eq!(number(value), text);
-        }
-        assert_eq!(number(f64::NAN), "NaN");
-        assert_eq!(thousands(200_000), "200,000");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(bytes(3_200_000.0), "3.2 MB");
-        assert_eq!(bytes(512.0), "512 B");
     }
 }

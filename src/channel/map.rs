@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
 use super::{ERROR_LEN, Entry, Header, MAGIC, OBJECTS_LEN, Slot, VERSION};
 
@@ -85,10 +86,13 @@ impl Channel {
     /// When the kernel refuses the memory, or too much is asked for.
     pub fn create(threads: usize, capacity: usize, job: &[u8]) -> Result<Self, ChannelError> {
         let layout = Layout::new(threads, capacity, job.len())?;
-        let fd = memfd_create(c"dlsoak-channel", MFdFlags::MFD_CLOEXEC)
+        let fd = memfd_create(c"dlsoak-channel", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
             .map_err(|e| ChannelError::System("memfd_create", e))?;
         nix::unistd::ftruncate(&fd, i64::try_from(layout.len).unwrap_or(i64::MAX))
             .map_err(|e| ChannelError::System("ftruncate", e))?;
+        // Whoever shortens it, by whatever way to it, would have the supervisor killed at its next look (SIGBUS).
+        let fixed = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&fd, FcntlArg::F_ADD_SEALS(fixed)).map_err(|e| ChannelError::System("fcntl", e))?;
         let base = map(fd.as_fd(), layout.len)?;
         let channel = Self { base, layout, fd: Some(fd) };
         let header = channel.header();
@@ -133,7 +137,13 @@ impl Channel {
         if layout.len != size {
             return Err(ChannelError::Foreign("wrong size"));
         }
-        Ok(Self { base: map(fd.as_fd(), layout.len)?, layout, fd: None })
+        let base = map(fd.as_fd(), layout.len)?;
+        // A library that forks and lets the child return makes a second process that believes to be the worker. Without
+        // this memory it ends at its first report, and no figure is its.
+        // SAFETY: the range is the mapping just made; it stays as it is for this process.
+        unsafe { madvise(base.cast(), layout.len, MmapAdvise::MADV_DONTFORK) }
+            .map_err(|e| ChannelError::System("madvise", e))?;
+        Ok(Self { base, layout, fd: None })
     }
 
     /// The descriptor to hand to the worker, on the supervisor's side.
@@ -242,6 +252,13 @@ mod tests {
         assert_eq!(ours.ring(1)[0].open.load(Relaxed), 0);
         assert_eq!(read_bytes(ours.error(1), 2), b"no");
         assert!(ours.ring(3).is_empty() && ours.error(9).is_empty());
+    }
+
+    #[test]
+    fn the_memory_keeps_its_length() {
+        let channel = Channel::create(1, 16, b"").unwrap();
+        let fd = channel.fd.as_ref().unwrap();
+        assert!(nix::unistd::ftruncate(fd, 0).is_err() && nix::unistd::ftruncate(fd, 1 << 30).is_err());
     }
 
     #[test]

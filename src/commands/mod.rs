@@ -1,14 +1,22 @@
 //! One file per verb. Only here and in `report` is anything printed.
 
+pub mod compare;
+pub mod completions;
 pub mod inspect;
+pub mod merge;
 pub mod report;
 pub mod run;
 pub mod trace;
 
+mod baselines;
+mod ci;
 mod patterns;
 mod progress;
+mod records;
 
 use std::io::Write as _;
+
+use anyhow::Context as _;
 
 use crate::exit_code;
 use crate::report::terminal::PIPED_WIDTH;
@@ -33,4 +41,13 @@ pub fn complain(error: &anyhow::Error) -> u8 {
 /// Columns of the terminal.
 fn width() -> u16 {
     console::Term::stdout().size_checked().map_or(PIPED_WIDTH, |(_rows, columns)| columns.max(60))
+}
+
+/// Reads what a flag was given, and names the flag where that can't be read.
+fn parsed<T>(text: Option<&str>, flag: &str) -> anyhow::Result<Option<T>>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.map(|text| text.parse().with_context(|| format!("{flag} {text}"))).transpose()
 }

@@ -12,7 +12,7 @@ const CYCLES: u64 = 2_000;
 /// Soaks each pattern shortly.
 pub(super) fn all(plan: &SoakPlan, context: &Context<'_>) -> Vec<Pattern> {
     let left = CallFrom::ALL.into_iter().take_while(|_| !context.interrupted.load(Relaxed));
-    left.map(|call_from| pattern(&super::run::judged(&plan.called_from(call_from, CYCLES), context)))
+    left.map(|call_from| pattern(&crate::conduct::judged(&plan.called_from(call_from, CYCLES), context)))
         .collect()
 }
 

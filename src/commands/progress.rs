@@ -76,6 +76,7 @@ impl Reporter {
                         bar.set_message(format!("RSS {}", indicatif::BinaryBytes(resident)));
                     }
                 }
+                Progress::Checkpoint(_) => {}
                 Progress::End => bar.finish_and_clear(),
             },
             Kind::Lines(lines) => show_line(&mut lines.borrow_mut(), progress),
@@ -109,6 +110,6 @@ fn show_line(lines: &mut Lines, progress: Progress<'_>) {
                 indicatif::HumanDuration(Duration::from_secs_f64(left.clamp(0.0, 1e9))),
             );
         }
-        Progress::Cycles { .. } | Progress::End => {}
+        Progress::Cycles { .. } | Progress::Checkpoint(_) | Progress::End => {}
     }
 }

@@ -9,44 +9,41 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::progress::Reporter;
-use super::{patterns, print};
+use super::{baselines, ci, parsed, patterns, print};
 use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
-use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
+use crate::files::read_at_most;
+use crate::record::{self, OutcomeKind, Run, Soak};
 use crate::suite::partition::Partition;
 use crate::suite::plan::{Plan, SoakPlan};
 use crate::suite::settings::Settings;
 use crate::supervisor::{self, Context};
-use crate::{analysis, exit_code, report};
+use crate::{conduct, exit_code, report};
 
 /// The suite file that is read when no library is named.
 const SUITE_FILE: &str = "dlsoak.toml";
+
+/// Most bytes of a suite file: some hundred thousand libraries.
+const LARGEST_SUITE: u64 = 16 << 20;
 
 /// Carries out `dlsoak run` and returns the exit code.
 ///
 /// # Errors
 /// When the plan is wrong or the output directory can't be written.
 pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
-    let plan = plan(args)?;
+    let (plan, partition) = plan(args)?;
     let started = jiff::Timestamp::now();
     let out = args.out.clone().unwrap_or_else(|| default_out(&plan.name, started));
     // Found out before the run, and not after it.
+    let baseline = args.baseline.as_deref().map(|name| baselines::read(name, &args.baselines)).transpose()?;
+    baselines::check(args, &plan, baseline.as_ref())?;
     prepare_out(&out)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot catch signals")?;
     }
     let reporter = Reporter::new(global.quiet);
-    let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
-    let context = Context { interrupted: &interrupted, progress: &show };
     let json = args.message_format == MessageFormat::Json;
-    let mut run = Run {
-        schema: SCHEMA.to_owned(),
-        tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned() },
-        started_at: started.to_string(),
-        passed: false,
-        host: supervisor::host(),
-        soaks: Vec::with_capacity(plan.soaks.len()),
-    };
+    let mut run = Run { partition, ..conduct::begin(started) };
     for (index, soak_plan) in plan.soaks.iter().enumerate() {
         if interrupted.load(Relaxed) {
             break;
@@ -55,13 +52,26 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         if json {
             event(&json!({"event": "begin", "name": soak_plan.name, "index": index, "of": plan.soaks.len()}));
         }
-        let mut soak = soak(soak_plan, &context);
-        if args.trace_on_leak && soak.verdict == Verdict::Leak {
-            super::trace::on_leak(&mut soak, soak_plan, &context);
-        }
-        if args.patterns == Some(Patterns::All) {
-            soak.patterns = patterns::all(soak_plan, &context);
-            soak.notes.extend(patterns::difference(&soak.patterns));
+        let mut soak = {
+            let show = |progress: supervisor::Progress<'_>| {
+                if let supervisor::Progress::Checkpoint(measured) = progress {
+                    keep(&run, soak_plan, measured, &out);
+                }
+                reporter.show(progress);
+            };
+            let context = Context { interrupted: &interrupted, progress: &show };
+            let mut soak = conduct::soak(soak_plan, &context);
+            if args.trace_on_leak && soak.verdict == crate::record::Verdict::Leak {
+                super::trace::on_leak(&mut soak, soak_plan, &context);
+            }
+            if args.patterns == Some(Patterns::All) {
+                soak.patterns = patterns::all(soak_plan, &context);
+            }
+            soak
+        };
+        soak.notes.extend(patterns::difference(&soak.patterns));
+        if let Some(baseline) = &baseline {
+            baselines::hold_against(&mut soak, baseline, &soak_plan.limits);
         }
         if json {
             event(&soak_event(&soak));
@@ -72,16 +82,20 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         // After every soak: whatever happens to the next one, this one is kept.
         report::write(&run, &out, &[report::Format::Json])?;
     }
-    let charts = report::write(&run, &out, &[report::Format::Svg, report::Format::Png]);
+    let charts = report::write(&run, &out, &report::Format::OF_A_RUN[1..]);
     let code = if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::of(&run) };
     if json {
         event(
             &json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out.to_string_lossy()}),
         );
     } else {
-        print(&report::terminal::render(&run, super::width(), global.color));
-        print(&format!("record and charts: {}\n", out.display()));
+        print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
+        print(&format!("record and report: {}\n", out.display()));
     }
+    if let Some(name) = &args.save_baseline {
+        baselines::save(&run, name, &args.baselines, plan.soaks.len(), json)?;
+    }
+    ci::tell(&run, json);
     if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) || code == exit_code::INTERRUPTED
     {
         super::note(&format!("interrupted; what was measured is in {}", out.join("record.json").display()));
@@ -90,73 +104,20 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-/// Cycles of the short soak that leaves the calls out.
-const WITHOUT_CALL_CYCLES: u64 = 10_000;
-
-/// Most cycles of the pass that times latencies: enough for the 99.999th percentile to have a sample.
-const LATENCY_CYCLES: u64 = 100_000;
-
-/// Soaks one library and judges what was measured. Then times it as hosts run it, and where the calls may have a
-/// share in what was found, soaks it shortly without them.
-fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
-    let mut soak = judged(plan, context);
-    time(plan, context, &mut soak);
-    let calls = !plan.calls.is_empty() || plan.exercise.is_some();
-    if calls
-        && matches!(soak.verdict, Verdict::Leak | Verdict::Inconclusive)
-        && !context.interrupted.load(Relaxed)
-    {
-        let alone = judged(&plan.without_calls(WITHOUT_CALL_CYCLES), context);
-        if alone.outcome.kind == OutcomeKind::Completed {
-            let position = soak.reasons.len().min(1);
-            soak.reasons.insert(position, analysis::shares(&soak, &alone));
-            soak.without_call = Some(WithoutCall {
-                cycles: alone.cycles.completed,
-                verdict: alone.verdict,
-                growth: alone.growth,
-            });
-        }
-    }
-    soak
-}
-
-/// Times the latencies in a pass of their own, with malloc's thread cache on. Without the cache heap counts are
-/// exact, but a call that allocates much takes up to three times as long as in a host.
-fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
-    let cycles = soak.cycles.completed.min(LATENCY_CYCLES);
-    let whole = soak.outcome.kind == OutcomeKind::Completed && !context.interrupted.load(Relaxed);
-    if plan.keep_tcache || !whole || cycles < u64::from(plan.threads) {
-        return;
-    }
-    let timed = supervisor::soak(&plan.for_latencies(cycles), context);
-    if timed.outcome.kind == OutcomeKind::Completed && timed.cycles.completed == cycles {
-        soak.latency_ns = timed.latency_ns;
-        soak.warmup_latency_ns = timed.warmup_latency_ns;
-        soak.notes.push(
-            "latencies were timed in a pass of their own, with malloc's thread cache on as in any host"
-                .to_owned(),
-        );
-    } else if timed.outcome.kind != OutcomeKind::Interrupted {
-        let detail = timed.outcome.detail.unwrap_or_else(|| "it did not complete".to_owned());
-        soak.notes.push(format!(
-            "latencies are those with malloc's thread cache off; the pass with it on failed: {detail}"
-        ));
+/// Writes the record as it would be if the run were cut short now: this process may be killed as well as the worker.
+fn keep(run: &Run, plan: &SoakPlan, measured: &Soak, out: &Path) {
+    // The short soaks beside the one that was asked for have names of their own.
+    if measured.name == plan.name {
+        let mut run = run.clone();
+        run.soaks.push(conduct::so_far(plan, measured));
+        run.passed = false;
+        // Where that fails now, it does at the end as well, and is told then.
+        let _ = report::write(&run, out, &[report::Format::Json]);
     }
 }
 
-pub(super) fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
-    let mut soak = supervisor::soak(plan, context);
-    let judgement = analysis::judge(&soak, &plan.limits);
-    soak.growth = judgement.growth;
-    soak.leak = judgement.leak;
-    soak.verdict = judgement.verdict;
-    soak.reasons = judgement.reasons;
-    soak.gate = judgement.gate;
-    soak
-}
-
-/// The plan: libraries from the command line, or a suite file, with the flags over it.
-pub(super) fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
+/// The plan: libraries from the command line, or a suite file, with the flags over it; and which share it is.
+pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Partition>)> {
     let settings = settings(args)?;
     let is_suite = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
     let suite = match args.libraries.as_slice() {
@@ -168,7 +129,7 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
     let plan = match suite {
         None => Plan::from_paths(&args.libraries, &settings)?,
         Some(file) => {
-            let text = std::fs::read_to_string(&file).with_context(|| {
+            let text = read_suite(&file).with_context(|| {
                 let hint = if args.libraries.is_empty() {
                     "; name a library to soak, or write a suite file"
                 } else {
@@ -180,9 +141,19 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
         }
     };
     Ok(match &args.partition {
-        None => plan,
-        Some(share) => plan.partition(share.parse::<Partition>().context("--partition")?),
+        None => (plan, None),
+        Some(share) => {
+            let share = share.parse::<Partition>().context("--partition")?;
+            let partition = share.to_record(&plan);
+            (plan.partition(share), Some(partition))
+        }
     })
+}
+
+/// The text of a suite file.
+fn read_suite(file: &Path) -> std::io::Result<String> {
+    let bytes = read_at_most(file, LARGEST_SUITE)?;
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not text in UTF-8"))
 }
 
 /// What the command line says, as the topmost layer of settings.
@@ -213,17 +184,11 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         allow_residue: (!args.allow_residue.is_empty()).then(|| args.allow_residue.clone()),
         max_leak_rate: parsed(args.max_leak_rate.as_deref(), "--max-leak-rate")?,
         max_growth: parsed(args.max_growth.as_deref(), "--max-growth")?,
+        max_leak_increase: parsed(args.max_leak_increase.as_deref(), "--max-leak-increase")?,
+        max_p99_increase: parsed(args.max_p99_increase.as_deref(), "--max-p99-increase")?,
         until_decided: some_if(args.until_decided),
         max_cycles: args.max_cycles,
     })
-}
-
-fn parsed<T>(text: Option<&str>, flag: &str) -> anyhow::Result<Option<T>>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.map(|text| text.parse().with_context(|| format!("{flag} {text}"))).transpose()
 }
 
 fn call_from(name: &str) -> anyhow::Result<crate::record::CallFrom> {
@@ -253,7 +218,9 @@ fn event(value: &serde_json::Value) {
 fn soak_event(soak: &Soak) -> serde_json::Value {
     let mut value = serde_json::to_value(soak).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
-        fields.remove("checkpoints");
+        for series in ["checkpoints", "latency_over_time", "resident_by_kind"] {
+            fields.remove(series);
+        }
         fields.insert("event".to_owned(), "soak".into());
     }
     value

@@ -9,10 +9,10 @@ use super::progress::Reporter;
 use super::{print, run};
 use crate::cli::{Global, TraceArgs};
 use crate::files::write_atomic;
-use crate::record::{OutcomeKind, PlaceTrend, Run, SCHEMA, Soak, Tool, Verdict};
+use crate::record::{OutcomeKind, PlaceTrend, Run, Soak, Verdict};
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::{self, Context};
-use crate::{exit_code, report};
+use crate::{conduct, exit_code, report};
 
 /// Cycles of the trace that follows a leak.
 const ON_LEAK: u64 = 2_000;
@@ -22,7 +22,7 @@ const ON_LEAK: u64 = 2_000;
 /// # Errors
 /// When the plan is wrong, nothing could be traced, or the output directory can't be written.
 pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
-    let plan = run::plan(&args.as_run())?;
+    let (plan, _) = run::plan(&args.as_run())?;
     let [soak_plan] = plan.soaks.as_slice() else { bail!("name one library to trace, not a suite") };
     let started = jiff::Timestamp::now();
     let out = args.out.clone().unwrap_or_else(|| run::default_out(&format!("trace-{}", plan.name), started));
@@ -34,21 +34,14 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };
-    let mut soak = run::judged(soak_plan, &context);
+    let mut soak = conduct::judged(soak_plan, &context);
     let traced = match soak.outcome.kind {
         OutcomeKind::LoadFailed => Err(soak.outcome.detail.clone().unwrap_or_default()),
         _ if interrupted.load(Relaxed) => Ok(()),
         _ => supervisor::trace(soak_plan, &soak, soak_plan.cycles, &context)
             .map(|trace| soak.trace = Some(trace)),
     };
-    let run = Run {
-        schema: SCHEMA.to_owned(),
-        tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned() },
-        started_at: started.to_string(),
-        passed: soak.gate.passed == Some(true),
-        host: supervisor::host(),
-        soaks: vec![soak],
-    };
+    let run = Run { passed: soak.gate.passed == Some(true), soaks: vec![soak], ..conduct::begin(started) };
     report::write(&run, &out, &[report::Format::Json])?;
     traced.map_err(anyhow::Error::msg)?;
     let Some(soak) = run.soaks.first() else { bail!("nothing was soaked") };

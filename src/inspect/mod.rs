@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::elf::{Certainty, ElfError, Facts, Host, Libc, Machine, Prediction, check_loadable, predictions};
+use crate::files;
 use crate::record::Cause;
 use crate::sys::glibc;
 use search::{Found, Place, Search};
@@ -105,7 +106,7 @@ pub struct StaticTls {
 /// # Errors
 /// When the file can't be read, or is no ELF file.
 pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
-    let bytes = std::fs::read(path).map_err(InspectError::Read)?;
+    let bytes = files::read_library(path).map_err(InspectError::Read)?;
     let file = Facts::parse(&bytes)?;
     let mut problems = Vec::new();
     if let Err(error) = check_loadable(&file, Host::CURRENT) {

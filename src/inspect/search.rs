@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::ldcache::Cache;
 use crate::elf::{Facts, Host, check_loadable};
+use crate::files;
 
 /// Where glibc writes down what `ldconfig` found.
 const CACHE: &str = "/etc/ld.so.cache";
@@ -141,8 +142,7 @@ fn variable(text: &str, name: &str, value: &str) -> String {
 
 /// The file, if it is a library that can be loaded here: others the loader passes over.
 fn open(path: &Path, place: Place) -> Option<Found> {
-    let metadata = std::fs::metadata(path).ok()?;
-    let bytes = metadata.is_file().then(|| std::fs::read(path).ok())??;
+    let bytes = files::read_library(path).ok()?;
     let facts = Facts::parse(&bytes).ok()?;
     check_loadable(&facts, Host::CURRENT).ok()?;
     Some(Found { path: path.to_path_buf(), place, facts, bytes })

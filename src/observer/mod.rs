@@ -101,6 +101,15 @@ impl Observer {
         self.wait_for(&answer, within)
     }
 
+    /// Has all events dealt with that there are: a traced thread that has ended is counted among the process's threads
+    /// until then.
+    pub fn settle(&self, within: Duration) {
+        let (reply, answer) = channel();
+        if self.asks.send(Ask::Settle(reply)).is_ok() {
+            let _ = self.wait_for(&answer, within);
+        }
+    }
+
     /// What was seen up to now.
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -163,7 +172,11 @@ mod tests {
     }
 
     fn sleeper() -> (Killed, i32) {
-        let child = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn().unwrap();
+        sleeping(Command::new("sleep").arg("1000"))
+    }
+
+    fn sleeping(command: &mut Command) -> (Killed, i32) {
+        let child = command.stdout(Stdio::null()).spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         // Once it sleeps it is the program that was asked for, and not what it was started from.
         let asleep = || std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
@@ -194,10 +207,16 @@ mod tests {
         let (child, pid) = sleeper();
         let observer = Observer::start(pid).unwrap();
         for _ in 0..3 {
+            // Let go on after a look it takes a moment to sleep again.
+            let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            until(|| state().contains(") S ").then_some(()));
             let capture = observer.look(LONG).unwrap();
             let thread = capture.thread(pid).unwrap();
             let call = thread.call.as_ref().unwrap();
-            assert_eq!((thread.name.as_str(), call.name()), ("sleep", Some("clock_nanosleep")));
+            assert_eq!(thread.name, "sleep");
+            // A wait that was interrupted goes on under another name.
+            let name = call.name().unwrap();
+            assert!(["clock_nanosleep", "restart_syscall"].contains(&name), "{name}");
             assert!(thread.frames.len() > 2, "{thread:?}");
             let file = capture.file(thread.frames[0]).unwrap();
             assert!(file.to_string_lossy().contains("libc.so"), "{file:?}");
@@ -243,6 +262,18 @@ mod tests {
         send(pid, Signal::SIGCONT);
         until(|| observer.seen().stopped.is_none().then_some(()));
         until(|| state().contains(") S ").then_some(()));
+    }
+
+    /// In a session of its own nobody could let it go on, and so the kernel drops stops that come from a terminal.
+    #[test]
+    fn a_stop_that_stops_nothing_is_not_told() {
+        let (_child, pid) = sleeping(Command::new("setsid").args(["sleep", "1000"]));
+        let observer = Observer::start(pid).unwrap();
+        send(pid, Signal::SIGTSTP);
+        assert!(observer.look(LONG).is_some());
+        let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        until(|| state().contains(") S ").then_some(()));
+        assert!(observer.seen().stopped.is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The thread that traces: takes one event after the other and lets threads go on as fast as it can. All that it
 //! does is bounded in time, since the process stands meanwhile.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_int;
 use std::path::Path;
@@ -36,6 +37,8 @@ const STOPPING: [c_int; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc:
 pub(super) enum Ask {
     /// To look at all threads.
     Look(Sender<Capture>),
+    /// To deal with all that has happened up to now.
+    Settle(Sender<()>),
     /// To trace no longer.
     End(Sender<()>),
 }
@@ -59,20 +62,29 @@ pub(super) struct Tracer {
     /// Events that came while others were waited for.
     later: VecDeque<(i32, Event)>,
     looks: u32,
+    /// A signal that was delivered and may stop the process; the kernel drops it where nobody could let it go on.
+    stopping: Option<Caught>,
 }
 
 impl Tracer {
     /// Traces all threads that there are.
     pub(super) fn begin(process: i32, asks: Receiver<Ask>, seen: Arc<Mutex<Seen>>) -> Result<Self, Errno> {
-        let mut tracer =
-            Self { process, asks, seen, threads: HashMap::new(), later: VecDeque::new(), looks: 0 };
+        let mut tracer = Self {
+            process,
+            asks,
+            seen,
+            threads: HashMap::new(),
+            later: VecDeque::new(),
+            looks: 0,
+            stopping: None,
+        };
         // Again until no new one is found: a thread that is not traced yet may start others.
         loop {
             let before = tracer.threads.len();
             for thread in tasks(process) {
-                if !tracer.threads.contains_key(&thread) {
+                if let Entry::Vacant(room) = tracer.threads.entry(thread) {
                     match ptrace::seize(thread) {
-                        Ok(()) => drop(tracer.threads.insert(thread, None)),
+                        Ok(()) => drop(room.insert(None)),
                         // It has ended meanwhile.
                         Err(Errno::ESRCH) => {}
                         Err(error) => return Err(error),
@@ -93,6 +105,15 @@ impl Tracer {
                 Ok(Ask::Look(reply)) => {
                     let capture = self.look(None);
                     let _ = reply.send(capture);
+                }
+                Ok(Ask::Settle(reply)) => {
+                    while let Some((thread, event)) = self.later.pop_front() {
+                        self.deal(thread, event);
+                    }
+                    while let Waited::Event(thread, event) = ptrace::wait(false) {
+                        self.deal(thread, event);
+                    }
+                    let _ = reply.send(());
                 }
                 Ok(Ask::End(reply)) => {
                     let _ = reply.send(());
@@ -126,8 +147,11 @@ impl Tracer {
                 self.signal(thread, signal);
                 pass_on = signal;
             }
-            Event::GroupStop(_) => {
+            Event::GroupStop(signal) => {
                 self.threads.insert(thread, Some(event));
+                if let Some(stopping) = self.stopping.take_if(|stopping| stopping.info.signal == signal) {
+                    self.seen().stopped = Some(stopping);
+                }
                 let _ = ptrace::leave_stopped(thread);
                 return;
             }
@@ -182,7 +206,7 @@ impl Tracer {
         if STOPPING.contains(&signal) {
             if signal == libc::SIGSTOP || self.disposition(signal) == Disposition::Default {
                 let capture = self.look_at(thread);
-                self.seen().stopped = Some(Caught { info, thread, capture });
+                self.stopping = Some(Caught { info, thread, capture });
             }
             return;
         }

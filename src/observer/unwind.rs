@@ -1,7 +1,10 @@
 //! Return addresses of a standing thread, by the unwind tables that its objects have in memory: so a file that was
 //! deleted or replaced since does no harm. Where there are no tables, frame pointers are followed, as Go keeps them.
 
-use framehop::{MayAllocateDuringUnwind, CacheNative, ExplicitModuleSectionInfo, FrameAddress, Module, UnwindRegsNative, Unwinder as _, UnwinderNative};
+use framehop::{
+    CacheNative, ExplicitModuleSectionInfo, FrameAddress, MayAllocateDuringUnwind, Module, UnwindRegsNative,
+    Unwinder as _, UnwinderNative,
+};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::{Endianness, elf};
 
@@ -54,7 +57,11 @@ impl<'a> Unwinder<'a> {
     }
 
     /// Where to begin. A jump to where no code is has left the way back on the stack, or in the link register.
-    fn begin(&self, registers: &Registers, frames: &mut Vec<u64>) -> Option<(FrameAddress, UnwindRegsNative)> {
+    fn begin(
+        &self,
+        registers: &Registers,
+        frames: &mut Vec<u64>,
+    ) -> Option<(FrameAddress, UnwindRegsNative)> {
         if self.is_code(registers.pc) {
             return Some((
                 FrameAddress::from_instruction_pointer(registers.pc),
@@ -101,7 +108,8 @@ impl<'a> Unwinder<'a> {
         let bias = base.wrapping_sub(first.p_vaddr(endian).wrapping_sub(first.p_offset(endian)));
         let index = segments.iter().find(|s| s.p_type(endian) == elf::PT_GNU_EH_FRAME)?;
         let (hdr, hdr_len) = (index.p_vaddr(endian), index.p_memsz(endian));
-        let hdr_bytes = self.memory.bytes(bias.wrapping_add(hdr), usize::try_from(hdr_len.min(TABLES)).ok()?)?;
+        let hdr_bytes =
+            self.memory.bytes(bias.wrapping_add(hdr), usize::try_from(hdr_len.min(TABLES)).ok()?)?;
         // Linux Standard Base, "The .eh_frame_hdr section": with the encoding that all linkers use, a signed distance.
         const RELATIVE_SIGNED_4: u8 = 0x1b;
         let [1, RELATIVE_SIGNED_4, _, _, a, b, c, d, ..] = *hdr_bytes.as_slice() else { return None };

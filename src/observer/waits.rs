@@ -26,7 +26,8 @@ enum First {
 }
 
 /// The system calls that may wait for long, by name.
-const WAITING: [(libc::c_long, &str, First); 36] = [
+const WAITING: [(libc::c_long, &str, First); 37] = [
+    (libc::SYS_restart_syscall, "restart_syscall", First::Other),
     (libc::SYS_futex, "futex", First::Futex),
     (libc::SYS_read, "read", First::Descriptor),
     (libc::SYS_write, "write", First::Descriptor),
@@ -147,8 +148,7 @@ mod tests {
     fn a_call_is_read_as_proc_has_it() {
         assert_eq!(parse("running\n"), None);
         assert_eq!(parse("-1 0x7ffc 0x7f12\n"), None);
-        let (number, arguments) =
-            parse("202 0x7f1 0x189 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7f2\n").unwrap();
+        let (number, arguments) = parse("202 0x7f1 0x189 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7f2\n").unwrap();
         assert_eq!((number, arguments), (202, [0x7f1, 0x189, 0, 0, 0, 0xffff_ffff]));
         let call = Call { number: libc::SYS_futex, arguments, file: None, futex: None };
         assert_eq!((call.name(), call.expected(), call.descriptor()), (Some("futex"), Some(0), None));

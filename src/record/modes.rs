@@ -21,6 +21,18 @@ pub enum Mode {
     Pooled,
 }
 
+impl Mode {
+    /// Its name, as in the suite file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reopen => "reopen",
+            Self::Copies => "copies",
+            Self::Namespace => "namespace",
+            Self::Pooled => "pooled",
+        }
+    }
+}
+
 /// Which thread a cycle runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -168,6 +168,7 @@ mod tests {
     fn a_checkpoint_is_a_line() {
         let mut run = sample::run(1);
         run.soaks[0].checkpoints.rows.truncate(2);
+        run.soaks[0].resident_by_kind = None;
         let text = String::from_utf8(render(&run).unwrap()).unwrap();
         let from = text.find("\"checkpoints\"").unwrap();
         insta::assert_snapshot!(&text[from..]);

@@ -1,22 +1,32 @@
 //! Turns a record into what people look at: one file per format, each a pure function of the [`Run`]. Nothing
 //! here measures, decides or prints.
 
+pub(crate) mod annotations;
+mod cells;
 pub mod chart;
+pub mod comparison;
+mod csv;
+mod hgrm;
+mod histogram;
+mod hlog;
+mod html;
 pub mod inspection;
 mod json;
+mod junit;
+mod markdown;
 pub mod summary;
 pub mod terminal;
 pub mod trace;
-pub mod units;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::write_atomic;
 use crate::record::Run;
+pub(crate) use crate::units;
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +42,12 @@ pub enum Error {
     /// A chart could not be drawn or turned into pixels.
     #[error("cannot draw the chart: {0}")]
     Chart(String),
+    /// A file of another program's format could not be put together.
+    #[error("cannot write the export: {0}")]
+    Export(String),
+    /// The page could not be put together.
+    #[error("cannot make the page: {0}")]
+    Page(String),
     /// The record could not be written as JSON.
     #[error("cannot write the record as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -43,24 +59,52 @@ pub enum Error {
 pub enum Format {
     /// `record.json`.
     Json,
+    /// `report.html`.
+    Html,
     /// The charts as SVG.
     Svg,
     /// The charts as PNG.
     Png,
+    /// `report.md`.
+    Markdown,
+    /// `junit.xml`.
+    Junit,
+    /// `checkpoints.csv`.
+    Csv,
+    /// A `.hgrm` file for each phase of each soak.
+    Hgrm,
+    /// `latency.hlog`.
+    Hlog,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 3] = [Format::Json, Format::Svg, Format::Png];
+    pub const ALL: [Format; 9] = [
+        Format::Json,
+        Format::Html,
+        Format::Svg,
+        Format::Png,
+        Format::Markdown,
+        Format::Junit,
+        Format::Csv,
+        Format::Hgrm,
+        Format::Hlog,
+    ];
     /// What a run leaves in its output directory. The record comes first: it is the one that must not be lost.
-    pub const OF_A_RUN: [Format; 3] = [Format::Json, Format::Svg, Format::Png];
+    pub const OF_A_RUN: [Format; 4] = [Format::Json, Format::Html, Format::Svg, Format::Png];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Format::Json => "json",
+            Format::Html => "html",
             Format::Svg => "svg",
             Format::Png => "png",
+            Format::Markdown => "markdown",
+            Format::Junit => "junit",
+            Format::Csv => "csv",
+            Format::Hgrm => "hgrm",
+            Format::Hlog => "hlog",
         }
     }
 
@@ -75,9 +119,17 @@ impl Format {
     ///
     /// When it can't be rendered; no record of odd data should cause that.
     pub fn render(self, run: &Run) -> Result<Vec<Rendered>, Error> {
-        let file = |name, contents| Rendered { name, contents };
+        let file = |name: &str, contents| Rendered { name: name.to_owned(), contents };
         Ok(match self {
             Format::Json => vec![file("record.json", json::render(run)?)],
+            Format::Html => vec![file("report.html", html::render(run)?.into_bytes())],
+            Format::Markdown => vec![file("report.md", markdown::render(run).into_bytes())],
+            Format::Junit => vec![file("junit.xml", junit::render(run)?)],
+            Format::Csv => vec![file("checkpoints.csv", csv::render(run)?)],
+            Format::Hgrm => {
+                hgrm::render(run).into_iter().map(|(name, text)| file(&name, text.into_bytes())).collect()
+            }
+            Format::Hlog => vec![file("latency.hlog", hlog::render(run)?)],
             Format::Svg => vec![
                 file("latency.svg", chart::latency(run)?.into_bytes()),
                 file("memory.svg", chart::memory(run)?.into_bytes()),
@@ -94,7 +146,7 @@ impl Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// Name of the file within the output directory.
-    pub name: &'static str,
+    pub name: String,
     /// What is in it.
     pub contents: Vec<u8>,
 }
@@ -109,12 +161,22 @@ pub fn write(run: &Run, dir: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, 
     let mut written = Vec::new();
     for format in formats {
         for Rendered { name, contents } in format.render(run)? {
-            let path = dir.join(name);
+            let path = dir.join(&name);
             write_atomic(&path, &contents).map_err(|source| Error::Write { path: path.clone(), source })?;
             written.push(path);
         }
     }
     Ok(written)
+}
+
+/// Writes the record as a file of this name.
+///
+/// # Errors
+///
+/// When it can't be written.
+pub fn write_record(run: &Run, path: &Path) -> Result<(), Error> {
+    let contents = json::render(run)?;
+    write_atomic(path, &contents).map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
 /// Writes everything that a run leaves in its output directory: see [`Format::OF_A_RUN`] and [`write()`].
@@ -144,7 +206,10 @@ mod tests {
         let run = sample::run(2);
         let written = write_all(&run, dir.path()).unwrap();
         let names: Vec<_> = written.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, ["record.json", "latency.svg", "memory.svg", "latency.png", "memory.png"]);
+        assert_eq!(
+            names,
+            ["record.json", "report.html", "latency.svg", "memory.svg", "latency.png", "memory.png"]
+        );
         let back: Run = serde_json::from_slice(&std::fs::read(&written[0]).unwrap()).unwrap();
         assert_eq!(back, run);
     }

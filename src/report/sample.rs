@@ -129,7 +129,7 @@ const SHAPES: [Shape; 8] = [
 ];
 
 /// A run of `n` soaks. Beyond eight the shapes repeat under numbered names with other medians.
-pub(super) fn run(n: usize) -> Run {
+pub(crate) fn run(n: usize) -> Run {
     let soaks: Vec<Soak> = (0..n).map(|i| soak(&SHAPES[i % SHAPES.len()], i / SHAPES.len())).collect();
     Run {
         schema: SCHEMA.to_owned(),
@@ -144,6 +144,7 @@ pub(super) fn run(n: usize) -> Run {
             page_size: 4096,
             thp: "madvise".to_owned(),
         },
+        partition: None,
         soaks,
     }
 }
@@ -255,12 +256,42 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             rules: Vec::new(),
         },
         checkpoints: Checkpoints {
-            columns: ["cycle", "active_ns", "heap", "rss", "anon"].map(str::to_owned).to_vec(),
+            columns: ["cycle", "active_ns", "heap", "rss", "anon", "mappings", "threads", "fds"]
+                .map(str::to_owned)
+                .to_vec(),
             rows,
             before_first_open: None,
         },
+        latency_over_time: Some(latency_over_time(shape.open_ns, &mut rng)),
+        resident_by_kind: Some(by_kind(per_cycle, cycles)),
         ..Soak::default()
     }
+}
+
+/// Twenty-five intervals, one of them disturbed.
+fn latency_over_time(open_ns: f64, rng: &mut Rng) -> OverTime {
+    let phases = ["open", "symbol", "call", "close", "cycle"];
+    let columns = phases.iter().flat_map(|phase| ["p50", "p99", "max"].map(|what| format!("{phase}_{what}")));
+    let row = |interval: i64| {
+        let factor = if interval == 17 { 6.0 } else { 1.0 };
+        let figures =
+            (0..15).map(|i| (open_ns * factor * (1.0 + f64::from(i % 3)) * (1.0 + 0.1 * rng.unit())) as i64);
+        std::iter::once(4_000 * interval).chain(figures).collect()
+    };
+    OverTime {
+        columns: ["cycle".to_owned()].into_iter().chain(columns).collect(),
+        rows: (1..=25).map(row).collect(),
+    }
+}
+
+/// Fifty checkpoints by kind of mapping.
+fn by_kind(per_cycle: f64, cycles: u64) -> OverTime {
+    let columns = ["cycle", "heap", "anonymous", "stacks", "library", "other_libraries", "files"];
+    let row = |i: u64| {
+        let cycle = (cycles * i / 50) as i64;
+        vec![cycle, 28_672 + (per_cycle * cycle as f64) as i64, 36_864, 24_576, 0, 12_804_096, 675_840]
+    };
+    OverTime { columns: columns.map(str::to_owned).to_vec(), rows: (0..=50).map(row).collect() }
 }
 
 /// Two hundred checkpoints: an exact heap, and resident memory that creeps in pages and jitters.
@@ -275,7 +306,7 @@ fn rows(per_cycle: f64, cycles: u64, rng: &mut Rng) -> Vec<Vec<i64>> {
             }
             let jitter = 4096 * (rng.unit() * 3.0) as i64;
             let rss = 3_200_000 + (grown / 4096) * 4096 + creep as i64 + jitter;
-            vec![cycle as i64, (cycle * 46_000) as i64, 71_680 + grown, rss, rss - 2_000_000]
+            vec![cycle as i64, (cycle * 46_000) as i64, 71_680 + grown, rss, rss - 2_000_000, 36, 1, 5]
         })
         .collect()
 }
@@ -315,6 +346,7 @@ pub(super) fn load_failed() -> Soak {
     soak.seconds = 0.0;
     soak.growth.clear();
     soak.checkpoints = Checkpoints::default();
+    (soak.latency_over_time, soak.resident_by_kind) = (None, None);
     soak.latency_ns = Latencies::default();
     soak.gate.passed = Some(false);
     soak

@@ -163,7 +163,7 @@ pub fn headline(soak: &Soak) -> Headline {
     }
 }
 
-/// A slope with its unit and its 95 % interval: `32.9 B/cycle [32.1, 33.4]`, `32.0 B/cycle, exact`.
+/// A slope with its unit and its 95 % interval: `32.9 B/cycle [32.1, 33.4]`, `32 B/cycle, exact`.
 pub fn slope(growth: &Growth) -> String {
     let unit = match growth.unit {
         Unit::Bytes => " B",
@@ -338,6 +338,7 @@ mod tests {
             limit: "0.03MB/s".to_owned(),
             measured: "0.71 MB/s".to_owned(),
             passed,
+            limit_per_cycle: None,
             detail: None,
         };
         soak.gate.rules =
@@ -379,7 +380,7 @@ mod tests {
     #[test]
     fn slopes_have_a_unit_and_an_interval() {
         let growth = &sample::run(2).soaks[1].growth;
-        assert_eq!(slope(&growth[0]), "+32.0 B/cycle, exact");
+        assert_eq!(slope(&growth[0]), "+32 B/cycle, exact");
         assert_eq!(slope(&growth[1]), "+33.4 B/cycle [31.8, 35.0]");
     }
 }

@@ -257,7 +257,7 @@ fn mappings_of_the_c_library_are_not_residue() {
         with(vec![map(0x5000_0000, 0x10_0000, "rw", "")])(s);
     };
     assert_eq!(after(malloc), []);
-    told(&after(with(vec![map(0x5000_0000, 0x10_0000, "rw", "")])), "mappings", &["1.05 MB of anonymous"]);
+    told(&after(with(vec![map(0x5000_0000, 0x10_0000, "rw", "")])), "mappings", &["1.0 MiB of anonymous"]);
     told(&after(with(vec![map(0x5000_0000, 0x1000, "rwx", "")])), "mappings", &["code may run"]);
     told(&after(with(vec![map(0x5000_0000, 0x1000, "r", "/tmp/data")])), "mappings", &["/tmp/data"]);
     told(&after(with(vec![map(0x5000_0000, 0x1000, "rws", "/SYSV00000001")])), "ipc", &["shmdt"]);
@@ -271,6 +271,6 @@ fn address_space_that_grows_beside_the_heap_is_an_allocators() {
         later
     };
     let found = find(&[process(), at(0), at(20), at(40)], context());
-    told(&found, "allocator", &["4096 B per cycle"]);
+    told(&found, "allocator", &["4,096 B per cycle"]);
     assert_eq!(found[0].per_cycle, Some(4096.0));
 }

@@ -1,6 +1,7 @@
 //! Reads `/proc/PID` of a parked worker into a [`Sample`], through the `procfs` crate. Never called while cycles
 //! run: reading smaps takes the target's mmap lock.
 
+mod kinds;
 mod memory;
 mod state;
 
@@ -14,6 +15,8 @@ use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
 use crate::channel::Channel;
 use crate::residue::snapshot::Snapshot;
+
+pub use kinds::Kinds;
 
 /// What `/proc` says of a process at one quiet point. Memory in bytes, the rest are counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,6 +138,14 @@ impl Sampler {
             watched_code: code,
             watched_data: watched().count() as u64 - code,
         })
+    }
+
+    /// Resident memory by kind of mapping; `is_library` tells the files of the library by the paths that the kernel gives.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn kinds(&self, is_library: impl Fn(&Path) -> bool) -> procfs::ProcResult<Kinds> {
+        kinds::kinds(&self.process, is_library)
     }
 
     /// Takes a snapshot of everything else that a library could leave behind, after `cycle` measured cycles.

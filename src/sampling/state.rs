@@ -114,7 +114,7 @@ fn threads(process: &Process, channel: &Channel, memory: Option<&Memory>) -> pro
         let Ok(status) = task.status() else { continue };
         let id = u32::try_from(task.tid).unwrap_or(0);
         let own = own(id);
-        let waits = read(process.pid(), &format!("task/{id}/syscall")).and_then(|text| wait(&text));
+        let waits = task_syscall(process.pid(), task.tid).and_then(|text| wait(&text));
         let waits = waits.filter(|_| own.is_none()).map(|(call, stack, at)| Wait {
             call,
             at,
@@ -126,8 +126,13 @@ fn threads(process: &Process, channel: &Channel, memory: Option<&Memory>) -> pro
     Ok(threads)
 }
 
+/// What a thread waits for in the kernel.
+pub(super) fn task_syscall(pid: i32, tid: i32) -> Option<String> {
+    read(pid, &format!("task/{tid}/syscall"))
+}
+
 /// Number, stack pointer and program counter of `/proc/PID/task/TID/syscall`; `None` for a thread that runs.
-fn wait(text: &str) -> Option<(i64, u64, u64)> {
+pub(super) fn wait(text: &str) -> Option<(i64, u64, u64)> {
     let mut fields = text.split_whitespace();
     let call = fields.next()?.parse().ok()?;
     let hex = |field: &str| u64::from_str_radix(field.trim_start_matches("0x"), 16).ok();

@@ -47,7 +47,8 @@ type Keys = BTreeMap<String, Range<usize>>;
 const TABLES: [&str; 4] = ["suite", "defaults", "library", "gate"];
 
 /// Keys of `[gate]`: those settings that judge and change nothing of the soak.
-const GATE: [&str; 4] = ["max-leak-rate", "max-growth", "allow-pinned", "allow-residue"];
+const GATE: [&str; 6] =
+    ["max-leak-rate", "max-growth", "max-leak-increase", "max-p99-increase", "allow-pinned", "allow-residue"];
 
 /// Keys of `[[library]]` that are no settings.
 const LIBRARY: [&str; 2] = ["name", "path"];
@@ -222,6 +223,8 @@ mod tests {
             allow-residue = ["threads", "fds"]
             max-leak-rate = "16B/cycle"
             max-growth = "fds=0"
+            max-leak-increase = "8B/cycle"
+            max-p99-increase = "20%"
             until-decided = true
             max-cycles = "1M"
             [library.env]
@@ -249,6 +252,8 @@ mod tests {
         assert_eq!(fib.memory_limit, Some(2 << 30));
         assert_eq!(fib.flags.unwrap().to_string(), "lazy,global");
         assert_eq!(fib.allow_pinned.as_deref(), Some("Go runtime"));
+        assert_eq!(fib.max_leak_increase.as_ref().unwrap().bytes(), 8.0);
+        assert_eq!(fib.max_p99_increase.as_ref().unwrap().share(), 0.2);
         assert_eq!((fib.checkpoints, fib.max_cycles), (Some(100), Some(1_000_000)));
         assert_eq!(
             (fib.share_path, fib.keep_tcache, fib.until_decided),

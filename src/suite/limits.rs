@@ -16,6 +16,10 @@ pub struct Limits {
     pub max_leak_rate: Option<LeakRate>,
     /// Growth of threads, descriptors and mappings up to which a soak passes.
     pub max_growth: CountLimits,
+    /// How much more memory may grow than in the baseline.
+    pub max_leak_increase: Option<LeakRate>,
+    /// How much longer the 99th percentile of a phase may take than in the baseline.
+    pub max_p99_increase: Option<Increase>,
     /// Why a library that is not unloaded may pass, where it may.
     pub allow_pinned: Option<String>,
     /// Kinds of residue that may stay.
@@ -103,6 +107,45 @@ impl FromStr for LeakRate {
 }
 
 impl TryFrom<String> for LeakRate {
+    type Error = LimitError;
+
+    fn try_from(text: String) -> Result<Self, LimitError> {
+        text.parse()
+    }
+}
+
+/// An increase in per cent of what was before, such as `20%`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Increase {
+    text: String,
+    share: f64,
+}
+
+impl Increase {
+    /// As a share: 0.2 for `20%`.
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+}
+
+impl fmt::Display for Increase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Increase {
+    type Err = LimitError;
+
+    fn from_str(text: &str) -> Result<Self, LimitError> {
+        let text = text.trim();
+        let number = text.strip_suffix('%').ok_or_else(|| LimitError::NoPerCent(text.to_owned()))?;
+        Ok(Self { text: text.to_owned(), share: parse_amount(number, text)? / 100.0 })
+    }
+}
+
+impl TryFrom<String> for Increase {
     type Error = LimitError;
 
     fn try_from(text: String) -> Result<Self, LimitError> {
@@ -198,6 +241,9 @@ pub enum LimitError {
     /// One count has two limits.
     #[error("`{0}` has two limits")]
     Twice(String),
+    /// An increase without `%`.
+    #[error("`{0}` is no increase in per cent: write for example `20%`")]
+    NoPerCent(String),
     /// A count other than 0 without `/cycle`.
     #[error("`{0}` does not say per what: write `{0}/cycle`")]
     CountWithoutPer(String),
@@ -281,6 +327,18 @@ mod tests {
             ("fds=x", "`x` is not a number"),
         ] {
             let error = text.parse::<CountLimits>().unwrap_err().to_string();
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn increases_are_in_per_cent() {
+        let increase: Increase = " 20 %".parse().unwrap();
+        assert_eq!((increase.share(), increase.to_string().as_str()), (0.2, "20 %"));
+        for (text, message) in
+            [("20", "write for example `20%`"), ("-1%", "zero or more"), ("%", "zero or more")]
+        {
+            let error = text.parse::<Increase>().unwrap_err().to_string();
             assert!(error.contains(message), "{text}: {error}");
         }
     }

@@ -41,7 +41,7 @@ pub(super) fn default_name(path: &Path) -> String {
 }
 
 /// What is wrong with a name that a person chose, if anything.
-pub(super) fn check_name(name: &str) -> Result<(), String> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.trim().is_empty() || name == "." || name == ".." {
         Err("a name is not empty".to_owned())
     } else if name.chars().count() > MAX_NAME {

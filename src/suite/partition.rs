@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
+use super::plan::Plan;
 use super::units::UnitError;
+use crate::record;
 
 /// One machine's share of a suite: `1/4` is the first of four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,11 +13,28 @@ pub struct Partition {
     of: usize,
 }
 
+/// The share that soak number `index` of a suite is in, from 1, where there are `of`.
+pub fn share_of(index: usize, of: usize) -> usize {
+    index % of.max(1) + 1
+}
+
 impl Partition {
     /// Whether the soak at this index of the whole suite is in this share.
     #[must_use]
     pub fn takes(self, index: usize) -> bool {
-        index % self.of == self.number - 1
+        share_of(index, self.of) == self.number
+    }
+
+    /// The share as the record has it, of this plan, which is whole.
+    #[must_use]
+    pub fn to_record(self, plan: &Plan) -> record::Partition {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        record::Partition {
+            part: number(self.number),
+            of: number(self.of),
+            suite: plan.name.clone(),
+            soaks: plan.soaks.iter().map(|soak| soak.name.clone()).collect(),
+        }
     }
 }
 
@@ -39,7 +58,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::suite::plan::Plan;
     use crate::suite::settings::Settings;
 
     #[test]

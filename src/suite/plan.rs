@@ -239,6 +239,9 @@ impl SoakPlan {
             limits.allow_pinned = Some("a pool keeps its libraries open; that is what it is for".to_owned());
         }
         let threads = settings.threads.unwrap_or(1);
+        if threads == 0 {
+            return Err(("threads", "at least one thread is needed".to_owned()));
+        }
         let cycles = settings.cycles.unwrap_or(match settings.duration {
             Some(_) => MAX_CYCLES,
             None => DEFAULT_CYCLES,

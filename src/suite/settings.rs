@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, check_symbol};
 use super::flags::OpenFlags;
-use super::limits::{CountLimits, LeakRate, Limits};
+use super::limits::{CountLimits, Increase, LeakRate, Limits};
 use super::units::{self, UnitError};
 use crate::record::{CallFrom, Mode};
 use crate::residue::Kind;
@@ -74,6 +74,10 @@ pub struct Settings {
     pub max_leak_rate: Option<LeakRate>,
     /// Growth of threads, descriptors and mappings up to which a soak passes.
     pub max_growth: Option<CountLimits>,
+    /// How much more memory may grow than in the baseline.
+    pub max_leak_increase: Option<LeakRate>,
+    /// How much longer the 99th percentile of a phase may take than in the baseline.
+    pub max_p99_increase: Option<Increase>,
     /// Whether to go on after the last cycle until the verdict is decided.
     pub until_decided: Option<bool>,
     /// Cycles after which `until_decided` gives up.
@@ -115,6 +119,8 @@ impl Settings {
             allow_residue: self.allow_residue.or(lower.allow_residue),
             max_leak_rate: self.max_leak_rate.or(lower.max_leak_rate),
             max_growth: self.max_growth.or(lower.max_growth),
+            max_leak_increase: self.max_leak_increase.or(lower.max_leak_increase),
+            max_p99_increase: self.max_p99_increase.or(lower.max_p99_increase),
             until_decided: self.until_decided.or(lower.until_decided),
             max_cycles: self.max_cycles.or(lower.max_cycles),
         }
@@ -125,6 +131,8 @@ impl Settings {
         Limits {
             max_leak_rate: self.max_leak_rate.clone(),
             max_growth: self.max_growth.clone().unwrap_or_default(),
+            max_leak_increase: self.max_leak_increase.clone(),
+            max_p99_increase: self.max_p99_increase.clone(),
             allow_pinned: self.allow_pinned.clone(),
             allow_residue: self.allow_residue.iter().flatten().map(Kind::to_string).collect(),
         }

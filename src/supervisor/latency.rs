@@ -5,13 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
+use super::over_time::Intervals;
 use crate::channel::Entry;
-use crate::record::{Latencies, Latency};
+use crate::record::{Latencies, Latency, OverTime};
 
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Longest latency that is told from longer ones, in nanoseconds.
-const LONGEST: u64 = 60_000_000_000;
+pub(super) const LONGEST: u64 = 60_000_000_000;
 
 /// One histogram per phase, all threads merged.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(super) struct Histograms {
     call: Histogram<u64>,
     close: Histogram<u64>,
     cycle: Histogram<u64>,
+    intervals: Intervals,
 }
 
 impl Histograms {
@@ -30,7 +32,14 @@ impl Histograms {
     /// Never with these bounds; the histogram's constructor checks them.
     pub(super) fn new() -> Result<Self, hdrhistogram::CreationError> {
         let new = || Histogram::new_with_bounds(1, LONGEST, 3);
-        Ok(Self { open: new()?, symbol: new()?, call: new()?, close: new()?, cycle: new()? })
+        Ok(Self {
+            open: new()?,
+            symbol: new()?,
+            call: new()?,
+            close: new()?,
+            cycle: new()?,
+            intervals: Intervals::new()?,
+        })
     }
 
     /// Adds the cycles of a ring.
@@ -44,7 +53,18 @@ impl Histograms {
             self.close.saturating_record(close);
             let cycle = open.saturating_add(symbol).saturating_add(call).saturating_add(close);
             self.cycle.saturating_record(cycle);
+            self.intervals.add([open, symbol, call, close, cycle]);
         }
+    }
+
+    /// All cycles up to a quiet point have been added.
+    pub(super) fn quiet(&mut self) {
+        self.intervals.quiet();
+    }
+
+    /// The latencies over the cycles; `None` where no cycle was timed.
+    pub(super) fn over_time(&mut self) -> Option<OverTime> {
+        self.intervals.finish()
     }
 
     /// As the record has them.

@@ -1,11 +1,13 @@
 //! One soak from the first quiet point to the last: probe, warm-up, then checkpoint after checkpoint; and what was
 //! measured, put into the record, however the soak ended.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::Progress;
 use super::causes::{self, Pending};
 use super::end;
 use super::instances;
+use super::kinds::Kinds;
 use super::latency::Histograms;
 use super::pace::Pace;
 use super::residue;
@@ -19,6 +21,10 @@ use crate::elf;
 use crate::record::{Mode, Outcome, Soak};
 use crate::suite::plan::SoakPlan;
 
+/// How long after the last time what was measured is told again, at least and at most; in between, a tenth of the time
+/// that the soak has taken.
+const TOLD_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
 /// A soak under way.
 pub(super) struct Measurement<'a> {
     plan: &'a SoakPlan,
@@ -28,12 +34,16 @@ pub(super) struct Measurement<'a> {
     staging: Staging,
     facts: elf::Facts,
     series: Series,
+    kinds: Kinds,
     unload: Watch,
     /// Thread-local destructors that were pending at the last look.
     pending: Vec<Pending>,
     residue: residue::Watch,
     warm: Histograms,
     histograms: Histograms,
+    began: Instant,
+    /// When what was measured was last told.
+    told: Instant,
 }
 
 impl<'a> Measurement<'a> {
@@ -51,12 +61,15 @@ impl<'a> Measurement<'a> {
             session,
             staging,
             series: Series::new(),
+            kinds: Kinds::default(),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
             residue: residue::Watch::new(&plan.path),
             facts,
             warm: histograms()?,
             histograms: histograms()?,
+            began: Instant::now(),
+            told: Instant::now(),
         })
     }
 
@@ -64,7 +77,9 @@ impl<'a> Measurement<'a> {
     pub(super) fn carry_out(mut self, soak: &mut Soak) {
         let end = self.run(soak);
         if is_quiet(&end) {
+            self.session.settle();
             self.residue.last(self.measured(), &self.session);
+            self.kinds.last(self.measured(), &self.session.sampler, &self.staging);
         }
         // What happens while the worker ends by itself is told only where all went well before.
         let mut ending = end::Ending {
@@ -87,7 +102,12 @@ impl<'a> Measurement<'a> {
         }
         soak.latency_ns = self.histograms.to_record();
         soak.warmup_latency_ns = self.warm.to_record();
+        soak.latency_over_time = self.histograms.over_time();
+        soak.resident_by_kind = self.kinds.to_record();
         soak.residue = self.residue.find(soak);
+        if let Some(note) = self.session.process.others_note() {
+            soak.notes.push(note);
+        }
         soak.worker.output_tail = self.session.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
         let context = self.session.context();
@@ -131,6 +151,7 @@ impl<'a> Measurement<'a> {
         loop {
             while let Some(cycle) = pace.next() {
                 self.checkpoint(cycle)?;
+                self.tell(soak);
                 points += 1;
                 if points.is_power_of_two() {
                     self.look()?;
@@ -144,10 +165,12 @@ impl<'a> Measurement<'a> {
                 }
                 looks += 1;
             }
+            let kept = pace.keep(&self.series.cycles());
             if !pace.go_on() {
                 self.look()?;
                 return Ok(false);
             }
+            self.series.thin(&kept);
         }
     }
 
@@ -165,8 +188,10 @@ impl<'a> Measurement<'a> {
             return reached;
         }
         let failed = matches!(reached, Err(End::Failed { .. }));
+        self.session.settle();
         let taken = self.series.take(done, &self.session.channel, &self.session.sampler, failed);
         let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
+        self.kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
         self.unload.observe(&self.session, &sample, &self.staging);
         self.residue.checkpoint(done, &self.session);
         reached
@@ -182,6 +207,18 @@ impl<'a> Measurement<'a> {
             self.unload.looked(there);
         }
         Ok(())
+    }
+
+    /// Tells what was measured so far, unless it was told a moment ago. The worker is parked meanwhile.
+    fn tell(&mut self, soak: &mut Soak) {
+        let (least, most) = TOLD_AGAIN;
+        if self.told.elapsed() >= (self.began.elapsed() / 10).clamp(least, most) {
+            self.fill(soak);
+            soak.latency_ns = self.histograms.to_record();
+            soak.warmup_latency_ns = self.warm.to_record();
+            (self.session.context().progress)(Progress::Checkpoint(soak));
+            self.told = Instant::now();
+        }
     }
 
     /// Measured cycles completed.
@@ -222,6 +259,13 @@ fn is_by_path(mode: Mode) -> bool {
 fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
     match session.process.wait(Duration::from_secs(1)) {
         Some(status) => End::Died(status),
-        None => End::Failed { thread: 0, message: format!("cannot read /proc of the worker: {error}") },
+        // What makes a process unreadable to its user: PR_SET_DUMPABLE, another user, other capabilities.
+        None => End::Failed {
+            thread: 0,
+            message: format!(
+                "cannot read /proc of the worker any more: {error}; the library has made its process unreadable \
+                 (PR_SET_DUMPABLE, setuid), so that only root can soak it"
+            ),
+        },
     }
 }

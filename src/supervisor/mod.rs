@@ -5,9 +5,11 @@ mod causes;
 mod end;
 mod host;
 mod instances;
+mod kinds;
 mod latency;
 mod loads;
 mod measure;
+mod over_time;
 mod pace;
 mod process;
 mod residue;
@@ -24,6 +26,7 @@ use std::time::Instant;
 
 use crate::channel::{self, Channel};
 use crate::elf;
+use crate::files;
 use crate::record::{Cycles, Mode, Outcome, Soak};
 use crate::sampling::Sampler;
 use crate::suite::plan::SoakPlan;
@@ -62,6 +65,11 @@ pub enum Progress<'a> {
         /// Resident set size of the worker in bytes.
         resident: Option<u64>,
     },
+    /// A checkpoint has been taken; told once in a while, so that what was measured outlives this process.
+    Checkpoint(
+        /// All that was measured so far, not judged.
+        &'a Soak,
+    ),
     /// It has ended.
     End,
 }
@@ -105,6 +113,7 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         name: plan.name.clone(),
         path: plan.path.to_string_lossy().into_owned(),
         mode: plan.mode,
+        flags: Some(plan.flags.to_string()),
         call_from: plan.call_from,
         threads: plan.threads,
         share_path: (plan.share_path || plan.mode == Mode::Pooled) && plan.threads > 1,
@@ -126,6 +135,16 @@ fn prepare<'a>(
     let facts = elf_facts(&plan.path).map_err(refuse)?;
     soak.build_id.clone_from(&facts.build_id);
     soak.language = facts.language;
+    if let Some(call) =
+        plan.calls.iter().find(|call| facts.export(&call.symbol) == Some(elf::ExportKind::Data))
+    {
+        let detail = format!(
+            "{}: `{}` is data and not a function: calling it would run whatever it holds; call a function",
+            plan.path.display(),
+            call.symbol
+        );
+        return Err(Box::new(Outcome { phase: Some("symbol".to_owned()), ..*refuse(detail) }));
+    }
     if plan.mode == Mode::Copies && !facts.unique_symbols.is_empty() {
         soak.notes.push(
             "the copies are not independent: the loader binds the STB_GNU_UNIQUE symbols of all to those of the first"
@@ -180,12 +199,11 @@ fn start<'a>(
 
 /// Facts of the file, or in one line why it can't be loaded here.
 fn elf_facts(path: &std::path::Path) -> Result<elf::Facts, String> {
-    let named = |problem: String| format!("{}: {problem}", path.display());
-    let metadata = std::fs::metadata(path).map_err(|e| named(e.to_string()))?;
-    if !metadata.is_file() {
-        return Err(named("not a regular file; a shared library (.so) is needed".to_owned()));
-    }
-    let bytes = std::fs::read(path).map_err(|e| named(e.to_string()))?;
+    let named = |problem: String| match path.as_os_str().is_empty() {
+        true => problem,
+        false => format!("{}: {problem}", path.display()),
+    };
+    let bytes = files::read_library(path).map_err(|e| named(e.to_string()))?;
     let facts = elf::Facts::parse(&bytes).map_err(|e| named(e.to_string()))?;
     elf::check_loadable(&facts, elf::Host::CURRENT).map_err(|e| named(e.to_string()))?;
     Ok(facts)

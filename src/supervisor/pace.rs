@@ -4,11 +4,9 @@
 use crate::analysis::schedule::{FIRST_LOOK, Schedule};
 use crate::suite::plan::SoakPlan;
 
-/// Cycles to plan for at first where only time bounds a soak; doubled as long as there is time.
-const FIRST_STRETCH: u64 = 10_000;
-
-/// Cycles to plan for at first where each leaves an instance behind and any may be the last; doubled as long as it goes.
-const FIRST_INSTANCES: u64 = 64;
+/// Cycles to plan for at first where any may be the last, since time bounds the soak or each leaves an instance
+/// behind; doubled as long as it goes. A cycle may take a microsecond or a minute: these are all looked at.
+const FIRST_STRETCH: u64 = 64;
 
 /// How far an undecided soak goes on where nobody said: this many times the cycles asked for.
 const PATIENCE: u64 = 8;
@@ -31,9 +29,7 @@ impl Pace {
         let (first, last) = if plan.until_decided {
             let last = plan.max_cycles.unwrap_or_else(|| plan.cycles.saturating_mul(PATIENCE));
             (FIRST_LOOK, last)
-        } else if stay {
-            (FIRST_INSTANCES, plan.cycles)
-        } else if plan.duration.is_some() {
+        } else if stay || plan.duration.is_some() {
             (FIRST_STRETCH, plan.cycles)
         } else {
             (plan.cycles, plan.cycles)
@@ -50,6 +46,11 @@ impl Pace {
     /// True where the end of a stretch is a time to look at the figures and perhaps to stop.
     pub(super) fn looks(&self) -> bool {
         self.until_decided
+    }
+
+    /// Which of the checkpoints taken so far to keep; see [`Schedule::keep`].
+    pub(super) fn keep(&self, cycles: &[u64]) -> Vec<bool> {
+        self.schedule.keep(cycles)
     }
 
     /// Plans another stretch, as long as all before it; false when there is none left.
@@ -107,6 +108,6 @@ mod tests {
     fn a_soak_that_time_ends_doubles_without_a_bound() {
         let timed = Settings { duration: Some(Duration::from_secs(5)), ..Settings::default() };
         let ends = ends(timed);
-        assert_eq!((ends[0], ends[9]), (10_000, 10_000 << 9));
+        assert_eq!((ends[0], ends[9]), (64, 64 << 9));
     }
 }

@@ -1,28 +1,53 @@
-//! The worker process from outside: started fresh by spawn and exec, in a session of its own, with its output
-//! caught; and gone, with all its children, when this value is dropped.
+//! The worker process from outside: started fresh through a keeper of its own, which is its parent, with its output
+//! caught; and gone, with all that it started, when this value is dropped.
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::channel::Channel;
-use crate::worker;
+use crate::keeper::{self, Message, Orders};
 
 /// Bytes of the worker's output that are kept: the last ones, where the message before a crash is.
 const OUTPUT_KEPT: usize = 16 * 1024;
 
+/// What is said of a worker whose keeper was killed.
+pub(super) const KEEPER_LOST: &str = "the library killed the process that watches over it: the worker's parent, or all of \
+    that one's process group. In a host this ends whatever has started the host; the worker died with it";
+/// How long a keeper may take to start the worker. Only a machine that is about to fail takes this long.
+const START: Duration = Duration::from_secs(60);
+/// How long a keeper may take to end all that the worker started.
+const END: Duration = Duration::from_secs(10);
+
+/// How often a keeper is told to go on, should it have been stopped.
+const WAKE_EVERY: Duration = Duration::from_millis(100);
+
 /// A running worker.
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
-    child: Child,
+    keeper: Child,
+    /// To the keeper; closed for writing once it is to end all.
+    line: UnixStream,
+    mark: String,
+    pid: i32,
     status: Option<ExitStatus>,
+    /// The keeper ended before it was told to.
+    keeper_lost: bool,
+    killed: bool,
+    /// When the keeper was last told to go on.
+    woken: Instant,
+    /// Processes that outlived the worker.
+    others: u32,
     output: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -44,51 +69,114 @@ pub(super) fn environment(given: &BTreeMap<String, String>, keep_tcache: bool) -
 }
 
 impl WorkerProcess {
-    /// Starts this program again as a worker on `channel`.
+    /// Starts this program again as a keeper, which starts it as a worker on `channel`.
     ///
     /// # Errors
-    /// When the process can't be started.
+    /// When one of the processes can't be started.
     pub(super) fn start(channel: &Channel, env: &BTreeMap<String, String>) -> std::io::Result<Self> {
         let fd = channel.raw_fd().ok_or_else(|| std::io::Error::other("the channel has no descriptor"))?;
-        let supervisor = nix::unistd::getpid();
-        // The magic link, so that it is this very program even if its file was replaced meanwhile.
+        let (mut line, theirs) = UnixStream::pair()?;
+        let their_fd = theirs.as_raw_fd();
+        // The magic link, so that it is this very program even if its file was replaced meanwhile. What is set for
+        // the worker is none of the keeper's business.
         let mut command = Command::new("/proc/self/exe");
         command
-            .arg(worker::ARGUMENT)
+            .arg(keeper::ARGUMENT)
+            .arg(their_fd.to_string())
             .arg(fd.to_string())
-            .env_remove("RUST_BACKTRACE")
-            .env_remove("RUST_LIB_BACKTRACE")
-            .envs(env)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // SAFETY: the closure makes system calls only; it neither allocates nor takes a lock.
         unsafe {
-            command.pre_exec(move || in_child(fd, supervisor));
+            command.pre_exec(move || in_keeper([fd, their_fd]));
         }
-        let mut child = command.spawn()?;
+        let mut keeper = command.spawn()?;
+        drop(theirs);
         let output = Arc::new(Mutex::new(Vec::new()));
         let mut readers = Vec::new();
-        if let Some(out) = child.stdout.take() {
+        if let Some(out) = keeper.stdout.take() {
             readers.push(drain(out, Arc::clone(&output)));
         }
-        if let Some(err) = child.stderr.take() {
+        if let Some(err) = keeper.stderr.take() {
             readers.push(drain(err, Arc::clone(&output)));
         }
-        Ok(Self { child, status: None, output, readers })
+        let mark = mark();
+        let started = hand_over(&mut line, &Orders { env: env.clone(), mark: mark.clone() });
+        let begun = Self {
+            keeper,
+            line,
+            mark,
+            pid: *started.as_ref().unwrap_or(&0),
+            status: None,
+            keeper_lost: false,
+            killed: false,
+            woken: Instant::now(),
+            others: 0,
+            output,
+            readers,
+        };
+        // Dropped on an error, it ends the keeper.
+        started.map(|_| begun)
     }
 
-    /// Process ID of the worker.
+    /// Process ID of the worker. It stays the worker's own until [`Self::kill`].
     pub(super) fn pid(&self) -> i32 {
-        i32::try_from(self.child.id()).unwrap_or(0)
+        self.pid
+    }
+
+    /// True when the keeper ended without being told to: nobody but the library had a reason to kill it.
+    pub(super) fn keeper_lost(&self) -> bool {
+        self.keeper_lost
+    }
+
+    /// What is to be said of processes that the library had started and that were still there when all was ended.
+    pub(super) fn others_note(&self) -> Option<String> {
+        let (count, verb) = match self.others {
+            0 => return None,
+            1 => ("a process".to_owned(), "was"),
+            more => (format!("{more} processes"), "were"),
+        };
+        Some(format!(
+            "{count} that the library had started {verb} still running when the soak ended, and killed"
+        ))
     }
 
     /// How it ended, if it has.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
-        if self.status.is_none() {
-            self.status = self.child.try_wait().ok().flatten();
+        while self.status.is_none() {
+            let mut bytes = [0; Message::LEN];
+            match self.line.read(&mut bytes) {
+                Ok(Message::LEN) => self.take(bytes),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.wake_keeper();
+                    break;
+                }
+                // The worker is bound to die with its keeper, by this signal.
+                Ok(_) | Err(_) => {
+                    self.keeper_lost = true;
+                    self.status = Some(ExitStatus::from_raw(libc::SIGKILL));
+                }
+            }
         }
         self.status
+    }
+
+    /// Lets a keeper go on that the library has stopped, else the worker's end would never be heard of.
+    fn wake_keeper(&mut self) {
+        if self.woken.elapsed() >= WAKE_EVERY {
+            self.woken = Instant::now();
+            let _ = kill(Pid::from_raw(self.keeper.id().cast_signed()), Signal::SIGCONT);
+        }
+    }
+
+    fn take(&mut self, bytes: [u8; Message::LEN]) {
+        match Message::from_bytes(bytes) {
+            Some(Message::Ended(status)) => self.status = Some(ExitStatus::from_raw(status)),
+            Some(Message::Others(count)) => self.others = u32::try_from(count).unwrap_or(0),
+            Some(Message::Started(_) | Message::Refused(_)) | None => {}
+        }
     }
 
     /// Waits for its end, at most `timeout`.
@@ -107,14 +195,63 @@ impl WorkerProcess {
         }
     }
 
-    /// Kills it and all that is in its process group.
+    /// Kills it and all that it started.
     pub(super) fn kill(&mut self) {
-        // The group may outlive its leader, so it is killed in any case.
-        let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
-        if self.status.is_none() {
-            let _ = self.child.kill();
-            self.status = self.child.wait().ok();
+        if self.killed {
+            return;
         }
+        self.killed = true;
+        let _ = kill(Pid::from_raw(self.keeper.id().cast_signed()), Signal::SIGCONT);
+        let _ = self.line.shutdown(std::net::Shutdown::Write);
+        let done = !self.keeper_lost && self.last_words();
+        if !done {
+            let _ = self.keeper.kill();
+            self.end_marked();
+        }
+        let _ = self.keeper.wait();
+        if self.status.is_none() {
+            self.status = Some(ExitStatus::from_raw(libc::SIGKILL));
+        }
+    }
+
+    /// Hears what the keeper has to say up to its end; false when it does not come to an end.
+    fn last_words(&mut self) -> bool {
+        let begin = Instant::now();
+        let _ = self.line.set_nonblocking(false);
+        let mut others = false;
+        while let Some(left) = END.checked_sub(begin.elapsed()).filter(|left| !left.is_zero()) {
+            let _ = self.line.set_read_timeout(Some(left));
+            let mut bytes = [0; Message::LEN];
+            match self.line.read(&mut bytes) {
+                Ok(Message::LEN) => {
+                    others |= matches!(Message::from_bytes(bytes), Some(Message::Others(_)));
+                    self.take(bytes);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+        others
+    }
+
+    /// Ends what is left of a worker whose keeper was killed.
+    fn end_marked(&mut self) {
+        let mut seen = std::collections::HashSet::new();
+        // As long as there are new ones: what forks on is found again.
+        for _ in 0..100 {
+            let left = keeper::marked(&self.mark, self.pid);
+            if left.is_empty() {
+                break;
+            }
+            for pid in left {
+                if pid != self.pid {
+                    seen.insert(pid);
+                }
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.others = u32::try_from(seen.len()).unwrap_or(u32::MAX);
     }
 
     /// The last it wrote to standard output and standard error.
@@ -141,22 +278,38 @@ pub(super) fn signal_name(status: ExitStatus) -> Option<String> {
     Some(Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |s| s.as_str().to_owned()))
 }
 
-fn in_child(channel: i32, supervisor: Pid) -> std::io::Result<()> {
+/// A mark that no other worker has.
+fn mark() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Relaxed);
+    // With the time, since process IDs come again.
+    format!("{}-{count}-{}", std::process::id(), crate::sys::glibc::monotonic_ns())
+}
+
+/// Gives the keeper its orders; the worker's process ID.
+fn hand_over(line: &mut UnixStream, orders: &Orders) -> std::io::Result<i32> {
+    line.set_read_timeout(Some(START))?;
+    orders.send(line)?;
+    let mut bytes = [0; Message::LEN];
+    line.read_exact(&mut bytes)?;
+    line.set_nonblocking(true)?;
+    match Message::from_bytes(bytes) {
+        Some(Message::Started(pid)) if pid > 0 => Ok(pid),
+        Some(Message::Refused(error)) if error != 0 => Err(std::io::Error::from_raw_os_error(error)),
+        _ => Err(std::io::Error::other("its keeper could not start it")),
+    }
+}
+
+/// In the keeper before it is this program.
+fn in_keeper(handed: [i32; 2]) -> std::io::Result<()> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-    use nix::sys::resource::{Resource, setrlimit};
-    use std::os::fd::BorrowedFd;
 
     nix::unistd::setsid()?;
-    // The worker does not outlive a supervisor that is killed.
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-    if nix::unistd::getppid() != supervisor {
-        return Err(std::io::Error::other("the supervisor is gone"));
+    for fd in handed {
+        // SAFETY: the supervisor holds both descriptors while it spawns.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
     }
-    // A crash is told in the record; a core file for each would fill the disk.
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    // SAFETY: the supervisor holds the channel's descriptor while it spawns.
-    let channel = unsafe { BorrowedFd::borrow_raw(channel) };
-    fcntl(channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     Ok(())
 }
 

@@ -30,7 +30,7 @@ impl Watch {
     /// A watch for the library in this file.
     pub(super) fn new(library: &std::path::Path) -> Self {
         // The file was read a moment ago; without it, less is told and nothing wrong.
-        let bytes = std::fs::read(library).unwrap_or_default();
+        let bytes = crate::files::read_library(library).unwrap_or_default();
         let takes = |name: &str| memchr::memmem::find(&bytes, format!("\0{name}\0").as_bytes()).is_some();
         Self {
             snapshots: Vec::new(),

@@ -109,6 +109,18 @@ impl Series {
         Ok(sample)
     }
 
+    /// Cycles of the checkpoints.
+    pub(super) fn cycles(&self) -> Vec<u64> {
+        let cycle = |row: &Vec<i64>| row.first().and_then(|cycle| u64::try_from(*cycle).ok()).unwrap_or(0);
+        self.checkpoints.rows.iter().map(cycle).collect()
+    }
+
+    /// Drops the checkpoints that are not to be kept.
+    pub(super) fn thin(&mut self, keep: &[bool]) {
+        let mut keep = keep.iter();
+        self.checkpoints.rows.retain(|_| keep.next().copied().unwrap_or(true));
+    }
+
     /// Cycle of the last checkpoint.
     pub(super) fn last_cycle(&self) -> Option<u64> {
         self.checkpoints.rows.last().and_then(|row| u64::try_from(*row.first()?).ok())

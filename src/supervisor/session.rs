@@ -105,6 +105,13 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Makes sure that being watched does not show in what is counted next.
+    pub(super) fn settle(&self) {
+        if let Some(observer) = &self.observer {
+            observer.settle(LOOK_WITHIN);
+        }
+    }
+
     /// What was seen of the worker's end, or up to now.
     pub(super) fn seen(&mut self) -> Seen {
         match (&mut self.observer, self.process.ended()) {
@@ -284,6 +291,9 @@ impl<'a> Session<'a> {
                 histograms.add(&ring[..count]);
             }
             *before += count as u64;
+        }
+        if let Some(histograms) = histograms {
+            histograms.quiet();
         }
     }
 

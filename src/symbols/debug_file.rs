@@ -27,8 +27,7 @@ fn by_link(object: &object::File<'_>, path: &Path) -> Option<Vec<u8>> {
     let path = std::fs::canonicalize(path).ok()?;
     let directory = path.parent()?;
     let apart = Path::new(PLACE).join(directory.strip_prefix("/").ok()?);
-    let places: [PathBuf; 3] =
-        [directory.join(name), directory.join(".debug").join(name), apart.join(name)];
+    let places: [PathBuf; 3] = [directory.join(name), directory.join(".debug").join(name), apart.join(name)];
     // A file of another build may have the name.
     let fits = |content: &Vec<u8>| crc32fast::hash(content) == sum;
     places.iter().filter(|place| **place != path).filter_map(|place| super::content(place)).find(fits)

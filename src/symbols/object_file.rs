@@ -1,5 +1,6 @@
 //! One file's symbol tables and DWARF, in memory of their own.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +53,11 @@ impl ObjectFile {
         {
             file.add(&apart);
         }
-        file.symbols.sort_by_key(|symbol| (symbol.address, std::cmp::Reverse(symbol.size)));
+        // The last one at an address is the first to be tried: of several names the one with the fewest underscores, and
+        // `_exit` rather than `_Exit`.
+        let underscores = |name: &str| name.len() - name.trim_start_matches('_').len();
+        let rank = |symbol: &Symbol| (symbol.address, symbol.size, Reverse(underscores(&symbol.name)));
+        file.symbols.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name)));
         Some(file)
     }
 
@@ -75,8 +80,10 @@ impl ObjectFile {
 
     /// The address that a place in the file is loaded at, by the file's own count.
     pub(super) fn address(&self, offset: u64) -> Option<u64> {
-        let (begin, _, address) =
-            self.segments.iter().find(|(begin, len, _)| (*begin..begin.saturating_add(*len)).contains(&offset))?;
+        let (begin, _, address) = self
+            .segments
+            .iter()
+            .find(|(begin, len, _)| (*begin..begin.saturating_add(*len)).contains(&offset))?;
         Some(address + (offset - begin))
     }
 
@@ -90,8 +97,9 @@ impl ObjectFile {
         });
         match (by_lines, symbol) {
             (mut functions, symbol) if functions.iter().any(|function| function.name.is_some()) => {
+                // DWARF has functions that are not exported by their bare name, the symbol table with all that is around.
                 if let (Some(last), Some(symbol)) = (functions.last_mut(), symbol)
-                    && last.name.is_none()
+                    && symbol.name.as_ref().is_some_and(|whole| is_sharper(whole, last.name.as_deref()))
                 {
                     last.name = symbol.name;
                 }
@@ -109,7 +117,7 @@ impl ObjectFile {
     /// The symbol whose extent holds the address. One without a size reaches to the next.
     fn symbol(&self, address: u64) -> Option<&Symbol> {
         let behind = self.symbols.partition_point(|symbol| symbol.address <= address);
-        // Of those that begin at one address the longest comes first, and a name without a size may hide one with.
+        // Functions without a size may lie within one that has a size, and the other way round.
         let candidates = self.symbols.get(..behind)?.iter().rev().take(16);
         let next = self.symbols.get(behind).map_or(u64::MAX, |symbol| symbol.address);
         let nearest = self.symbols.get(..behind)?.last()?.address;
@@ -118,6 +126,11 @@ impl ObjectFile {
             size => address - symbol.address < size,
         })
     }
+}
+
+/// Whether a demangled name says all that the other one does, and where it belongs.
+fn is_sharper(whole: &str, bare: Option<&str>) -> bool {
+    bare.is_none_or(|bare| whole.contains(&format!("::{bare}(")))
 }
 
 fn by_dwarf(dwarf: &Context<Reader>, address: u64) -> Option<Vec<Function>> {

@@ -154,12 +154,16 @@ mod tests {
 
     #[test]
     fn heap_in_use_counts_what_is_held() {
-        let before = heap_in_use();
-        let held = vec![1_u8; 8 << 20];
-        let with = heap_in_use();
-        assert!(with.used >= before.used + (8 << 20), "{before:?} -> {with:?}");
-        assert!(with.mapped <= with.used);
-        drop(held);
+        // Other tests of this process free memory meanwhile; in one of many looks they do not.
+        let seen = (0..100).any(|_| {
+            let before = heap_in_use();
+            let held = std::hint::black_box(vec![1_u8; 8 << 20]);
+            let with = heap_in_use();
+            assert!(with.mapped <= with.used);
+            drop(held);
+            with.used >= before.used + (8 << 20)
+        });
+        assert!(seen);
     }
 
     #[test]

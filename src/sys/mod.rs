@@ -5,3 +5,4 @@ pub mod futex;
 pub mod glibc;
 pub mod ptrace;
 pub mod state;
+pub mod wait;

@@ -190,7 +190,8 @@ impl ThreadPlan {
     fn cycle_that_ends(&mut self, slot: &Slot, entry: &Entry, since: u64) -> Result<u64, Failure> {
         self.opener.make()?;
         let mut begun = since;
-        let mut closed = Ok(since);
+        // Unless the cycle comes to its end: a library may end the thread instead.
+        let mut closed = Err(Failure::Ended);
         short_lived::run(&mut || {
             let _announced = trace::Announced::new(slot);
             begun = monotonic_ns();

@@ -18,6 +18,8 @@ pub(super) enum Failure {
     Copy(CString, Errno),
     /// The thread that a cycle was to run on could not be started.
     Thread(Errno),
+    /// The thread that a cycle ran on has ended before the cycle had.
+    Ended,
     Symbol(libloading::Error),
     Driver(c_int),
     Close(libloading::Error),
@@ -40,6 +42,9 @@ impl fmt::Display for Failure {
                 error.desc()
             ),
             Self::Thread(error) => write!(f, "no thread for a cycle: {}", error.desc()),
+            Self::Ended => f.write_str(
+                "the library ended the thread that called it (pthread_exit, pthread_cancel), and the handle stays open",
+            ),
             Self::Driver(code) => write!(f, "the exercise returned {code}; 0 means that its cycle went well"),
         }
     }

@@ -9,6 +9,7 @@ mod copies;
 mod cycle;
 pub mod exit_handlers;
 mod failure;
+pub mod hook;
 mod job;
 mod open;
 mod park;

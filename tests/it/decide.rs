@@ -44,10 +44,10 @@ fn an_undecided_soak_goes_on_as_far_as_it_may() {
 
 #[test]
 fn time_ends_a_soak_with_a_whole_record() {
-    let finished = soak(&fixture("c-leak-constructor"), &["--duration", "1s"]);
+    let finished = soak(&fixture("c-leak-constructor"), &["--duration", "2s"]);
     let soak = finished.soak();
     assert_eq!(soak.outcome.kind, OutcomeKind::Completed);
-    assert!(soak.cycles.completed > 500 && soak.seconds < 5.0, "{:?}", soak.cycles);
+    assert!(soak.cycles.completed > 100 && soak.seconds < 5.0, "{:?}", soak.cycles);
     assert_eq!(soak.verdict, Verdict::Leak);
     let last = soak.checkpoints.rows.last().unwrap();
     assert_eq!(last[0], i64::try_from(soak.cycles.completed).unwrap());

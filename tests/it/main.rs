@@ -4,11 +4,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod analysis;
+mod bad_files;
 mod bad_input;
+mod bad_texts;
+mod browser;
 mod causes;
+mod compare;
 mod decide;
+mod ends;
+mod exports;
+mod fleet;
+mod fuzz;
+mod hostile;
 mod inspect;
 mod interrupt;
+mod library;
+mod long;
 mod modes;
 mod pool;
 mod properties;
@@ -21,3 +32,6 @@ mod tidy;
 mod trace;
 mod verdicts;
 mod worker_cost;
+
+// The tests of the library's own interface soak from this very program.
+dlsoak::worker!();

@@ -14,6 +14,12 @@ pub(crate) fn dlsoak() -> Command {
     command
 }
 
+/// The committed record of a real run.
+pub(crate) fn sample() -> PathBuf {
+    let path = std::env::var_os("DLSOAK_SAMPLE").map(PathBuf::from);
+    path.unwrap_or_else(|| xtask::fixtures::root().join("reports/sample/record.json"))
+}
+
 /// A built fixture. They are never built here, so that a test run says what it lacks instead of skipping.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     let path = xtask::fixtures::directory(&xtask::fixtures::root()).join(format!("lib{name}.so"));

@@ -153,5 +153,5 @@ fn what_the_first_loads_kept_is_shown_apart() {
     soak.one_time = vec![OneTime { metric: Metric::Heap, amount: 12_500 }];
     let judgement = judge(&soak, &Policy::default());
     assert_eq!(judgement.verdict, Verdict::Clean);
-    assert_eq!(judgement.reasons.last().unwrap(), "kept once, by the first loads: 12.5 KB of heap");
+    assert_eq!(judgement.reasons.last().unwrap(), "kept once, by the first loads: 12.2 KiB of heap");
 }

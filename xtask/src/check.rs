@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use xtask::fixtures::{self, Situation, Table};
+use xtask::fixtures::{self, Fixture, Situation, Table};
 use xtask::judge;
 
 use crate::{build, demo, truth};
@@ -34,7 +34,8 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     println!("{:<26} {:<44} {:<44}", "fixture", "truth", "a short soak says");
     let (mut checked, mut wrong) = (0, 0);
-    for fixture in table.fixtures.iter().filter(|fixture| options.build.wants(&fixture.name)) {
+    let wanted = |fixture: &&Fixture| !fixture.hostile && options.build.wants(&fixture.name);
+    for fixture in table.fixtures.iter().filter(wanted) {
         let Some(truth) = fixture.truth(&Situation::default()) else { continue };
         let Some(state) = &truth.state else { continue };
         let cycles = truth.max_cycles.map_or(CYCLES, |most| most.min(CYCLES));

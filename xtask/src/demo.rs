@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let found = if as_expected { "as fixtures.toml says it is" } else { "not as fixtures.toml says it is" };
     println!("Every library of the demo was soaked; the record is {found}.");
-    println!("Record and charts: {}", out.display());
+    println!("Record and report: {}", out.display());
     Ok(as_expected)
 }
 

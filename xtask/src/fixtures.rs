@@ -45,6 +45,12 @@ pub struct Fixture {
     pub demo: bool,
     /// The fixture that differs in the one thing that matters, and must not trip.
     pub twin: Option<String>,
+    /// True when it does harm to the process it is in: `cargo xtask hostile` soaks it, `truth` and `--check` do not.
+    #[serde(default)]
+    pub hostile: bool,
+    /// Further keys of its `[[library]]` in a suite; `{out}` stands for the directory that libraries are built into.
+    #[serde(default)]
+    pub settings: toml::Table,
     /// What is true of it; empty for a helper that is not soaked by itself.
     #[serde(default, rename = "truth")]
     pub truths: Vec<Truth>,

@@ -38,6 +38,10 @@ pub fn differences(fixture: &Fixture, soak: &Soak) -> Vec<String> {
         let why = soak.reasons.first().map(|reason| format!(" ({reason})")).unwrap_or_default();
         found.push(format!("verdict is {}{why}, not {}", soak.verdict, truth.verdict));
     }
+    // Where the harm is not survived here, nothing more was measured.
+    if truth.end.is_none() && soak.outcome.kind != "completed" && truth.accept.contains(&soak.outcome.kind) {
+        return found;
+    }
     unload(truth, soak, &mut found);
     growth(truth, soak, &mut found);
     residue(truth, soak, &mut found);
@@ -90,12 +94,16 @@ fn still(metric: &str) -> f64 {
 fn end(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
     let outcome = &soak.outcome;
     let Some(end) = &truth.end else {
-        if outcome.kind != "completed" {
+        if outcome.kind != "completed" && !truth.accept.contains(&outcome.kind) {
             let detail = outcome.detail.as_deref().unwrap_or("no detail");
             found.push(format!("it did not complete: {} ({detail})", outcome.kind));
         }
         return;
     };
+    // As it may end where the harm is not possible: a user who may not, a processor that can't.
+    if truth.accept.contains(&soak.verdict) {
+        return;
+    }
     if outcome.kind != end.kind {
         found.push(format!("it {}, and should have {}", outcome.kind, end.kind));
     }

@@ -7,6 +7,10 @@ mod check;
 mod checks;
 mod command;
 mod demo;
+mod fleet;
+mod fuzz;
+mod harm;
+mod mutate;
 mod survey;
 mod truth;
 
@@ -30,8 +34,16 @@ enum Verb {
     Demo(demo::Options),
     /// Soak every fixture many times and count wrong verdicts, rate errors and coverage
     Truth(truth::Options),
+    /// Soak all that crashes, hangs, exits or vandalises in one run, and compare with what is true of it
+    Hostile(harm::Options),
+    /// Soak damaged copies of libraries: nothing that is in a file makes the supervisor fail
+    Mutate(mutate::Options),
+    /// Run each fuzz target for a bounded time
+    Fuzz(fuzz::Options),
     /// Soak every library of a directory shortly: was it unloaded, why not, what does it leave
     Survey(survey::Survey),
+    /// Validate examples/fleet/ against the published schemas, with validators fetched by pip
+    Fleet,
     /// Format, clippy, documentation and licences
     Lint,
     /// Lint, build the fixtures, run all tests
@@ -57,7 +69,11 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Fixtures(options) => check::run(&options),
         Verb::Demo(options) => demo::run(&options),
         Verb::Truth(options) => truth::run(&options),
+        Verb::Hostile(options) => harm::run(&options),
+        Verb::Mutate(options) => mutate::run(&options),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Survey(options) => survey::run(&options),
+        Verb::Fleet => fleet::run(),
         Verb::Lint => checks::lint(),
         Verb::Test(passed) => checks::test(&passed),
         Verb::Bench(passed) => checks::bench(&passed),

@@ -76,8 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     );
     let (mut good, mut metrics) = (true, BTreeMap::<String, Share>::new());
     let (mut clean, mut leak) = (0, 0);
-    for fixture in table.fixtures.iter().filter(|f| options.only.is_empty() || options.only.contains(&f.name))
-    {
+    let wanted =
+        |f: &&Fixture| if options.only.is_empty() { !f.hostile } else { options.only.contains(&f.name) };
+    for fixture in table.fixtures.iter().filter(wanted) {
         for &threads in &options.threads {
             let situation = Situation { threads, ..Situation::default() };
             let Some(truth) = fixture.truth(&situation) else { continue };

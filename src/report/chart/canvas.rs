@@ -119,6 +119,12 @@ impl Canvas<'_> {
         self.area.draw(&Rectangle::new([place(from), place(to)], color.filled())).map_err(refused)
     }
 
+    /// A filled area with these corners.
+    pub(super) fn polygon(&self, corners: &[(f64, f64)], color: RGBColor) -> Result<(), Error> {
+        let corners: Vec<_> = corners.iter().map(|&p| place(p)).collect();
+        self.area.draw(&Polygon::new(corners, color.filled())).map_err(refused)
+    }
+
     /// A text whose baseline is at `at`.
     pub(super) fn text(&self, text: &str, at: (f64, f64), anchor: Anchor, font: Font) -> Result<(), Error> {
         let desc = FontDesc::new(
@@ -214,6 +220,6 @@ fn refused(error: impl Display) -> Error {
 }
 
 /// Text made safe for XML.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     units::printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,12 +1,11 @@
 //! The percentile chart: latency against percentile, both logarithmic, so that the tail that decides how a plugin
 //! host feels gets the room and the median is still there. Lines are named where they end.
 
-use base64::Engine as _;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
 
 use crate::record::{Latencies, Latency, Run};
 
+use super::super::histogram::decode;
 use super::super::{Error, units};
 use super::axis::{self, NINES, PERCENTILES, Scale};
 use super::canvas::{Anchor, Canvas, Font, Frame, picture};
@@ -207,16 +206,9 @@ impl Frame {
     }
 }
 
-/// The histogram of a latency; none where nothing was recorded or it can't be read.
-fn decode(latency: &Latency) -> Option<Histogram<u64>> {
-    let bytes = base64::engine::general_purpose::STANDARD.decode(latency.hdr.trim()).ok()?;
-    let histogram = Deserializer::new().deserialize::<u64, _>(&mut bytes.as_slice()).ok()?;
-    (!histogram.is_empty()).then_some(histogram)
-}
-
 /// The percentile function as (nines, nanoseconds). It ends where its samples end: a thousand cycles say nothing
 /// about 99.999 %.
-fn points(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
+pub(super) fn points(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
     let count = histogram.len() as f64;
     let last = axis::nines(1.0 - 1.0 / count);
     let mut points = vec![(0.0, histogram.min() as f64)];

@@ -3,13 +3,15 @@
 
 use plotters::style::RGBColor;
 
-use crate::record::{Growth, Metric, Run, Soak, Trend};
+use crate::record::{Metric, Run, Soak};
 
 use super::super::Error;
 use super::super::summary::{self, Mark};
-use super::axis::{self, Scale};
+use super::axis;
 use super::canvas::{Anchor, Canvas, Font, Frame, picture};
-use super::palette::{AXIS, BAD, GOOD, GRID, INK, MUTED, OPEN, Shape, WINDOW, faint};
+use super::gained::{self, Gained};
+use super::palette::{AXIS, BAD, GOOD, GRID, INK, MUTED, OPEN, Shape, WINDOW};
+use super::plot::Plot;
 use super::text::Weight;
 
 const WIDTH: f64 = 1000.0;
@@ -27,8 +29,6 @@ const FOOT: f64 = 44.0;
 /// What a plot covers at least, in bytes. Resident memory moves by pages, and by 64 KiB where the kernel maps
 /// around a fault: a scale that showed that as a mountain would lie.
 const LEAST: f64 = 256.0 * 1024.0;
-/// Points drawn per series, those that stand out not counted: more can't be told apart.
-const POINTS: usize = 100;
 
 const TITLE: Font = Font { size: 18.0, weight: Weight::Bold, color: INK };
 const NAME: Font = Font { size: 14.0, weight: Weight::Bold, color: INK };
@@ -53,9 +53,7 @@ const KINDS: [Kind; 2] = [
 /// A series of one panel: growth since its first checkpoint.
 struct Series<'a> {
     kind: &'a Kind,
-    start: f64,
-    points: Vec<(f64, f64)>,
-    growth: Option<&'a Growth>,
+    gained: Gained<'a>,
 }
 
 /// Draws the chart.
@@ -91,9 +89,12 @@ pub(super) fn draw(run: &Run) -> Result<String, Error> {
 /// One library.
 fn draw_panel(canvas: &Canvas<'_>, soak: &Soak, left: f64, frame: &Frame) -> Result<(), Error> {
     draw_heading(canvas, soak, left, frame)?;
-    let series: Vec<Series<'_>> = KINDS.iter().filter_map(|kind| gained(soak, kind)).collect();
-    let cycles = series.iter().flat_map(|s| s.points.iter().map(|p| p.0)).fold(0.0, f64::max);
-    let values = || series.iter().flat_map(|s| s.points.iter().map(|p| p.1));
+    let series: Vec<Series<'_>> = KINDS
+        .iter()
+        .filter_map(|kind| Some(Series { kind, gained: Gained::of(soak, kind.metric)? }))
+        .collect();
+    let cycles = series.iter().flat_map(|s| s.gained.points.iter().map(|p| p.0)).fold(0.0, f64::max);
+    let values = || series.iter().flat_map(|s| s.gained.points.iter().map(|p| p.1));
     let (low, high) = (values().fold(0.0, f64::min), values().fold(0.0, f64::max));
     let x = axis::cycles(cycles, ((frame.right - frame.left) / 70.0) as usize);
     let y = axis::bytes(low, high, LEAST, 4);
@@ -102,13 +103,16 @@ fn draw_panel(canvas: &Canvas<'_>, soak: &Soak, left: f64, frame: &Frame) -> Res
         let middle = ((frame.left + frame.right) / 2.0, (frame.top + frame.bottom) / 2.0);
         return canvas.text("no data", middle, Anchor::Middle, NOTE);
     }
-    draw_window(canvas, frame, &x, &series)?;
-    draw_axes(canvas, frame, &x, &y)?;
+    let plot = Plot { canvas, frame, x: &x, y: &y };
+    draw_window(&plot, &series)?;
+    draw_axes(&plot)?;
     for one in &series {
-        draw_points(canvas, frame, &x, &y, one)?;
+        plot.points(&one.gained.points, one.kind.shape, one.kind.color)?;
     }
     for one in &series {
-        draw_fit(canvas, frame, &x, &y, one)?;
+        if let Some(ends) = one.gained.fitted() {
+            plot.line(&ends, one.kind.color, 2.0)?;
+        }
     }
     Ok(())
 }
@@ -131,18 +135,7 @@ fn draw_heading(canvas: &Canvas<'_>, soak: &Soak, left: f64, frame: &Frame) -> R
         let y = baseline + 19.0 + 17.0 * i as f64;
         canvas.marker((left + 5.0, y - 4.5), kind.shape, 4.0, kind.color)?;
         canvas.text(kind.label, (left + 15.0, y), Anchor::Start, TEXT)?;
-        let text = summary::growth_of(soak, kind.metric).map_or_else(
-            || "no slope".to_owned(),
-            |growth| {
-                let trend = match growth.trend {
-                    Trend::Growing => ", growing",
-                    Trend::Flat => "",
-                    Trend::Decaying => ", fading",
-                    Trend::Unclear => ", unclear",
-                };
-                format!("{}{trend}", summary::slope(growth))
-            },
-        );
+        let text = summary::growth_of(soak, kind.metric).map_or_else(|| "no slope".to_owned(), gained::slope);
         let from = left + 56.0;
         canvas.text(&TEXT.fit(&text, frame.right - from), (from, y), Anchor::Start, TEXT)?;
     }
@@ -150,9 +143,10 @@ fn draw_heading(canvas: &Canvas<'_>, soak: &Soak, left: f64, frame: &Frame) -> R
 }
 
 /// Ticks and grid.
-fn draw_axes(canvas: &Canvas<'_>, frame: &Frame, x: &Scale, y: &Scale) -> Result<(), Error> {
+fn draw_axes(plot: &Plot<'_, '_>) -> Result<(), Error> {
+    let Plot { canvas, frame, x, y } = *plot;
     for (at, label) in &y.ticks {
-        let (_, v) = frame.place(x, y, (0.0, *at));
+        let (_, v) = plot.at((0.0, *at));
         let color = if *at == 0.0 { AXIS } else { GRID };
         canvas.line(&[(frame.left, v), (frame.right, v)], color, 1.0)?;
         canvas.text(label, (frame.left - 7.0, v + 4.0), Anchor::End, TICK)?;
@@ -160,7 +154,7 @@ fn draw_axes(canvas: &Canvas<'_>, frame: &Frame, x: &Scale, y: &Scale) -> Result
     let baseline = frame.bottom + 17.0;
     canvas.text("cycles", (frame.left - 12.0, baseline), Anchor::End, TICK)?;
     for (at, label) in &x.ticks {
-        let (h, _) = frame.place(x, y, (*at, 0.0));
+        let (h, _) = plot.at((*at, 0.0));
         canvas.line(&[(h, frame.bottom), (h, frame.bottom + 4.0)], AXIS, 1.0)?;
         // The last one may hang over the end of the plot, but not over the edge of the picture.
         let middle = h.min(frame.right + MARGIN - 1.0 - TICK.width(label) / 2.0);
@@ -179,101 +173,7 @@ fn draw_frame(canvas: &Canvas<'_>, frame: &Frame) -> Result<(), Error> {
 }
 
 /// The cycles that the lines were fitted on, as a ground behind them.
-fn draw_window(canvas: &Canvas<'_>, frame: &Frame, x: &Scale, series: &[Series<'_>]) -> Result<(), Error> {
-    let fits = || series.iter().filter_map(|s| s.growth?.fit.as_ref());
-    let from = fits().map(|fit| fit.from_cycle as f64).fold(f64::INFINITY, f64::min);
-    let to = fits().map(|fit| fit.to_cycle as f64).fold(0.0, f64::max);
-    if from >= to {
-        return Ok(());
-    }
-    let h = |cycle: f64| frame.across(x.share(cycle));
-    canvas.fill((h(from), frame.top), (h(to), frame.bottom), WINDOW)
-}
-
-/// The checkpoints of a series.
-fn draw_points(
-    canvas: &Canvas<'_>,
-    frame: &Frame,
-    x: &Scale,
-    y: &Scale,
-    series: &Series<'_>,
-) -> Result<(), Error> {
-    let color = faint(series.kind.color, 0.6);
-    for &point in &thin(&series.points, y.high - y.low) {
-        let at = frame.place(x, y, point);
-        match series.kind.shape {
-            Shape::Disc => canvas.dot(at, 2.0, color)?,
-            _ => canvas.fill((at.0 - 1.7, at.1 - 1.7), (at.0 + 1.7, at.1 + 1.7), color)?,
-        }
-    }
-    Ok(())
-}
-
-/// The fitted line of a series, over the cycles it was fitted on.
-fn draw_fit(
-    canvas: &Canvas<'_>,
-    frame: &Frame,
-    x: &Scale,
-    y: &Scale,
-    series: &Series<'_>,
-) -> Result<(), Error> {
-    let Some((growth, fit)) = series.growth.and_then(|g| Some((g, g.fit.as_ref()?))) else {
-        return Ok(());
-    };
-    let value = |cycle: f64| fit.intercept - series.start + growth.per_cycle * cycle;
-    let (from, to) = (fit.from_cycle as f64, fit.to_cycle as f64);
-    if !(value(from).is_finite() && value(to).is_finite()) || from >= to {
-        return Ok(());
-    }
-    let ends = [frame.place(x, y, (from, value(from))), frame.place(x, y, (to, value(to)))];
-    canvas.line(&ends, series.kind.color, 2.0)
-}
-
-/// A series of a soak as growth since its first checkpoint; none where it has no checkpoint.
-fn gained<'a>(soak: &'a Soak, kind: &'a Kind) -> Option<Series<'a>> {
-    let mut points = summary::series(soak, kind.metric);
-    let start = points.first()?.1;
-    for point in &mut points {
-        point.1 -= start;
-    }
-    Some(Series { kind, start, points, growth: summary::growth_of(soak, kind.metric) })
-}
-
-/// About [`POINTS`] of the points, evenly taken, and besides them every one that stands out: no spike is lost.
-/// `span` is the height of the plot in the same measure.
-fn thin(points: &[(f64, f64)], span: f64) -> Vec<(f64, f64)> {
-    let stretch = points.len().div_ceil(POINTS);
-    let mut kept = Vec::with_capacity(points.len().min(2 * POINTS));
-    for chunk in points.chunks(stretch.max(1)) {
-        let Some(first) = chunk.first() else { continue };
-        kept.push(*first);
-        let by = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-        let extremes = [chunk.iter().min_by(by), chunk.iter().max_by(by)];
-        kept.extend(extremes.into_iter().flatten().filter(|point| (point.1 - first.1).abs() > span * 0.03));
-    }
-    kept
-}
-
-impl Frame {
-    /// Place of (cycle, bytes).
-    fn place(&self, x: &Scale, y: &Scale, (cycle, bytes): (f64, f64)) -> (f64, f64) {
-        (self.across(x.share(cycle)), self.up(y.share(bytes)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thinning_keeps_spikes() {
-        let mut points: Vec<(f64, f64)> = (0..10_000).map(|i| (f64::from(i), 0.0)).collect();
-        points[7_777].1 = 50.0;
-        points[8_888].1 = -50.0;
-        let kept = thin(&points, 100.0);
-        assert!(kept.len() <= POINTS + 2, "{}", kept.len());
-        assert!(kept.contains(&(7_777.0, 50.0)) && kept.contains(&(8_888.0, -50.0)));
-        assert!(thin(&[], 1.0).is_empty());
-        assert_eq!(thin(&points[..3], 1.0).len(), 3);
-    }
+fn draw_window(plot: &Plot<'_, '_>, series: &[Series<'_>]) -> Result<(), Error> {
+    let Some((from, to)) = gained::window(series.iter().map(|s| &s.gained)) else { return Ok(()) };
+    plot.ground(from, to, 0.0, WINDOW)
 }

@@ -3,19 +3,27 @@
 
 mod axis;
 mod canvas;
+mod gained;
 mod labels;
+mod languages;
 mod latency;
 mod memory;
-mod palette;
+mod overlay;
+pub(super) mod palette;
+mod plot;
 mod png;
+pub(super) mod small;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
+use crate::analysis::compare::Work;
 use crate::record::Run;
 
 use super::Error;
+
+pub(super) use overlay::Overlaid;
 
 /// Latency by percentile, as HdrHistogram plots it: a panel each for open, call and close, a line per library.
 ///
@@ -33,6 +41,24 @@ pub fn latency(run: &Run) -> Result<String, Error> {
 /// As [`latency`].
 pub fn memory(run: &Run) -> Result<String, Error> {
     memory::draw(run)
+}
+
+/// Memory of several runs laid over each other; `labels` are what people call the runs.
+///
+/// # Errors
+///
+/// As [`latency`].
+pub(super) fn overlay(labels: &[&str], libraries: &[Overlaid<'_>]) -> Result<String, Error> {
+    overlay::draw(labels, libraries)
+}
+
+/// The languages on the same work, as bars.
+///
+/// # Errors
+///
+/// As [`latency`].
+pub(super) fn languages(work: &[Work], several_runs: bool) -> Result<String, Error> {
+    languages::draw(work, several_runs)
 }
 
 /// A chart of this module as a PNG, at most 1600 pixels wide.

@@ -90,7 +90,7 @@ fn every_library_is_named_in_every_panel() {
         assert_eq!(boxes(&svg).0.iter().filter(|b| b.text == soak.name).count(), 3, "{}", soak.name);
     }
     let memory = super::memory(&run).unwrap();
-    assert!(boxes(&memory).0.iter().any(|b| b.text == "+32.0 B/cycle, exact, growing"), "{memory}");
+    assert!(boxes(&memory).0.iter().any(|b| b.text == "+32 B/cycle, exact, growing"), "{memory}");
 }
 
 #[test]

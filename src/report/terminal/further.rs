@@ -1,12 +1,15 @@
 //! What stands below the table for soaks that were asked more: what instances cost that stay, and how calling patterns
 //! compare.
 
-use crate::record::{InstanceCost, Instances, Metric, Mode, OutcomeKind, Pattern, Soak, UnloadState};
+use crate::record::{
+    InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind, Pattern, Soak, UnloadState,
+};
 
 use super::super::{summary, units};
+use super::wrap;
 
 /// The cost of an instance, in a sentence.
-pub(super) fn instances(mode: Mode, instances: &Instances) -> String {
+pub(in super::super) fn instances(mode: Mode, instances: &Instances) -> String {
     let what = match mode {
         Mode::Namespace => "namespaces",
         Mode::Reopen | Mode::Copies | Mode::Pooled => "copies",
@@ -67,4 +70,38 @@ fn line(pattern: &Pattern) -> [String; 8] {
         pattern.cycle_p50_ns.map_or_else(unknown, |p50| units::nanos(p50 as f64)),
         summary::verdict_word(pattern.verdict).to_owned(),
     ]
+}
+
+/// Lines of the first stack that are shown where no more are asked for.
+const STACK_LINES: usize = 14;
+
+/// Whether a soak came to an end that its library brought about.
+pub(super) fn ended(kind: OutcomeKind) -> bool {
+    !matches!(kind, OutcomeKind::Completed | OutcomeKind::Interrupted)
+}
+
+/// The fault and the stacks; only the first stack where not all are asked for.
+pub(super) fn end(out: &mut String, outcome: &Outcome, width: u16, verbose: bool) {
+    if let Some(fault) = &outcome.fault {
+        let access = fault.access.as_deref().unwrap_or("read or write");
+        let place = fault.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        let text = format!("{access} at {}{place}, instruction at {}", fault.address, fault.instruction);
+        wrap(out, "  fault: ", "    ", &text, width);
+    }
+    let stacks = outcome.stacks.as_deref().unwrap_or_default();
+    let (shown, lines) = if verbose { (stacks.len(), usize::MAX) } else { (1, STACK_LINES) };
+    let mut left_out = 0;
+    for stack in stacks.iter().take(shown) {
+        for line in stack.lines().take(lines) {
+            out.push_str(&format!("      {}\n", units::printable(line)));
+        }
+        left_out += stack.lines().count().saturating_sub(lines);
+    }
+    let threads = stacks.len().saturating_sub(shown);
+    if left_out + threads > 0 {
+        let frames = if left_out > 0 { format!("{left_out} frames more") } else { String::new() };
+        let others = if threads > 0 { format!("{threads} threads more") } else { String::new() };
+        let both: Vec<String> = [frames, others].into_iter().filter(|part| !part.is_empty()).collect();
+        out.push_str(&format!("      ({} in record.json, or with -v)\n", both.join(" and ")));
+    }
 }

@@ -9,6 +9,8 @@ use crate::record::{Run, Soak};
 use super::summary::{self, Headline, Mark};
 use super::units;
 
+pub(super) use further::instances;
+
 /// The width to render for where output is no terminal.
 pub const PIPED_WIDTH: u16 = 120;
 /// The whole text: table, reasons, warnings, closing line. Ends with a newline.
@@ -16,6 +18,11 @@ pub const PIPED_WIDTH: u16 = 120;
 /// `width` is that of the terminal, or [`PIPED_WIDTH`]. `color` is for the caller to decide (see
 /// [`color_allowed`]).
 pub fn render(run: &Run, width: u16, color: bool) -> String {
+    detailed(run, width, color, false)
+}
+
+/// The same, and with `verbose` the stacks of all threads of a soak that came to a bad end.
+pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
     let mut out = String::new();
     if !run.soaks.is_empty() {
         for line in table::render(run, width, color).lines() {
@@ -29,7 +36,7 @@ pub fn render(run: &Run, width: u16, color: bool) -> String {
     }
     let before = out.len();
     for soak in run.soaks.iter().filter(|soak| Mark::of(soak) != Mark::Pass) {
-        explain(&mut out, soak, width, color);
+        explain(&mut out, soak, width, color, verbose);
     }
     for soak in &run.soaks {
         for warning in summary::warnings(soak) {
@@ -83,7 +90,7 @@ fn notes(run: &Run) -> Vec<&'static str> {
 }
 
 /// One soak that did not pass, with its reasons and where its threads stood.
-fn explain(out: &mut String, soak: &Soak, width: u16, color: bool) {
+fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool) {
     let mark = Mark::of(soak);
     let head = format!("{} {}", mark.word(), summary::verdict_word(soak.verdict));
     let head = if color { paint(&head, mark, true) } else { head };
@@ -95,15 +102,15 @@ fn explain(out: &mut String, soak: &Soak, width: u16, color: bool) {
     for reason in &reasons {
         wrap(out, "  - ", "    ", reason, width);
     }
-    for stack in soak.outcome.stacks.iter().flatten().take(4) {
-        for line in stack.lines().take(12) {
-            out.push_str(&format!("      {}\n", units::printable(line)));
-        }
-    }
+    further::end(out, &soak.outcome, width, verbose);
     // What the library itself said last is often the whole answer.
     let tail: Vec<&str> = soak.worker.output_tail.lines().collect();
     for line in tail.iter().skip(tail.len().saturating_sub(3)) {
         wrap(out, "  its output: ", "    ", line, width);
+    }
+    if further::ended(soak.outcome.kind) && !soak.replay.is_empty() {
+        // On a line of its own and unbroken, to be copied.
+        out.push_str(&format!("  again: {}\n", units::printable(&soak.replay)));
     }
 }
 

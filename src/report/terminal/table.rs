@@ -5,9 +5,10 @@ use comfy_table::{
     TableStyle,
 };
 
-use crate::record::{Latency, Metric, Run, Soak};
+use crate::record::{Latency, Run, Soak};
 
-use super::super::summary::{self, Headline, Mark};
+use super::super::cells;
+use super::super::summary::{self, Mark};
 use super::super::units;
 
 /// Names longer than this are cut in the table even where it has room; the reasons below it give them whole.
@@ -120,37 +121,38 @@ fn build(run: &Run, layout: &Layout, name_width: usize, width: u16, color: bool)
 
 /// A row with a column for each figure.
 fn wide_row(soak: &Soak, name_width: usize) -> Row {
-    let (per_cycle, per_second) = growth(soak, false);
+    let (per_cycle, per_second) = cells::growth(soak, false);
     let (open, close) = (soak.latency_ns.open.as_ref(), soak.latency_ns.close.as_ref());
     Row::from(vec![
         verdict(soak, " "),
         Cell::new(name(soak, name_width)),
         Cell::new(summary::language_word(soak.language)),
         Cell::new(units::count(soak.cycles.completed)),
-        Cell::new(loads(soak)),
+        Cell::new(cells::loads(soak)),
         Cell::new(summary::unload_word(soak)),
         Cell::new(per_cycle),
         Cell::new(per_second),
-        Cell::new(nanos(open, |l| l.p50)),
-        Cell::new(nanos(open, |l| l.p99)),
-        Cell::new(nanos(close, |l| l.p50)),
-        Cell::new(nanos(close, |l| l.p99)),
+        Cell::new(cells::nanos(open, |l| l.p50)),
+        Cell::new(cells::nanos(open, |l| l.p99)),
+        Cell::new(cells::nanos(close, |l| l.p50)),
+        Cell::new(cells::nanos(close, |l| l.p99)),
     ])
 }
 
 /// A row whose cells hold two lines.
 fn narrow_row(soak: &Soak, name_width: usize) -> Row {
-    let (per_cycle, per_second) = growth(soak, true);
+    let (per_cycle, per_second) = cells::growth(soak, true);
     let cycles = match soak.cycles.completed {
         n if n < 10_000_000 => units::count(n),
         n => units::short_count(n as f64),
     };
-    let pair =
-        |latency: Option<&Latency>| format!("{}\n{}", nanos(latency, |l| l.p50), nanos(latency, |l| l.p99));
+    let pair = |latency: Option<&Latency>| {
+        format!("{}\n{}", cells::nanos(latency, |l| l.p50), cells::nanos(latency, |l| l.p99))
+    };
     Row::from(vec![
         verdict(soak, "\n"),
         Cell::new(format!("{}\n{}", name(soak, name_width), summary::language_word(soak.language))),
-        Cell::new(format!("{cycles}\n{}", loads(soak))),
+        Cell::new(format!("{cycles}\n{}", cells::loads(soak))),
         Cell::new(summary::unload_word(soak)),
         Cell::new(format!("{per_cycle}\n{per_second}")),
         Cell::new(pair(soak.latency_ns.open.as_ref())),
@@ -173,52 +175,4 @@ fn verdict(soak: &Soak, between: &str) -> Cell {
 /// The name, cut to a length that a table can hold.
 fn name(soak: &Soak, width: usize) -> String {
     units::elide(&units::printable(&soak.name), NAME.min(width))
-}
-
-/// Loads per cycle, or nothing where it never ran.
-fn loads(soak: &Soak) -> String {
-    if soak.cycles.completed == 0 {
-        return units::NONE.to_owned();
-    }
-    // A count per cycle that is whole reads as one.
-    let loads = soak.unload.loads_per_cycle;
-    match loads {
-        l if l.abs() >= 1e3 => units::number(l),
-        l if (l - l.round()).abs() < 5e-4 => format!("{l:.0}"),
-        l => format!("{l:.3}"),
-    }
-}
-
-/// A percentile of a phase.
-fn nanos(latency: Option<&Latency>, pick: fn(&Latency) -> u64) -> String {
-    latency.map_or_else(|| units::NONE.to_owned(), |latency| units::nanos(pick(latency) as f64))
-}
-
-/// Growth as bytes per cycle and per second. `with_units` where no column title names them.
-fn growth(soak: &Soak, with_units: bool) -> (String, String) {
-    let bytes = |x: f64| if with_units { units::bytes(x) } else { units::number(x) };
-    let rate = |x: f64| if with_units { units::mb_per_second(x) } else { units::megabytes(x) };
-    // The heap goes without saying: the notes below the table do.
-    let named = |text: String, metric| match metric {
-        Metric::Heap => text,
-        other => format!("{text} {}", other.name()),
-    };
-    match summary::headline(soak) {
-        Headline::Nothing => (units::NONE.to_owned(), units::NONE.to_owned()),
-        Headline::Leak { per_cycle, per_second, metric } => {
-            (named(bytes(per_cycle), metric), rate(per_second))
-        }
-        Headline::Exact { per_cycle, per_second, metric } => {
-            (named(format!("{} exact", bytes(per_cycle)), metric), rate(per_second))
-        }
-        Headline::Below { per_cycle, per_second, metric } => {
-            let rate = rate(per_second);
-            let rate = if rate.starts_with('<') { rate } else { format!("<{rate}") };
-            (named(format!("<{}", bytes(per_cycle)), metric), rate)
-        }
-        Headline::Unclear { per_cycle, per_second, metric, decaying } => {
-            let word = if decaying { "fades" } else { "?" };
-            (named(format!("{} {word}", bytes(per_cycle)), metric), rate(per_second))
-        }
-    }
 }

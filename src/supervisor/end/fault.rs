@@ -17,6 +17,7 @@ const REACH: u64 = 1 << 16;
 
 /// Codes of siginfo(2) that tell what is wrong.
 const SI_KERNEL: i32 = 0x80;
+const SEGV_MAPERR: i32 = 1;
 const BUS_ADRERR: i32 = 2;
 const FPE_INTDIV: i32 = 1;
 
@@ -52,7 +53,10 @@ pub(super) fn fault(caught: &Caught, known: &Known<'_>) -> Option<Fault> {
     let unknown = info.signal == libc::SIGSEGV && info.code == SI_KERNEL;
     // The machine tells no address where it is none that it could have.
     let address = if unknown { "unknown".to_owned() } else { format!("{:#x}", info.address) };
-    let place = (!unknown).then(|| place(&caught.capture, info.address, registers.sp, known));
+    let place = (!unknown).then(|| match returned(caught, info.address, known) {
+        Some(words) => words,
+        None => place(&caught.capture, info.address, registers.sp, known),
+    });
     let mapping = caught.capture.mapping(info.address);
     let access = if unknown {
         None
@@ -139,9 +143,20 @@ pub(super) fn place(capture: &Capture, address: u64, sp: u64, known: &Known<'_>)
         };
     }
     if address < NULL {
-        return if address == 0 { "a null pointer".to_owned() } else { "near null: a null pointer".to_owned() };
+        return if address == 0 {
+            "a null pointer".to_owned()
+        } else {
+            "near null: a null pointer".to_owned()
+        };
     }
     gone(address, known).unwrap_or_else(|| "nothing is mapped there".to_owned())
+}
+
+/// What is mapped at an address where, by the kernel, nothing was: another thread loaded it there again meanwhile.
+pub(super) fn returned(caught: &Caught, address: u64, known: &Known<'_>) -> Option<String> {
+    let absent = caught.info.signal == libc::SIGSEGV && caught.info.code == SEGV_MAPERR;
+    let path = caught.capture.file(address).filter(|_| absent)?;
+    Some(format!("{}, unloaded, and loaded there again meanwhile", name_of(known.staging, path)))
 }
 
 /// Where the address lies in the library as it was loaded before.

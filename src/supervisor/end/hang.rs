@@ -6,20 +6,18 @@ use crate::sys::glibc::MutexWords;
 use super::stacks::{Frame, Teller, culprit};
 
 /// Functions of glibc that wait for a mutex.
-const MUTEX: [&str; 6] = [
+const MUTEX: [&str; 5] = [
     "pthread_mutex_lock",
     "pthread_mutex_timedlock",
     "pthread_mutex_clocklock",
-    "___pthread_mutex_lock",
     "__pthread_mutex_lock",
-    "__GI___pthread_mutex_lock",
+    "__pthread_mutex_lock_full",
 ];
 /// Functions of glibc that wait for a thread to end.
-const JOIN: [&str; 5] =
-    ["pthread_join", "pthread_timedjoin_np", "pthread_clockjoin_np", "__pthread_clockjoin_ex", "___pthread_join"];
+const JOIN: [&str; 4] =
+    ["pthread_join", "pthread_timedjoin_np", "pthread_clockjoin_np", "__pthread_clockjoin_ex"];
 /// Functions of glibc that wait on a condition variable.
-const CONDITION: [&str; 4] =
-    ["pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait", "___pthread_cond_wait"];
+const CONDITION: [&str; 3] = ["pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait"];
 /// Frames that these functions may be below.
 const DEPTH: usize = 5;
 
@@ -89,13 +87,13 @@ fn holder(teller: &mut Teller<'_>, capture: &Capture, thread: &Thread) -> String
     let does = match thread.call.as_ref().map(|call| (call.name(), call.expected())) {
         None => "runs".to_owned(),
         Some((_, Some(_))) if frames.iter().take(DEPTH).any(|frame| frame.is(&MUTEX)) => {
-            "waits for a mutex, too".to_owned()
+            "waits for a mutex itself".to_owned()
         }
         Some((Some(name), _)) => format!("waits in {name}()"),
         Some((None, _)) => "is in a system call".to_owned(),
     };
     match culprit(&frames) {
-        Some(frame) => format!("{does} in {}", frame.words()),
+        Some(frame) => format!("{does}, in {}", frame.words()),
         None => does,
     }
 }

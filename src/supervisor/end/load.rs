@@ -67,7 +67,8 @@ fn descriptors(session: &Session<'_>) -> String {
 /// What memory may have run out.
 fn memory(session: &Session<'_>) -> String {
     let process = session.process.pid();
-    let mappings = std::fs::read_to_string(format!("/proc/{process}/maps")).map_or(0, |maps| maps.lines().count());
+    let mappings =
+        std::fs::read_to_string(format!("/proc/{process}/maps")).map_or(0, |maps| maps.lines().count());
     let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
     let most = most.and_then(|most| most.trim().parse::<usize>().ok());
     if let Some(most) = most.filter(|most| mappings + 16 > *most) {
@@ -75,7 +76,9 @@ fn memory(session: &Session<'_>) -> String {
     }
     match limit(process, "Max address space") {
         Some(limit) if limit != "unlimited" => {
-            format!("its address space is limited to {limit} bytes (RLIMIT_AS), and {mappings} mappings fill it")
+            format!(
+                "its address space is limited to {limit} bytes (RLIMIT_AS), and {mappings} mappings fill it"
+            )
         }
         _ => format!("the machine or its control group has no memory left; {mappings} mappings are there"),
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use nix::errno::Errno;
 
-use super::process::signal_name;
+use super::process::{self, signal_name};
 use super::session::{End, Session};
 use super::staging::Staging;
 use crate::channel::Phase;
@@ -45,7 +45,8 @@ pub(super) fn failed_before_start(detail: String) -> Box<Outcome> {
 pub(super) fn unwatched(error: Errno) -> String {
     let why = match error {
         Errno::EPERM | Errno::EACCES => {
-            "something else traces it, or the system forbids it (kernel.yama.ptrace_scope, seccomp)".to_owned()
+            "something else traces it, or the system forbids it (kernel.yama.ptrace_scope, seccomp)"
+                .to_owned()
         }
         error => error.desc().to_owned(),
     };
@@ -160,6 +161,11 @@ impl Ending<'_, '_> {
         let seen = self.session.seen();
         let output = self.session.process.output_tail();
         match signal_name(status) {
+            Some(signal) if self.session.process.keeper_lost() => {
+                let detail = Some(process::KEEPER_LOST.to_owned());
+                let outcome = Outcome { signal: Some(signal), ..outcome_of(OutcomeKind::Crashed, detail) };
+                at(self.session.position(), outcome)
+            }
             Some(signal) => self.crashed(signal, &seen, &output),
             None => self.exited(status.code().unwrap_or(-1), &seen, &output),
         }
@@ -175,7 +181,7 @@ impl Ending<'_, '_> {
             let known = Known { loads: &self.session.loads, last: &last, extent, staging: self.staging };
             outcome.fault = fault::fault(caught, &known);
             let what = match caught.info.signal {
-                libc::SIGABRT => said::said(output).unwrap_or_else(|| "it printed nothing".to_owned()),
+                libc::SIGABRT => said::said(output).unwrap_or_else(|| "it aborted without a word".to_owned()),
                 _ => fault::words(caught, outcome.fault.as_ref()),
             };
             let mut teller = self.teller();
@@ -183,17 +189,27 @@ impl Ending<'_, '_> {
             let called = callee(&frames).map(|callee| format!(" in {callee}")).unwrap_or_default();
             let by = match culprit(&frames) {
                 Some(frame) if caught.info.signal == libc::SIGABRT => format!("; abort by {}", frame.words()),
-                Some(frame) if called.is_empty() => format!(", in {}", frame.words()),
+                Some(frame) if called.is_empty() => {
+                    let jump = outcome
+                        .fault
+                        .as_ref()
+                        .is_some_and(|fault| fault.access.as_deref() == Some("execute"));
+                    format!(", {} {}", if jump { "from" } else { "in" }, frame.words())
+                }
                 Some(frame) => format!("{called}, called from {}", frame.words()),
                 None => called,
             };
             detail = format!("{what}{by}");
             let first = caught.capture.threads.first();
-            let gone = first.and_then(|thread| thread.frames.first()).filter(|pc| {
-                caught.capture.mapping(**pc).is_none() && outcome.fault.as_ref().is_some_and(|f| f.access.is_some())
-            });
-            if let (Some(pc), Some(thread)) = (gone, first)
-                && let Some(whose) = fault::gone(*pc, &known)
+            let jumped =
+                outcome.fault.as_ref().is_some_and(|fault| fault.access.as_deref() == Some("execute"));
+            if let Some(thread) = first.filter(|_| jumped)
+                && let Some(pc) = thread.frames.first()
+                && let Some(whose) =
+                    fault::returned(caught, *pc, &known).or_else(|| match caught.capture.mapping(*pc) {
+                        None => fault::gone(*pc, &known),
+                        Some(_) => None,
+                    })
             {
                 detail = format!(
                     "thread {} ({}) ran code of {whose}: a thread, handler or timer outlived the library",
@@ -216,10 +232,7 @@ impl Ending<'_, '_> {
     fn exited(&mut self, code: i32, seen: &Seen, output: &str) -> Outcome {
         let own = output.lines().rev().find_map(|line| line.strip_prefix("dlsoak worker: "));
         if let (2, Some(own)) = (code, own) {
-            return at(
-                self.session.position(),
-                outcome_of(OutcomeKind::LoadFailed, Some(own.to_owned())),
-            );
+            return at(self.session.position(), outcome_of(OutcomeKind::LoadFailed, Some(own.to_owned())));
         }
         let mut outcome = outcome_of(OutcomeKind::Exited, None);
         let mut position = self.session.position();
@@ -227,7 +240,8 @@ impl Ending<'_, '_> {
         if let Some((_, capture)) = &seen.exit {
             let mut teller = self.teller();
             let frames = first_frames(&mut teller, capture);
-            let how = ["exit", "quick_exit", "_exit"].into_iter().find(|name| frames.iter().any(|f| f.is(&[name])));
+            let how = ["exit", "quick_exit", "_exit", "_Exit"];
+            let how = how.into_iter().find(|name| frames.iter().any(|frame| frame.is(&[name])));
             let how = how.unwrap_or("exit_group");
             detail = match culprit(&frames) {
                 Some(frame) => format!("{} ended the process with {how}({code})", frame.words()),

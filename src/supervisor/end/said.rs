@@ -11,7 +11,10 @@ const TELLING: [(&str, Option<&str>); 20] = [
         ),
     ),
     ("double free or corruption", Some("memory was freed twice, or written beside an allocation")),
-    ("free(): ", Some("what was freed was not allocated, was freed before, or its neighbour was written over")),
+    (
+        "free(): ",
+        Some("what was freed was not allocated, was freed before, or its neighbour was written over"),
+    ),
     ("malloc(): ", Some("memory beside an allocation was written over")),
     ("malloc_consolidate(): ", Some("memory beside an allocation was written over")),
     ("realloc(): ", Some("what was given is no allocation, or was freed before")),
@@ -81,7 +84,8 @@ mod tests {
         );
         let go = "panic: boom\n\ngoroutine 17 [running, locked to thread]:\nmain.f(...)\n";
         assert_eq!(said(go).unwrap(), "panic: boom");
-        let rust = "\nthread '<unnamed>' (7) panicked at src/lib.rs:9:5:\nno\nnote: run with `RUST_BACKTRACE=1`\n";
+        let rust =
+            "\nthread '<unnamed>' (7) panicked at src/lib.rs:9:5:\nno\nnote: run with `RUST_BACKTRACE=1`\n";
         assert_eq!(said(rust).unwrap(), "thread '<unnamed>' (7) panicked at src/lib.rs:9:5: no");
         assert!(said("fatal runtime error: out of TLS keys, aborting\n").unwrap().contains("1,024"));
         assert!(said("double free or corruption (fasttop)\n").unwrap().contains("freed twice"));

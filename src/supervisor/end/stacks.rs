@@ -11,15 +11,28 @@ use crate::symbols::Symbols;
 pub(super) type Cycling = Vec<(i32, u64, Phase)>;
 
 /// Objects that are part of every process, whose functions are called and do not call.
-const SYSTEM: [&str; 9] = [
-    "libc.so", "libc-2", "ld-linux", "ld-2", "libpthread", "libstdc++", "libgcc_s", "libm.so", "linux-vdso",
-];
+const SYSTEM: [&str; 9] =
+    ["libc.so", "libc-2", "ld-linux", "ld-2", "libpthread", "libstdc++", "libgcc_s", "libm.so", "linux-vdso"];
 
 /// Functions of language runtimes, which report what others did.
 const RUNTIME: [&str; 13] = [
-    "std::", "core::", "alloc::", "<core::", "<alloc::", "<std::", "__rust", "_rust", "rust_", "__gnu_cxx::", "runtime.",
-    "panic_abort::", "__rustc::",
+    "std::",
+    "core::",
+    "alloc::",
+    "<core::",
+    "<alloc::",
+    "<std::",
+    "__rust",
+    "_rust",
+    "rust_",
+    "__gnu_cxx::",
+    "runtime.",
+    "panic_abort::",
+    "__rustc::",
 ];
+
+/// How often a frame is shown one after the other: functions that call themselves fill a stack.
+const REPEATED: usize = 3;
 
 /// A frame in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +77,12 @@ impl Frame {
     }
 }
 
+/// A function of the C library by the name that programs call it by; debug information has glibc's internal aliases.
+fn usual(name: String) -> String {
+    let plain = name.strip_prefix("__GI_").unwrap_or(&name);
+    plain.strip_prefix("___").unwrap_or(plain).to_owned()
+}
+
 /// A function's name with the brackets that say that it is one.
 fn called(name: &str) -> String {
     if name.contains('(') || name.contains('<') { name.to_owned() } else { format!("{name}()") }
@@ -103,12 +122,20 @@ impl<'a> Teller<'a> {
             text.push_str("\nit did not stop in time to be looked at");
         }
         let frames = self.frames(capture, thread);
-        for (number, frame) in frames.iter().enumerate() {
+        let mut number = 0;
+        while let Some(frame) = frames.get(number) {
             text.push_str(&format!("\n#{number} {}", frame.text));
             if frame.kind == Kind::Own && frames[number..].iter().all(|f| f.kind != Kind::Theirs) {
                 // What follows is the same in every soak.
                 return text;
             }
+            let same = frames[number..].iter().take_while(|other| other.text == frame.text).count();
+            if same > REPEATED {
+                text.push_str(&format!("\nand {} times more the same", same - 1));
+                number += same;
+                continue;
+            }
+            number += 1;
         }
         if thread.more {
             text.push_str("\nand more frames");
@@ -156,18 +183,19 @@ impl<'a> Teller<'a> {
             return frames.push(Frame { object: Some(object), ..bare(text, kind) });
         }
         for function in functions {
-            let name = function.name.clone().unwrap_or_else(|| "??".to_owned());
+            let name = function.name.map(|name| if system { usual(name) } else { name });
+            let shown = name.clone().unwrap_or_else(|| "??".to_owned());
             let text = match (&function.file, function.line, function.offset) {
-                (Some(file), Some(line), _) => format!("{name} at {file}:{line}"),
-                (_, _, Some(offset)) => format!("{name}+{offset:#x} in {object}"),
-                _ => format!("{name} in {object}"),
+                (Some(file), Some(line), _) => format!("{shown} at {file}:{line}"),
+                (_, _, Some(offset)) => format!("{shown}+{offset:#x} in {object}"),
+                _ => format!("{shown} in {object}"),
             };
             let kind = match () {
                 () if system => Kind::System,
-                () if RUNTIME.iter().any(|prefix| name.starts_with(prefix)) => Kind::Runtime,
+                () if RUNTIME.iter().any(|prefix| shown.starts_with(prefix)) => Kind::Runtime,
                 () => Kind::Theirs,
             };
-            frames.push(Frame { address, function: function.name, object: Some(object.clone()), text, kind });
+            frames.push(Frame { address, function: name, object: Some(object.clone()), text, kind });
         }
     }
 

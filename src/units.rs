@@ -1,5 +1,5 @@
-//! How quantities are written for people: bytes, rates, counts, times. Every format takes them from here, so that
-//! one figure reads the same in the terminal, in a chart and in a report.
+//! How quantities are written for people: bytes, rates, counts, times. The reasons of a verdict and every format take
+//! them from here, so that one figure reads the same in the record, the terminal, a chart and a report.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -22,8 +22,18 @@ pub fn short_count(n: f64) -> String {
     format!("{}{suffix}", trim(&format!("{:.3}", n / divisor)))
 }
 
-/// A measured number with the digits that matter to a reader: `0.02`, `32.0`, `120`, `1,234`.
+/// A number with the digits that matter to a reader: `0.02`, `4.1`, `120`, `1,234`. What is whole stands without a
+/// fraction, as a count does: `32`.
 pub fn number(x: f64) -> String {
+    if x.fract() == 0.0 && x.abs() < 1e15 {
+        format!("{}{}", if x < 0.0 { "-" } else { "" }, count(x.abs() as u64))
+    } else {
+        digits(x)
+    }
+}
+
+/// A measured number, always with the same digits, so that a column of times reads evenly: `32.0`.
+fn digits(x: f64) -> String {
     if !x.is_finite() {
         return NONE.to_owned();
     }
@@ -36,9 +46,8 @@ pub fn number(x: f64) -> String {
             format!("{}{}", if x < 0.0 { "-" } else { "" }, group(&digits))
         }
         _ if a >= 0.995 => format!("{x:.1}"),
-        _ if a >= 0.095 => format!("{x:.2}"),
-        // Two significant digits, without an exponent that would have to be read twice.
-        _ => format!("{x:.*}", usize::try_from(-a.log10().floor() as i64 + 1).unwrap_or(2)),
+        // Three significant digits, without an exponent that would have to be read twice.
+        _ => trim(&format!("{x:.*}", usize::try_from(2 - a.log10().floor() as i64).unwrap_or(2))),
     }
 }
 
@@ -58,7 +67,7 @@ pub fn bytes(x: f64) -> String {
             }
         }
     }
-    format!("{} {unit}", number(value))
+    if unit == "B" { format!("{} B", number(value)) } else { format!("{} {unit}", digits(value)) }
 }
 
 /// Bytes per second, given in 10^6 bytes per second as leaks are quoted: `0.71 MB/s`.
@@ -72,7 +81,7 @@ pub fn megabytes(bytes: f64) -> String {
     if mb != 0.0 && mb.abs() < 0.001 {
         return if mb > 0.0 { "<0.001" } else { ">-0.001" }.to_owned();
     }
-    if mb != 0.0 && mb.abs() < 0.1 { format!("{mb:.3}") } else { number(mb) }
+    if mb != 0.0 && mb.abs() < 0.1 { format!("{mb:.3}") } else { digits(mb) }
 }
 
 /// A time given in nanoseconds, in ASCII: `85 ns`, `45.2 us`, `1.3 ms`, `2.0 s`.
@@ -89,7 +98,7 @@ pub fn nanos(ns: f64) -> String {
         value /= 1e3;
         unit = next;
     }
-    if unit == "ns" { format!("{value:.0} ns") } else { format!("{} {unit}", number(value)) }
+    if unit == "ns" { format!("{value:.0} ns") } else { format!("{} {unit}", digits(value)) }
 }
 
 /// A round time on an axis, in the fewest characters and with the micro sign: `1 µs`, `500 ns`.
@@ -178,13 +187,16 @@ mod tests {
         assert_eq!(short_count(20.0), "20");
         for (x, text) in [
             (0.0, "0"),
-            (32.0, "32.0"),
+            (32.0, "32"),
+            (32.04, "32.0"),
+            (-1234.0, "-1,234"),
             (99.96, "100"),
             (120.4, "120"),
             (-1234.4, "-1,234"),
             (0.71, "0.71"),
-            (0.0204, "0.020"),
-            (-0.5, "-0.50"),
+            (0.0204, "0.0204"),
+            (0.1, "0.1"),
+            (-0.5, "-0.5"),
             (1e300, "1.0e300"),
             (1e-12, "1.0e-12"),
             (f64::NAN, NONE),
@@ -202,7 +214,7 @@ mod tests {
         assert_eq!(nanos(1_300_000.0), "1.3 ms");
         assert_eq!(nanos(6e10), "60.0 s");
         assert_eq!(nanos_tick(1_000.0), "1 \u{b5}s");
-        assert_eq!(bytes(32.0), "32.0 B");
+        assert_eq!(bytes(32.0), "32 B");
         assert_eq!(bytes(1040.0), "1,040 B");
         assert_eq!(bytes(10_240.0), "10.0 KiB");
         assert_eq!(bytes(1024.0 * 1024.0 - 1.0), "1.0 MiB");

@@ -1,0 +1,146 @@
+//! What the fuzz targets call, one function per parser. `tests/it/fuzz.rs` includes this file and puts every file of
+//! the corpora through it, so that a corpus that no longer fits is noticed without a fuzzer.
+
+mod recipe;
+
+use std::path::Path;
+use std::str::FromStr;
+
+use dlsoak::elf::{self, Facts};
+use dlsoak::inspect::ldcache::Cache;
+use dlsoak::lddebug::Log;
+use dlsoak::record::read;
+use dlsoak::report::{Format, terminal};
+use dlsoak::residue::Kind;
+use dlsoak::suite::call::{Call, check_symbol};
+use dlsoak::suite::flags::OpenFlags;
+use dlsoak::suite::limits::{CountLimits, LeakRate};
+use dlsoak::suite::partition::Partition;
+use dlsoak::suite::plan::Plan;
+use dlsoak::suite::settings::{Exercise, Settings, parse_env, parse_mode};
+use dlsoak::suite::units;
+
+/// A suite file: a plan, or an error that begins with the file's name.
+pub fn suite(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match Plan::from_suite(text, Path::new("a/dlsoak.toml"), &Settings::default()) {
+        Ok(plan) => assert!(!plan.soaks.is_empty()),
+        Err(error) => assert!(error.to_string().starts_with("a/dlsoak.toml"), "{error}"),
+    }
+}
+
+/// A call expression: what is understood means the same when it is spelt again.
+pub fn call(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let _ = check_symbol(text);
+    if let Ok(exercise) = text.parse::<Exercise>() {
+        let spelt = String::from(exercise.clone());
+        assert_eq!(spelt.parse(), Ok(exercise));
+    }
+    match Call::parse(text) {
+        Ok(call) => {
+            let args: Vec<String> = call.args.iter().map(ToString::to_string).collect();
+            let spelt = format!("{}({})", call.symbol, args.join(", "));
+            // A string of control bytes is four times as long when it is spelt again.
+            if spelt.len() <= dlsoak::suite::call::MAX_TEXT {
+                let again = Call::parse(&spelt).unwrap_or_else(|error| panic!("{spelt}: {error}"));
+                assert_eq!((again.symbol, again.args), (call.symbol, call.args));
+            }
+        }
+        Err(error) => assert!(error.column >= 1),
+    }
+}
+
+/// A record, or a recipe for one: refused in one line, or all reports can be made from it.
+pub fn record(data: &[u8]) {
+    let made;
+    let data = if data.trim_ascii_start().starts_with(b"{") {
+        data
+    } else {
+        made = recipe::record(data);
+        &made
+    };
+    let run = match read(data) {
+        Ok(run) => run,
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.is_empty() && !text.contains('\n'), "{text:?}");
+            return;
+        }
+    };
+    for (width, color) in [(60, false), (200, true)] {
+        let _ = terminal::render(&run, width, color);
+    }
+    for format in [Format::Json, Format::Svg] {
+        for file in format.render(&run).unwrap_or_else(|error| panic!("{error}")) {
+            if format == Format::Json {
+                let again = read(&file.contents).unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(again, run);
+            }
+        }
+    }
+    // Pixels take a thousand times as long as text, so few inputs get them.
+    if data.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) == 0 {
+        let _ = Format::Png.render(&run).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+/// An ELF file, or the loader's cache: facts, or a reason in one line.
+pub fn elf(data: &[u8]) {
+    let cache = Cache::parse(data);
+    assert!(cache.find("libc.so.6").count() <= cache.len());
+    match Facts::parse(data) {
+        Ok(facts) => {
+            if let Err(error) = elf::check_loadable(&facts, elf::Host::CURRENT) {
+                assert!(!error.to_string().contains('\n'), "{error:?}");
+            }
+            let _ = elf::predictions(&facts);
+            let _ = elf::nodelete(&facts);
+            let _ = facts.nearest_export("fibonacci");
+            for name in facts.exports().take(4) {
+                assert!(facts.has_export(name), "{name}");
+            }
+            assert_eq!(facts.exports().count(), facts.export_count());
+        }
+        Err(error) => assert!(!error.to_string().contains('\n'), "{error:?}"),
+    }
+}
+
+/// What the loader says: read to its end, whatever it is.
+pub fn lddebug(data: &[u8]) {
+    let log = Log::read(data);
+    assert!(log.lines <= data.len() as u64);
+}
+
+/// Values with units, limits, flags and names: what is understood means the same when it is spelt again.
+pub fn units(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(cycles) = units::parse_cycles(text) {
+        assert!((1..=units::MAX_CYCLES).contains(&cycles));
+    }
+    if let Ok(duration) = units::parse_duration(text) {
+        assert!(!duration.is_zero() && duration <= units::MAX_DURATION);
+    }
+    let _ = units::parse_warmup(text);
+    let _ = units::parse_threads(text);
+    let _ = units::parse_checkpoints(text);
+    assert_ne!(units::parse_size(text), Ok(0));
+    let _ = parse_env(text);
+    let _ = parse_mode(text);
+    let _ = text.parse::<Partition>();
+    let _ = text.parse::<Kind>();
+    if let Ok(rate) = text.parse::<LeakRate>() {
+        assert!(rate.bytes().is_finite() && rate.bytes() >= 0.0, "{rate}");
+    }
+    spelt_again::<LeakRate>(text);
+    spelt_again::<CountLimits>(text);
+    spelt_again::<OpenFlags>(text);
+}
+
+/// What is understood is understood the same when it is spelt again.
+fn spelt_again<T: FromStr + ToString + PartialEq + std::fmt::Debug>(text: &str) {
+    if let Ok(value) = text.parse::<T>() {
+        let spelt = value.to_string();
+        assert_eq!(spelt.parse::<T>().ok().as_ref(), Some(&value), "{spelt}");
+    }
+}

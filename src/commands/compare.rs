@@ -1,0 +1,84 @@
+//! `dlsoak compare`: runs side by side, and what changed.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::{print, records};
+use crate::analysis::compare::{self, Comparison};
+use crate::cli::{CompareArgs, Global};
+use crate::record::{Gate, Run};
+use crate::suite::limits::Limits;
+use crate::{exit_code, report};
+
+/// Carries out `dlsoak compare` and returns the exit code.
+///
+/// # Errors
+/// When a record can't be read or a file can't be written.
+pub fn compare(args: &CompareArgs, _global: Global) -> anyhow::Result<u8> {
+    let limits = Limits {
+        max_leak_increase: super::parsed(args.max_leak_increase.as_deref(), "--max-leak-increase")?,
+        max_p99_increase: super::parsed(args.max_p99_increase.as_deref(), "--max-p99-increase")?,
+        ..Limits::default()
+    };
+    let paths: Vec<&Path> = args.records.iter().map(|path| path.as_path()).collect();
+    let runs: Vec<(String, Run)> = records::labels(&paths)
+        .into_iter()
+        .zip(&paths)
+        .map(|(label, path)| Ok((label, records::read(path)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let comparison = compare::compare(&runs);
+    let gates = gates(&comparison, &runs, &limits);
+    if args.json {
+        let mut value = serde_json::to_value(&comparison)?;
+        if let (Some(fields), false) = (value.as_object_mut(), gates.is_empty()) {
+            let gates = gates.iter().map(|(of, gate)| serde_json::json!({"of": of, "gate": gate}));
+            fields.insert("gates".to_owned(), gates.collect());
+        }
+        print(&(serde_json::to_string_pretty(&value)? + "\n"));
+    } else {
+        print(&report::comparison::render(&comparison, super::width()));
+        for (of, gate) in &gates {
+            for rule in gate.rules.iter().filter(|rule| rule.passed != Some(true)) {
+                let word = if rule.passed.is_none() { "undecided" } else { "FAIL" };
+                print(&format!("{word} {of}: {}: {} (limit: {})\n", rule.name, rule.measured, rule.limit));
+            }
+        }
+    }
+    if let Some(out) = &args.out {
+        std::fs::create_dir_all(out)
+            .with_context(|| format!("cannot make the directory {}", out.display()))?;
+        for file in report::comparison::write(&comparison, &runs, out)? {
+            if !args.json {
+                print(&format!("{}\n", file.display()));
+            }
+        }
+    }
+    Ok(if gates.iter().any(|(_, gate)| gate.passed == Some(false)) {
+        exit_code::FAILED
+    } else if gates.iter().any(|(_, gate)| gate.passed.is_none()) {
+        exit_code::UNDECIDED
+    } else {
+        exit_code::PASSED
+    })
+}
+
+/// The gate on each library of each run but the first, where a limit was given.
+fn gates(comparison: &Comparison, runs: &[(String, Run)], limits: &Limits) -> Vec<(String, Gate)> {
+    let Some(((_, base), others)) = runs.split_first() else { return Vec::new() };
+    let mut gates = Vec::new();
+    for (against, (label, run)) in comparison.others.iter().zip(others) {
+        for change in &against.soaks {
+            let name = change.other_name.as_ref().unwrap_or(&change.name);
+            let soak = run.soaks.iter().find(|soak| soak.name == *name);
+            let before = base.soaks.iter().find(|soak| soak.name == change.name);
+            let Some(soak) = soak else { continue };
+            let rules = compare::rules(before, soak, limits);
+            if !rules.is_empty() {
+                let passed = compare::passed(Some(true), &rules);
+                gates.push((format!("{name} of {label}"), Gate { passed, rules }));
+            }
+        }
+    }
+    gates
+}

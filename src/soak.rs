@@ -1,0 +1,285 @@
+//! Soaks from a program, such as a test, without the `dlsoak` binary: the program itself is started again as the worker.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::conduct;
+use crate::record::{self, CallFrom, Mode, Run, Verdict};
+use crate::report;
+use crate::residue::Kind;
+use crate::suite::plan::{Plan, PlanError};
+use crate::suite::settings::Settings;
+use crate::supervisor::Context;
+use crate::worker::hook;
+
+/// Columns of a report in a test's output.
+const WIDTH: u16 = 110;
+
+/// A soak to be run: the library, and what to do with it. What is not said is as on the command line.
+///
+/// Loading a library executes its code: soak only what you would run. The worker is this same program, started again
+/// before its `main`; [`crate::worker!`] makes it see a little more. `docs/library.md` tells what a test should know.
+///
+/// ```no_run
+/// # fn main() -> Result<(), dlsoak::SoakError> {
+/// let soaked = dlsoak::Soak::new("target/libplugin.so").cycles(10_000).call("f(3)").run()?;
+/// soaked.assert_clean();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a soak does nothing until `run`"]
+pub struct Soak {
+    path: PathBuf,
+    settings: Settings,
+    /// The first setting that could not be read.
+    fault: Option<(&'static str, String)>,
+}
+
+/// Why a soak could not be run. What a library does in a soak is never an error: it is in the record.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SoakError {
+    /// A setting could not be read.
+    #[error("{setting}: {problem}")]
+    Setting {
+        /// The setting, as the method is called.
+        setting: &'static str,
+        /// What is wrong and what to write.
+        problem: String,
+    },
+    /// The settings don't go together.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// This program, started again, would not become a worker.
+    #[error(
+        "this program can't be its own worker: dlsoak is part of a shared library of it and not of the program \
+         itself; soak from a program that links dlsoak statically, such as a test binary"
+    )]
+    NoWorker,
+    /// The record or a report could not be written.
+    #[error(transparent)]
+    Report(#[from] report::Error),
+}
+
+/// Methods that take their value as it is.
+macro_rules! plain {
+    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.settings.$name = Some($name);
+            self
+        }
+    )*};
+}
+
+/// Methods that take text, as the flag of the same name does.
+macro_rules! parsed {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $name: &str) -> Self {
+            self.settings.$name = self.read(stringify!($name), $name);
+            self
+        }
+    )*};
+}
+
+impl Soak {
+    /// A soak of the library at `path`.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self { path: path.as_ref().to_owned(), settings: Settings::default(), fault: None }
+    }
+
+    plain! {
+        /// Cycles, all threads together, warm-up not included \[100,000\].
+        cycles: u64;
+        /// Ends the soak after this time, even if cycles are left.
+        duration: Duration;
+        /// Cycles before the measurement \[500, at most the cycles\].
+        warmup: u64;
+        /// Threads that cycle at the same time \[1\].
+        threads: u32;
+        /// Whether all threads open the one path, instead of a copy each.
+        share_path: bool;
+        /// What a cycle opens.
+        mode: Mode;
+        /// Which thread a cycle runs on.
+        call_from: CallFrom;
+        /// Checkpoints over the run \[200\].
+        checkpoints: u32;
+        /// Whether glibc's thread cache stays on: faster allocations, heap counts less exact.
+        keep_tcache: bool;
+        /// Whether to stop as soon as the verdict is certain, and to go on while it is not.
+        until_decided: bool;
+        /// Most cycles with [`Soak::until_decided`] \[8 times the cycles\].
+        max_cycles: u64;
+        /// Time without a finished cycle after which the worker counts as hung \[10 s\].
+        stall_timeout: Duration;
+        /// Resident memory of the worker in bytes above which the soak ends.
+        memory_limit: u64;
+    }
+
+    parsed! {
+        /// The caller's own code for one cycle: `driver.so:function`, `int function(void *handle)`.
+        exercise;
+        /// Flags for `dlopen`, such as `lazy,global`.
+        flags;
+        /// Most growth of memory that passes, such as `16B/cycle`.
+        max_leak_rate;
+        /// Most growth of counts that passes, such as `fds=0`.
+        max_growth;
+    }
+
+    /// A call to make in each cycle, such as `fibonacci(20)`; may be said several times.
+    pub fn call(mut self, call: &str) -> Self {
+        let call = self.read("call", call);
+        self.settings.call.get_or_insert_default().extend(call);
+        self
+    }
+
+    /// An environment variable for the worker.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.settings.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A library that is not unloaded passes all the same, for this reason.
+    pub fn allow_pinned(mut self, reason: &str) -> Self {
+        self.settings.allow_pinned = Some(reason.to_owned());
+        self
+    }
+
+    /// A kind of residue that passes.
+    pub fn allow_residue(mut self, kind: Kind) -> Self {
+        self.settings.allow_residue.get_or_insert_default().push(kind);
+        self
+    }
+
+    /// Reads a setting, or keeps why it can't be read.
+    fn read<T: FromStr<Err: fmt::Display>>(&mut self, setting: &'static str, text: &str) -> Option<T> {
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fault.get_or_insert((setting, format!("`{text}`: {error}")));
+                None
+            }
+        }
+    }
+
+    /// Runs the soak, as `dlsoak run` does.
+    ///
+    /// # Errors
+    /// When a setting is wrong, or this program can't be its own worker. A library that leaks, crashes or can't be
+    /// loaded is no error.
+    pub fn run(self) -> Result<Soaked, SoakError> {
+        if let Some((setting, problem)) = self.fault {
+            return Err(SoakError::Setting { setting, problem });
+        }
+        let plan = Plan::from_paths(&[self.path], &self.settings)?;
+        if !hook::is_ready() {
+            return Err(SoakError::NoWorker);
+        }
+        let mut run = conduct::begin(jiff::Timestamp::now());
+        let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
+        let soak = plan.soaks.first().ok_or(PlanError::NoLibrary)?;
+        let mut soak = conduct::soak(soak, &context);
+        let unseen = hook::unseen();
+        if !unseen.is_empty() {
+            soak.notes.push(format!("not seen from the program that soaked: {}", unseen.join("; ")));
+        }
+        run.passed = soak.gate.passed == Some(true);
+        run.soaks.push(soak.clone());
+        Ok(Soaked { run, soak })
+    }
+}
+
+/// A soak that was run: its record, and what a test asks of it. Shown as the table and the reasons that `dlsoak run`
+/// prints.
+#[derive(Debug, Clone)]
+pub struct Soaked {
+    run: Run,
+    soak: record::Soak,
+}
+
+impl Soaked {
+    /// The record of the run, with the one soak in it.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// The record of the soak.
+    pub fn soak(&self) -> &record::Soak {
+        &self.soak
+    }
+
+    /// The verdict.
+    pub fn verdict(&self) -> Verdict {
+        self.soak.verdict
+    }
+
+    /// What the gate made of it: passed, failed, or `None` for undecided.
+    pub fn passed(&self) -> Option<bool> {
+        self.soak.gate.passed
+    }
+
+    /// Fails the test unless the library was unloaded in every cycle and left nothing behind, and that is certain.
+    ///
+    /// # Panics
+    /// With the table and the reasons where the verdict is any but `clean`.
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        assert!(self.soak.verdict == Verdict::Clean, "{} is not clean\n{self}", self.soak.path);
+    }
+
+    /// Fails the test unless the soak passes what it is held against: limits, and what is allowed.
+    ///
+    /// # Panics
+    /// With the table and the reasons where the gate failed or is undecided.
+    #[track_caller]
+    pub fn assert_passed(&self) {
+        assert!(self.soak.gate.passed == Some(true), "{} does not pass\n{self}", self.soak.path);
+    }
+
+    /// Writes what `dlsoak run` leaves, the record first, into a directory that exists; the files written.
+    ///
+    /// # Errors
+    /// When a file can't be written.
+    pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>, SoakError> {
+        Ok(report::write_all(&self.run, directory)?)
+    }
+}
+
+impl fmt::Display for Soaked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&report::terminal::render(&self.run, WIDTH, false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_nothing_runs() {
+        for (soak, part) in [
+            (Soak::new("a.so").call("f(").call("g("), "call: `f(`"),
+            (Soak::new("a.so").flags("now,lazy"), "flags: `now,lazy`"),
+            (Soak::new("a.so").max_leak_rate("3"), "max_leak_rate: `3`"),
+            (Soak::new("a.so").threads(0), "threads: at least one"),
+            (Soak::new("a.so").cycles(1).threads(2), "cycles: 1 cycles are too few"),
+        ] {
+            let error = soak.run().unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_a_verdict() {
+        let soaked = Soak::new("no/such/lib.so").run().unwrap();
+        assert_eq!((soaked.verdict(), soaked.passed()), (Verdict::LoadFailed, Some(false)));
+        assert!(soaked.to_string().contains("no/such/lib.so"));
+    }
+}

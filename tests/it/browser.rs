@@ -1,0 +1,296 @@
+//! The page in a browser: it loads without an error, asks for nothing, fits a phone and a desk in light and in dark, and
+//! nothing in it overlaps or is cut. `DLSOAK_SCREENSHOTS=DIR` keeps pictures of it.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{dlsoak, sample};
+
+/// A browser under control, by the DevTools protocol over two pipes.
+struct Browser {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+    session: Option<String>,
+    sent: u64,
+    /// What it told without being asked.
+    events: Vec<Value>,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts a browser with an empty page; `None` where there is no browser, which is then said on stderr.
+    fn start() -> Option<Browser> {
+        let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+        let found = |name: &&&str| {
+            let version = Command::new(**name).arg("--version").output();
+            version.is_ok_and(|output| output.status.success())
+        };
+        let Some(name) = names.iter().find(found) else {
+            // Not by the macro, whose output a test that passes would swallow.
+            let _ = writeln!(
+                std::io::stderr(),
+                "NOT TESTED: report.html in a browser, for there is none: apt install chromium"
+            );
+            return None;
+        };
+        let profile = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        // The browser reads commands from descriptor 3 and answers on 4.
+        command.args(["-c", "exec \"$@\" 3<&0 4>&1 >/dev/null", "sh", name]).args([
+            "--headless=new",
+            "--remote-debugging-pipe",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--no-first-run",
+            "--hide-scrollbars",
+        ]);
+        if nix::unistd::geteuid().is_root() {
+            command.arg("--no-sandbox");
+        }
+        command.arg(format!("--user-data-dir={}", profile.path().display()));
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let events = Vec::new();
+        let mut browser = Browser { child, to, from, session: None, sent: 0, events, _profile: profile };
+        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        let session = browser.call("Target.attachToTarget", attach);
+        browser.session = session["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            browser.call(&format!("{domain}.enable"), json!({}));
+        }
+        Some(browser)
+    }
+
+    fn read(&mut self) -> Value {
+        let mut message = Vec::new();
+        self.from.read_until(0, &mut message).unwrap();
+        message.pop().expect("the browser has ended");
+        serde_json::from_slice(&message).unwrap()
+    }
+
+    /// Gives a command and waits for its answer.
+    fn call(&mut self, method: &str, params: Value) -> Value {
+        self.sent += 1;
+        let mut message = json!({"id": self.sent, "method": method, "params": params});
+        if let Some(session) = &self.session {
+            message["sessionId"] = session.as_str().into();
+        }
+        self.to.write_all(message.to_string().as_bytes()).unwrap();
+        self.to.write_all(&[0]).unwrap();
+        self.to.flush().unwrap();
+        loop {
+            let answer = self.read();
+            if answer["id"] == self.sent {
+                assert!(answer.get("error").is_none(), "{method}: {answer}");
+                return answer["result"].clone();
+            }
+            self.events.push(answer);
+        }
+    }
+
+    /// Sets the size of the window and the colour scheme.
+    fn looks(&mut self, width: u32, scheme: &str) {
+        let metrics = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+        self.call("Emulation.setDeviceMetricsOverride", metrics);
+        self.media("screen", scheme);
+    }
+
+    fn media(&mut self, media: &str, scheme: &str) {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.call("Emulation.setEmulatedMedia", json!({"media": media, "features": features}));
+    }
+
+    /// Opens a file and waits until it is loaded.
+    fn open(&mut self, path: &Path) {
+        self.events.clear();
+        self.call("Page.navigate", json!({"url": format!("file://{}", path.display())}));
+        while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
+            let event = self.read();
+            self.events.push(event);
+        }
+    }
+
+    /// The value of an expression in the page.
+    fn value(&mut self, expression: &str) -> Value {
+        let params = json!({"expression": expression, "returnByValue": true});
+        let result = self.call("Runtime.evaluate", params);
+        assert!(result.get("exceptionDetails").is_none(), "{result}");
+        result["result"]["value"].clone()
+    }
+
+    /// Everything that the page asked for but itself, and everything that went wrong.
+    fn complaints(&self) -> Vec<String> {
+        let complaint = |event: &Value| {
+            let params = &event["params"];
+            match event["method"].as_str()? {
+                "Network.requestWillBeSent" => {
+                    let url = params["request"]["url"].as_str()?;
+                    (!url.ends_with("/report.html")).then(|| format!("asked for {url}"))
+                }
+                "Runtime.consoleAPICalled" | "Runtime.exceptionThrown" | "Log.entryAdded" => {
+                    Some(params.to_string())
+                }
+                _ => None,
+            }
+        };
+        self.events.iter().filter_map(complaint).collect()
+    }
+
+    /// A picture of the page from the top, or of all of it.
+    fn keep(&mut self, name: &str) {
+        let Some(dir) = std::env::var_os("DLSOAK_SCREENSHOTS") else { return };
+        let whole = json!({"format": "png", "captureBeyondViewport": true});
+        let picture = self.call("Page.captureScreenshot", whole);
+        let bytes = base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap());
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(Path::new(&dir).join(format!("{name}.png")), bytes.unwrap()).unwrap();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What does not fit: elements wider than the page that have no box of their own to scroll in, and texts of charts that
+/// are cut or lie on each other.
+const MISFITS: &str = r#"(() => {
+    const found = [];
+    const page = document.documentElement;
+    if (page.scrollWidth > innerWidth) found.push(`the page is ${page.scrollWidth} wide in ${innerWidth}`);
+    for (const e of document.querySelectorAll("body *")) {
+        if (e.closest(".scroll, pre, .sr, .skip, svg") || !e.checkVisibility()) continue;
+        const box = e.getBoundingClientRect();
+        if (box.width && (box.right > innerWidth + 1 || box.left < -1) && !e.matches(".summary thead *, .summary caption, .summary thead"))
+            found.push(`${e.tagName}.${e.className} reaches ${box.left} to ${box.right}`);
+        if (e.matches("td, th, dd, dt, li, p, h1, h2, figcaption, .badge") && !e.matches(".why, .summary thead *") && e.scrollWidth > e.clientWidth + 1 && e.clientWidth)
+            found.push(`${e.tagName}.${e.className} is cut: ${e.textContent.slice(0, 60)}`);
+    }
+    for (const svg of document.querySelectorAll("svg.chart")) {
+        if (!svg.checkVisibility()) continue;
+        const view = svg.viewBox.baseVal;
+        const texts = [...svg.querySelectorAll("text")].map(t => [t.textContent, t.getBBox()]);
+        if (!texts.length) found.push("a chart without text");
+        texts.forEach(([text, a], i) => {
+            if (a.x < 0 || a.y < -2 || a.x + a.width > view.width || a.y + a.height > view.height + 4)
+                found.push(`${svg.querySelector("title").textContent}: "${text}" is cut`);
+            for (const [other, b] of texts.slice(i + 1)) {
+                const across = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
+                const down = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y);
+                // Boxes of text have room above and below the letters.
+                if (across > 1 && down > 0.3 * Math.min(a.height, b.height))
+                    found.push(`${svg.querySelector("title").textContent}: "${text}" lies on "${other}"`);
+            }
+        });
+    }
+    return found.slice(0, 20);
+})()"#;
+
+/// What a screen reader would miss.
+const UNNAMED: &str = r#"(() => {
+    const found = [];
+    for (const svg of document.querySelectorAll("svg")) {
+        const names = (svg.getAttribute("aria-labelledby") || "").split(" ").map(id => document.getElementById(id));
+        if (svg.getAttribute("role") != "img" || names.length != 2 || names.some(n => !n || !n.textContent.trim()))
+            found.push("a chart without a name");
+    }
+    for (const table of document.querySelectorAll("table"))
+        if (!table.caption || !table.caption.textContent.trim() || !table.querySelector("th[scope=col]")) found.push("a table without a caption");
+    for (const box of document.querySelectorAll(".scroll"))
+        if (box.tabIndex != 0 || !box.getAttribute("aria-label")) found.push("a box that the keyboard can't scroll");
+    const levels = [...document.querySelectorAll("h1,h2,h3")].map(h => +h.tagName[1]);
+    if (levels.filter(l => l == 1).length != 1 || levels.some((l, i) => i && l > levels[i - 1] + 1)) found.push("headings that skip a level");
+    if (!document.documentElement.lang || !document.title) found.push("a page without language or title");
+    return found;
+})()"#;
+
+/// Holds a page to all of it.
+fn look_at(browser: &mut Browser, page: &Path, name: &str) {
+    for scheme in ["light", "dark"] {
+        for width in [360, 1280] {
+            browser.looks(width, scheme);
+            browser.open(page);
+            let view = format!("{name}-{width}-{scheme}");
+            browser.keep(&view);
+            assert_eq!(browser.complaints(), Vec::<String>::new(), "{view}");
+            assert_eq!(browser.value(MISFITS), json!([]), "{view}");
+            assert_eq!(browser.value(UNNAMED), json!([]), "{view}");
+            let ground = browser.value("getComputedStyle(document.body).backgroundColor");
+            assert_eq!(ground == "rgb(255, 255, 255)", scheme == "light", "{view}: {ground}");
+            // With everything opened it fits, too.
+            browser.value("document.querySelectorAll('details').forEach(d => d.open = true)");
+            assert_eq!(browser.value(MISFITS), json!([]), "{view}, opened");
+        }
+    }
+    // On paper all is open, and paper is light.
+    browser.open(page);
+    browser.media("print", "dark");
+    assert_eq!(
+        browser.value("getComputedStyle(document.body).backgroundColor"),
+        "rgb(255, 255, 255)",
+        "{name}"
+    );
+    let hidden = "[...document.querySelectorAll('details table')].filter(t => !t.getBoundingClientRect().height).length";
+    assert_eq!(browser.value(hidden), 0, "{name}: tables that are not printed");
+}
+
+/// Makes the page of a record.
+fn page_of(record: &Path, out: &Path) -> std::path::PathBuf {
+    let output = dlsoak().args(["report", "--to", "html", "-o"]).arg(out).arg(record).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    out.join("report.html")
+}
+
+#[test]
+fn the_page_loads_alone_and_fits() {
+    let Some(mut browser) = Browser::start() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let page = page_of(&sample(), out.path());
+    let size = std::fs::metadata(&page).unwrap().len();
+    assert!(size < 2_000_000, "{size}");
+    look_at(&mut browser, &page, "sample");
+    // Each link leads to its library.
+    let links = "[...document.querySelectorAll('.summary a')].every(a => document.querySelector(a.getAttribute('href')))";
+    assert_eq!(browser.value(links), true);
+}
+
+#[test]
+fn a_page_of_odd_soaks_fits_too() {
+    let Some(mut browser) = Browser::start() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let mut run: dlsoak::record::Run = serde_json::from_slice(&std::fs::read(sample()).unwrap()).unwrap();
+    let odd = &mut run.soaks[0];
+    odd.name = "lib</title><script>alert(1)</script>".repeat(4);
+    odd.path = format!("/{}", "x".repeat(300));
+    odd.reasons = vec!["y".repeat(400), "a\u{202e}b\n<img src=x onerror=alert(1)>".to_owned()];
+    odd.worker.output_tail = "z".repeat(500);
+    odd.outcome.stacks = Some(vec!["#0 0x00007f in f () from /a/b/c.so\n".repeat(30)]);
+    odd.gate.passed = Some(false);
+    let crashed = &mut run.soaks[1];
+    crashed.verdict = dlsoak::record::Verdict::Crashed;
+    crashed.checkpoints = Default::default();
+    crashed.growth.clear();
+    crashed.leak = None;
+    crashed.latency_ns = Default::default();
+    (crashed.latency_over_time, crashed.resident_by_kind) = (None, None);
+    run.soaks[2].gate.passed = None;
+    let more: Vec<_> = run.soaks.iter().cycle().take(8).cloned().collect();
+    run.soaks.extend(more);
+    let record = out.path().join("record.json");
+    std::fs::write(&record, serde_json::to_vec(&run).unwrap()).unwrap();
+    let page = page_of(&record, out.path());
+    look_at(&mut browser, &page, "odd");
+    assert_eq!(browser.value("document.scripts.length + document.images.length"), 0);
+}

@@ -1,0 +1,166 @@
+//! Runs side by side: what changed is named, and what did not is not. No time is asserted: the slower call takes 1.3
+//! times as many steps.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{dlsoak, fixture, read_record};
+
+/// A suite that soaks these fixtures under these names.
+fn suite(dir: &Path, libraries: &[(&str, &str)]) -> PathBuf {
+    let mut text = "[suite]\nname = 'pair'\n[defaults]\ncycles = 4000\n".to_owned();
+    for (name, of) in libraries {
+        let call = if of.starts_with("c-work") { "work" } else { "fibonacci(20)" };
+        let path = fixture(of);
+        text += &format!("[[library]]\nname = '{name}'\npath = '{}'\ncall = '{call}'\n", path.display());
+    }
+    let path = dir.join("pair.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Runs a suite and returns its exit code and record.
+fn run(libraries: &[(&str, &str)], dir: &Path, args: &[&str]) -> (i32, PathBuf, String) {
+    std::fs::create_dir_all(dir).unwrap();
+    let out = dlsoak().arg("run").arg(suite(dir, libraries)).args(args).arg("-o").arg(dir).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    (out.status.code().unwrap_or(-1), dir.join("record.json"), text)
+}
+
+fn compare(args: &[&str], records: &[&PathBuf]) -> (i32, String) {
+    let out = dlsoak().arg("compare").args(args).args(records).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    (
+        out.status.code().unwrap_or(-1),
+        if text.is_empty() { String::from_utf8(out.stderr).unwrap() } else { text },
+    )
+}
+
+/// Kinds of change by library, of the one run that was compared.
+fn changes(records: &[&PathBuf]) -> Vec<(String, Vec<String>)> {
+    let (code, text) = compare(&["--json"], records);
+    assert_eq!(code, 0, "{text}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let soaks = json["others"][0]["soaks"].as_array().unwrap().clone();
+    assert_eq!(soaks.len(), 3);
+    let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let kinds = |soak: &serde_json::Value| -> Vec<String> {
+        soak["changes"].as_array().unwrap().iter().map(|change| word(&change["kind"])).collect()
+    };
+    soaks.iter().map(|s| (word(&s["name"]), kinds(s))).filter(|(_, kinds)| !kinds.is_empty()).collect()
+}
+
+const BEFORE: [(&str, &str); 3] = [("plugin", "c-clean"), ("worker", "c-work"), ("other", "go-clean")];
+
+/// Runs that a comparison may take: while other programs come and go, one run in many differs as a change does.
+const LOOKS: usize = 3;
+
+/// Runs `libraries` and compares with `before`, until the comparison says what it should; the last record.
+fn until(before: &PathBuf, libraries: &[(&str, &str)], dir: &Path, wanted: &[(&str, &[&str])]) -> PathBuf {
+    let wanted: Vec<(String, Vec<String>)> = wanted
+        .iter()
+        .map(|(name, kinds)| ((*name).to_owned(), kinds.iter().map(|kind| (*kind).to_owned()).collect()))
+        .collect();
+    let mut seen = Vec::new();
+    for look in 0..LOOKS {
+        let record = run(libraries, &dir.join(look.to_string()), &[]).1;
+        let told = changes(&[before, &record]);
+        if told == wanted {
+            return record;
+        }
+        seen.push(told);
+    }
+    panic!("{seen:?} instead of {wanted:?}");
+}
+
+#[test]
+fn what_changed_is_named_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name);
+    // A first run that was disturbed would differ from all others.
+    let (before, _) = (0..LOOKS)
+        .map(|look| run(&BEFORE, &place("before").join(look.to_string()), &[]).1)
+        .map(|before| (changes(&[&before, &run(&BEFORE, &place("again"), &[]).1]), before))
+        .map(|(told, before)| (before, told))
+        .find(|(_, told)| told.is_empty())
+        .expect("two runs of the same libraries always differ");
+    until(&before, &BEFORE, &place("same"), &[]);
+    let leaks = [("plugin", "c-leak-constructor"), BEFORE[1], BEFORE[2]];
+    let leak = until(&before, &leaks, &place("leak"), &[("plugin", &["verdict", "growth"])]);
+    assert_eq!(changes(&[&leak, &before])[0].1, ["verdict", "growth"]);
+    let slow = [BEFORE[0], ("worker", "c-work-slower"), BEFORE[2]];
+    let slow = until(&before, &slow, &place("slow"), &[("worker", &["latency"])]);
+
+    // The same for people, with charts.
+    let out = dir.path().join("out");
+    let (code, text) = compare(&["-o", out.to_str().unwrap()], &[&before, &leak, &slow]);
+    assert_eq!(code, 0);
+    for part in [
+        "against",
+        "heap grows by 32 B/cycle instead of 0 B/cycle",
+        "changed: plugin (1 of 3)",
+        "call is slower",
+        "changed: worker (1 of 3)",
+        "languages on the same work: fibonacci(20)",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for file in ["compare.md", "compare.json", "memory.svg", "latency.png", "languages.svg"] {
+        assert!(std::fs::metadata(out.join(file)).unwrap().len() > 500, "{file}");
+    }
+    let limit = ["--max-leak-increase", "8B/cycle"];
+    assert_eq!(compare(&limit, &[&before, &leak]).0, 1);
+    assert_eq!(compare(&["--max-leak-increase", "1MB/cycle"], &[&before, &leak]).0, 0);
+    assert_eq!(compare(&["--max-p99-increase", "2000%"], &[&before, &slow]).0, 0);
+}
+
+#[test]
+fn runs_that_cannot_be_compared_as_they_stand_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = |name: &str, args: &[&str]| {
+        let libraries = [("plugin", "c-clean"), (name, "cpp-clean")];
+        run(&libraries, &dir.path().join(name), args).1
+    };
+    let (a, b) =
+        (record("a", &["-n", "200"]), record("b", &["-n", "300", "--flags", "lazy", "--env", "A=b"]));
+    let (code, text) = compare(&[], &[&a, &b]);
+    assert_eq!(code, 0);
+    let text = text.replace('\n', " ");
+    assert!(text.contains("all libraries: cycles differ: 200 and 300"), "{text}");
+    assert!(text.contains("flags differ: now,local and lazy,local") && text.contains("environments differ"));
+    let (code, text) = compare(&[], &[&a, &dir.path().join("none.json")]);
+    assert!(code == 2 && text.contains("none.json"), "{code} {text}");
+}
+
+#[test]
+fn a_baseline_gates_what_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("kept");
+    let place = ["--baselines", kept.to_str().unwrap()];
+    let soak = |name: &str, library: &str, args: &[&str]| {
+        let args = [&place[..], &["--max-leak-rate", "1MB/cycle"], args].concat();
+        let (code, record, text) = run(&[("plugin", library)], &dir.path().join(name), &args);
+        (code, read_record(record.parent().unwrap()).ok(), text)
+    };
+    let (code, _, text) = soak("early", "c-clean", &["--baseline", "main"]);
+    assert!(
+        code == 2 && text.contains("no baseline `main`") && text.contains("--save-baseline main"),
+        "{text}"
+    );
+    let (code, _, text) = soak("save", "c-clean", &["--save-baseline", "main"]);
+    assert!(code == 0 && kept.join("main.json").is_file(), "{text}");
+    let limits = ["--baseline", "main", "--max-leak-increase", "16B/cycle"];
+    let (code, record, text) = soak("same", "c-clean", &limits);
+    assert_eq!(code, 0, "{text}");
+    let gate = &record.unwrap().soaks[0].gate;
+    let rule = gate.rules.iter().find(|rule| rule.name == "max-leak-increase").unwrap();
+    assert_eq!((rule.passed, gate.passed), (Some(true), Some(true)));
+    let (code, record, text) = soak("leak", "c-leak-constructor", &limits);
+    assert!(code == 1 && text.contains("worse than the baseline `main`: max-leak-increase"), "{text}");
+    assert_eq!(record.unwrap().soaks[0].gate.passed, Some(false));
+    // What the baseline does not know passes, with a note.
+    let new = run(&[("new", "c-clean")], &dir.path().join("new"), &[&place[..], &limits].concat());
+    let record = read_record(new.1.parent().unwrap()).unwrap();
+    assert!(new.0 == 0 && record.soaks[0].notes.join(" ").contains("no soak of this name"), "{}", new.2);
+    let (code, _, text) = soak("bad", "c-clean", &["--save-baseline", "../x"]);
+    assert!(code == 2 && text.contains("a name can't hold `/`"), "{text}");
+}

@@ -1,0 +1,197 @@
+//! Each kind of end: what is told of it, that the soak can be repeated from what is told, and that a library which
+//! comes to no such end is left alone.
+
+use std::process::Command;
+
+use dlsoak::record::{OutcomeKind, Verdict};
+use xtask::fixtures::{Fixture, Situation, Table, root};
+use xtask::judge;
+
+use crate::support::{Finished, fixture, run, soak};
+
+/// The fixtures that come to an end before the last cycle or at exit, or those that are made not to.
+fn fixtures(ends: bool) -> Vec<Fixture> {
+    let table = Table::load(&root()).unwrap();
+    let of = |fixture: &Fixture| {
+        let truth = fixture.truth(&Situation::default());
+        let ended = truth.is_some_and(|truth| truth.end.is_some());
+        if ends { ended } else { !ended && fixture.name.contains("-end-") }
+    };
+    let fixtures: Vec<Fixture> = table.fixtures.into_iter().filter(of).collect();
+    assert!(fixtures.len() >= if ends { 20 } else { 4 });
+    fixtures
+}
+
+fn differences(of: &Fixture, finished: &Finished) -> Vec<String> {
+    let json = serde_json::to_value(finished.soak()).unwrap();
+    judge::differences(of, &serde_json::from_value(json).unwrap())
+}
+
+fn end_of(name: &str, args: &[&str]) -> Finished {
+    let all = [&["-n", "100", "--stall-timeout", "700ms"], args].concat();
+    soak(&fixture(name), &all)
+}
+
+#[test]
+fn each_end_is_told_with_what_brought_it_about() {
+    let fixtures = fixtures(true);
+    let found = std::sync::Mutex::new(Vec::new());
+    // Side by side: most of the time of a soak that hangs is waiting.
+    std::thread::scope(|scope| {
+        for some in fixtures.chunks(fixtures.len().div_ceil(4)) {
+            scope.spawn(|| {
+                let told: Vec<String> = some.iter().flat_map(told).collect();
+                found.lock().unwrap().extend(told);
+            });
+        }
+    });
+    let found = found.into_inner().unwrap();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// In what the end of a fixture differs from what is true of it.
+fn told(of: &Fixture) -> Vec<String> {
+    let finished = end_of(&of.name, &[]);
+    assert_eq!(finished.code, 1, "{}: {}", of.name, finished.stderr);
+    let outcome = &finished.soak().outcome;
+    assert!(outcome.stacks.as_ref().is_some_and(|stacks| !stacks.is_empty()), "{}: {outcome:?}", of.name);
+    // What a person reads at first holds the essence, and the way to see it again.
+    let first = &finished.soak().reasons[0];
+    assert_eq!(Some(first), outcome.detail.as_ref());
+    assert!(finished.stdout.contains("again: dlsoak run "), "{}", finished.stdout);
+    differences(of, &finished).iter().map(|text| format!("{}: {text}", of.name)).collect()
+}
+
+#[test]
+fn what_comes_to_no_bad_end_is_left_alone() {
+    for of in fixtures(false) {
+        let finished = soak(&fixture(&of.name), &["-n", "2000", "--until-decided"]);
+        let differences = differences(&of, &finished);
+        assert!(differences.is_empty(), "{}: {differences:#?}", of.name);
+        assert_eq!(finished.soak().outcome.kind, OutcomeKind::Completed, "{}", of.name);
+    }
+}
+
+/// Runs the command of a record, as it stands, and returns the record that it leaves.
+fn again(finished: &Finished) -> Finished {
+    let out = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_dlsoak");
+    let (tool, arguments) = finished.soak().replay.split_once(' ').unwrap();
+    assert_eq!(tool, "dlsoak");
+    let script = format!("'{program}' -q {arguments} -o '{}'", out.path().display());
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    crate::support::finished(&output, &out)
+}
+
+#[test]
+fn an_end_comes_again_by_the_command_in_the_record() {
+    for name in ["c-end-late", "c-end-exit-constructor", "c-end-mutex-twice", "c-end-at-exit"] {
+        let first = end_of(name, &["--env", "A=it's \"one\"", "--flags", "lazy"]);
+        let second = again(&first);
+        let ends = [&first, &second].map(|finished| {
+            let outcome = &finished.soak().outcome;
+            (outcome.kind, outcome.cycle, outcome.phase.clone(), outcome.signal.clone())
+        });
+        assert_eq!(ends[0], ends[1], "{name}: {}", first.soak().replay);
+        assert_eq!(second.soak().env["A"], "it's \"one\"");
+        // It is the shortest run that gets there.
+        assert_eq!(second.soak().cycles.warmup, 0, "{name}");
+        assert!(second.soak().cycles.requested <= first.soak().cycles.requested + 100, "{name}");
+    }
+}
+
+#[test]
+fn a_suite_is_repeated_without_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let library = directory.path().join("with space\nand line.so");
+    std::fs::copy(fixture("c-end-late"), &library).unwrap();
+    let suite = directory.path().join("suite.toml");
+    let text = "[defaults]\ncycles = 60\nwarmup = 7\nenv = { B = \"2 3\" }\n[[library]]\nname = \"late\"\n\
+                path = \"with space\\nand line.so\"\ncall = \"fibonacci(20)\"\n";
+    std::fs::write(&suite, text).unwrap();
+    let first = run(&[suite.to_str().unwrap()]);
+    let second = again(&first);
+    assert_eq!(first.soak().outcome.cycle, Some(20));
+    assert_eq!(second.soak().outcome.cycle, Some(20), "{}", first.soak().replay);
+    assert_eq!(second.soak().env["B"], "2 3");
+}
+
+#[test]
+fn keys_that_run_out_are_told_with_how_many_there_are() {
+    let finished = soak(&fixture("rust-current-thread"), &["-n", "3000"]);
+    let outcome = &finished.soak().outcome;
+    assert_eq!(finished.soak().verdict, Verdict::Crashed, "{outcome:?}");
+    let detail = outcome.detail.as_ref().unwrap();
+    assert!(detail.contains("out of TLS keys") && detail.contains("1,024 in all"), "{detail}");
+}
+
+#[test]
+fn a_thread_in_code_that_is_gone_is_told_with_the_library() {
+    let finished = end_of("c-end-thread", &[]);
+    let fault = finished.soak().outcome.fault.as_ref().unwrap();
+    assert_eq!(fault.access.as_deref(), Some("execute"));
+    assert!(fault.place.as_ref().unwrap().contains("libc-end-thread.so, unloaded"), "{fault:?}");
+    assert_eq!(fault.address, fault.instruction);
+}
+
+#[test]
+fn threads_get_their_own_stacks_and_cycles() {
+    let finished = end_of("c-end-mutex-twice", &["-t", "3"]);
+    let stacks = finished.soak().outcome.stacks.as_ref().unwrap();
+    let inside = stacks.iter().filter(|stack| stack.contains("lock_twice")).count();
+    // Each has a copy of the library and so a mutex of its own; the first cycles run alone.
+    assert_eq!((stacks.len(), inside), (3, 1), "{stacks:#?}");
+    assert!(stacks[0].contains("lock_twice") && stacks[0].contains("cycle 0, call"), "{stacks:#?}");
+    let finished = end_of("c-end-null", &["--mode", "copies"]);
+    let outcome = &finished.soak().outcome;
+    assert!(outcome.stacks.as_ref().unwrap()[0].contains("follow_null at "), "{outcome:?}");
+    assert!(outcome.detail.as_ref().unwrap().contains("in libc-end-null.so"), "{outcome:?}");
+}
+
+/// One thing at a time may trace a process: with a tracer there already, the soak goes on and says what it lacks.
+#[test]
+fn a_process_that_is_traced_already_is_soaked_without_stacks() {
+    let strace = Command::new("strace").arg("-V").output();
+    if strace.is_err() {
+        // Not on every machine; the refusal itself is tested beside the tracer.
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=none", "-o"])
+        .arg(out.path().join("trace"))
+        .args([env!("CARGO_BIN_EXE_dlsoak"), "run", "-q", "-n", "50", "-c", "fibonacci(20)", "-o"])
+        .arg(out.path())
+        .arg(fixture("c-end-late"))
+        .output()
+        .unwrap();
+    let finished = crate::support::finished(&output, &out);
+    let soak = finished.soak();
+    assert_eq!((soak.outcome.cycle, soak.outcome.signal.as_deref()), (Some(20), Some("SIGSEGV")));
+    assert!(soak.outcome.stacks.is_none());
+    assert!(soak.notes.iter().any(|note| note.contains("ptrace")), "{:?}", soak.notes);
+}
+
+#[test]
+fn a_file_that_goes_during_the_soak_is_told_as_such() {
+    let directory = tempfile::tempdir().unwrap();
+    let library = directory.path().join("libgoes.so");
+    std::fs::copy(fixture("c-clean"), &library).unwrap();
+    let remove = library.clone();
+    let out = tempfile::tempdir().unwrap();
+    let child = crate::support::dlsoak()
+        .args(["run", "-n", "1G", "-o"])
+        .arg(out.path())
+        .arg(&library)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may go before the first load as well as after many; only the latter is what this is about.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    std::fs::remove_file(remove).unwrap();
+    let finished = crate::support::finished(&child.wait_with_output().unwrap(), &out);
+    let outcome = &finished.soak().outcome;
+    assert_eq!(finished.soak().verdict, Verdict::LoadFailed, "{outcome:?}");
+    let detail = outcome.detail.as_ref().unwrap();
+    assert!(detail.contains("is gone now") && detail.contains("cycles that went well"), "{detail}");
+}

@@ -1,0 +1,70 @@
+//! Soaks from a program that is not `dlsoak`: this test binary is its own worker.
+
+use dlsoak::record::{Mode, UnloadState, Verdict};
+use dlsoak::{Soak, SoakError};
+
+use crate::support::{dlsoak, fixture};
+
+#[test]
+fn a_clean_library_passes_in_a_test() {
+    let soaked = Soak::new(fixture("c-clean")).cycles(3_000).call("fibonacci(20)").threads(2).run().unwrap();
+    soaked.assert_clean();
+    soaked.assert_passed();
+    let soak = soaked.soak();
+    assert_eq!((soak.cycles.completed, soak.threads), (3_000, 2));
+    assert!(soak.latency_ns.call.is_some() && soaked.run().passed);
+}
+
+#[test]
+fn a_leak_fails_the_test_with_its_figures() {
+    let soaked = Soak::new(fixture("c-leak-constructor")).cycles(1_000).run().unwrap();
+    assert_eq!((soaked.verdict(), soaked.passed()), (Verdict::Leak, Some(false)));
+    let failure = std::panic::catch_unwind(|| soaked.assert_clean()).unwrap_err();
+    let text = failure.downcast_ref::<String>().unwrap();
+    assert!(text.contains("is not clean") && text.contains("32 B/cycle"), "{text}");
+    assert!(std::panic::catch_unwind(|| soaked.assert_passed()).is_err());
+}
+
+#[test]
+fn a_program_sees_what_dlsoak_sees() {
+    // The causes are seen only by a program that offers `__cxa_thread_atexit_impl` itself.
+    let soaked = Soak::new(fixture("rust-tls-destructor")).cycles(200).call("fibonacci(20)").run().unwrap();
+    assert_eq!(soaked.soak().unload.state, UnloadState::Pinned);
+    let causes: Vec<_> = soaked.soak().unload.causes.iter().map(|cause| cause.kind.as_str()).collect();
+    assert!(causes.contains(&"tls-destructor"), "{causes:?}");
+    // This binary counts no allocations, and says so.
+    let notes = soaked.soak().notes.join("\n");
+    assert!(notes.contains("allocations of the worker's own code"), "{notes}");
+    assert!(!notes.contains("thread-local"), "{notes}");
+    // What is allowed passes, and is not clean.
+    let allowed = Soak::new(fixture("go-clean")).cycles(2_000).allow_pinned("it is Go").run().unwrap();
+    assert_eq!(allowed.verdict(), Verdict::Pinned, "{allowed}");
+    allowed.assert_passed();
+    assert!(std::panic::catch_unwind(|| allowed.assert_clean()).is_err());
+}
+
+#[test]
+fn a_crash_ends_the_soak_and_not_the_test() {
+    let soaked = Soak::new(fixture("c-on-exit")).cycles(200).run().unwrap();
+    assert_eq!(soaked.verdict(), Verdict::Crashed);
+    let dir = tempfile::tempdir().unwrap();
+    assert!(soaked.write(dir.path()).unwrap()[0].ends_with("record.json"));
+    assert!(crate::support::read_record(dir.path()).is_ok());
+}
+
+#[test]
+fn settings_that_cannot_be_carried_out_are_errors() {
+    let wrong = Soak::new(fixture("c-clean")).mode(Mode::Copies).share_path(true).run();
+    assert!(matches!(wrong, Err(SoakError::Plan(_))));
+}
+
+#[test]
+fn only_the_first_argument_makes_a_worker() {
+    // As a harness may hand it on: an argument of that name in another place, or with no descriptor behind it.
+    let output = dlsoak().args(["inspect", "__worker"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("__worker"), "{output:?}");
+    let alone =
+        std::process::Command::new(std::env::current_exe().unwrap()).arg("__worker").output().unwrap();
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&alone.stderr).contains("no descriptor given"));
+}
