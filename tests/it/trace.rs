@@ -150,7 +150,8 @@ fn a_cache_that_has_filled_does_not_grow() {
         let places = &trace(full.soak()).places;
         let cache = places.iter().find(|place| place.function.as_deref() == Some("look_up")).unwrap();
         assert_eq!((cache.trend, cache.bytes_per_cycle), (PlaceTrend::Saturating, 0.0), "{cache:?}");
-        assert!(cache.count > 100 && cache.bytes == cache.count * 64, "{cache:?}");
+        // malloc leaves no remainder that is too small for a chunk: now and then one has 16 bytes more.
+        assert!(cache.count > 100 && near(cache.bytes as f64, cache.count as f64 * 64.0), "{cache:?}");
         assert!(places.iter().all(|place| place.trend == PlaceTrend::Saturating), "{places:?}");
     }
     let never = traced(&fixture("c-cache-leak"), &["-n", "1500", "--warmup", "4500"]);
