@@ -49,6 +49,15 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Say what a library's file tells, without loading it: will it unload, what does it need, will it load here.
     Inspect(InspectArgs),
+    /// Say who leaks, by function and line, also when the library is gone by the time anyone asks.
+    ///
+    /// Soaks the library shortly, then once more while notes are taken of all that it obtains. Loading a library
+    /// executes its code: trace only what you would run.
+    #[command(
+        after_help = "Exit codes: 0 nothing grows, 1 something grows, 2 usage or an error of dlsoak's own, 3 it \
+        ended early and nothing grew until then, 130 interrupted."
+    )]
+    Trace(Box<TraceArgs>),
     /// Make a report from a saved record.
     Report(ReportArgs),
     /// Compare runs: what changed from the first record to each of the others, and what is only noise.
@@ -146,6 +155,9 @@ pub struct RunArgs {
     /// A kind of residue that passes; repeatable.
     #[arg(long, value_name = "KIND")]
     pub allow_residue: Vec<Kind>,
+    /// Where the verdict is `leak`, trace a short soak by itself, and name the culprit.
+    #[arg(long)]
+    pub trace_on_leak: bool,
     /// Stop as soon as the verdict is certain; go on past the cycles asked for while it is not.
     #[arg(long)]
     pub until_decided: bool,
@@ -186,6 +198,79 @@ pub struct RunArgs {
     /// This machine's share of the suite, for example 1/4.
     #[arg(long, value_name = "K/N")]
     pub partition: Option<String>,
+}
+
+/// Arguments of `dlsoak trace`.
+#[derive(Debug, Default, Args)]
+pub struct TraceArgs {
+    /// The library to trace.
+    #[arg(value_name = "LIB")]
+    pub library: PathBuf,
+    /// Cycles, all threads together, for example 10k.
+    #[arg(short = 'n', long, value_parser = parse_cycles, default_value = "2000")]
+    pub cycles: u64,
+    /// Threads that cycle at the same time [default: 1].
+    #[arg(short, long, value_parser = parse_threads)]
+    pub threads: Option<u32>,
+    /// All threads open the one path, instead of a copy each.
+    #[arg(long)]
+    pub share_path: bool,
+    /// What a cycle opens: reopen, copies or pooled [default: reopen].
+    #[arg(long, value_parser = parse_mode)]
+    pub mode: Option<Mode>,
+    /// Which thread a cycle runs on: main, worker or short-lived [default: main].
+    #[arg(long, value_name = "THREAD")]
+    pub call_from: Option<String>,
+    /// End after this time, for example 10s, even if cycles are left.
+    #[arg(long, value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// Cycles before the measurement [default: 500, at most the cycles].
+    #[arg(long, value_parser = parse_warmup)]
+    pub warmup: Option<u64>,
+    /// A call to make each cycle, for example 'fibonacci(20)'; integers, floats and strings; repeatable.
+    #[arg(short, long, value_name = "CALL")]
+    pub call: Vec<String>,
+    /// Your own code for one cycle: `int fn(void *handle)`, 0 for success.
+    #[arg(long, value_name = "DRIVER.so:FN")]
+    pub exercise: Option<String>,
+    /// Flags for dlopen [default: now,local].
+    #[arg(long)]
+    pub flags: Option<String>,
+    /// Set an environment variable for the worker; repeatable.
+    #[arg(long, value_name = "K=V", value_parser = parse_env)]
+    pub env: Vec<(String, String)>,
+    /// Take the worker for hung when no cycle finishes for this long [default: 10s].
+    #[arg(long, value_parser = parse_duration)]
+    pub stall_timeout: Option<Duration>,
+    /// End when the worker's resident memory exceeds this, for example 2GiB.
+    #[arg(long, value_parser = parse_size)]
+    pub memory_limit: Option<u64>,
+    /// Where to write record.json, trace.folded and trace-flame.svg [default: reports/trace-LIB-TIME].
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+impl TraceArgs {
+    /// The soak that is traced.
+    pub fn as_run(&self) -> RunArgs {
+        RunArgs {
+            libraries: vec![self.library.clone()],
+            cycles: Some(self.cycles),
+            threads: self.threads,
+            share_path: self.share_path,
+            mode: self.mode,
+            call_from: self.call_from.clone(),
+            duration: self.duration,
+            warmup: self.warmup,
+            call: self.call.clone(),
+            exercise: self.exercise.clone(),
+            flags: self.flags.clone(),
+            env: self.env.clone(),
+            stall_timeout: self.stall_timeout,
+            memory_limit: self.memory_limit,
+            ..RunArgs::default()
+        }
+    }
 }
 
 /// Calling patterns to compare.
@@ -301,6 +386,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => commands::run::run(&args, global),
         Command::Inspect(args) => commands::inspect::inspect(&args, global),
+        Command::Trace(args) => commands::trace::trace(&args, global),
         Command::Report(args) => commands::report::report(&args, global),
         Command::Compare(args) => commands::compare::compare(&args, global),
         Command::Merge(args) => commands::merge::merge(&args, global),

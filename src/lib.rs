@@ -28,6 +28,7 @@ pub mod suite;
 pub mod supervisor;
 pub mod symbols;
 pub mod sys;
+pub mod trace;
 pub mod units;
 pub mod worker;
 

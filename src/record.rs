@@ -14,6 +14,7 @@ mod read;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,7 @@ pub use outcome::{Fault, Outcome, OutcomeKind};
 pub use over_time::OverTime;
 pub use read::{ReadError, read};
 pub use surroundings::{Disturbance, Sandbox};
+pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
 
 /// The value of [`Run::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "dlsoak.run/1";
@@ -123,6 +125,9 @@ pub struct Soak {
     /// Short soaks of each calling pattern (`--patterns all`).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub patterns: Vec<Pattern>,
+    /// Who left what behind (`dlsoak trace`, `--trace-on-leak`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<Trace>,
     /// What else the process was left with.
     pub residue: Vec<Residue>,
     /// Latencies of the measured cycles in nanoseconds, all threads merged.

@@ -6,7 +6,8 @@
 #include "fibonacci.h"
 #include "state.h"
 
-static int fd = -1;
+/* volatile: it is written after the call, so that no compiler makes a jump of the call, which would hide who called. */
+static volatile int fd = -1;
 
 __attribute__((constructor)) static void leak(void) {
     uint64_t loads = ++fixture_state()->loads;
@@ -15,7 +16,7 @@ __attribute__((constructor)) static void leak(void) {
 #else
     int due = loads % EVERY == 0;
 #endif
-    if (due) fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (due) fd = open("/dev/null", O_RDONLY | O_CLOEXEC); /* traced */
 }
 
 #ifdef CLOSED

@@ -5,7 +5,7 @@
 
 __attribute__((constructor)) static void leak(void) {
     /* volatile: without it the compiler may drop an allocation that nobody uses. */
-    void *volatile lost = malloc(16);
+    void *volatile lost = malloc(16); /* traced */
     (void)lost;
 }
 

@@ -14,7 +14,7 @@
 static char *area;
 
 __attribute__((constructor)) static void map(void) {
-    area = mmap(0, BYTES, PROT_READ | PROT_WRITE, KIND | MAP_ANONYMOUS, -1, 0);
+    area = mmap(0, BYTES, PROT_READ | PROT_WRITE, KIND | MAP_ANONYMOUS, -1, 0); /* traced */
 #ifdef TOUCHED
     for (int i = 0; area != MAP_FAILED && i < BYTES; i += 4096) ((volatile char *)area)[i] = 1;
 #endif

@@ -18,7 +18,7 @@ __attribute__((constructor)) static void leak(void) {
     pthread_attr_setstacksize(&small, 64 * 1024);
     /* Neither function takes an argument or minds that one is passed; both return an int, that nobody reads. */
     void *(*body)(void *) = (void *(*)(void *))(void (*)(void))BODY;
-    if (pthread_create(&thread, &small, body, NULL) == 0) {
+    if (pthread_create(&thread, &small, body, NULL) == 0) { /* traced */
 #ifdef JOINED
         pthread_join(thread, NULL);
 #endif

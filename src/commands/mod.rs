@@ -6,6 +6,7 @@ pub mod inspect;
 pub mod merge;
 pub mod report;
 pub mod run;
+pub mod trace;
 
 mod baselines;
 mod ci;

@@ -66,6 +66,9 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
             };
             let context = Context { interrupted: &interrupted, progress: &show };
             let mut soak = conduct::soak(soak_plan, &context);
+            if args.trace_on_leak && soak.verdict == crate::record::Verdict::Leak {
+                super::trace::on_leak(&mut soak, soak_plan, &context);
+            }
             if args.patterns == Some(Patterns::All) {
                 soak.patterns = patterns::all(soak_plan, &context);
             }
@@ -121,7 +124,7 @@ fn keep(run: &Run, plan: &SoakPlan, measured: &Soak, out: &Path) {
 }
 
 /// The plan: libraries from the command line, or a suite file, with the flags over it; and which share it is.
-fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Partition>)> {
+pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Partition>)> {
     let settings = settings(args)?;
     let is_suite = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
     let suite = match args.libraries.as_slice() {
@@ -206,12 +209,12 @@ fn call_from(name: &str) -> anyhow::Result<crate::record::CallFrom> {
         .map_err(|_| anyhow::anyhow!("--call-from {name}: expected main, worker or short-lived"))
 }
 
-fn default_out(name: &str, started: jiff::Timestamp) -> PathBuf {
+pub(super) fn default_out(name: &str, started: jiff::Timestamp) -> PathBuf {
     Path::new("reports").join(format!("{name}-{}", started.strftime("%Y%m%dT%H%M%SZ")))
 }
 
 /// Makes the output directory and makes sure that files can be written there.
-fn prepare_out(out: &Path) -> anyhow::Result<()> {
+pub(super) fn prepare_out(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| {
         format!("cannot make the output directory {}; choose another with --out", out.display())
     })?;

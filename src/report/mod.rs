@@ -16,6 +16,7 @@ mod junit;
 mod markdown;
 pub mod summary;
 pub mod terminal;
+pub mod trace;
 
 #[cfg(test)]
 pub(crate) mod sample;

@@ -21,6 +21,7 @@ mod series;
 mod session;
 mod staging;
 mod stall;
+mod trace;
 mod unload;
 #[cfg(test)]
 mod vandalism;
@@ -40,6 +41,7 @@ use crate::worker::Job;
 
 pub use host::host;
 pub(crate) use private::clean as clean_private;
+pub use trace::trace;
 
 use end::failed_before_start;
 use limits::Limits;
@@ -215,6 +217,7 @@ fn start<'a>(
             copies.map(Path::to_owned).chain(env.get(TMPDIR).map(PathBuf::from)).collect();
         job.confine(&writable);
     }
+    job.trace = trace::is_asked_for(env);
     let job = serde_json::to_vec(&job).map_err(|e| format!("cannot write the worker's job: {e}"))?;
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);

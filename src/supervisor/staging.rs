@@ -132,6 +132,16 @@ impl Staging {
         })
     }
 
+    /// The library itself.
+    pub(super) fn original(&self) -> &Path {
+        &self.original
+    }
+
+    /// The private directory of the copies, where there are any.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.directory.as_ref().map(PrivateDirectory::path)
+    }
+
     /// True when threads open copies and not the library itself.
     pub(super) fn has_copies(&self) -> bool {
         self.directory.is_some()

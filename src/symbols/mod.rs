@@ -49,6 +49,11 @@ impl Symbols {
         }
     }
 
+    /// The functions at an address of a file, by the file's own count, innermost first; none where nothing is known.
+    pub fn functions_at(&mut self, file: &Path, address: u64) -> Vec<Function> {
+        self.file(file).map(|object| object.functions(address)).unwrap_or_default()
+    }
+
     fn file(&mut self, path: &Path) -> Option<&ObjectFile> {
         self.files.entry(path.to_path_buf()).or_insert_with(|| ObjectFile::read(path)).as_ref()
     }

@@ -9,7 +9,7 @@ use libloading::os::unix::Library;
 use super::failure::Failure;
 use super::job::Job;
 use super::open::{Opened, Opener};
-use super::short_lived;
+use super::{short_lived, trace};
 use crate::channel::{Entry, Phase, Slot};
 use crate::record::CallFrom;
 use crate::suite::call::{Arg, Call, MAX_FLOATS, MAX_INTEGERS};
@@ -193,6 +193,7 @@ impl ThreadPlan {
         // Unless the cycle comes to its end: a library may end the thread instead.
         let mut closed = Err(Failure::Ended);
         short_lived::run(&mut || {
+            let _announced = trace::Announced::new(slot);
             begun = monotonic_ns();
             closed = self.cycle(slot, entry, begun);
         })

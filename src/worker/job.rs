@@ -33,6 +33,8 @@ pub struct Job {
     pub signals: Vec<i32>,
     /// Directories that can be written; only where the worker is to be kept from writing anything else.
     sandbox: Option<Vec<Vec<u8>>>,
+    /// Whether notes are taken of what it obtains.
+    pub trace: bool,
 }
 
 /// A function `int fn(void *handle)` of a driver library.
@@ -64,6 +66,7 @@ impl Job {
                 })
                 .collect(),
             sandbox: None,
+            trace: false,
         }
     }
 

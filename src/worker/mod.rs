@@ -18,6 +18,7 @@ mod presence;
 mod sandbox;
 mod short_lived;
 pub mod tls_destructors;
+mod trace;
 
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::ExitCode;
@@ -70,6 +71,9 @@ fn work(fd: i32) -> Result<(), String> {
         disturbed::expect(&job.signals);
         if let Some(writable) = job.confined() {
             sandbox::enter(channel.header(), &writable)?;
+        }
+        if job.trace {
+            trace::begin()?;
         }
         (cycle::prepare(&job, threads)?, job.call_from, Arc::new(job.files()?))
     };

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::cycle::ThreadPlan;
-use super::{allocations, exit_handlers, presence, tls_destructors};
+use super::{allocations, exit_handlers, presence, tls_destructors, trace};
 use crate::channel::{Channel, Phase, Slot, State, write_bytes};
 use crate::sys::{futex, glibc, state};
 
@@ -13,6 +13,7 @@ use crate::sys::{futex, glibc, state};
 pub(super) fn serve(channel: &Channel, thread: usize, mut plan: ThreadPlan, files: &[CString]) {
     let header = channel.header();
     let Some(slot) = channel.slots().get(thread) else { return };
+    let _announced = trace::Announced::new(slot);
     let ring = channel.ring(thread);
     let mut carried_out = 0;
     let mut sound = true;

@@ -34,6 +34,7 @@ mod sandbox;
 mod soaks;
 mod support;
 mod tidy;
+mod trace;
 mod verdicts;
 mod worker_cost;
 

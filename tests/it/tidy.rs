@@ -16,6 +16,8 @@ const UNSAFE: &[&str] = &[
     "src/sys/pressure.rs",
     "src/sys/ptrace.rs",
     "src/sys/state.rs",
+    "src/trace/preload/",
+    "src/trace/shared.rs",
     "src/sys/wait.rs",
     "src/worker/",
     "cdylib-fixtures/",

@@ -14,7 +14,7 @@ var text = strings.Repeat("x", 100)
 
 //export fibonacci
 func fibonacci(n C.int32_t) C.int64_t {
-	_ = C.CString(text)
+	_ = C.CString(text) // traced
 	return C.int64_t(fib.Fibonacci(int32(n)))
 }
 

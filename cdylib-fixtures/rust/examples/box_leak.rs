@@ -5,6 +5,6 @@
 pub extern "C" fn fibonacci(n: i32) -> i64 {
     let value = fixture::fibonacci(n);
     // black_box: an allocation that nobody reads may be dropped by the compiler.
-    std::hint::black_box(Box::leak(Box::new([value; 125])));
+    std::hint::black_box(Box::leak(Box::new([value; 125]))); // traced
     value
 }

@@ -115,7 +115,8 @@ fn cycles(session: &mut Session<'_>, found: &mut Diagnosis) -> Result<(), End> {
     Ok(())
 }
 
-fn words(end: &End) -> String {
+/// Why a soak beside the measured one went no further.
+pub(in crate::supervisor) fn words(end: &End) -> String {
     match end {
         End::Failed { message, .. } => message.clone(),
         End::Died(status) => format!("its worker ended: {status}"),

@@ -13,6 +13,7 @@ use crate::elf::{self, Facts};
 use crate::record::{Cause, Mode, OutcomeKind, Soak, UnloadState};
 use crate::sampling::Sampler;
 use diagnosis::Diagnosis;
+pub(super) use diagnosis::words as end_words;
 use graph::Object;
 
 /// Cycles of the diagnostic soak: the first load, one that could find something left, and one to be sure.

@@ -1,0 +1,88 @@
+//! `dlsoak trace`: soaks the library shortly, then once more while notes are taken, and says who left what behind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use anyhow::{Context as _, bail};
+
+use super::progress::Reporter;
+use super::{print, run};
+use crate::cli::{Global, TraceArgs};
+use crate::files::write_atomic;
+use crate::record::{OutcomeKind, PlaceTrend, Run, Soak, Verdict};
+use crate::suite::plan::SoakPlan;
+use crate::supervisor::{self, Context};
+use crate::{conduct, exit_code, report};
+
+/// Cycles of the trace that follows a leak.
+const ON_LEAK: u64 = 2_000;
+
+/// Carries out `dlsoak trace` and returns the exit code.
+///
+/// # Errors
+/// When the plan is wrong, nothing could be traced, or the output directory can't be written.
+pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
+    let (plan, _) = run::plan(&args.as_run())?;
+    let [soak_plan] = plan.soaks.as_slice() else { bail!("name one library to trace, not a suite") };
+    let started = jiff::Timestamp::now();
+    let out = args.out.clone().unwrap_or_else(|| run::default_out(&format!("trace-{}", plan.name), started));
+    run::prepare_out(&out)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot catch signals")?;
+    }
+    let reporter = Reporter::new(global.quiet);
+    let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
+    let context = Context { interrupted: &interrupted, progress: &show };
+    let mut soak = conduct::judged(soak_plan, &context);
+    let traced = match soak.outcome.kind {
+        OutcomeKind::LoadFailed => Err(soak.outcome.detail.clone().unwrap_or_default()),
+        _ if interrupted.load(Relaxed) => Ok(()),
+        _ => supervisor::trace(soak_plan, &soak, soak_plan.cycles, &context)
+            .map(|trace| soak.trace = Some(trace)),
+    };
+    let run = Run { passed: soak.gate.passed == Some(true), soaks: vec![soak], ..conduct::begin(started) };
+    report::write(&run, &out, &[report::Format::Json])?;
+    traced.map_err(anyhow::Error::msg)?;
+    let Some(soak) = run.soaks.first() else { bail!("nothing was soaked") };
+    if let Some(trace) = &soak.trace {
+        let folded = report::trace::folded(trace);
+        let path = out.join("trace.folded");
+        write_atomic(&path, folded.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+        let path = out.join("trace-flame.svg");
+        if let Some(svg) = report::trace::flame(trace, &soak.name)? {
+            write_atomic(&path, svg.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        print(&report::trace::render(soak, trace, global.verbose > 0));
+    }
+    print(&format!("record and stacks: {}\n", out.display()));
+    Ok(if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { code(soak) })
+}
+
+/// 1 when something grows; what nobody could name does, too.
+fn code(soak: &Soak) -> u8 {
+    let Some(trace) = &soak.trace else { return exit_code::USAGE };
+    let grows = trace.places.iter().any(|place| place.trend == PlaceTrend::Growing);
+    if grows || soak.verdict == Verdict::Leak {
+        exit_code::FAILED
+    } else if trace.ended.is_some() {
+        exit_code::UNDECIDED
+    } else {
+        exit_code::PASSED
+    }
+}
+
+/// Traces a library that leaks, and puts the culprit among the reasons.
+pub(super) fn on_leak(soak: &mut Soak, plan: &SoakPlan, context: &Context<'_>) {
+    match supervisor::trace(plan, soak, ON_LEAK.min(plan.cycles), context) {
+        Ok(trace) => {
+            let position = soak.reasons.len().min(1);
+            if let Some(culprit) = report::trace::culprit(&trace) {
+                soak.reasons.insert(position, culprit);
+            }
+            soak.trace = Some(trace);
+        }
+        Err(problem) => soak.notes.push(format!("it could not be traced: {problem}")),
+    }
+}

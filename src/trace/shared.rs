@@ -1,0 +1,125 @@
+//! The memory that a traced worker's notes go to, and the library that takes them, both without a file: they are handed to
+//! the worker by the names that `/proc` has for this process's descriptors.
+
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
+use std::{fmt, io};
+
+use nix::errno::Errno;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use super::preload::layout::{MAGIC, Memory, NAME};
+
+/// The library that `build.rs` made; empty where it can't be had.
+static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload.so"));
+
+/// Why a worker can't be traced.
+#[derive(Debug, thiserror::Error)]
+pub enum SharedError {
+    /// This build has no library to preload.
+    #[error("tracing needs glibc, on x86-64 or AArch64")]
+    NotHere,
+    /// A system call failed.
+    #[error("memory for the trace: {0} failed: {1}")]
+    System(&'static str, Errno),
+    /// The library could not be written.
+    #[error("the library that takes notes could not be written to memory: {0}")]
+    Image(#[from] io::Error),
+}
+
+/// What a traced worker is given.
+pub struct Shared {
+    memory: NonNull<Memory>,
+    notes: OwnedFd,
+    image: OwnedFd,
+}
+
+// SAFETY: all of the memory is atomics, and it stays mapped until the last owner drops it.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("notes", &self.notes).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The variable of the worker's environment that names the memory.
+    pub const MEMORY: &str = "DLSOAK_TRACE_MEMORY";
+
+    /// Makes the memory. The files in the directory `copies` are taken for copies of the library. A page takes memory only
+    /// once something is noted on it.
+    ///
+    /// # Errors
+    /// Where tracing can't be had, or the kernel refuses the memory.
+    pub fn create(copies: Option<&Path>) -> Result<Self, SharedError> {
+        if IMAGE.is_empty() {
+            return Err(SharedError::NotHere);
+        }
+        let make = |name| {
+            memfd_create(name, MFdFlags::MFD_CLOEXEC).map_err(|e| SharedError::System("memfd_create", e))
+        };
+        let (notes, image) = (make(c"dlsoak-trace")?, make(c"dlsoak-preload.so")?);
+        let len = std::num::NonZeroUsize::MIN.saturating_add(size_of::<Memory>() - 1);
+        nix::unistd::ftruncate(&notes, i64::try_from(len.get()).unwrap_or(i64::MAX))
+            .map_err(|e| SharedError::System("ftruncate", e))?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new shared mapping of a memfd at an address the kernel chooses touches nothing that exists.
+        let memory = unsafe { mmap(None, len, access, MapFlags::MAP_SHARED, &notes, 0) }
+            .map_err(|e| SharedError::System("mmap", e))?;
+        let shared = Self { memory: memory.cast(), notes, image };
+        io::Write::write_all(&mut std::fs::File::from(shared.image.try_clone()?), IMAGE)?;
+        let memory = shared.memory();
+        if let Some(copies) = copies {
+            let name = copies.as_os_str().as_bytes();
+            let len = crate::channel::write_bytes(&memory.private[..NAME - 1], name);
+            let len = len + crate::channel::write_bytes(&memory.private[len..], b"/");
+            memory.private_len.store(u32::try_from(len).unwrap_or(0), Relaxed);
+        }
+        memory.magic.store(MAGIC, Relaxed);
+        Ok(shared)
+    }
+
+    /// The notes.
+    pub fn memory(&self) -> &Memory {
+        // SAFETY: the mapping is as large as Memory, page-aligned, lives as long as self, and Memory is made of atomics that
+        // are valid for any bytes.
+        unsafe { self.memory.as_ref() }
+    }
+
+    /// What the worker's environment must hold, besides what is `before` in `LD_PRELOAD`.
+    pub fn environment(&self, before: Option<String>) -> Vec<(String, String)> {
+        let own = |fd: &OwnedFd| format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd());
+        let before = before.filter(|before| !before.is_empty());
+        let preload = match &before {
+            // Ours is first: what the others obtain is noted, too.
+            Some(before) => format!("{}:{before}", own(&self.image)),
+            None => own(&self.image),
+        };
+        let mut variables =
+            vec![("LD_PRELOAD".to_owned(), preload), (Self::MEMORY.to_owned(), own(&self.notes))];
+        variables.extend(before.map(|before| ("DLSOAK_TRACE_LD_PRELOAD".to_owned(), before)));
+        variables
+    }
+
+    /// The name by which the loader knows the library that takes notes.
+    pub fn preloaded(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.image.as_raw_fd()))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: address and length are those of the mapping, and no reference into it outlives self.
+        let _ = unsafe { munmap(self.memory.cast(), size_of::<Memory>()) };
+    }
+}
+
+#[cfg(test)]
+mod tests;
