@@ -15,3 +15,4 @@ pub mod replay;
 pub mod settings;
 pub mod suite_error;
 pub mod units;
+mod variants;

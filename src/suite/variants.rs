@@ -1,0 +1,44 @@
+//! Soaks beside the one that was asked for: the same library, timed, without its calls, or called from elsewhere.
+
+use super::plan::SoakPlan;
+use crate::record::CallFrom;
+
+impl SoakPlan {
+    /// The same soak with its cycles on this thread, of at most `cycles` cycles.
+    #[must_use]
+    pub fn called_from(&self, call_from: CallFrom, cycles: u64) -> Self {
+        let name = format!("{}, called from {}", self.name, call_from.name());
+        Self { name, call_from, ..self.shortened(cycles) }
+    }
+
+    /// The same soak for its latencies alone: malloc's thread cache on as in any host, few checkpoints, `cycles`
+    /// cycles.
+    #[must_use]
+    pub fn for_latencies(&self, cycles: u64) -> Self {
+        Self {
+            name: format!("{}, latencies", self.name),
+            keep_tcache: true,
+            checkpoints: 2,
+            watched: false,
+            ..self.shortened(cycles)
+        }
+    }
+
+    /// The same soak without its calls, of at most `cycles` cycles.
+    #[must_use]
+    pub fn without_calls(&self, cycles: u64) -> Self {
+        let name = format!("{}, without the call", self.name);
+        Self { name, calls: Vec::new(), exercise: None, ..self.shortened(cycles) }
+    }
+
+    /// The same soak, of at most `cycles` cycles.
+    fn shortened(&self, cycles: u64) -> Self {
+        Self {
+            cycles: self.cycles.min(cycles),
+            max_cycles: None,
+            until_decided: false,
+            duration: None,
+            ..self.clone()
+        }
+    }
+}
