@@ -77,14 +77,20 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         saver.save(&run)?;
     }
     let charts = report::write(&run, &out, &[report::Format::Svg, report::Format::Png]);
-    let code = if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::of(&run) };
+    let code = match saver.record() {
+        Err(_) => exit_code::USAGE,
+        Ok(_) if interrupted.load(Relaxed) => exit_code::INTERRUPTED,
+        Ok(_) => exit_code::of(&run),
+    };
     if json {
         event(
             &json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out.to_string_lossy()}),
         );
     } else {
         print(&report::terminal::render(&run, super::width(), global.color));
-        print(&format!("record and charts: {}\n", out.display()));
+        if saver.record().is_ok() {
+            print(&format!("record and charts: {}\n", out.display()));
+        }
     }
     let interrupted = run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted)
         || code == exit_code::INTERRUPTED;
