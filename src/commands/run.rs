@@ -88,14 +88,20 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         saver.save(&run)?;
     }
     let charts = report::write(&run, &out, &report::Format::OF_A_RUN[1..]);
-    let code = if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::of(&run) };
+    let code = match saver.record() {
+        Err(_) => exit_code::USAGE,
+        Ok(_) if interrupted.load(Relaxed) => exit_code::INTERRUPTED,
+        Ok(_) => exit_code::of(&run),
+    };
     if json {
         event(
             &json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out.to_string_lossy()}),
         );
     } else {
         print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
-        print(&format!("record and report: {}\n", out.display()));
+        if saver.record().is_ok() {
+            print(&format!("record and report: {}\n", out.display()));
+        }
     }
     if let Some(name) = &args.save_baseline {
         baselines::save(&run, name, &args.baselines, plan.soaks.len(), json)?;

@@ -27,7 +27,7 @@ const MOST: usize = 100_000;
 pub(super) struct PrivateDirectory {
     directory: TempDir,
     /// Held as long as the directory is in use.
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl PrivateDirectory {
@@ -53,7 +53,7 @@ impl PrivateDirectory {
                 continue;
             }
             File::create(directory.path().join(MARK))?;
-            return Ok(Self { directory, _lock: lock });
+            return Ok(Self { directory, lock });
         }
         Err(Error::other("another run removes each directory as soon as it is made"))
     }
@@ -61,6 +61,13 @@ impl PrivateDirectory {
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         self.directory.path()
+    }
+}
+
+impl Drop for PrivateDirectory {
+    fn drop(&mut self) {
+        // Not left to the one below, which does not know what must go last. What stays, that one says nothing of either.
+        let _ = empty(&self.lock);
     }
 }
 
@@ -93,26 +100,32 @@ fn remove(path: &Path) -> Result<()> {
     if !is_at(&lock, path) {
         return Ok(());
     }
-    // By way of the descriptor: whatever becomes of the name meanwhile, it is this directory.
-    let inside = PathBuf::from(format!("/proc/self/fd/{}", lock.as_raw_fd()));
-    if std::fs::symlink_metadata(inside.join(MARK)).is_ok_and(|mark: Metadata| mark.is_file()) {
-        for entry in std::fs::read_dir(&inside)?.flatten() {
-            // The mark goes last: what is cut short now is gone on with by the next run.
-            if entry.file_name() == MARK {
-                continue;
-            }
-            let path = inside.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                // Follows no symbolic link.
-                std::fs::remove_dir_all(path)?;
-            } else {
-                std::fs::remove_file(path)?;
-            }
-        }
-        std::fs::remove_file(inside.join(MARK))?;
-    }
-    // Without the mark it goes only if it is empty: its owner was killed before the first file.
+    empty(&lock)?;
+    // Without the mark it goes only if it is empty: its owner was killed before the first file, or after the last.
     std::fs::remove_dir(path)
+}
+
+/// Removes all that is in a directory with our mark.
+fn empty(directory: &File) -> Result<()> {
+    // By way of the descriptor: whatever becomes of the name meanwhile, it is this directory.
+    let inside = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+    if !std::fs::symlink_metadata(inside.join(MARK)).is_ok_and(|mark| mark.is_file()) {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(&inside)?.flatten() {
+        // The mark goes last: what is cut short now is gone on with by the next run.
+        if entry.file_name() == MARK {
+            continue;
+        }
+        let path = inside.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            // Follows no symbolic link.
+            std::fs::remove_dir_all(path)?;
+        } else {
+            std::fs::remove_file(path)?;
+        }
+    }
+    std::fs::remove_file(inside.join(MARK))
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -132,10 +145,12 @@ mod tests {
     use super::*;
 
     /// What a supervisor that was killed leaves behind.
-    fn abandon(directory: PrivateDirectory) -> PathBuf {
-        let PrivateDirectory { directory, _lock: lock } = directory;
-        drop(lock);
-        directory.keep()
+    fn abandoned(place: &Path, name: &str) -> PathBuf {
+        let path = place.join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(PRIVATE)).unwrap();
+        std::fs::write(path.join(MARK), "").unwrap();
+        path
     }
 
     #[test]
@@ -156,14 +171,28 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let precious = tempfile::tempdir().unwrap();
         std::fs::write(precious.path().join("file"), "x").unwrap();
-        let left = PrivateDirectory::new_in(place.path()).unwrap();
-        std::os::unix::fs::symlink(precious.path(), left.path().join("link")).unwrap();
-        std::fs::create_dir(left.path().join("0")).unwrap();
-        std::os::unix::fs::symlink(precious.path(), left.path().join("0/link")).unwrap();
-        let left = abandon(left);
+        let left = abandoned(place.path(), "dlsoak-000000");
+        std::os::unix::fs::symlink(precious.path(), left.join("link")).unwrap();
+        std::fs::create_dir(left.join("0")).unwrap();
+        std::os::unix::fs::symlink(precious.path(), left.join("0/link")).unwrap();
         std::os::unix::fs::symlink(precious.path(), place.path().join("dlsoak-abcdef")).unwrap();
         clean_in(place.path());
         assert!(!left.exists() && precious.path().join("file").is_file());
+    }
+
+    #[test]
+    fn only_what_is_marked_is_emptied() {
+        let place = tempfile::tempdir().unwrap();
+        let left = abandoned(place.path(), "dlsoak-000000");
+        for _ in 0..40 {
+            std::fs::write(left.join(format!("{}", std::fs::read_dir(&left).unwrap().count())), "x").unwrap();
+        }
+        let opened = open(&left).unwrap();
+        empty(&opened).unwrap();
+        assert_eq!(std::fs::read_dir(&left).unwrap().count(), 0);
+        std::fs::write(left.join("notes"), "x").unwrap();
+        empty(&opened).unwrap();
+        assert!(left.join("notes").is_file());
     }
 
     #[test]
