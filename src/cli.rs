@@ -1,21 +1,17 @@
 //! The command line: clap definitions and the way from them to a verb. Nothing is done here.
 
+mod soaks;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 use crate::exit_code;
-use crate::record::Mode;
 use crate::report::terminal::color_allowed;
-use crate::residue::Kind;
-use crate::suite::chaos::Chaos;
-use crate::suite::settings::{parse_env, parse_mode};
-use crate::suite::units::{
-    parse_checkpoints, parse_cycles, parse_duration, parse_limit, parse_size, parse_threads, parse_warmup,
-};
+
+pub use soaks::{MessageFormat, Patterns, RunArgs, TraceArgs};
 
 /// Soak-tests shared libraries: loads and unloads them many thousand times, and says whether they were really
 /// unloaded, what each cycle leaves behind, and whether that may be merged.
@@ -77,217 +73,6 @@ pub enum Command {
         #[arg(short, long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
-}
-
-/// Arguments of `dlsoak run`. Each overrides what the suite file says.
-#[derive(Debug, Default, Args)]
-pub struct RunArgs {
-    /// Libraries to soak, or one suite file (.toml); without any, dlsoak.toml in the current directory.
-    #[arg(value_name = "LIB")]
-    pub libraries: Vec<PathBuf>,
-    /// Cycles per library, all threads together, for example 100k [default: 100k].
-    #[arg(short = 'n', long, value_parser = parse_cycles)]
-    pub cycles: Option<u64>,
-    /// Threads that cycle at the same time [default: 1].
-    #[arg(short, long, value_parser = parse_threads)]
-    pub threads: Option<u32>,
-    /// All threads open the one path, instead of a copy each.
-    #[arg(long)]
-    pub share_path: bool,
-    /// What a cycle opens: reopen, copies, namespace or pooled [default: reopen].
-    #[arg(long, value_parser = parse_mode)]
-    pub mode: Option<Mode>,
-    /// Which thread a cycle runs on: main, worker (one that lives on) or short-lived (one that opens, calls, closes
-    /// and ends) [default: main].
-    #[arg(long, value_name = "THREAD")]
-    pub call_from: Option<String>,
-    /// Soak each calling pattern shortly as well, and tell where they differ.
-    #[arg(long, value_enum)]
-    pub patterns: Option<Patterns>,
-    /// End each soak after this time, for example 90m, even if cycles are left.
-    #[arg(long, value_parser = parse_duration)]
-    pub duration: Option<Duration>,
-    /// Cycles before the measurement [default: 500, at most the cycles].
-    #[arg(long, value_parser = parse_warmup)]
-    pub warmup: Option<u64>,
-    /// A call to make each cycle, for example 'fibonacci(20)'; integers, floats and strings; repeatable.
-    #[arg(short, long, value_name = "CALL")]
-    pub call: Vec<String>,
-    /// Your own code for one cycle: `int fn(void *handle)`, 0 for success.
-    #[arg(long, value_name = "DRIVER.so:FN")]
-    pub exercise: Option<String>,
-    /// Flags for dlopen [default: now,local].
-    #[arg(long)]
-    pub flags: Option<String>,
-    /// Set an environment variable for the worker; repeatable.
-    #[arg(long, value_name = "K=V", value_parser = parse_env)]
-    pub env: Vec<(String, String)>,
-    /// Checkpoints over the run [default: 200].
-    #[arg(long, value_parser = parse_checkpoints)]
-    pub checkpoints: Option<u32>,
-    /// Keep glibc's thread cache on: faster allocations, heap counts less exact.
-    #[arg(long)]
-    pub keep_tcache: bool,
-    /// Most growth that passes, for example 0.03MB/s or 16B/cycle.
-    #[arg(long, value_name = "RATE")]
-    pub max_leak_rate: Option<String>,
-    /// Most growth of counts that passes, for example threads=0,fds=0,mappings=0.01/cycle.
-    #[arg(long, value_name = "LIMITS")]
-    pub max_growth: Option<String>,
-    /// Hold the run against this baseline: a name that --save-baseline was given, or a record file.
-    #[arg(long, value_name = "NAME")]
-    pub baseline: Option<String>,
-    /// Save the record as the baseline of this name.
-    #[arg(long, value_name = "NAME")]
-    pub save_baseline: Option<String>,
-    /// Where baselines are.
-    #[arg(long, value_name = "DIR", env = "DLSOAK_BASELINES", default_value = "reports/baselines")]
-    pub baselines: PathBuf,
-    /// How much more memory may grow than in the baseline, for example 8B/cycle.
-    #[arg(long, value_name = "RATE")]
-    pub max_leak_increase: Option<String>,
-    /// How much longer the 99th percentile of open, call or close may take than in the baseline, for example 20%.
-    #[arg(long, value_name = "PERCENT")]
-    pub max_p99_increase: Option<String>,
-    /// A library that is not unloaded passes all the same.
-    #[arg(long)]
-    pub allow_pinned: bool,
-    /// A kind of residue that passes; repeatable.
-    #[arg(long, value_name = "KIND")]
-    pub allow_residue: Vec<Kind>,
-    /// Where the verdict is `leak`, trace a short soak by itself, and name the culprit.
-    #[arg(long)]
-    pub trace_on_leak: bool,
-    /// Stop as soon as the verdict is certain; go on past the cycles asked for while it is not.
-    #[arg(long)]
-    pub until_decided: bool,
-    /// Most cycles with --until-decided [default: 8 times the cycles].
-    #[arg(long, value_parser = parse_cycles)]
-    pub max_cycles: Option<u64>,
-    /// Take the worker for hung when no cycle finishes for this long [default: 10s].
-    #[arg(long, value_parser = parse_duration)]
-    pub stall_timeout: Option<Duration>,
-    /// End the soak as one that hit a limit when it takes longer than this, all of its passes together [default: none].
-    #[arg(long, value_parser = parse_duration)]
-    pub timeout: Option<Duration>,
-    /// End the soak when the worker's resident memory exceeds this, for example 2GiB [default: half of what is free].
-    #[arg(long, value_parser = parse_size)]
-    pub memory_limit: Option<u64>,
-    /// End the soak when the worker has more descriptors open [default: half of what is free, at most 1M].
-    #[arg(long, value_name = "N", value_parser = parse_limit)]
-    pub fd_limit: Option<u64>,
-    /// End the soak when the worker's threads and the processes that descend from it are more than this [default:
-    /// half of what is free, at most 10k, 2k of them processes].
-    #[arg(long, value_name = "N", value_parser = parse_limit)]
-    pub process_limit: Option<u64>,
-    /// End the soak when the library has written more than this to stdout and stderr, or to any one file [default: 4GiB].
-    #[arg(long, value_parser = parse_size)]
-    pub output_limit: Option<u64>,
-    /// Disturb the worker while it cycles: signal:SIGUSR1@100Hz, stop, memory-pressure or cold-cache; repeatable.
-    #[arg(long, value_name = "WHAT[@RATE]")]
-    pub chaos: Vec<Chaos>,
-    /// Keep the worker from writing files and from the network, as far as this kernel can; see docs/security.md.
-    #[arg(long)]
-    pub sandbox: bool,
-    /// Where to write record.json, report.html and the charts [default: reports/SUITE-TIME].
-    #[arg(short, long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// The result for people, or one JSON event per line.
-    #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
-    pub message_format: MessageFormat,
-    /// This machine's share of the suite, for example 1/4.
-    #[arg(long, value_name = "K/N")]
-    pub partition: Option<String>,
-}
-
-/// Arguments of `dlsoak trace`.
-#[derive(Debug, Default, Args)]
-pub struct TraceArgs {
-    /// The library to trace.
-    #[arg(value_name = "LIB")]
-    pub library: PathBuf,
-    /// Cycles, all threads together, for example 10k.
-    #[arg(short = 'n', long, value_parser = parse_cycles, default_value = "2000")]
-    pub cycles: u64,
-    /// Threads that cycle at the same time [default: 1].
-    #[arg(short, long, value_parser = parse_threads)]
-    pub threads: Option<u32>,
-    /// All threads open the one path, instead of a copy each.
-    #[arg(long)]
-    pub share_path: bool,
-    /// What a cycle opens: reopen, copies or pooled [default: reopen].
-    #[arg(long, value_parser = parse_mode)]
-    pub mode: Option<Mode>,
-    /// Which thread a cycle runs on: main, worker or short-lived [default: main].
-    #[arg(long, value_name = "THREAD")]
-    pub call_from: Option<String>,
-    /// End after this time, for example 10s, even if cycles are left.
-    #[arg(long, value_parser = parse_duration)]
-    pub duration: Option<Duration>,
-    /// Cycles before the measurement [default: 500, at most the cycles].
-    #[arg(long, value_parser = parse_warmup)]
-    pub warmup: Option<u64>,
-    /// A call to make each cycle, for example 'fibonacci(20)'; integers, floats and strings; repeatable.
-    #[arg(short, long, value_name = "CALL")]
-    pub call: Vec<String>,
-    /// Your own code for one cycle: `int fn(void *handle)`, 0 for success.
-    #[arg(long, value_name = "DRIVER.so:FN")]
-    pub exercise: Option<String>,
-    /// Flags for dlopen [default: now,local].
-    #[arg(long)]
-    pub flags: Option<String>,
-    /// Set an environment variable for the worker; repeatable.
-    #[arg(long, value_name = "K=V", value_parser = parse_env)]
-    pub env: Vec<(String, String)>,
-    /// Take the worker for hung when no cycle finishes for this long [default: 10s].
-    #[arg(long, value_parser = parse_duration)]
-    pub stall_timeout: Option<Duration>,
-    /// End when the worker's resident memory exceeds this, for example 2GiB.
-    #[arg(long, value_parser = parse_size)]
-    pub memory_limit: Option<u64>,
-    /// Where to write record.json, trace.folded and trace-flame.svg [default: reports/trace-LIB-TIME].
-    #[arg(short, long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-}
-
-impl TraceArgs {
-    /// The soak that is traced.
-    pub fn as_run(&self) -> RunArgs {
-        RunArgs {
-            libraries: vec![self.library.clone()],
-            cycles: Some(self.cycles),
-            threads: self.threads,
-            share_path: self.share_path,
-            mode: self.mode,
-            call_from: self.call_from.clone(),
-            duration: self.duration,
-            warmup: self.warmup,
-            call: self.call.clone(),
-            exercise: self.exercise.clone(),
-            flags: self.flags.clone(),
-            env: self.env.clone(),
-            stall_timeout: self.stall_timeout,
-            memory_limit: self.memory_limit,
-            ..RunArgs::default()
-        }
-    }
-}
-
-/// Calling patterns to compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Patterns {
-    /// Every value of `--call-from`.
-    All,
-}
-
-/// What stdout carries.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum MessageFormat {
-    /// A table.
-    #[default]
-    Human,
-    /// One event per line.
-    Json,
 }
 
 /// Arguments of `dlsoak inspect`.

@@ -19,6 +19,7 @@ mod residue;
 mod sandbox;
 mod series;
 mod session;
+mod shares;
 mod staging;
 mod stall;
 mod trace;

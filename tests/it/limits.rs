@@ -18,7 +18,8 @@ const TRIP: [(&str, &str); 7] = [
 ];
 
 fn soaked(of: &Fixture, more: &[&str]) -> Finished {
-    let args: Vec<&str> = of.args.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    let own = of.arguments();
+    let args: Vec<&str> = own.iter().map(String::as_str).chain(more.iter().copied()).collect();
     soak(&fixture(&of.name), &args)
 }
 

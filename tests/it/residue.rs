@@ -16,7 +16,7 @@ fn fixtures(table: &Table) -> Vec<(&Fixture, &Truth)> {
     // What is soaked with limits of its own is for the tests of limits: without them it does harm.
     let all = others
         .chain(&table.fixtures[first..])
-        .filter(|f| !f.hostile && f.args.is_empty() && !f.truths.is_empty());
+        .filter(|f| !f.hostile && f.settings.is_empty() && !f.truths.is_empty());
     all.map(|f| (f, truth(f))).collect()
 }
 

@@ -195,7 +195,9 @@ fn allocators_of_their_own_and_forks_break_nothing() {
     for (name, bytes) in [("c-trace-own-malloc", 32.0), ("c-trace-fork", 112.0)] {
         let source = format!("c/{}.c", name.trim_start_matches("c-"));
         let (soak, place) = first(name, "fibonacci", &source, &["-n", "200", "--warmup", "20"]);
-        assert_eq!((place.bytes_per_cycle, place.count_per_cycle), (bytes, 1.0), "{name}");
+        // A chunk may keep the remainder of the one that it was cut from.
+        assert!(near(place.bytes_per_cycle, bytes), "{name}: {} B", place.bytes_per_cycle);
+        assert!(near(place.count_per_cycle, 1.0), "{name}: {}", place.count_per_cycle);
         // The child's descriptor and memory are not the parent's.
         let others = trace(&soak).places.iter().filter(|p| p.trend == PlaceTrend::Growing).count();
         assert_eq!((others, trace(&soak).lost), (1, 0), "{name}: {:?}", trace(&soak).places);

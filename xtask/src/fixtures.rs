@@ -40,9 +40,6 @@ pub struct Fixture {
     /// Environment of the soak.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Further arguments of the soak, such as its limits.
-    #[serde(default)]
-    pub args: Vec<String>,
     /// True when it is part of the demo's suite.
     #[serde(default)]
     pub demo: bool,
@@ -51,7 +48,8 @@ pub struct Fixture {
     /// True when it does harm to the process it is in: `cargo xtask hostile` soaks it, `truth` and `--check` do not.
     #[serde(default)]
     pub hostile: bool,
-    /// Further keys of its `[[library]]` in a suite; `{out}` stands for the directory that libraries are built into.
+    /// Further settings of its soak, by the keys of a suite's `[[library]]`; `{out}` stands for the directory that libraries
+    /// are built into.
     #[serde(default)]
     pub settings: toml::Table,
     /// What is true of it; empty for a helper that is not soaked by itself.
@@ -238,6 +236,15 @@ impl When {
 }
 
 impl Fixture {
+    /// Its settings as arguments of `dlsoak run`.
+    pub fn arguments(&self) -> Vec<String> {
+        let argument = |(key, value): (&String, &toml::Value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            [format!("--{key}"), value]
+        };
+        self.settings.iter().flat_map(argument).collect()
+    }
+
     /// The truth that holds in this situation.
     pub fn truth(&self, situation: &Situation<'_>) -> Option<&Truth> {
         self.truths.iter().find(|truth| truth.when.fits(situation))

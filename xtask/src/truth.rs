@@ -76,8 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     );
     let (mut good, mut metrics) = (true, BTreeMap::<String, Share>::new());
     let (mut clean, mut leak) = (0, 0);
-    let wanted =
-        |f: &&Fixture| if options.only.is_empty() { !f.hostile } else { options.only.contains(&f.name) };
+    let wanted = |f: &&Fixture| {
+        if options.only.is_empty() { !f.hostile } else { options.only.contains(&f.name) }
+    };
     for fixture in table.fixtures.iter().filter(wanted) {
         for &threads in &options.threads {
             let situation = Situation { threads, ..Situation::default() };
@@ -123,7 +124,7 @@ pub(crate) fn soak(
     let mut command = Command::new(dlsoak);
     command.current_dir(scratch).arg("run").arg(fixture.library(&fixtures::root())?);
     command.args(["-n", &cycles.to_string(), "-t", &threads.to_string()]);
-    command.args(fixture.calls.iter().flat_map(|call| ["-c", call])).args(&fixture.args);
+    command.args(fixture.calls.iter().flat_map(|call| ["-c", call])).args(fixture.arguments());
     command
         .args(fixture.env.iter().flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]));
     command.arg("-o").arg(&out).stdin(Stdio::null());
