@@ -42,7 +42,7 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
             .map(|trace| soak.trace = Some(trace)),
     };
     let run = Run { passed: soak.gate.passed == Some(true), soaks: vec![soak], ..conduct::begin(started) };
-    report::write(&run, &out, &[report::Format::Json])?;
+    report::write(&run, &out, &[report::Format::Json, report::Format::Html])?;
     traced.map_err(anyhow::Error::msg)?;
     let Some(soak) = run.soaks.first() else { bail!("nothing was soaked") };
     if let Some(trace) = &soak.trace {
@@ -56,7 +56,7 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
         }
         print(&report::trace::render(soak, trace, global.verbose > 0));
     }
-    print(&format!("record and stacks: {}\n", out.display()));
+    print(&format!("record, report and stacks: {}\n", out.display()));
     Ok(if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { code(soak) })
 }
 

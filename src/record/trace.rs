@@ -20,6 +20,9 @@ pub struct Trace {
     pub unexplained_bytes_per_cycle: f64,
     /// Resources that could not be noted for lack of room; 0 in a sound trace.
     pub lost: u64,
+    /// Memory that the notes took in the end, in bytes; it does not grow with cycles that leave nothing behind.
+    #[serde(default)]
+    pub notes_bytes: u64,
     /// Why it ended before its last cycle, where it did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<String>,

@@ -334,6 +334,51 @@ fn completed() -> Outcome {
     }
 }
 
+/// A trace with two ways to one place that grows, and a place that does not.
+pub(super) fn trace() -> Trace {
+    let frame = |function: &str, line: u32| TraceFrame {
+        function: Some(function.to_owned()),
+        file: Some("src/leak.c".to_owned()),
+        line: Some(line),
+        module: "target/fixtures/libc-leak-constructor.so".to_owned(),
+        ..TraceFrame::default()
+    };
+    let stack = |bytes: f64, caller: &str| TraceStack {
+        count_per_cycle: bytes / 32.0,
+        bytes_per_cycle: bytes,
+        frames: vec![frame("keep", 9), frame(caller, 30), frame("load", 41)],
+    };
+    let grows = TracePlace {
+        function: Some("keep".to_owned()),
+        file: Some("src/leak.c".to_owned()),
+        line: Some(9),
+        module: "target/fixtures/libc-leak-constructor.so".to_owned(),
+        phase: "open".to_owned(),
+        count_per_cycle: 4.0,
+        bytes_per_cycle: 128.0,
+        count: 8_000,
+        bytes: 256_000,
+        stacks: vec![stack(96.0, "table"), stack(32.0, "names")],
+        ..TracePlace::default()
+    };
+    let kept = TracePlace {
+        function: Some("fill".to_owned()),
+        trend: PlaceTrend::Saturating,
+        stacks: Vec::new(),
+        count_per_cycle: 0.0,
+        bytes_per_cycle: 0.0,
+        ..grows.clone()
+    };
+    Trace {
+        cycles: 2_000,
+        ns_per_cycle: 24_500.0,
+        places: vec![grows, kept],
+        explained: vec![Explained { metric: Metric::Heap, measured: 160.0, noted: 128.0 }],
+        unexplained_bytes_per_cycle: 32.0,
+        ..Trace::default()
+    }
+}
+
 /// A soak of which nothing was measured.
 pub(super) fn load_failed() -> Soak {
     let mut soak = soak(&SHAPES[0], 0);

@@ -21,9 +21,9 @@ pub fn render(soak: &Soak, trace: &Trace, all: bool) -> String {
         units::count(trace.cycles),
         units::nanos(trace.ns_per_cycle)
     );
-    let grows = |place: &&TracePlace| place.trend == PlaceTrend::Growing;
-    let growing: Vec<&TracePlace> = trace.places.iter().filter(grows).collect();
-    let kept: Vec<&TracePlace> = trace.places.iter().filter(|place| !grows(place)).collect();
+    let kept: Vec<&TracePlace> =
+        trace.places.iter().filter(|place| place.trend != PlaceTrend::Growing).collect();
+    let growing: Vec<&TracePlace> = growing(trace).collect();
     if growing.is_empty() {
         out.push_str("nothing grows\n");
     } else {
@@ -43,21 +43,26 @@ pub fn render(soak: &Soak, trace: &Trace, all: bool) -> String {
             places(kept.len())
         ));
     }
-    explained(&mut out, trace);
-    if trace.lost > 0 {
-        out.push_str(&format!(
-            "{} resources could not be noted for lack of room: trace fewer cycles\n",
-            units::count(trace.lost)
-        ));
-    }
-    if let Some(ended) = &trace.ended {
-        out.push_str(&format!("it ended early: {}\n", units::printable(ended)));
+    for remark in remarks(trace) {
+        out.push_str(&remark);
+        out.push('\n');
     }
     out
 }
 
+/// What is to be said besides the table: what was measured against what was noted, and whether it is all.
+pub(super) fn remarks(trace: &Trace) -> Vec<String> {
+    let mut remarks = explained(trace);
+    if trace.lost > 0 {
+        let lost = units::count(trace.lost);
+        remarks.push(format!("{lost} resources could not be noted for lack of room: trace fewer cycles"));
+    }
+    remarks.extend(trace.ended.as_ref().map(|ended| format!("it ended early: {}", units::printable(ended))));
+    remarks
+}
+
 /// A figure for bytes, of what has bytes.
-fn bytes(place: &TracePlace, figure: String) -> String {
+pub(super) fn bytes(place: &TracePlace, figure: String) -> String {
     match place.kind {
         PlaceKind::Heap | PlaceKind::Mapping => figure,
         PlaceKind::Fd | PlaceKind::Thread | PlaceKind::Key => units::NONE.to_owned(),
@@ -101,7 +106,8 @@ fn table(
     }
 }
 
-fn explained(out: &mut String, trace: &Trace) {
+fn explained(trace: &Trace) -> Vec<String> {
+    let mut out = Vec::new();
     for row in &trace.explained {
         let figure = |value: f64| match row.metric.unit() {
             Unit::Bytes => units::bytes(value),
@@ -128,15 +134,16 @@ fn explained(out: &mut String, trace: &Trace) {
             _ if rest < 0.0 => format!("; {} more than has grown", figure(-rest)),
             _ => format!("; {} not explained", figure(rest)),
         };
-        out.push_str(&format!(
-            "{what} grew by {} per cycle, what was noted adds up to {}{hint}\n",
+        out.push(format!(
+            "{what} grew by {} per cycle, what was noted adds up to {}{hint}",
             figure(row.measured),
             figure(row.noted)
         ));
     }
+    out
 }
 
-fn kind(kind: PlaceKind) -> &'static str {
+pub(super) fn kind(kind: PlaceKind) -> &'static str {
     match kind {
         PlaceKind::Heap => "heap",
         PlaceKind::Mapping => "mapping",
@@ -151,7 +158,8 @@ fn short(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn title(place: &TracePlace) -> String {
+/// A place by its function, file and line.
+pub(super) fn title(place: &TracePlace) -> String {
     let frame = TraceFrame {
         function: place.function.clone(),
         file: place.file.clone(),
@@ -168,7 +176,7 @@ fn title(place: &TracePlace) -> String {
 }
 
 /// A function with where it is, as far as that is known.
-fn line(frame: &TraceFrame) -> String {
+pub(super) fn line(frame: &TraceFrame) -> String {
     let module = short(&frame.module);
     let name = match (&frame.function, frame.distance) {
         (Some(function), Some(distance)) => format!("{function}+0x{distance:x}"),
@@ -183,7 +191,7 @@ fn line(frame: &TraceFrame) -> String {
 
 /// The culprit in a sentence: who leaves most behind, where, and when. `None` where nothing grows.
 pub fn culprit(trace: &Trace) -> Option<String> {
-    let place = trace.places.iter().find(|place| place.trend == PlaceTrend::Growing)?;
+    let place = growing(trace).next()?;
     let amount = match place.kind {
         PlaceKind::Heap => format!("{} of heap", units::bytes(place.bytes_per_cycle)),
         PlaceKind::Mapping => format!("{} of mappings", units::bytes(place.bytes_per_cycle)),
@@ -200,18 +208,26 @@ pub fn culprit(trace: &Trace) -> Option<String> {
     Some(format!("traced: {amount} per cycle come from {}{when}", title(place)))
 }
 
+pub(super) fn growing(trace: &Trace) -> impl Iterator<Item = &TracePlace> {
+    trace.places.iter().filter(|place| place.trend == PlaceTrend::Growing)
+}
+
+/// Whether anything that grows has bytes; descriptors, threads and keys have none.
+fn has_bytes(trace: &Trace) -> bool {
+    growing(trace).any(|place| place.bytes_per_cycle > 0.0)
+}
+
 /// Stacks as `a;b;c N`, outermost first, N the bytes that stay behind in a thousand cycles; where nothing that grows has
 /// bytes, the number of things.
 pub fn folded(trace: &Trace) -> String {
-    let growing = || trace.places.iter().filter(|place| place.trend == PlaceTrend::Growing);
-    let has_bytes = growing().any(|place| place.bytes_per_cycle > 0.0);
+    let has_bytes = has_bytes(trace);
     let mut stacks: BTreeMap<String, f64> = BTreeMap::new();
-    for place in growing() {
+    for place in growing(trace) {
         for stack in &place.stacks {
             let amount = if has_bytes { stack.bytes_per_cycle } else { stack.count_per_cycle };
             let mut names = vec![kind(place.kind).to_owned()];
             names.extend(stack.frames.iter().rev().map(|frame| match &frame.function {
-                Some(function) => function.replace(';', ":"),
+                Some(function) => units::printable(function).replace(';', ":"),
                 None => format!("{}+0x{:x}", short(&frame.module), frame.offset),
             }));
             *stacks.entry(names.join(";")).or_default() += amount * 1_000.0;
@@ -226,13 +242,47 @@ pub fn folded(trace: &Trace) -> String {
 /// # Errors
 /// When it can't be drawn.
 pub fn flame(trace: &Trace, name: &str) -> Result<Option<String>, Error> {
+    draw(trace, &format!("{name}: left behind per 1,000 cycles"), WIDTH)
+}
+
+/// The frames of that picture alone, for a page: what is inside of an `svg` element, and the `viewBox` that they fill.
+///
+/// # Errors
+/// As [`flame`].
+pub(super) fn frames(trace: &Trace) -> Result<Option<(String, String)>, Error> {
+    const WIDTH: usize = 900;
+    // inferno leaves 10 pixels on each side; frames are placed in percents of what is between.
+    const SIDES: usize = 20;
+    let Some(svg) = draw(trace, "", WIDTH)? else { return Ok(None) };
+    let frames = svg.split_once("<svg id=\"frames\"").and_then(|(_, rest)| rest.split_once('>'));
+    let inside = frames.and_then(|(_, rest)| rest.split_once("</svg>")).map(|(inside, _)| inside);
+    let inside = inside.ok_or_else(|| Error::Chart("the flame graph has no frames".to_owned()))?;
+    let tops = inside.split("<rect ").skip(1).filter_map(|rect| rect.split(" y=\"").nth(1));
+    let tops: Vec<usize> = tops.filter_map(|rest| rest.split('"').next()?.parse().ok()).collect();
+    let top = tops.iter().min().copied().unwrap_or_default();
+    let height = tops.iter().max().copied().unwrap_or_default() + FRAME_HEIGHT - top;
+    Ok(Some((inside.to_owned(), format!("0 {top} {} {height}", WIDTH - SIDES))))
+}
+
+/// Width of the picture, and height of a frame, in pixels.
+const WIDTH: usize = 1200;
+const FRAME_HEIGHT: usize = 16;
+
+fn draw(trace: &Trace, title: &str, width: usize) -> Result<Option<String>, Error> {
+    use inferno::flamegraph::Palette;
+    use inferno::flamegraph::color::BasicPalette;
     let folded = folded(trace);
     if folded.is_empty() {
         return Ok(None);
     }
     let mut options = inferno::flamegraph::Options::default();
-    options.title = format!("{name}: left behind per 1,000 cycles");
-    options.count_name = "bytes".to_owned();
+    options.title = title.to_owned();
+    options.count_name = if has_bytes(trace) { "bytes" } else { "things" }.to_owned();
+    options.image_width = Some(width);
+    options.frame_height = FRAME_HEIGHT;
+    // Dark text can be read on each of its shades, and the same function has the same one each time.
+    options.colors = Palette::Basic(BasicPalette::Aqua);
+    options.hash = true;
     options.no_javascript = true;
     let mut svg = Vec::new();
     inferno::flamegraph::from_lines(&mut options, folded.lines(), &mut svg)
@@ -243,7 +293,9 @@ pub fn flame(trace: &Trace, name: &str) -> Result<Option<String>, Error> {
 
 /// The picture without what only a script would make use of, so that it may be shown anywhere.
 fn without_scripts(svg: &str) -> String {
-    const PARTS: [(&str, &str); 5] = [
+    const PARTS: [(&str, &str); 7] = [
+        (" fg:x=\"", "\""),
+        (" fg:w=\"", "\""),
         ("<script", "</script>"),
         (" onload=\"", "\""),
         ("<text id=\"unzoom\"", "</text>"),

@@ -79,6 +79,7 @@ pub fn trace(plan: &SoakPlan, soak: &Soak, cycles: u64, context: &Context<'_>) -
         places,
         explained,
         lost: memory.lost.load(Relaxed),
+        notes_bytes: shared.used(),
         ended,
     })
 }
@@ -125,13 +126,15 @@ fn run(
             return reached.map(|()| None);
         }
         let done = session.completed().saturating_sub(warmup);
-        notes.points.push((done, look(&mut last)));
+        let now = look(&mut last);
+        let alive: i64 = now.values().map(|amount| amount.count).sum();
+        notes.points.push((done, now));
         series.take(done, &session.channel, &session.sampler, false).map_err(|e| End::Failed {
             thread: 0,
             message: format!("cannot read /proc of the worker: {e}"),
         })?;
         reached?;
-        if memory.live.load(Relaxed) > ROOM && cycle < cycles {
+        if alive > ROOM && cycle < cycles {
             return Ok(Some(format!(
                 "ended after {done} cycles: more is alive than there is room for notes"
             )));

@@ -93,6 +93,13 @@ impl Shared {
         unsafe { self.memory.as_ref() }
     }
 
+    /// Bytes of the memory that something was noted on; 0 where the kernel does not tell.
+    pub fn used(&self) -> u64 {
+        /// Bytes that `st_blocks` counts in; see inode(7).
+        const BLOCK: u64 = 512;
+        nix::sys::stat::fstat(&self.notes).map_or(0, |stat| stat.st_blocks.unsigned_abs() * BLOCK)
+    }
+
     /// What the worker's environment must hold, besides what is `before` in `LD_PRELOAD`.
     pub fn environment(&self, before: Option<String>) -> Vec<(String, String)> {
         let own = |fd: &OwnedFd| format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd());

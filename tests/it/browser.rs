@@ -266,6 +266,65 @@ fn the_page_loads_alone_and_fits() {
     assert_eq!(browser.value(links), true);
 }
 
+/// Many places and deep stacks, of functions with long names.
+fn odd_trace() -> dlsoak::record::Trace {
+    use dlsoak::record::{Explained, Metric, Trace, TraceFrame, TracePlace, TraceStack};
+    let frame = |place: u32, depth: u32| TraceFrame {
+        function: Some(format!("std::map<int, <script>alert({depth})</script>>::insert_{place}")),
+        file: Some("x/".repeat(100)),
+        line: Some(depth),
+        module: "libx.so".to_owned(),
+        ..TraceFrame::default()
+    };
+    let place = |number: u32| TracePlace {
+        function: frame(number, 0).function,
+        module: "libx.so".to_owned(),
+        phase: "other-thread".to_owned(),
+        bytes_per_cycle: f64::from(number) * 1e6,
+        count_per_cycle: 0.001,
+        stacks: vec![TraceStack {
+            bytes_per_cycle: f64::from(number) * 1e6,
+            count_per_cycle: 0.001,
+            frames: (0..60).map(|depth| frame(number / (depth + 1), depth)).collect(),
+        }],
+        ..TracePlace::default()
+    };
+    Trace {
+        cycles: 2_000,
+        ns_per_cycle: 1e5,
+        places: (1..40).map(place).collect(),
+        explained: vec![Explained { metric: Metric::Anon, measured: 1e9, noted: 1.0 }],
+        ended: Some("w".repeat(300)),
+        ..Trace::default()
+    }
+}
+
+#[test]
+fn a_page_with_a_trace_shows_its_stacks() {
+    let Some(mut browser) = Browser::start() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let library = crate::support::fixture("c-trace-deep");
+    let mut command = dlsoak();
+    command.arg("trace").arg(library).args(["-c", "fibonacci(20)", "-n", "300", "-o"]).arg(out.path());
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    look_at(&mut browser, &out.path().join("report.html"), "trace");
+    let texts =
+        browser.value("[...document.querySelectorAll('.flame text')].map(t => t.textContent).join(' ')");
+    for function in ["fibonacci", "outer", "middle", "keep"] {
+        assert!(texts.as_str().unwrap().contains(function), "{texts}");
+    }
+    // Dark on bright, whatever the page's ground is; and each bar inside of its picture.
+    for scheme in ["light", "dark"] {
+        browser.looks(360, scheme);
+        let color = browser.value("getComputedStyle(document.querySelector('.flame text')).fill");
+        assert_eq!(color, "rgb(17, 17, 17)", "{scheme}");
+        let outside = "[...document.querySelectorAll('.flame rect')].filter(r => { \
+            const [a, b] = [r.getBoundingClientRect(), r.closest('svg').getBoundingClientRect()]; \
+            return a.top < b.top - 1 || a.bottom > b.bottom + 1 || a.right > b.right + 1; }).length";
+        assert_eq!(browser.value(outside), 0, "{scheme}");
+    }
+}
+
 #[test]
 fn a_page_of_odd_soaks_fits_too() {
     let Some(mut browser) = Browser::start() else { return };
@@ -278,6 +337,7 @@ fn a_page_of_odd_soaks_fits_too() {
     odd.worker.output_tail = "z".repeat(500);
     odd.outcome.stacks = Some(vec!["#0 0x00007f in f () from /a/b/c.so\n".repeat(30)]);
     odd.gate.passed = Some(false);
+    odd.trace = Some(odd_trace());
     let crashed = &mut run.soaks[1];
     crashed.verdict = dlsoak::record::Verdict::Crashed;
     crashed.checkpoints = Default::default();

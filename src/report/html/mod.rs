@@ -4,6 +4,7 @@
 mod figures;
 mod section;
 mod style;
+mod traced;
 
 use askama::Template;
 
@@ -101,10 +102,13 @@ fn when(text: &str) -> String {
 mod tests {
     use super::super::sample;
     use super::*;
+    use crate::record::Trace;
 
     #[test]
     fn nothing_is_fetched_and_nothing_is_run() {
-        let page = render(&sample::run(8)).unwrap();
+        let mut run = sample::run(8);
+        run.soaks[1].trace = Some(sample::trace());
+        let page = render(&run).unwrap();
         for word in
             ["<script", "javascript:", " src=", "@import", "url(", "<link", "<iframe", "<img", "onload="]
         {
@@ -143,6 +147,17 @@ mod tests {
         soak.calls = vec![bad.clone()];
         soak.unload.causes =
             vec![crate::record::Cause { kind: bad.clone(), detail: bad.clone(), object: Some(bad.clone()) }];
+        let mut trace = sample::trace();
+        for place in &mut trace.places {
+            (place.function, place.file) = (Some(bad.clone()), Some(bad.clone()));
+            (place.module, place.phase) = (bad.clone(), bad.clone());
+            for frame in place.stacks.iter_mut().flat_map(|stack| &mut stack.frames) {
+                (frame.function, frame.file, frame.module) =
+                    (Some(bad.clone()), Some(bad.clone()), bad.clone());
+            }
+        }
+        trace.ended = Some(bad.clone());
+        soak.trace = Some(trace);
         run.host.kernel = bad;
         let page = render(&run).unwrap();
         assert!(!page.contains("<evil>") && !page.contains('\u{202e}'));
@@ -154,9 +169,14 @@ mod tests {
         let mut run = sample::run(8);
         run.soaks.push(sample::load_failed());
         let page = render(&run).unwrap();
-        assert_eq!(page.matches("<svg class=\"chart\"").count(), page.matches("<title id=").count());
-        assert_eq!(page.matches("<svg").count(), page.matches("<desc id=").count());
         assert!(page.matches("<svg").count() >= 8 * 5);
+        is_well_made(&page);
+    }
+
+    /// Pictures have names, tables captions, ids are there once, and links lead somewhere.
+    fn is_well_made(page: &str) {
+        assert_eq!(page.matches("<svg").count(), page.matches("<title id=").count());
+        assert_eq!(page.matches("<svg").count(), page.matches("<desc id=").count());
         assert_eq!(page.matches("<table").count(), page.matches("<caption").count());
         assert_eq!(page.matches("<table").count(), page.matches("<thead").count());
         let mut ids: Vec<&str> =
@@ -168,6 +188,40 @@ mod tests {
         for link in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(ids.contains(&link), "#{link} leads nowhere");
         }
+    }
+
+    #[test]
+    fn a_trace_names_places_draws_their_stacks_and_tells_what_is_not_explained() {
+        let mut run = sample::run(3);
+        assert!(!render(&run).unwrap().contains("Who left it behind"));
+        for soak in &mut run.soaks {
+            soak.trace = Some(sample::trace());
+        }
+        let page = render(&run).unwrap();
+        assert_eq!(page.matches("Who left it behind").count(), 3);
+        for text in [
+            "<td>keep (leak.c:9)</td>",
+            "<td>128</td>",
+            "<td>grows</td>",
+            "table (leak.c:30)",
+            "32 B not explained",
+        ] {
+            assert!(page.contains(text), "{text}");
+        }
+        // Of what does not grow there are no stacks.
+        assert!(page.contains("Stacks: keep") && !page.contains("Stacks: fill"));
+        let frames = page.split("<svg class=\"flame\"").nth(1).and_then(|rest| rest.split("</svg>").next());
+        let frames = frames.unwrap();
+        for text in ["table (96,000 bytes, 75.00%)", "names (32,000 bytes, 25.00%)", "<desc id=\"soak-"] {
+            assert!(frames.contains(text), "{text}: {frames}");
+        }
+        is_well_made(&page);
+        // Nothing that grows: no picture, and it says so.
+        run.soaks.truncate(1);
+        let clean = Trace { places: Vec::new(), ..sample::trace() };
+        run.soaks[0].trace = Some(clean);
+        let page = render(&run).unwrap();
+        assert!(page.contains("nothing grows") && !page.contains("class=\"flame\""));
     }
 
     #[test]

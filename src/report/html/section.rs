@@ -6,6 +6,7 @@ use super::super::summary::{self, Mark};
 use super::super::{Error, cells, terminal, units};
 use super::Detail;
 use super::figures::{Figure, Table, figures};
+use super::traced::{Traced, traced};
 use crate::record::{Fault, Rule, Soak};
 
 /// One library.
@@ -37,6 +38,7 @@ pub(super) struct Section {
     pub(super) residue: Vec<[String; 3]>,
     pub(super) left: Vec<String>,
     pub(super) patterns: Option<Table>,
+    pub(super) traced: Option<Traced>,
     pub(super) fault: Vec<(&'static str, String)>,
     pub(super) stacks: Vec<String>,
     pub(super) output: String,
@@ -90,6 +92,7 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
             })
             .collect(),
         left: soak.unload.objects_left.iter().map(text).collect(),
+        traced: traced(soak, &anchor, detail)?,
         patterns: (!soak.patterns.is_empty()).then(|| patterns(soak)),
         fault: soak.outcome.fault.as_ref().map(fault).unwrap_or_default(),
         stacks: soak.outcome.stacks.iter().flatten().map(|stack| lines(stack)).collect(),

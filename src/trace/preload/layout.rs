@@ -120,8 +120,6 @@ pub struct Place {
     pub count: AtomicI64,
     /// Their bytes.
     pub bytes: AtomicI64,
-    /// Resources that were ever obtained here.
-    pub born: AtomicU64,
 }
 
 /// What is known of one living resource.
@@ -160,8 +158,6 @@ pub struct Memory {
     pub ready: AtomicU64,
     /// What was not noted for lack of room.
     pub lost: AtomicU64,
-    /// Resources that are alive.
-    pub live: AtomicI64,
     /// Frames used.
     pub frames_len: AtomicU32,
     /// Ranges ever used.

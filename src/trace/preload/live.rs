@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use super::layout::{BUCKET, LIVE, Memory, mix};
 
 /// Buckets after its home that a key may be put into.
-const FARTHEST: usize = 31;
+const FARTHEST: usize = 63;
 const BUCKETS: usize = LIVE / BUCKET;
 
 /// One living resource.
@@ -23,8 +23,10 @@ pub struct Live {
     pub size: u64,
 }
 
+/// Neighbours in memory are neighbours in the table, so that what is obtained in a row touches few of its pages: each group
+/// of 256 bytes has four buckets, and where these are is a hash.
 fn home(key: u64) -> usize {
-    mix(0, key) as usize % BUCKETS
+    (mix(0, key >> 8) << 2 | key >> 6 & 3) as usize % BUCKETS
 }
 
 impl Memory {
@@ -50,10 +52,6 @@ impl Memory {
         let Some(place) = self.places.get(live.place as usize) else { return };
         place.count.fetch_add(sign, Relaxed);
         place.bytes.fetch_add(sign * live.size.cast_signed(), Relaxed);
-        if sign > 0 {
-            place.born.fetch_add(1, Relaxed);
-        }
-        self.live.fetch_add(sign, Relaxed);
     }
 
     /// True where there was room.
@@ -67,7 +65,9 @@ impl Memory {
                     continue;
                 }
                 // Before the key is there: whoever takes it looks no farther than this.
-                self.spread[home].fetch_max(distance as u8, AcqRel);
+                if usize::from(self.spread[home].load(Relaxed)) < distance {
+                    self.spread[home].fetch_max(distance as u8, AcqRel);
+                }
                 if cell.compare_exchange(0, key, AcqRel, Relaxed).is_ok() {
                     let value = &self.values[at];
                     value.size.store(live.size, Relaxed);

@@ -11,6 +11,10 @@ fn live(memory: &Memory, size: u64) -> Live {
     Live { place, cycle: 1, size }
 }
 
+fn alive(memory: &Memory) -> i64 {
+    memory.places.iter().map(|place| place.count.load(Relaxed)).sum()
+}
+
 #[test]
 fn what_is_obtained_is_known_until_it_is_given_back() {
     let shared = Shared::create(None).unwrap();
@@ -20,14 +24,11 @@ fn what_is_obtained_is_known_until_it_is_given_back() {
     memory.born(Kind::Heap.key(0x2000), large);
     // The same value of another kind is another resource.
     memory.born(Kind::Fd.key(0x1000), large);
-    assert_eq!(memory.live.load(Relaxed), 3);
+    assert_eq!(alive(memory), 3);
     assert_eq!(memory.gone(Kind::Heap.key(0x1000)), Some(small));
     assert_eq!(memory.gone(Kind::Heap.key(0x1000)), None);
     let place = &memory.places[large.place as usize];
-    assert_eq!(
-        (place.count.load(Relaxed), place.bytes.load(Relaxed), place.born.load(Relaxed)),
-        (2, 8192, 2)
-    );
+    assert_eq!((place.count.load(Relaxed), place.bytes.load(Relaxed)), (2, 8192));
     // Given back unseen, and obtained again: one, not two.
     memory.born(Kind::Fd.key(0x1000), large);
     assert_eq!(place.count.load(Relaxed), 2);
@@ -41,9 +42,9 @@ fn half_a_table_of_addresses_finds_room_and_is_found_again() {
     let value = live(memory, 32);
     let keys = || (0..LIVE as u64 / 2).map(|i| Kind::Heap.key(0x5555_0000_0000 + i * 32));
     keys().for_each(|key| memory.born(key, value));
-    assert_eq!((memory.lost.load(Relaxed), memory.live.load(Relaxed)), (0, LIVE as i64 / 2));
+    assert_eq!((memory.lost.load(Relaxed), alive(memory)), (0, LIVE as i64 / 2));
     assert!(keys().all(|key| memory.gone(key) == Some(value)));
-    assert_eq!(memory.live.load(Relaxed), 0);
+    assert_eq!(alive(memory), 0);
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn a_full_table_loses_and_says_so() {
     let memory = shared.memory();
     let value = live(memory, 32);
     (0..LIVE as u64 + 100).for_each(|i| memory.born(Kind::Heap.key(16 + i * 16), value));
-    let (lost, live) = (memory.lost.load(Relaxed), memory.live.load(Relaxed));
+    let (lost, live) = (memory.lost.load(Relaxed), alive(memory));
     assert!(lost >= 100 && lost + live.cast_unsigned() == LIVE as u64 + 100, "{lost} {live}");
 }
 
@@ -78,7 +79,7 @@ fn threads_lose_nothing() {
             });
         }
     });
-    assert_eq!(memory.live.load(Relaxed), 8 * kept.cast_signed());
+    assert_eq!(alive(memory), 8 * kept.cast_signed());
     assert_eq!(memory.lost.load(Relaxed), 0);
     assert_eq!(memory.places.iter().filter(|p| p.hash.load(Relaxed) != 0).count(), 5);
 }
@@ -100,7 +101,7 @@ fn mappings_are_given_back_in_parts() {
     memory.mapped(0x15000, Live { size: 4096, ..value });
     assert_eq!(bytes(), 13 * 4096);
     memory.unmapped(0, 1 << 40);
-    assert_eq!((bytes(), memory.live.load(Relaxed)), (0, 0));
+    assert_eq!((bytes(), alive(memory)), (0, 0));
 }
 
 #[test]

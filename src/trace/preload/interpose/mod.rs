@@ -7,6 +7,7 @@ pub(super) mod c;
 mod fds;
 mod heap;
 mod mappings;
+mod objects;
 mod origin;
 mod start;
 mod threads;

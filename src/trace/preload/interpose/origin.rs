@@ -1,13 +1,13 @@
 //! Where a call comes from: which thread, cycle and phase, and which code, as a file and an address in it.
 
-use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use core::ptr::{null, null_mut};
+use core::ffi::{c_int, c_uint, c_void};
+use core::ptr::null_mut;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
-use super::c;
-use super::layout::{DEPTH, Kind, MODULE_SHIFT, Memory, Meta, NO_MODULE, OTHER_THREAD, WANT_STACK};
+use super::layout::{DEPTH, Kind, Memory, Meta, OTHER_THREAD, PLACES, WANT_STACK, mix};
 use super::live::Live;
+use super::{c, objects};
 
 /// The memory that notes go to; null while none are taken, and in a child of `fork`.
 static MEMORY: AtomicPtr<Memory> = AtomicPtr::new(null_mut());
@@ -18,30 +18,11 @@ static KEY: AtomicU32 = AtomicU32::new(0);
 /// Where in what a cycling thread announces its count of cycles and its phase are.
 static CYCLES_AT: AtomicUsize = AtomicUsize::new(0);
 static PHASE_AT: AtomicUsize = AtomicUsize::new(0);
-/// `_dl_find_object`; null before glibc 2.35.
-static FIND_OBJECT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-/// Objects that are there from the beginning to the end: first and last address, and base and number of the module.
-static LASTING: [Lasting; 8] = [const { Lasting::new() }; 8];
-/// Our own code.
-static OWN: Lasting = Lasting::new();
-
-struct Lasting {
-    start: AtomicUsize,
-    end: AtomicUsize,
-    base: AtomicUsize,
-    module: AtomicU64,
-}
-
-impl Lasting {
-    const fn new() -> Self {
-        Self {
-            start: AtomicUsize::new(0),
-            end: AtomicUsize::new(0),
-            base: AtomicUsize::new(0),
-            module: AtomicU64::new(0),
-        }
-    }
-}
+/// Numbers of places, plus 1, that calls from objects which stay come from, by a hash of the call: the loader's are the same
+/// in each cycle. The rest of each word is the hash.
+static SITES: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
+const SITE: u64 = 0xffff;
+const _: () = assert!((PLACES as u64) < SITE);
 
 /// What a thread keeps: the address that it announced, or the number of the thread's own record, and whether it is inside
 /// of us.
@@ -106,9 +87,8 @@ pub(super) fn begin(memory: *mut Memory, key: c_uint) {
     // SAFETY: getpid has no precondition; the name ends in NUL.
     unsafe {
         PROCESS.store(c::getpid().cast_unsigned(), Relaxed);
-        FIND_OBJECT.store(c::dlsym(null_mut(), c"_dl_find_object".as_ptr()), Relaxed);
         // SAFETY: the memory is mapped for as long as the process lives.
-        c::dl_iterate_phdr(note_lasting, memory.cast());
+        objects::begin(&*memory);
     }
     MEMORY.store(memory, Relaxed);
 }
@@ -140,14 +120,30 @@ pub(super) fn heap(address: u64, size: u64, caller: usize) {
     }
     let (phase, cycle) = thread.position();
     let meta = Meta::new(Kind::Heap, phase, size);
-    // The call itself is what is before the address that it returns to.
-    let Some(site) = memory.place(meta, 0, &[frame(memory, caller - 1)]) else {
+    let Some(site) = site(memory, meta, caller) else {
         memory.lost.fetch_add(1, Relaxed);
         return;
     };
     let wanted = memory.places.get(site as usize).is_some_and(|p| p.wanted.load(Relaxed) & WANT_STACK != 0);
     let place = if wanted { stack(memory, thread, meta, site + 1).unwrap_or(site) } else { site };
     memory.born(Kind::Heap.key(address), Live { place, cycle, size });
+}
+
+/// The place of one frame that a call for heap memory comes from.
+fn site(memory: &Memory, meta: Meta, caller: usize) -> Option<u32> {
+    let hash = mix(meta.0 >> 8 << 48, caller as u64);
+    let known = &SITES[hash as usize % SITES.len()];
+    let found = known.load(Relaxed);
+    if (found ^ hash) & !SITE == 0 && found & SITE != 0 {
+        return u32::try_from((found & SITE) - 1).ok();
+    }
+    // The call itself is what is before the address that it returns to.
+    let address = caller - 1;
+    let site = memory.place(meta, 0, &[objects::frame(memory, address)])?;
+    if objects::stays(address) {
+        known.store(hash & !SITE | u64::from(site + 1), Relaxed);
+    }
+    Some(site)
 }
 
 /// Where a call comes from that is not frequent: always with its stack.
@@ -171,19 +167,25 @@ struct Walk<'a> {
     len: usize,
     /// The frame pointer, as the last frame's caller left it.
     pointer: usize,
+    /// Whether code of a library was on the stack.
+    outside: bool,
+    /// Whether the library's caller was reached: what is below is the worker, the same each time.
+    done: bool,
 }
 
 impl Walk<'_> {
     /// False when it is to end.
     fn add(&mut self, address: usize) -> bool {
-        let own = OWN.start.load(Relaxed)..OWN.end.load(Relaxed);
-        if self.len == 0 && own.contains(&address) {
+        if self.len == 0 && objects::is_own(address) {
             return true;
         }
         let Some(cell) = self.frames.get_mut(self.len) else { return false };
-        *cell = frame(self.memory, address);
+        *cell = objects::frame(self.memory, address);
         self.len += 1;
-        self.len < DEPTH
+        let is_program = objects::is_program(address);
+        self.done = self.outside && is_program;
+        self.outside |= !is_program;
+        self.len < DEPTH && !self.done
     }
 }
 
@@ -209,10 +211,12 @@ fn stack(memory: &Memory, thread: Thread, meta: Meta, site: u32) -> Option<u32> 
         }
     }
     Thread(thread.0 | Thread::INSIDE).set();
-    let mut walk = Walk { memory, frames: [0; DEPTH], len: 0, pointer: 0 };
+    let mut walk = Walk { memory, frames: [0; DEPTH], len: 0, pointer: 0, outside: false, done: false };
     // SAFETY: the walk outlives the call, and visit has the prototype that is asked for.
     unsafe { c::_Unwind_Backtrace(visit, (&raw mut walk).cast()) };
-    follow_frame_pointers(&mut walk);
+    if !walk.done {
+        follow_frame_pointers(&mut walk);
+    }
     let place = memory.place(meta, site, &walk.frames[..walk.len]);
     thread.set();
     place
@@ -225,7 +229,7 @@ fn follow_frame_pointers(walk: &mut Walk<'_>) {
     let mut last = 0;
     while pointer != 0 && pointer.is_multiple_of(8) && pointer > last {
         let Some([next, address]) = read(pointer) else { return };
-        if address == 0 || module(walk.memory, address - 1).is_none() || !walk.add(address - 1) {
+        if address == 0 || objects::module(walk.memory, address - 1).is_none() || !walk.add(address - 1) {
             return;
         }
         (last, pointer) = (pointer, next);
@@ -251,119 +255,4 @@ fn read(address: usize) -> Option<[usize; 2]> {
         c::syscall(READ, i64::from(c::getpid()), &raw const to, 1_i64, &raw const from, 1_i64, 0_i64)
     };
     (usize::try_from(count) == Ok(LEN)).then_some(words)
-}
-
-/// The frame of an address.
-fn frame(memory: &Memory, address: usize) -> u64 {
-    match module(memory, address) {
-        Some((number, offset)) => number << MODULE_SHIFT | offset as u64 & ((1 << MODULE_SHIFT) - 1),
-        // Code that was made at run time is elsewhere each time.
-        None => NO_MODULE << MODULE_SHIFT,
-    }
-}
-
-/// The file that an address is code of, and the address in it.
-fn module(memory: &Memory, address: usize) -> Option<(u64, usize)> {
-    for lasting in &LASTING {
-        if (lasting.start.load(Relaxed)..lasting.end.load(Relaxed)).contains(&address) {
-            return Some((lasting.module.load(Relaxed), address - lasting.base.load(Relaxed)));
-        }
-    }
-    let (base, name) = object(address)?;
-    // SAFETY: the object's code is being executed, so it is loaded, and so is its name.
-    let name = unsafe { if name.is_null() { c"" } else { CStr::from_ptr(name) } };
-    Some((memory.module(name.to_bytes())?, address - base))
-}
-
-/// Base and name of the object that has an address, as the loader knows it.
-fn object(address: usize) -> Option<(usize, *const c_char)> {
-    /// `struct dl_find_object`, with room for what later versions add.
-    #[repr(C)]
-    struct Found {
-        flags: u64,
-        start: *mut c_void,
-        end: *mut c_void,
-        map: *const LinkMap,
-        room: [u64; 28],
-    }
-    /// `struct link_map`, the documented part.
-    #[repr(C)]
-    struct LinkMap {
-        base: usize,
-        name: *const c_char,
-    }
-    type Find = unsafe extern "C" fn(*mut c_void, *mut Found) -> c_int;
-    let find = FIND_OBJECT.load(Relaxed);
-    if find.is_null() {
-        return object_by_list(address);
-    }
-    let mut found = Found { flags: 0, start: null_mut(), end: null_mut(), map: null(), room: [0; 28] };
-    // SAFETY: the prototype is that of glibc's manual; the structure is at least as large as glibc's; the map of an object
-    // whose code is being executed stays.
-    unsafe {
-        let find: Find = core::mem::transmute(find);
-        if find(core::ptr::without_provenance_mut(address), &raw mut found) != 0 {
-            return None;
-        }
-        found.map.as_ref().map(|map| (map.base, map.name))
-    }
-}
-
-/// The same for a glibc older than 2.35. The list is behind a lock of the loader's that is held while the list changes and
-/// never while code of a library runs.
-fn object_by_list(address: usize) -> Option<(usize, *const c_char)> {
-    struct Search {
-        address: usize,
-        found: Option<(usize, *const c_char)>,
-    }
-    unsafe extern "C" fn visit(info: *const c::ObjectInfo, _: usize, search: *mut c_void) -> c_int {
-        // SAFETY: the loader hands on what it was given, below, and an object that is valid during the call.
-        unsafe {
-            let (info, search) = (&*info, &mut *search.cast::<Search>());
-            let (start, end) = extent(info);
-            if (start..end).contains(&search.address) {
-                search.found = Some((info.base, info.name));
-            }
-            c_int::from(search.found.is_some())
-        }
-    }
-    let mut search = Search { address, found: None };
-    // SAFETY: the search outlives the call, and visit has the prototype that is asked for.
-    unsafe { c::dl_iterate_phdr(visit, (&raw mut search).cast()) };
-    search.found
-}
-
-/// First address of an object, and the one behind its last.
-unsafe fn extent(info: &c::ObjectInfo) -> (usize, usize) {
-    /// `PT_LOAD`.
-    const LOADED: u32 = 1;
-    let (mut start, mut end) = (usize::MAX, 0);
-    // SAFETY: an object has as many headers as it says.
-    let headers = unsafe { core::slice::from_raw_parts(info.headers, usize::from(info.count)) };
-    for header in headers.iter().filter(|header| header.kind == LOADED) {
-        let from = info.base.wrapping_add(header.address);
-        start = start.min(from);
-        end = end.max(from.wrapping_add(header.in_memory));
-    }
-    (start, end)
-}
-
-/// Takes note of an object that was there when the process began.
-unsafe extern "C" fn note_lasting(info: *const c::ObjectInfo, _: usize, memory: *mut c_void) -> c_int {
-    // SAFETY: the loader hands on the memory that it was given, and an object that is valid during the call.
-    unsafe {
-        let (info, memory) = (&*info, &*memory.cast::<Memory>());
-        let (start, end) = extent(info);
-        let name = if info.name.is_null() { c"" } else { CStr::from_ptr(info.name) };
-        let Some(module) = memory.module(name.to_bytes()) else { return 0 };
-        let is_own = (start..end).contains(&(note_lasting as *const () as usize));
-        let free = LASTING.iter().find(|lasting| lasting.end.load(Relaxed) == 0);
-        for lasting in free.into_iter().chain(is_own.then_some(&OWN)) {
-            lasting.start.store(start, Relaxed);
-            lasting.end.store(end, Relaxed);
-            lasting.base.store(info.base, Relaxed);
-            lasting.module.store(module, Relaxed);
-        }
-    }
-    0
 }
