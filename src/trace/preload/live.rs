@@ -1,7 +1,7 @@
 //! What is alive: a table from key to place and size that needs no lock, so that no thread waits for another, none is left
 //! waiting in a child of `fork`, and a signal handler can do no harm.
 //!
-//! A key is in its home bucket or in one of those that follow, at most [`FARTHEST`] away. A key has one owner at a time,
+//! A key is in its home bucket or in one of those that follow, at most `FARTHEST` away. A key has one owner at a time,
 //! who has got the resource and not yet given it back, so that nobody else puts or takes the same key meanwhile.
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
