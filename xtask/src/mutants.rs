@@ -104,8 +104,9 @@ mod tests {
         assert_eq!(copies, (0..70).map(|number| mutant(&original, number)).collect::<Vec<_>>());
         let others = copies.iter().filter(|copy| **copy != original).count();
         let distinct: std::collections::BTreeSet<_> = copies.iter().collect();
-        // A byte may become what it was.
-        assert!(others > 65 && distinct.len() > 65, "{others} {}", distinct.len());
+        // A byte may become what it was, and what is no ELF file has no tables and no dynamic section to damage: two of the
+        // seven ways do nothing to it.
+        assert!(others >= 45 && distinct.len() >= 45, "{others} {}", distinct.len());
     }
 
     #[test]
