@@ -127,8 +127,10 @@ fn keys_that_run_out_are_told_with_how_many_there_are() {
 
 #[test]
 fn a_thread_in_code_that_is_gone_is_told_with_the_library() {
-    let finished = end_of("c-end-thread", &[]);
-    let fault = finished.soak().outcome.fault.as_ref().unwrap();
+    // On a busy machine the thread may go on in what was mapped there next, and end otherwise; not each time.
+    let mut ends = (0..5).map(|_| end_of("c-end-thread", &[]).soak().outcome.clone());
+    let outcome = ends.find(|end| end.kind != OutcomeKind::Crashed || end.fault.is_some()).unwrap();
+    let fault = outcome.fault.as_ref().unwrap();
     assert_eq!(fault.access.as_deref(), Some("execute"));
     assert!(fault.place.as_ref().unwrap().contains("libc-end-thread.so, unloaded"), "{fault:?}");
     assert_eq!(fault.address, fault.instruction);
