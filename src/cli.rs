@@ -11,7 +11,7 @@ use crate::commands;
 use crate::exit_code;
 use crate::report::terminal::color_allowed;
 
-pub use soaks::{MessageFormat, Patterns, RunArgs, TraceArgs};
+pub use soaks::{CycleArgs, MessageFormat, Patterns, RunArgs, TraceArgs};
 
 /// Soak-tests shared libraries: loads and unloads them many thousand times, and says whether they were really
 /// unloaded, what each cycle leaves behind, and whether that may be merged.

@@ -13,15 +13,9 @@ use crate::suite::units::{
     parse_checkpoints, parse_cycles, parse_duration, parse_limit, parse_size, parse_threads, parse_warmup,
 };
 
-/// Arguments of `dlsoak run`. Each overrides what the suite file says.
-#[derive(Debug, Default, Args)]
-pub struct RunArgs {
-    /// Libraries to soak, or one suite file (.toml); without any, dlsoak.toml in the current directory.
-    #[arg(value_name = "LIB")]
-    pub libraries: Vec<PathBuf>,
-    /// Cycles per library, all threads together, for example 100k [default: 100k].
-    #[arg(short = 'n', long, value_parser = parse_cycles)]
-    pub cycles: Option<u64>,
+/// How the cycles of a soak run, whatever is looked at.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CycleArgs {
     /// Threads that cycle at the same time [default: 1].
     #[arg(short, long, value_parser = parse_threads)]
     pub threads: Option<u32>,
@@ -35,9 +29,6 @@ pub struct RunArgs {
     /// and ends) [default: main].
     #[arg(long, value_name = "THREAD")]
     pub call_from: Option<String>,
-    /// Soak each calling pattern shortly as well, and tell where they differ.
-    #[arg(long, value_enum)]
-    pub patterns: Option<Patterns>,
     /// End each soak after this time, for example 90m, even if cycles are left.
     #[arg(long, value_parser = parse_duration)]
     pub duration: Option<Duration>,
@@ -56,6 +47,29 @@ pub struct RunArgs {
     /// Set an environment variable for the worker; repeatable.
     #[arg(long, value_name = "K=V", value_parser = parse_env)]
     pub env: Vec<(String, String)>,
+    /// Take the worker for hung when no cycle finishes for this long [default: 10s].
+    #[arg(long, value_parser = parse_duration)]
+    pub stall_timeout: Option<Duration>,
+    /// End the soak when the worker's resident memory exceeds this, for example 2GiB [default: half of what is free].
+    #[arg(long, value_parser = parse_size)]
+    pub memory_limit: Option<u64>,
+}
+
+/// Arguments of `dlsoak run`. Each overrides what the suite file says.
+#[derive(Debug, Default, Args)]
+pub struct RunArgs {
+    /// Libraries to soak, or one suite file (.toml); without any, dlsoak.toml in the current directory.
+    #[arg(value_name = "LIB")]
+    pub libraries: Vec<PathBuf>,
+    /// Cycles per library, all threads together, for example 100k [default: 100k].
+    #[arg(short = 'n', long, value_parser = parse_cycles)]
+    pub cycles: Option<u64>,
+    /// How a cycle runs.
+    #[command(flatten)]
+    pub how: CycleArgs,
+    /// Soak each calling pattern shortly as well, and tell where they differ.
+    #[arg(long, value_enum)]
+    pub patterns: Option<Patterns>,
     /// Checkpoints over the run [default: 200].
     #[arg(long, value_parser = parse_checkpoints)]
     pub checkpoints: Option<u32>,
@@ -98,15 +112,9 @@ pub struct RunArgs {
     /// Most cycles with --until-decided [default: 8 times the cycles].
     #[arg(long, value_parser = parse_cycles)]
     pub max_cycles: Option<u64>,
-    /// Take the worker for hung when no cycle finishes for this long [default: 10s].
-    #[arg(long, value_parser = parse_duration)]
-    pub stall_timeout: Option<Duration>,
     /// End the soak as one that hit a limit when it takes longer than this, all of its passes together [default: none].
     #[arg(long, value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// End the soak when the worker's resident memory exceeds this, for example 2GiB [default: half of what is free].
-    #[arg(long, value_parser = parse_size)]
-    pub memory_limit: Option<u64>,
     /// End the soak when the worker has more descriptors open [default: half of what is free, at most 1M].
     #[arg(long, value_name = "N", value_parser = parse_limit)]
     pub fd_limit: Option<u64>,
@@ -143,42 +151,9 @@ pub struct TraceArgs {
     /// Cycles, all threads together, for example 10k.
     #[arg(short = 'n', long, value_parser = parse_cycles, default_value = "2000")]
     pub cycles: u64,
-    /// Threads that cycle at the same time [default: 1].
-    #[arg(short, long, value_parser = parse_threads)]
-    pub threads: Option<u32>,
-    /// All threads open the one path, instead of a copy each.
-    #[arg(long)]
-    pub share_path: bool,
-    /// What a cycle opens: reopen, copies or pooled [default: reopen].
-    #[arg(long, value_parser = parse_mode)]
-    pub mode: Option<Mode>,
-    /// Which thread a cycle runs on: main, worker or short-lived [default: main].
-    #[arg(long, value_name = "THREAD")]
-    pub call_from: Option<String>,
-    /// End after this time, for example 10s, even if cycles are left.
-    #[arg(long, value_parser = parse_duration)]
-    pub duration: Option<Duration>,
-    /// Cycles before the measurement [default: 500, at most the cycles].
-    #[arg(long, value_parser = parse_warmup)]
-    pub warmup: Option<u64>,
-    /// A call to make each cycle, for example 'fibonacci(20)'; integers, floats and strings; repeatable.
-    #[arg(short, long, value_name = "CALL")]
-    pub call: Vec<String>,
-    /// Your own code for one cycle: `int fn(void *handle)`, 0 for success.
-    #[arg(long, value_name = "DRIVER.so:FN")]
-    pub exercise: Option<String>,
-    /// Flags for dlopen [default: now,local].
-    #[arg(long)]
-    pub flags: Option<String>,
-    /// Set an environment variable for the worker; repeatable.
-    #[arg(long, value_name = "K=V", value_parser = parse_env)]
-    pub env: Vec<(String, String)>,
-    /// Take the worker for hung when no cycle finishes for this long [default: 10s].
-    #[arg(long, value_parser = parse_duration)]
-    pub stall_timeout: Option<Duration>,
-    /// End when the worker's resident memory exceeds this, for example 2GiB.
-    #[arg(long, value_parser = parse_size)]
-    pub memory_limit: Option<u64>,
+    /// How a cycle runs.
+    #[command(flatten)]
+    pub how: CycleArgs,
     /// Where to write record.json, trace.folded and trace-flame.svg [default: reports/trace-LIB-TIME].
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -190,18 +165,7 @@ impl TraceArgs {
         RunArgs {
             libraries: vec![self.library.clone()],
             cycles: Some(self.cycles),
-            threads: self.threads,
-            share_path: self.share_path,
-            mode: self.mode,
-            call_from: self.call_from.clone(),
-            duration: self.duration,
-            warmup: self.warmup,
-            call: self.call.clone(),
-            exercise: self.exercise.clone(),
-            flags: self.flags.clone(),
-            env: self.env.clone(),
-            stall_timeout: self.stall_timeout,
-            memory_limit: self.memory_limit,
+            how: self.how.clone(),
             ..RunArgs::default()
         }
     }

@@ -172,6 +172,7 @@ fn read_suite(file: &Path) -> std::io::Result<String> {
 /// What the command line says, as the topmost layer of settings.
 fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
     let calls: Vec<_> = args
+        .how
         .call
         .iter()
         .map(|text| text.parse().with_context(|| format!("--call '{text}'")))
@@ -179,20 +180,20 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
     let some_if = |given: bool| given.then_some(true);
     Ok(Settings {
         call: (!calls.is_empty()).then_some(calls),
-        exercise: parsed(args.exercise.as_deref(), "--exercise")?,
-        mode: args.mode,
-        call_from: args.call_from.as_deref().map(call_from).transpose()?,
-        threads: args.threads,
-        share_path: some_if(args.share_path),
+        exercise: parsed(args.how.exercise.as_deref(), "--exercise")?,
+        mode: args.how.mode,
+        call_from: args.how.call_from.as_deref().map(call_from).transpose()?,
+        threads: args.how.threads,
+        share_path: some_if(args.how.share_path),
         cycles: args.cycles,
-        duration: args.duration,
-        warmup: args.warmup,
+        duration: args.how.duration,
+        warmup: args.how.warmup,
         checkpoints: args.checkpoints,
-        flags: parsed(args.flags.as_deref(), "--flags")?,
-        env: args.env.iter().cloned().collect(),
+        flags: parsed(args.how.flags.as_deref(), "--flags")?,
+        env: args.how.env.iter().cloned().collect(),
         keep_tcache: some_if(args.keep_tcache),
-        stall_timeout: args.stall_timeout,
-        memory_limit: args.memory_limit,
+        stall_timeout: args.how.stall_timeout,
+        memory_limit: args.how.memory_limit,
         chaos: (!args.chaos.is_empty()).then(|| args.chaos.clone()),
         sandbox: some_if(args.sandbox),
         timeout: args.timeout,

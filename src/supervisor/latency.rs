@@ -1,13 +1,11 @@
 //! Histograms of the phases, filled from the worker's rings at quiet points: 3 significant digits, 1 ns to 60 s.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
 use super::over_time::Intervals;
 use crate::channel::Entry;
-use crate::record::{Latencies, Latency, OverTime};
+use crate::histogram::encode;
+use crate::record::{Latencies, OverTime};
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -70,37 +68,20 @@ impl Histograms {
     /// As the record has them.
     pub(super) fn to_record(&self) -> Latencies {
         Latencies {
-            open: to_record(&self.open),
-            symbol: to_record(&self.symbol),
-            call: to_record(&self.call),
-            close: to_record(&self.close),
-            cycle: to_record(&self.cycle),
+            open: encode(&self.open),
+            symbol: encode(&self.symbol),
+            call: encode(&self.call),
+            close: encode(&self.close),
+            cycle: encode(&self.cycle),
         }
     }
 }
 
-fn to_record(histogram: &Histogram<u64>) -> Option<Latency> {
-    if histogram.is_empty() {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new().serialize(histogram, &mut bytes).ok()?;
-    let at = |quantile| histogram.value_at_quantile(quantile);
-    Some(Latency {
-        count: histogram.len(),
-        min: histogram.min(),
-        mean: histogram.mean(),
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        p999: at(0.999),
-        max: histogram.max(),
-        hdr: STANDARD.encode(bytes),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use std::sync::atomic::AtomicU64;
 
     use super::*;

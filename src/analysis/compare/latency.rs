@@ -270,8 +270,6 @@ pub(super) fn changes(phases: &[LatencyChange]) -> impl Iterator<Item = Change> 
 
 #[cfg(test)]
 pub(super) mod tests {
-    use base64::Engine as _;
-    use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
     use super::*;
 
@@ -283,21 +281,7 @@ pub(super) mod tests {
             let slow = if index % 50 == 0 { tail } else { 1.0 };
             histogram.saturating_record((middle * slow * (1.0 + 0.05 * random.draw().abs())) as u64);
         }
-        let mut bytes = Vec::new();
-        V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
-        let hdr = base64::engine::general_purpose::STANDARD.encode(bytes);
-        let at = |quantile| histogram.value_at_quantile(quantile);
-        Latency {
-            count: histogram.len(),
-            min: histogram.min(),
-            mean: histogram.mean(),
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: histogram.max(),
-            hdr,
-        }
+        crate::histogram::encode(&histogram).unwrap()
     }
 
     fn run(open: f64, call: f64, close: f64, tail: f64, seed: u64) -> Latencies {

@@ -1,6 +1,7 @@
 //! The charts of a soak, each with what it shows in words, its key, and the table behind it.
 
 use super::super::chart::small::{self, Chart, Key, Name};
+use super::super::histogram::phases;
 use super::super::summary::{self, Headline};
 use super::super::{Error, units};
 use super::Detail;
@@ -165,28 +166,19 @@ fn of_series(series: Option<&OverTime>, caption_of: &str, most: usize, cell: fn(
 
 /// The percentiles of each phase.
 fn percentiles(soak: &Soak) -> Table {
-    let of = &soak.latency_ns;
-    let phases = [
-        ("open", &of.open),
-        ("symbol", &of.symbol),
-        ("call", &of.call),
-        ("close", &of.close),
-        ("cycle", &of.cycle),
-    ];
-    let row = |(name, latency): (&str, &Option<Latency>)| {
-        let latency = latency.as_ref()?;
+    let row = |(name, latency): (&str, &Latency)| {
         let times = [latency.min, latency.p50, latency.p90, latency.p99, latency.p999, latency.max]
             .map(|ns| units::nanos(ns as f64));
         let mut row = vec![name.to_owned(), units::count(latency.count), units::nanos(latency.mean)];
         row.extend(times);
-        Some(row)
+        row
     };
     Table {
         caption: "Latency by phase".to_owned(),
         head: ["phase", "cycles", "mean", "min", "p50", "p90", "p99", "p99.9", "max"]
             .map(str::to_owned)
             .to_vec(),
-        rows: phases.into_iter().filter_map(row).collect(),
+        rows: phases(&soak.latency_ns).map(row).collect(),
     }
 }
 
