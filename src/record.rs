@@ -283,6 +283,9 @@ pub struct Worker {
     pub allocations: u64,
     /// Objects in the process before the first open: what the worker itself links.
     pub objects: Vec<String>,
+    /// The clock that phases were timed by: `tsc`, the processor's time stamp counter, or `monotonic`.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub clock: String,
     /// Last lines that the library wrote to standard output or standard error, where it wrote any.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub output_tail: String,

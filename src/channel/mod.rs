@@ -7,6 +7,7 @@
 
 mod map;
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 pub use map::{Channel, ChannelError, read_bytes, write_bytes};
@@ -16,7 +17,7 @@ use crate::sys::state::SIGNALS;
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are the same program, unless someone mixes builds.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Bytes that an error message may take.
 pub const ERROR_LEN: usize = 2048;
 /// Bytes for the list of loaded objects.
@@ -39,12 +40,16 @@ pub struct Header {
     pub threads: AtomicU32,
     /// Entries in each thread's ring.
     pub capacity: AtomicU32,
+    /// The clock that phases are timed by, a [`Clock`](crate::sys::clock::Clock). Written by the supervisor.
+    pub clock: AtomicU32,
     /// Bytes of the job.
     pub job_len: AtomicU64,
     /// Number of the order to carry out; the worker's threads wait on it. Written by the supervisor.
     pub order: AtomicU32,
     /// Not 0: end the worker in an orderly way.
     pub exit: AtomicU32,
+    /// Cycles of the order under way that belong to no thread yet: whoever has reached its target takes some of them.
+    pub shared: AtomicU64,
     /// Not 0: park after the cycle under way, wherever the target is.
     pub stop: AtomicU32,
     /// Number of the last order that was carried out; the supervisor waits on it. Written by the worker.
@@ -86,6 +91,20 @@ pub struct Header {
     pub pending: [Pending; TLS_ENTRIES],
     /// What else only the worker can see of its process.
     pub state: State,
+}
+
+impl Header {
+    /// Takes cycles from those that are shared, at most `room`; 0 where none are left. A part of them each time, so that
+    /// all threads come to their end at once: guided self-scheduling (Polychronopoulos and Kuck, 1987).
+    #[inline]
+    pub fn take_shared(&self, room: u64) -> u64 {
+        if self.shared.load(Relaxed) == 0 {
+            return 0;
+        }
+        let parts = u64::from(self.threads.load(Relaxed)).max(1) * 2;
+        let share = |left: u64| left.div_ceil(parts).min(room);
+        self.shared.fetch_update(Relaxed, Relaxed, |left| Some(left - share(left))).map_or(0, share)
+    }
 }
 
 /// Bits of [`Header::confined`].
@@ -180,7 +199,7 @@ pub struct SignalAction {
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub struct Slot {
-    /// Cycles to have completed before parking. Written by the supervisor.
+    /// Cycles to have completed before taking from those that are shared. Written by the supervisor.
     pub target: AtomicU64,
     /// Cycles completed, warm-up included.
     pub completed: AtomicU64,
@@ -202,7 +221,7 @@ pub struct Slot {
     pub locale: AtomicU64,
 }
 
-/// Durations of one cycle's phases in nanoseconds, and where it took place.
+/// Durations of one cycle's phases, in ticks of the header's clock, and where it took place.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Entry {
@@ -274,6 +293,18 @@ mod tests {
             assert_eq!(Phase::from_u32(phase as u32), phase);
         }
         assert_eq!(Phase::from_u32(77), Phase::Between);
+    }
+
+    #[test]
+    fn shared_cycles_are_taken_by_parts_until_none_is_left() {
+        let channel = Channel::create(2, 128, b"{}").unwrap();
+        let header = channel.header();
+        assert_eq!(header.take_shared(128), 0);
+        header.shared.store(101, Relaxed);
+        assert_eq!((header.take_shared(5), header.take_shared(128)), (5, 24));
+        let rest: u64 =
+            std::iter::repeat_with(|| header.take_shared(128)).take_while(|taken| *taken > 0).sum();
+        assert_eq!(rest, 72);
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Resident memory by kind of mapping, from `/proc/PID/smaps`.
 
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
+use procfs::process::Process;
 
 use super::state;
+use super::text::mappings;
 
 /// Resident memory in bytes, by kind of mapping. The kinds add up to the resident set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,41 +38,34 @@ impl Kinds {
     }
 }
 
-/// Reads the mappings of a process and sorts them by kind.
-pub(super) fn kinds(process: &Process, is_library: impl Fn(&Path) -> bool) -> procfs::ProcResult<Kinds> {
-    let maps = process.smaps()?;
-    let pointers = stack_pointers(process)?;
+/// Sorts the mappings that `smaps` lists by kind; `pointers` are where the stacks of the threads are.
+pub(super) fn kinds(smaps: &[u8], pointers: &[u64], is_library: impl Fn(&Path) -> bool) -> Kinds {
     // A file that is mapped with code somewhere is a library with all its mappings.
-    let path = |map: &MemoryMap| match &map.pathname {
-        MMapPath::Path(path) => Some(path.clone()),
-        _ => None,
-    };
-    let code: std::collections::HashSet<_> =
-        maps.iter().filter(|map| map.perms.contains(MMPermissions::EXECUTE)).filter_map(path).collect();
-    let mut own = std::collections::HashMap::new();
+    let code: HashSet<&[u8]> =
+        mappings(smaps).filter(|(map, _)| map.is_code).filter_map(|(map, _)| map.path()).collect();
+    let mut own = HashMap::new();
     let mut kinds = Kinds::default();
-    for map in &maps {
-        let rss = map.extension.map.get("Rss").copied().unwrap_or(0);
-        let is_stack = || pointers.iter().any(|pointer| (map.address.0..map.address.1).contains(pointer));
-        *match &map.pathname {
-            MMapPath::Heap => &mut kinds.heap,
-            MMapPath::Stack | MMapPath::TStack(_) => &mut kinds.stacks,
-            MMapPath::Anonymous if is_stack() => &mut kinds.stacks,
-            MMapPath::Anonymous => &mut kinds.anonymous,
-            MMapPath::Path(path) if *own.entry(path.clone()).or_insert_with(|| is_library(path)) => {
-                &mut kinds.library
-            }
-            MMapPath::Path(path) if code.contains(path) => &mut kinds.other_libraries,
+    for (map, resident) in mappings(smaps) {
+        let is_stack = || pointers.iter().any(|pointer| (map.range.0..map.range.1).contains(pointer));
+        let mut is_own =
+            |path| *own.entry(path).or_insert_with(|| is_library(Path::new(OsStr::from_bytes(path))));
+        *match (map.name, map.path()) {
+            (b"[heap]", _) => &mut kinds.heap,
+            (b"[stack]", _) => &mut kinds.stacks,
+            (b"", _) if is_stack() => &mut kinds.stacks,
+            (b"", _) => &mut kinds.anonymous,
+            (_, Some(path)) if is_own(path) => &mut kinds.library,
+            (_, Some(path)) if code.contains(path) => &mut kinds.other_libraries,
             // Named by the kernel for its owner (`prctl(PR_SET_VMA)`), as newer libraries do with their arenas.
-            MMapPath::Other(name) if name.starts_with("anon:") => &mut kinds.anonymous,
+            (name, _) if name.starts_with(b"[anon:") => &mut kinds.anonymous,
             _ => &mut kinds.files,
-        } += rss;
+        } += resident;
     }
-    Ok(kinds)
+    kinds
 }
 
 /// Where the stacks of the threads are: each waits in the kernel, which tells its stack pointer.
-fn stack_pointers(process: &Process) -> procfs::ProcResult<Vec<u64>> {
+pub(super) fn stack_pointers(process: &Process) -> procfs::ProcResult<Vec<u64>> {
     let tasks = process.tasks()?.flatten();
     let waits = tasks.filter_map(|task| state::wait(&state::task_syscall(process.pid(), task.tid)?));
     Ok(waits.map(|(_, stack, _)| stack).collect())
@@ -82,12 +79,12 @@ mod tests {
     fn kinds_add_up_to_what_is_resident() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
-        let (process, sampler) = (Process::new(pid).unwrap(), crate::sampling::Sampler::new(pid).unwrap());
+        let sampler = crate::sampling::Sampler::new(pid).unwrap();
         let is_libc = |path: &Path| path.to_string_lossy().contains("/libc.so");
         // Until it has started, its memory moves.
         let mut seen = (Kinds::default(), 1);
         for _ in 0..500 {
-            seen = (kinds(&process, is_libc).unwrap(), sampler.sample().unwrap().rss);
+            seen = (sampler.kinds(is_libc).unwrap(), sampler.sample().unwrap().rss);
             if seen.0.library > 0 && seen.0.figures().iter().sum::<u64>() == seen.1 {
                 break;
             }

@@ -1,14 +1,18 @@
 //! Reads `/proc/PID` of a parked worker into a [`Sample`], through the `procfs` crate. Never called while cycles
 //! run: reading smaps takes the target's mmap lock.
 
+mod kept;
 mod kinds;
 mod memory;
 mod room;
 mod state;
+mod text;
 mod usage;
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +20,7 @@ use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
 use crate::channel::Channel;
 use crate::residue::snapshot::Snapshot;
+use kept::Kept;
 
 pub use kinds::Kinds;
 pub use room::{available_descriptors, available_memory, available_tasks, tasks};
@@ -51,7 +56,7 @@ pub struct Sample {
 /// device to those who ask than to those who map.
 #[derive(Debug, Clone)]
 struct Watched {
-    device: (i32, i32),
+    device: (u32, u32),
     inode: u64,
     path: PathBuf,
 }
@@ -59,30 +64,39 @@ struct Watched {
 impl Watched {
     fn new(path: &Path, metadata: &Metadata) -> Self {
         let device = metadata.dev();
-        let number = |part: u32| i32::try_from(part).unwrap_or(-1);
         Self {
-            device: (number(libc::major(device)), number(libc::minor(device))),
+            device: (libc::major(device), libc::minor(device)),
             inode: metadata.ino(),
             path: std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()),
         }
     }
 
-    fn is_mapped_by(&self, map: &MemoryMap) -> bool {
-        let MMapPath::Path(path) = &map.pathname else { return false };
-        (map.dev == self.device && map.inode == self.inode) || is_path(path, &self.path)
+    fn is_mapped_by(&self, map: &text::Mapping<'_>) -> bool {
+        let Some(path) = map.path() else { return false };
+        (map.inode == self.inode && map.device == self.device) || is_path(path, &self.path)
     }
 }
 
 /// Whether the kernel means this file, which may have been deleted since.
-fn is_path(mapped: &Path, file: &Path) -> bool {
-    mapped == file
-        || mapped.to_str().and_then(|text| text.strip_suffix(" (deleted)")).map(Path::new) == Some(file)
+fn is_path(mapped: &[u8], file: &Path) -> bool {
+    let rest = mapped.strip_prefix(file.as_os_str().as_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest == b" (deleted)")
+}
+
+/// The files that each checkpoint reads.
+#[derive(Debug)]
+struct Files {
+    rollup: Kept,
+    status: Kept,
+    maps: Kept,
+    smaps: Kept,
 }
 
 /// Opens on `/proc/PID`, taken before the process does anything, so that a reused PID can't be mistaken for it.
 #[derive(Debug)]
 pub struct Sampler {
     process: Process,
+    files: RefCell<Files>,
     watched: Vec<Watched>,
 }
 
@@ -92,7 +106,13 @@ impl Sampler {
     /// # Errors
     /// When there is no such process, or `/proc` is not mounted.
     pub fn new(pid: i32) -> procfs::ProcResult<Self> {
-        Ok(Self { process: Process::new(pid)?, watched: Vec::new() })
+        let files = Files {
+            rollup: Kept::of(pid, "smaps_rollup"),
+            status: Kept::of(pid, "status"),
+            maps: Kept::of(pid, "maps"),
+            smaps: Kept::of(pid, "smaps"),
+        };
+        Ok(Self { process: Process::new(pid)?, files: RefCell::new(files), watched: Vec::new() })
     }
 
     /// Counts mappings of these files from now on. A file that is not there is not counted.
@@ -128,26 +148,31 @@ impl Sampler {
     /// # Errors
     /// When the process is gone.
     pub fn sample(&self) -> procfs::ProcResult<Sample> {
-        let rollup = self.process.smaps_rollup()?;
-        let total = |key: &str| -> u64 {
-            rollup.memory_map_rollup.iter().filter_map(|m| m.extension.map.get(key)).sum()
-        };
-        let status = self.process.status()?;
-        let maps = self.process.maps()?;
-        let watched = || maps.iter().filter(|map| self.watched.iter().any(|file| file.is_mapped_by(map)));
-        let code = watched().filter(|map| map.perms.contains(MMPermissions::EXECUTE)).count() as u64;
+        let mut files = self.files.borrow_mut();
+        let [rss, anon, private_dirty, pss] =
+            text::fields(files.rollup.read()?, ["Rss", "Anonymous", "Private_Dirty", "Pss"]);
+        let [virt, page_tables, threads] = text::fields(files.status.read()?, ["VmSize", "VmPTE", "Threads"]);
+        let (mut mappings, mut watched_code, mut watched_data) = (0, 0, 0);
+        for (map, _) in text::mappings(files.maps.read()?) {
+            mappings += 1;
+            if self.watched.iter().any(|file| file.is_mapped_by(&map)) {
+                *(if map.is_code { &mut watched_code } else { &mut watched_data }) += 1;
+            }
+        }
+        let gone = || procfs::ProcError::NotFound(Some(format!("/proc/{}/fd", self.process.pid()).into()));
+        let fds = self.descriptors(u64::MAX).ok_or_else(gone)?;
         Ok(Sample {
-            rss: total("Rss"),
-            anon: total("Anonymous"),
-            private_dirty: total("Private_Dirty"),
-            pss: total("Pss"),
-            virt: status.vmsize.unwrap_or(0).saturating_mul(1024),
-            page_tables: status.vmpte.unwrap_or(0).saturating_mul(1024),
-            mappings: maps.len() as u64,
-            threads: status.threads,
-            fds: self.process.fd_count()? as u64,
-            watched_code: code,
-            watched_data: watched().count() as u64 - code,
+            rss,
+            anon,
+            private_dirty,
+            pss,
+            virt,
+            page_tables,
+            mappings,
+            threads,
+            fds,
+            watched_code,
+            watched_data,
         })
     }
 
@@ -156,7 +181,8 @@ impl Sampler {
     /// # Errors
     /// When the process is gone.
     pub fn kinds(&self, is_library: impl Fn(&Path) -> bool) -> procfs::ProcResult<Kinds> {
-        kinds::kinds(&self.process, is_library)
+        let pointers = kinds::stack_pointers(&self.process)?;
+        Ok(kinds::kinds(self.files.borrow_mut().smaps.read()?, &pointers, is_library))
     }
 
     /// Takes a snapshot of everything else that a library could leave behind, after `cycle` measured cycles.
@@ -212,8 +238,8 @@ mod tests {
         assert!(sample.watched_code >= 1 && sample.watched_data >= 1, "{sample:?}");
         let here = sampler.file_at(is_path as *const () as u64).unwrap();
         assert_eq!(here, std::env::current_exe().unwrap().canonicalize().unwrap());
-        assert!(is_path(Path::new("/a/b.so (deleted)"), Path::new("/a/b.so")));
-        assert!(!is_path(Path::new("/a/b.so"), Path::new("/a/c.so")));
+        assert!(is_path(b"/a/b.so (deleted)", Path::new("/a/b.so")));
+        assert!(!is_path(b"/a/b.so", Path::new("/a/c.so")));
     }
 
     #[test]

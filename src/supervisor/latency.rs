@@ -40,11 +40,14 @@ impl Histograms {
         })
     }
 
-    /// Adds the cycles of a ring.
-    pub(super) fn add(&mut self, entries: &[Entry]) {
+    /// Adds the cycles of a ring, whose ticks take `ns_per_tick` nanoseconds each.
+    pub(super) fn add(&mut self, entries: &[Entry], ns_per_tick: f64) {
+        // The cast saturates: what is absurd stays absurd.
+        let ns =
+            |ticks: u64| if ns_per_tick == 1.0 { ticks } else { (ticks as f64 * ns_per_tick).round() as u64 };
         for entry in entries {
             let [open, symbol, call, close] =
-                [&entry.open, &entry.symbol, &entry.call, &entry.close].map(|ns| ns.load(Relaxed));
+                [&entry.open, &entry.symbol, &entry.call, &entry.close].map(|ticks| ns(ticks.load(Relaxed)));
             self.open.saturating_record(open);
             self.symbol.saturating_record(symbol);
             self.call.saturating_record(call);
@@ -97,7 +100,7 @@ mod tests {
             close: AtomicU64::new(u64::MAX),
             base: AtomicU64::new(0),
         };
-        histograms.add(&[entry(100), entry(300)]);
+        histograms.add(&[entry(100), entry(300)], 1.0);
         let record = histograms.to_record();
         let open = record.open.unwrap();
         assert_eq!((open.count, open.min, open.max), (2, 100, 300));
@@ -109,5 +112,9 @@ mod tests {
         let back: Histogram<u64> =
             hdrhistogram::serialization::Deserializer::new().deserialize(&mut &hdr[..]).unwrap();
         assert_eq!(back.value_at_quantile(0.5), 100);
+        let mut in_ticks = Histograms::new().unwrap();
+        in_ticks.add(&[entry(250)], 0.4);
+        let record = in_ticks.to_record();
+        assert_eq!((record.open.unwrap().max, record.symbol.unwrap().max), (100, 1));
     }
 }

@@ -255,6 +255,7 @@ impl<'a> Measurement<'a> {
         self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
         soak.worker.setup_allocations = self.series.setup_allocations();
         soak.worker.allocations = totals.allocations;
+        soak.worker.clock = self.session.clock().name().to_owned();
         soak.worker.objects = self.unload.at_start().to_vec();
     }
 }

@@ -29,15 +29,16 @@ mod vandalism;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::channel::{self, Channel};
 use crate::elf;
 use crate::files;
-use crate::record::{Cycles, Disturbance, Mode, Outcome, Soak};
+use crate::record::{CallFrom, Cycles, Disturbance, Mode, Outcome, Soak};
 use crate::sampling::Sampler;
 use crate::suite::plan::SoakPlan;
+use crate::sys::clock::Clock;
 use crate::worker::Job;
 
 pub use host::host;
@@ -223,6 +224,10 @@ fn start<'a>(
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);
     let channel = Channel::create(files.len(), capacity as usize, &job).map_err(|e| e.to_string())?;
+    // What is done beside cycles is told in nanoseconds, and only where cycles load something.
+    let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived;
+    let clock = if beside { Clock::Monotonic } else { Clock::best() };
+    channel.header().clock.store(clock as u32, Ordering::Relaxed);
     let process = WorkerProcess::start(&channel, env, bounds.limits.file_bytes())
         .map_err(|e| format!("cannot start the worker process: {e}"))?;
     let sampler = Sampler::new(process.pid())

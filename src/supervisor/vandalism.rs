@@ -68,7 +68,7 @@ fn whatever_is_in_the_channel_makes_a_record() {
             }
             series.take(cycle * 100, &channel, &sampler, false).unwrap();
             assert!(series::objects(&channel).len() <= 16 * 1024);
-            (0..4).for_each(|thread| histograms.add(channel.ring(thread)));
+            (0..4).for_each(|thread| histograms.add(channel.ring(thread), 1.0));
             histograms.quiet();
             snapshots.push(sampler.state(&channel, cycle * 100).unwrap());
         }

@@ -2,7 +2,7 @@
 //! clock four times a cycle, the end of one phase being the beginning of the next.
 
 use std::ffi::{CStr, CString, c_int, c_void};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use libloading::os::unix::Library;
 
@@ -10,10 +10,11 @@ use super::failure::Failure;
 use super::job::Job;
 use super::open::{Opened, Opener};
 use super::{short_lived, trace};
-use crate::channel::{Entry, Phase, Slot};
+use crate::channel::{Entry, Header, Phase, Slot};
 use crate::record::CallFrom;
 use crate::suite::call::{Arg, Call, MAX_FLOATS, MAX_INTEGERS};
-use crate::sys::glibc::{base_of, monotonic_ns};
+use crate::sys::clock::Clock;
+use crate::sys::glibc::base_of;
 use crate::sys::state::load_address;
 
 /// One prototype for every call. System V x86-64 and AAPCS64 pass integers and floats in registers of their own,
@@ -39,6 +40,8 @@ struct PreparedCall {
 pub(super) struct ThreadPlan {
     opener: Opener,
     call_from: CallFrom,
+    /// Times the phases; counts nanoseconds where something is done beside the cycles.
+    clock: Clock,
     /// Nanoseconds spent beside the cycles, in the order under way.
     beside_ns: u64,
     calls: Vec<PreparedCall>,
@@ -51,7 +54,7 @@ pub(super) struct ThreadPlan {
 ///
 /// # Errors
 /// When the job does not fit the number of threads, or the exercise's driver does not load.
-pub(super) fn prepare(job: &Job, threads: usize) -> Result<Vec<ThreadPlan>, String> {
+pub(super) fn prepare(job: &Job, threads: usize, clock: Clock) -> Result<Vec<ThreadPlan>, String> {
     let driver = match &job.exercise {
         None => None,
         Some(exercise) => Some(load_driver(&exercise.driver(), &exercise.symbol)?),
@@ -62,7 +65,7 @@ pub(super) fn prepare(job: &Job, threads: usize) -> Result<Vec<ThreadPlan>, Stri
             let opener = openers.next().ok_or("the job has fewer files than threads")?;
             let calls = job.calls.iter().map(PreparedCall::new).collect::<Result<Vec<_>, _>>()?;
             let found = vec![None; calls.len()];
-            Ok(ThreadPlan { opener, call_from: job.call_from, beside_ns: 0, calls, found, driver })
+            Ok(ThreadPlan { opener, call_from: job.call_from, clock, beside_ns: 0, calls, found, driver })
         })
         .collect()
 }
@@ -145,14 +148,18 @@ fn float_register(arg: &Arg) -> Option<f64> {
 }
 
 impl ThreadPlan {
-    /// Cycles until the slot's target is reached or `stop` is set. The ring starts over at each order.
-    pub(super) fn run(&mut self, slot: &Slot, ring: &[Entry], stop: &AtomicU32) -> Result<(), Failure> {
-        let target = slot.target.load(Relaxed);
+    /// Cycles until the slot's target is reached and none are left that all threads share, or the order is to stop. The ring
+    /// starts over at each order.
+    pub(super) fn run(&mut self, slot: &Slot, ring: &[Entry], order: &Header) -> Result<(), Failure> {
+        let mut target = slot.target.load(Relaxed);
         let mut completed = slot.completed.load(Relaxed);
-        let mut begin = monotonic_ns();
+        let mut begin = self.clock.ticks();
         slot.load_address.store(0, Relaxed);
-        for entry in ring {
-            if completed >= target || stop.load(Relaxed) != 0 {
+        for (made, entry) in ring.iter().enumerate() {
+            if completed >= target {
+                target = completed + order.take_shared((ring.len() - made) as u64);
+            }
+            if completed >= target || order.stop.load(Relaxed) != 0 {
                 break;
             }
             begin = match self.call_from {
@@ -181,7 +188,7 @@ impl ThreadPlan {
             return Ok(since);
         }
         self.opener.make()?;
-        let ready = monotonic_ns();
+        let ready = self.clock.ticks();
         self.beside_ns += ready.saturating_sub(since);
         Ok(ready)
     }
@@ -194,14 +201,14 @@ impl ThreadPlan {
         let mut closed = Err(Failure::Ended);
         short_lived::run(&mut || {
             let _announced = trace::Announced::new(slot);
-            begun = monotonic_ns();
+            begun = self.clock.ticks();
             closed = self.cycle(slot, entry, begun);
         })
         .map_err(Failure::Thread)?;
         let closed = closed?;
         // What the thread's end has let go is unloaded by the next dlclose of anything, which a host makes soon.
         self.opener.let_go();
-        let now = monotonic_ns();
+        let now = self.clock.ticks();
         self.beside_ns += now.saturating_sub(since).saturating_sub(closed.saturating_sub(begun));
         Ok(now)
     }
@@ -210,7 +217,7 @@ impl ThreadPlan {
     fn cycle(&mut self, slot: &Slot, entry: &Entry, begin: u64) -> Result<u64, Failure> {
         slot.phase.store(Phase::Open as u32, Relaxed);
         let library = self.opener.open()?;
-        let opened = monotonic_ns();
+        let opened = self.clock.ticks();
         // Once per order: asking costs as much as an open that loads nothing.
         let library = if slot.load_address.load(Relaxed) == 0 { noted(library, slot) } else { library };
         // SAFETY: the handle is that of the library, which is open.
@@ -223,7 +230,7 @@ impl ThreadPlan {
             // SAFETY: the prototype is as the call expression's author states it.
             *found = Some(unsafe { library.function(symbol) }.map_err(Failure::Symbol)?);
         }
-        let looked_up = monotonic_ns();
+        let looked_up = self.clock.ticks();
 
         slot.phase.store(Phase::Call as u32, Relaxed);
         for (call, found) in self.calls.iter().zip(&self.found) {
@@ -243,11 +250,11 @@ impl ThreadPlan {
                 library
             }
         };
-        let called = monotonic_ns();
+        let called = self.clock.ticks();
 
         slot.phase.store(Phase::Close as u32, Relaxed);
         library.close()?;
-        let closed = monotonic_ns();
+        let closed = self.clock.ticks();
 
         entry.open.store(opened.saturating_sub(begin), Relaxed);
         entry.symbol.store(looked_up.saturating_sub(opened), Relaxed);

@@ -23,11 +23,13 @@ mod trace;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::channel::Channel;
 use crate::record::CallFrom;
+use crate::sys::clock::Clock;
 use crate::sys::glibc;
 
 pub use allocations::CountingAllocator;
@@ -65,6 +67,7 @@ fn work(fd: i32) -> Result<(), String> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let channel = Arc::new(Channel::open(fd).map_err(|e| e.to_string())?);
     let threads = channel.slots().len();
+    let clock = Clock::from_u32(channel.header().clock.load(Relaxed));
     let (mut plans, call_from, files) = {
         let job: Job = serde_json::from_slice(&channel.job()).map_err(|e| format!("broken job: {e}"))?;
         // Before any library is loaded, the driver of an exercise included.
@@ -75,7 +78,7 @@ fn work(fd: i32) -> Result<(), String> {
         if job.trace {
             trace::begin()?;
         }
-        (cycle::prepare(&job, threads)?, job.call_from, Arc::new(job.files()?))
+        (cycle::prepare(&job, threads, clock)?, job.call_from, Arc::new(job.files()?))
     };
     // The main thread cycles as well, unless no cycle is to run on it.
     let first = (call_from == CallFrom::Main).then(|| plans.remove(0));

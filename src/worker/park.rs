@@ -24,7 +24,7 @@ pub(super) fn serve(channel: &Channel, thread: usize, mut plan: ThreadPlan, file
         }
         let now = glibc::monotonic_ns();
         let _ = header.started_ns.compare_exchange(0, now, Relaxed, Relaxed);
-        if sound && let Err(failure) = plan.run(slot, ring, &header.stop) {
+        if sound && let Err(failure) = plan.run(slot, ring, header) {
             sound = false;
             let message = failure.to_string();
             let len = write_bytes(channel.error(thread), message.as_bytes());

@@ -11,6 +11,7 @@ const UNSAFE: &[&str] = &[
     "src/keeper/",
     "src/main.rs",
     "src/supervisor/process.rs",
+    "src/sys/clock.rs",
     "src/sys/futex.rs",
     "src/sys/glibc.rs",
     "src/sys/pressure.rs",

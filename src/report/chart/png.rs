@@ -34,7 +34,7 @@ pub(super) fn render(svg: &str) -> Result<Vec<u8>, Error> {
     let mut encoder = png::Encoder::new(&mut out, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Balanced);
+    encoder.set_compression(png::Compression::Fast);
     let mut header = encoder.write_header().map_err(chart)?;
     let mut writer = header.stream_writer().map_err(chart)?;
     let mut strip =

@@ -1,14 +1,20 @@
 //! One worker under orders: run to a target, wait for the quiet point, and notice whatever else happens instead.
 //! Nothing read from the shared memory is trusted.
 
+mod bounds;
+
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+mod goal;
+pub(super) use bounds::{Bounds, End};
+use goal::Goal;
+
 use super::chaos::Disturber;
 use super::latency::Histograms;
-use super::limits::{Excess, Limits, Watch};
+use super::limits::{Excess, Watch};
 use super::loads::Loads;
 use super::process::WorkerProcess;
 use super::shares::shares;
@@ -17,6 +23,7 @@ use super::{Context, Progress};
 use crate::channel::{Channel, Look, Phase, read_bytes};
 use crate::observer::{Capture, Observer, Seen};
 use crate::sampling::Sampler;
+use crate::sys::clock::{Calibration, Clock};
 use crate::sys::futex;
 
 /// How often a waiting supervisor looks around.
@@ -29,38 +36,6 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// Longest that a look at the worker's threads may take.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
 
-/// Why a session went no further.
-#[derive(Debug)]
-pub(super) enum End {
-    /// A thread reported an error.
-    Failed { thread: usize, message: String },
-    /// The process ended.
-    Died(std::process::ExitStatus),
-    /// No cycle finished within the stall timeout.
-    Hung,
-    /// The person interrupted; the flag says whether the worker reached a quiet point.
-    Interrupted { quiet: bool },
-    /// The time given to the soak is over; the worker is at a quiet point.
-    TimeUp,
-    /// More was used than allowed; the flag says whether the worker is at a quiet point. If not, it was killed.
-    Limit { excess: Excess, quiet: bool },
-    /// What the worker says of itself can't be: something has written over the channel.
-    Scribbled,
-}
-
-/// What bounds a session.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    /// No cycle finished for this long: hung.
-    pub(super) stall: Duration,
-    /// What may be used.
-    pub(super) limits: Limits,
-    /// When to stop, completed or not.
-    pub(super) deadline: Option<Instant>,
-    /// Most cycles of a thread between two quiet points.
-    pub(super) stride: u64,
-}
-
 /// A worker under orders.
 pub(super) struct Session<'a> {
     pub(super) channel: Channel,
@@ -72,6 +47,8 @@ pub(super) struct Session<'a> {
     pub(super) loads: Loads,
     /// Watches the worker's threads, where that is wanted and allowed.
     observer: Option<Observer>,
+    /// How long a tick of the worker's clock is.
+    calibration: Calibration,
     bounds: Bounds,
     context: &'a Context<'a>,
     order: u32,
@@ -102,6 +79,7 @@ impl<'a> Session<'a> {
     ) -> Self {
         let completed = vec![0; channel.slots().len()];
         let watch = Watch::new(bounds.limits);
+        let calibration = Calibration::new(Clock::from_u32(channel.header().clock.load(Relaxed)));
         Self {
             channel,
             process,
@@ -109,6 +87,7 @@ impl<'a> Session<'a> {
             disturber: Disturber::default(),
             loads: Loads::default(),
             observer: None,
+            calibration,
             bounds,
             context,
             order: 0,
@@ -149,6 +128,11 @@ impl<'a> Session<'a> {
         self.observer.as_ref()?.look(LOOK_WITHIN)
     }
 
+    /// The clock that the worker times phases by.
+    pub(super) fn clock(&self) -> Clock {
+        self.calibration.clock()
+    }
+
     /// What the supervisor was told by its caller.
     pub(super) fn context(&self) -> &'a Context<'a> {
         self.context
@@ -161,7 +145,7 @@ impl<'a> Session<'a> {
 
     /// Waits until the worker is set up and parked, with nothing opened yet.
     pub(super) fn ready(&mut self) -> Result<(), End> {
-        self.carry_out(&vec![0; self.completed.len()], &mut None)
+        self.carry_out(&Goal::of(vec![0; self.completed.len()]), &mut None)
     }
 
     /// Runs `cycles` more cycles on the first thread alone.
@@ -170,14 +154,14 @@ impl<'a> Session<'a> {
         if let Some(first) = targets.first_mut() {
             *first += cycles;
         }
-        self.carry_out(&targets, &mut Some(histograms))
+        self.carry_out(&Goal::of(targets), &mut Some(histograms))
     }
 
     /// Has the worker ask the loader whether the files are there; how many are. No cycle runs.
     pub(super) fn look(&mut self, look: Look) -> Result<u32, End> {
         self.channel.header().look.store(look as u32, Relaxed);
-        let targets = self.completed.clone();
-        let looked = self.carry_out(&targets, &mut None);
+        let goal = Goal::of(self.completed.clone());
+        let looked = self.carry_out(&goal, &mut None);
         let header = self.channel.header();
         header.look.store(Look::None as u32, Relaxed);
         looked.map(|()| header.there.load(Relaxed))
@@ -185,8 +169,9 @@ impl<'a> Session<'a> {
 
     /// Runs until `total` cycles are completed, shared evenly by the threads, and the worker is quiet.
     pub(super) fn advance(&mut self, total: u64, histograms: &mut Histograms) -> Result<(), End> {
-        let goals = shares(total, &self.completed);
         loop {
+            // Anew each time: who took how many of those that are shared is not known before.
+            let goals = shares(total, &self.completed);
             let targets: Vec<u64> = self
                 .completed
                 .iter()
@@ -196,7 +181,7 @@ impl<'a> Session<'a> {
             if targets == self.completed {
                 return Ok(());
             }
-            self.carry_out(&targets, &mut Some(&mut *histograms))?;
+            self.carry_out(&Goal::shared(&self.completed, &targets), &mut Some(&mut *histograms))?;
         }
     }
 
@@ -281,11 +266,12 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn carry_out(&mut self, targets: &[u64], histograms: &mut Option<&mut Histograms>) -> Result<(), End> {
+    fn carry_out(&mut self, goal: &Goal, histograms: &mut Option<&mut Histograms>) -> Result<(), End> {
         let header = self.channel.header();
-        for (slot, target) in self.channel.slots().iter().zip(targets) {
+        for (slot, target) in self.channel.slots().iter().zip(&goal.targets) {
             slot.target.store(*target, Relaxed);
         }
+        header.shared.store(goal.shared, Relaxed);
         self.order = self.order.wrapping_add(1);
         let active = header.active_ns.load(Relaxed);
         if histograms.is_some() {
@@ -293,7 +279,7 @@ impl<'a> Session<'a> {
         }
         header.order.store(self.order, Release);
         futex::wake_all(&header.order);
-        let end = self.wait_done(targets);
+        let end = self.wait_done();
         let stopped = u64::try_from(self.disturber.end().as_nanos()).unwrap_or(u64::MAX);
         if stopped > 0 {
             // The worker, which alone adds to it otherwise, is parked or gone.
@@ -306,13 +292,13 @@ impl<'a> Session<'a> {
         let failed = self.failure();
         match (end, failed) {
             (Ok(()) | Err(End::TimeUp), Some(failed)) => Err(failed),
-            // It parks at its targets or says why not.
-            (Ok(()), None) if self.completed != targets => Err(End::Scribbled),
+            // It parks when all is done or says why not.
+            (Ok(()), None) if !goal.is_reached(&self.completed) => Err(End::Scribbled),
             (end, _) => end,
         }
     }
 
-    fn wait_done(&mut self, targets: &[u64]) -> Result<(), End> {
+    fn wait_done(&mut self) -> Result<(), End> {
         let header = self.channel.header();
         let mut stall = Stall::new(Instant::now());
         let mut stopping: Option<(Instant, Stop)> = None;
@@ -336,10 +322,11 @@ impl<'a> Session<'a> {
             let held = self.disturber.act(&self.sampler, &|| header.done.load(Acquire) == self.order);
             stall.excuse(held);
             let now = Instant::now();
-            // No thread goes beyond its target; a count that does is not the worker's.
-            let counts = self.channel.slots().iter().zip(targets);
+            // No thread makes more cycles than its ring holds; a count that says so is not the worker's.
+            let most = self.channel.ring(0).len() as u64;
+            let counts = self.channel.slots().iter().zip(&self.completed);
             let sum = counts
-                .map(|(slot, target)| slot.completed.load(Relaxed).min(*target))
+                .map(|(slot, before)| slot.completed.load(Relaxed).min(before.saturating_add(most)))
                 .fold(0, u64::saturating_add);
             if stall.look(now, sum) >= self.bounds.stall {
                 return Err(End::Hung);
@@ -382,6 +369,7 @@ impl<'a> Session<'a> {
 
     /// Takes what the rings hold since the last quiet point.
     fn collect(&mut self, histograms: &mut Option<&mut Histograms>) {
+        let ns_per_tick = self.calibration.ns_per_tick();
         for (thread, (slot, before)) in self.channel.slots().iter().zip(&mut self.completed).enumerate() {
             let ring = self.channel.ring(thread);
             let now = slot.completed.load(Acquire);
@@ -389,7 +377,7 @@ impl<'a> Session<'a> {
             let count = usize::try_from(now.saturating_sub(*before)).unwrap_or(usize::MAX).min(ring.len());
             self.loads.add(thread, first, &ring[..count]);
             if let Some(histograms) = histograms {
-                histograms.add(&ring[..count]);
+                histograms.add(&ring[..count], ns_per_tick);
             }
             *before += count as u64;
         }

@@ -1,0 +1,37 @@
+//! What bounds a session, and why one went no further.
+
+use std::time::{Duration, Instant};
+
+use crate::supervisor::limits::{Excess, Limits};
+
+/// Why a session went no further.
+#[derive(Debug)]
+pub(in crate::supervisor) enum End {
+    /// A thread reported an error.
+    Failed { thread: usize, message: String },
+    /// The process ended.
+    Died(std::process::ExitStatus),
+    /// No cycle finished within the stall timeout.
+    Hung,
+    /// The person interrupted; the flag says whether the worker reached a quiet point.
+    Interrupted { quiet: bool },
+    /// The time given to the soak is over; the worker is at a quiet point.
+    TimeUp,
+    /// More was used than allowed; the flag says whether the worker is at a quiet point. If not, it was killed.
+    Limit { excess: Excess, quiet: bool },
+    /// What the worker says of itself can't be: something has written over the channel.
+    Scribbled,
+}
+
+/// What bounds a session.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::supervisor) struct Bounds {
+    /// No cycle finished for this long: hung.
+    pub(in crate::supervisor) stall: Duration,
+    /// What may be used.
+    pub(in crate::supervisor) limits: Limits,
+    /// When to stop, completed or not.
+    pub(in crate::supervisor) deadline: Option<Instant>,
+    /// Most cycles of a thread between two quiet points.
+    pub(in crate::supervisor) stride: u64,
+}

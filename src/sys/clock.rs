@@ -1,0 +1,149 @@
+//! The clock that times phases. A read of the processor's time stamp counter costs about half of what the vDSO takes,
+//! which shows where a cycle loads nothing and is as short as a few reads; where the counter can't be relied on it is
+//! `CLOCK_MONOTONIC`.
+
+use super::glibc::monotonic_ns;
+
+/// What the kernel itself keeps time by: it has checked the counters of all CPUs against each other before it says `tsc`.
+const KERNELS_CLOCK: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+
+/// A source of time for phases. Its ticks are turned into nanoseconds by a [`Calibration`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u32)]
+pub enum Clock {
+    /// `CLOCK_MONOTONIC`, in nanoseconds.
+    #[default]
+    Monotonic = 0,
+    /// The time stamp counter of x86-64, invariant over frequencies and idle states (Intel SDM vol. 3, 18.17.1).
+    Tsc = 1,
+}
+
+impl Clock {
+    /// The cheapest that can be relied on here: the counter where the processor says that it is invariant and the
+    /// kernel itself keeps time by it.
+    pub fn best() -> Self {
+        let trusted = || std::fs::read_to_string(KERNELS_CLOCK).is_ok_and(|name| name.trim() == "tsc");
+        if has_invariant_tsc() && trusted() { Self::Tsc } else { Self::Monotonic }
+    }
+
+    /// The clock with this number; anything unknown is taken for [`Clock::Monotonic`].
+    pub fn from_u32(value: u32) -> Self {
+        if value == Self::Tsc as u32 && cfg!(target_arch = "x86_64") { Self::Tsc } else { Self::Monotonic }
+    }
+
+    /// Name as the record has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Monotonic => "monotonic",
+            Self::Tsc => "tsc",
+        }
+    }
+
+    /// Ticks since some moment in the past.
+    #[inline]
+    pub fn ticks(self) -> u64 {
+        match self {
+            Self::Monotonic => monotonic_ns(),
+            Self::Tsc => tsc(),
+        }
+    }
+}
+
+/// The counter, read after all that comes before it is done: as the kernel's `rdtsc_ordered` does, and so its vDSO.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn tsc() -> u64 {
+    use std::arch::x86_64::{_mm_lfence, _rdtsc};
+    // SAFETY: both instructions are there on every x86-64, and touch no memory.
+    unsafe {
+        _mm_lfence();
+        _rdtsc()
+    }
+}
+
+/// Never called: [`Clock::Tsc`] is not made here.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn tsc() -> u64 {
+    monotonic_ns()
+}
+
+/// Bit 8 of EDX in CPUID leaf 0x80000007.
+#[cfg(target_arch = "x86_64")]
+fn has_invariant_tsc() -> bool {
+    use std::arch::x86_64::__cpuid;
+    const POWER_MANAGEMENT: u32 = 0x8000_0007;
+    #[allow(unused_unsafe, reason = "safe to call since Rust 1.94")]
+    // SAFETY: CPUID is there on every x86-64.
+    unsafe {
+        __cpuid(0x8000_0000).eax >= POWER_MANAGEMENT && __cpuid(POWER_MANAGEMENT).edx & (1 << 8) != 0
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_invariant_tsc() -> bool {
+    false
+}
+
+/// How long a tick is, from two looks at both clocks: one when this was made, one when it is asked. Its error is that of
+/// the looks, some ten nanoseconds, over the time between them.
+#[derive(Debug, Clone, Copy)]
+pub struct Calibration {
+    clock: Clock,
+    /// Ticks and nanoseconds when this was made.
+    began: (u64, u64),
+}
+
+impl Calibration {
+    /// Begins with a look at both clocks.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, began: both(clock) }
+    }
+
+    /// The clock that it is for.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Nanoseconds of a tick; 1 for a clock that counts nanoseconds.
+    pub fn ns_per_tick(&self) -> f64 {
+        if self.clock == Clock::Monotonic {
+            return 1.0;
+        }
+        let (ticks, ns) = both(self.clock);
+        let (ticks, ns) = (ticks.saturating_sub(self.began.0), ns.saturating_sub(self.began.1));
+        if ticks == 0 { 1.0 } else { ns as f64 / ticks as f64 }
+    }
+}
+
+/// Both clocks at one moment: the closest of a few looks.
+fn both(clock: Clock) -> (u64, u64) {
+    let look = || {
+        let before = monotonic_ns();
+        let ticks = clock.ticks();
+        let after = monotonic_ns();
+        (after.saturating_sub(before), ticks, before + after.saturating_sub(before) / 2)
+    };
+    let (_, ticks, ns) = (0..8).map(|_| look()).min_by_key(|(apart, ..)| *apart).unwrap_or_default();
+    (ticks, ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_become_nanoseconds() {
+        for clock in [Clock::Monotonic, Clock::best()] {
+            assert_eq!(Clock::from_u32(clock as u32), clock);
+            let calibration = Calibration::new(clock);
+            let (ticks, ns) = (clock.ticks(), monotonic_ns());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let (ticks, ns) = (clock.ticks() - ticks, monotonic_ns() - ns);
+            // Between the reads of the two clocks anything may interrupt; what is off is then the difference, not the scale.
+            let told = ticks as f64 * calibration.ns_per_tick();
+            assert!((told / ns as f64 - 1.0).abs() < 0.2, "{clock:?}: {told} of {ns}");
+        }
+        assert_eq!(Clock::from_u32(77), Clock::Monotonic);
+    }
+}
