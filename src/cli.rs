@@ -1,5 +1,6 @@
 //! The command line: clap definitions and the way from them to a verb. Nothing is done here.
 
+mod machine;
 mod soaks;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::commands;
 use crate::exit_code;
 use crate::report::terminal::color_allowed;
 
+pub use machine::{DoctorArgs, ExplainArgs};
 pub use soaks::{CycleArgs, MessageFormat, Patterns, RunArgs, TraceArgs};
 
 /// Soak-tests shared libraries: loads and unloads them many thousand times, and says whether they were really
@@ -60,6 +62,20 @@ pub enum Command {
     Compare(CompareArgs),
     /// Join the records of a suite's parts, or of several machines, into one.
     Merge(MergeArgs),
+    /// Say what this machine has for building, loading and soaking libraries, what it lacks, and the mend.
+    ///
+    /// With a library also whether it will load here. Nothing of it is executed.
+    #[command(
+        after_help = "Exit codes: 0 nothing fails, 1 something fails, 2 usage or an error of dlsoak's own. A warning \
+        is no failure."
+    )]
+    Doctor(DoctorArgs),
+    /// Find linker, loader, cgo and dlopen errors in a build log, and say what each means here and what mends it.
+    #[command(
+        after_help = "Exit codes: 0 no error that is known, 1 one or more, 2 usage, or the log can't be read. With -v \
+        every error is told."
+    )]
+    Explain(ExplainArgs),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -175,6 +191,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => commands::report::report(&args, global),
         Command::Compare(args) => commands::compare::compare(&args, global),
         Command::Merge(args) => commands::merge::merge(&args, global),
+        Command::Doctor(args) => commands::doctor::doctor(&args, global),
+        Command::Explain(args) => commands::explain::explain(&args, global),
         Command::Completions { shell } => commands::completions::completions(shell, global),
         Command::Man { out } => commands::completions::man(out.as_deref(), global),
     };

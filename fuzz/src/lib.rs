@@ -5,12 +5,14 @@ mod recipe;
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use dlsoak::elf::{self, Facts};
+use dlsoak::explain::{self, Rules};
 use dlsoak::inspect::ldcache::Cache;
 use dlsoak::lddebug::Log;
 use dlsoak::record::read;
-use dlsoak::report::{Format, terminal};
+use dlsoak::report::{self, Format, terminal};
 use dlsoak::residue::Kind;
 use dlsoak::suite::call::{Call, check_symbol};
 use dlsoak::suite::flags::OpenFlags;
@@ -110,6 +112,21 @@ pub fn elf(data: &[u8]) {
 pub fn lddebug(data: &[u8]) {
     let log = Log::read(data);
     assert!(log.lines <= data.len() as u64);
+}
+
+/// A build log: every error is one of a line that is there, and can be told.
+pub fn explain(data: &[u8]) {
+    // Compiled once: patterns take longer than most logs.
+    static RULES: OnceLock<Rules> = OnceLock::new();
+    let rules = RULES.get_or_init(|| Rules::own().unwrap_or_else(|error| panic!("{error}")));
+    let found = explain::explain(rules, "log", data, false).unwrap_or_else(|error| panic!("{error}"));
+    for error in &found.errors {
+        assert!(1 <= error.line && error.line <= error.last_line && error.last_line <= found.lines);
+        assert!(error.count >= 1 && !error.text.contains('\n') && error.here.is_empty());
+    }
+    for all in [false, true] {
+        assert!(report::explanation::render(&found, 80, all, all).ends_with('\n'));
+    }
 }
 
 /// Values with units, limits, flags and names: what is understood means the same when it is spelt again.

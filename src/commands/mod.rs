@@ -2,6 +2,8 @@
 
 pub mod compare;
 pub mod completions;
+pub mod doctor;
+pub mod explain;
 pub mod inspect;
 pub mod merge;
 pub mod report;

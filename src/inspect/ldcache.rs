@@ -28,6 +28,11 @@ impl Cache {
         self.entries.iter().filter(move |(known, _)| known == name).map(|(_, path)| path.as_str())
     }
 
+    /// All names with their paths, in the same order.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|(name, path)| (name.as_str(), path.as_str()))
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()

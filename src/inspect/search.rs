@@ -12,7 +12,7 @@ use crate::files;
 const CACHE: &str = "/etc/ld.so.cache";
 
 /// Directories that glibc searches last, as distributions build it; those that are not there cost nothing.
-const DEFAULTS: [&str; 10] = [
+pub(crate) const DEFAULTS: [&str; 10] = [
     "/lib/x86_64-linux-gnu",
     "/usr/lib/x86_64-linux-gnu",
     "/lib/aarch64-linux-gnu",
@@ -83,6 +83,11 @@ pub struct Search {
 }
 
 impl Search {
+    /// What this machine's `ldconfig` found.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     /// A search with this machine's cache and this process's `LD_LIBRARY_PATH`.
     pub fn of_this_machine() -> Self {
         let cache = std::fs::read(CACHE).map(|data| Cache::parse(&data)).unwrap_or_default();

@@ -4,8 +4,10 @@
 pub(crate) mod annotations;
 mod cells;
 pub mod chart;
+pub mod checkup;
 pub mod comparison;
 mod csv;
+pub mod explanation;
 mod hgrm;
 mod histogram;
 mod hlog;

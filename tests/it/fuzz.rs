@@ -27,6 +27,7 @@ fn every_file_of_the_corpora_is_taken() {
     replay("elf", targets::elf);
     replay("lddebug", targets::lddebug);
     replay("units", targets::units);
+    replay("explain", targets::explain);
 }
 
 #[test]

@@ -28,7 +28,8 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 
 /// Longest input by target, in bytes, where libFuzzer's choice does not fit.
-const LONGEST: [(&str, u32); 4] = [("units", 256), ("suite", 8192), ("elf", 16_384), ("record", 32_768)];
+const LONGEST: [(&str, u32); 5] =
+    [("units", 256), ("explain", 4096), ("suite", 8192), ("elf", 16_384), ("record", 32_768)];
 
 /// Runs the targets; false when one of them found something.
 pub(crate) fn run(options: &Options) -> Result<bool> {
