@@ -1,0 +1,267 @@
+//! Runs the bare loop in a process of its own, under another instrument or alone, and listens to what it writes. It is ended when
+//! it takes too long, and with it what it has started.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+use super::gctrace::{self, Line};
+use crate::keeper;
+use crate::worker::{WORKER_SAYS, bare};
+
+/// How often to look whether it has stopped or ended.
+const LOOK: Duration = Duration::from_millis(1);
+/// How long to wait for the rest of its output, which a process that it has started may keep open.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Most of its lines that are kept; a run of a million collections tells no more than one of these.
+const MOST_LINES: usize = 1_000_000;
+/// Most bytes of one line.
+const LONGEST_LINE: usize = 4096;
+/// Lines of others that are kept: the last ones, to say why it ended.
+const SAID: usize = 20;
+
+/// What all of these processes have in common.
+#[derive(Debug)]
+pub(super) struct Peer<'a> {
+    /// Where files may be put.
+    pub(super) directory: &'a Path,
+    /// How it cycles.
+    pub(super) job: crate::worker::Job,
+    /// Environment beyond the inherited one.
+    pub(super) env: Vec<(String, String)>,
+    /// How long one run may take.
+    pub(super) timeout: Duration,
+    /// Set when somebody wants it all to end.
+    pub(super) interrupted: &'a AtomicBool,
+}
+
+/// How one process runs.
+#[derive(Debug, Default)]
+pub(super) struct Run<'a> {
+    /// The program that it runs under, with its arguments.
+    pub(super) under: Vec<OsString>,
+    /// Further environment.
+    pub(super) env: Vec<(&'a str, OsString)>,
+    /// Cycles after which it tells how far it is; the last is the end.
+    pub(super) points: Vec<u64>,
+    /// Whether it stops at each of them.
+    pub(super) stop: bool,
+}
+
+/// Why a run is good for nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The program that it was to run under is not there.
+    NotFound,
+    /// Anything else, in words.
+    Failed(String),
+    Interrupted,
+}
+
+impl Peer<'_> {
+    /// Has all cycles done; returns the points and collections that it told. `look` is called while it is stopped at a point.
+    ///
+    /// # Errors
+    /// When not all cycles were done, whatever the reason.
+    pub(super) fn run(
+        &self,
+        run: &Run<'_>,
+        mut look: impl FnMut(i32, u64) -> Result<(), String>,
+    ) -> Result<Vec<Line>, Trouble> {
+        let failed = |what: String| Trouble::Failed(what);
+        let bare = bare::Bare { job: self.job.clone(), points: run.points.clone(), stop: run.stop };
+        let file = self.file("job");
+        let json = serde_json::to_vec(&bare).map_err(|e| failed(e.to_string()))?;
+        std::fs::write(&file, json).map_err(|e| failed(format!("cannot write {}: {e}", file.display())))?;
+        let own = std::env::current_exe().map_err(|e| failed(format!("where is this program? {e}")))?;
+        let mut words = run.under.iter().map(OsString::as_os_str).chain([own.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or(OsStr::new("")));
+        let mark = file.to_string_lossy().into_owned();
+        command
+            .args(words)
+            .arg(bare::ARGUMENT)
+            .arg(&file)
+            .env_remove("RUST_BACKTRACE")
+            .env_remove("RUST_LIB_BACKTRACE")
+            .env_remove("VALGRIND_OPTS")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(run.env.iter().map(|(name, value)| (name, value)))
+            .env(keeper::MARK, &mark)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = command.spawn().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound if !run.under.is_empty() => Trouble::NotFound,
+            _ => failed(format!("cannot start {}: {error}", command.get_program().to_string_lossy())),
+        })?;
+        let heard = child.stderr.take().map(Ear::listen);
+        let mut stops = 0;
+        let watched = self.watch(i32::try_from(child.id()).unwrap_or(0), run, &mut stops, &mut look);
+        // What it has started goes with it; while it is not waited for, its number is nobody else's.
+        let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
+        let _ = killpg(group, Signal::SIGKILL);
+        for left in keeper::marked(&mark, -1) {
+            let _ = kill(Pid::from_raw(left), Signal::SIGKILL);
+        }
+        let _ = child.wait();
+        let heard = heard.map(Ear::heard).unwrap_or_default();
+        let _ = std::fs::remove_file(&file);
+        watched.map_err(|trouble| match trouble {
+            Trouble::Failed(what) => Trouble::Failed(heard.with_reason(&what)),
+            other => other,
+        })?;
+        if run.stop && stops != run.points.len() {
+            return Err(failed(format!("it stopped {stops} times and not {}", run.points.len())));
+        }
+        if !heard.done {
+            return Err(failed(
+                heard.with_reason("the library ended the process before all cycles were done"),
+            ));
+        }
+        let at = heard.lines.iter().filter_map(|line| match line {
+            Line::At(cycles) => Some(cycles),
+            Line::Collection(_) | Line::Unreadable => None,
+        });
+        if !at.eq(&run.points) {
+            return Err(failed("it did not tell of each point as it was told to".to_owned()));
+        }
+        Ok(heard.lines)
+    }
+
+    /// A file of its own name in the private directory.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        self.directory.join(format!("{name}-{}", COUNT.fetch_add(1, Relaxed)))
+    }
+
+    /// Waits until it ends, and lets it go on where it stops.
+    fn watch(
+        &self,
+        pid: i32,
+        run: &Run<'_>,
+        stops: &mut usize,
+        look: &mut impl FnMut(i32, u64) -> Result<(), String>,
+    ) -> Result<(), Trouble> {
+        let began = Instant::now();
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG;
+        let process = Pid::from_raw(pid);
+        loop {
+            // An end is only looked at; the status stays, and with it the number.
+            let status = waitid(Id::Pid(process), flags | WaitPidFlag::WNOWAIT);
+            match status.map_err(|e| Trouble::Failed(e.to_string()))? {
+                WaitStatus::Stopped(_, _) => {
+                    let _ = waitid(Id::Pid(process), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
+                    let Some(point) = run.points.get(*stops).filter(|_| run.stop) else {
+                        return Err(Trouble::Failed("the library stops the process".to_owned()));
+                    };
+                    *stops += 1;
+                    look(pid, *point).map_err(Trouble::Failed)?;
+                    let _ = kill(process, Signal::SIGCONT);
+                }
+                WaitStatus::Exited(_, 0) => return Ok(()),
+                WaitStatus::Exited(_, code) => {
+                    return Err(Trouble::Failed(format!("it ended with exit code {code}")));
+                }
+                WaitStatus::Signaled(_, signal, _) => {
+                    return Err(Trouble::Failed(format!("it was ended by {signal}")));
+                }
+                _ if self.interrupted.load(Relaxed) => return Err(Trouble::Interrupted),
+                _ if began.elapsed() > self.timeout => {
+                    let seconds = self.timeout.as_secs_f64();
+                    return Err(Trouble::Failed(format!(
+                        "it took longer than {seconds} s and was ended; --timeout gives it more"
+                    )));
+                }
+                _ => std::thread::sleep(LOOK),
+            }
+        }
+    }
+}
+
+/// What a process has written.
+#[derive(Debug, Default)]
+struct Heard {
+    lines: Vec<Line>,
+    /// It has said that all is done.
+    done: bool,
+    /// The last lines that are none of ours.
+    said: Vec<String>,
+}
+
+impl Heard {
+    /// With the worker's own reason, or else the last line that was written.
+    fn with_reason(&self, what: &str) -> String {
+        let own = self.said.iter().rev().find_map(|line| line.strip_prefix(WORKER_SAYS));
+        let last = || self.said.iter().rev().find(|line| !line.trim().is_empty()).map(String::as_str);
+        own.or_else(last).map_or_else(|| what.to_owned(), |said| format!("{what}: {}", said.trim()))
+    }
+
+    fn take(&mut self, line: &str) {
+        if line.strip_prefix(bare::MARK).is_some_and(|rest| rest.trim() == bare::DONE) {
+            self.done = true;
+        } else if let Some(line) = gctrace::line(line) {
+            if self.lines.len() < MOST_LINES {
+                self.lines.push(line);
+            }
+        } else if !line.trim().is_empty() {
+            if self.said.len() == SAID {
+                self.said.remove(0);
+            }
+            self.said.push(line.to_owned());
+        }
+    }
+}
+
+/// What a thread of its own hears, which nobody waits for: a process that outlives the loop may hold the pipe.
+#[derive(Debug)]
+struct Ear {
+    heard: Arc<Mutex<Heard>>,
+    /// Closed at the end of what is written.
+    end: Receiver<()>,
+}
+
+impl Ear {
+    fn listen(mut from: impl Read + Send + 'static) -> Self {
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let (sender, end) = channel();
+        let to = Arc::clone(&heard);
+        std::thread::spawn(move || {
+            let _closed_at_the_end: Sender<()> = sender;
+            let take = |line: &mut Vec<u8>| {
+                to.lock().unwrap_or_else(PoisonError::into_inner).take(&String::from_utf8_lossy(line));
+                line.clear();
+            };
+            let mut buffer = vec![0; 64 * 1024];
+            let mut line = Vec::new();
+            while let Ok(length) = from.read(&mut buffer) {
+                let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
+                for byte in bytes {
+                    if *byte == b'\n' {
+                        take(&mut line);
+                    } else if line.len() < LONGEST_LINE {
+                        line.push(*byte);
+                    }
+                }
+            }
+            take(&mut line);
+        });
+        Self { heard, end }
+    }
+
+    /// All that was written, once the process is gone.
+    fn heard(self) -> Heard {
+        let _ = self.end.recv_timeout(DRAIN);
+        std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
