@@ -295,33 +295,69 @@ fn find_lsan() -> Option<PathBuf> {
     ["gcc", "cc", "clang"].iter().find_map(|compiler| asked(compiler)).or_else(placed)
 }
 
-/// Growth of blocks from the short run to the long one.
-fn blocks(what: &'static str, short: &[Leaked], long: &[Leaked], cycles: u64) -> Figure {
-    let sum = |leaks: &[Leaked], of: fn(&Leaked) -> u64| -> i64 {
-        leaks.iter().map(|leak| i64::try_from(of(leak)).unwrap_or(i64::MAX)).fold(0, i64::saturating_add)
-    };
+/// Blocks of one stack: bytes and number, and bytes with headers (see [`in_chunks`]), in the long run more than in the short.
+#[derive(Debug, Clone, Copy, Default)]
+struct More {
+    bytes: i64,
+    blocks: i64,
+    chunks: [i64; 3],
+}
+
+impl More {
+    fn add(&mut self, sign: i64, leak: &Leaked, page: u64) {
+        let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.bytes += sign * whole(leak.bytes);
+        self.blocks += sign * whole(leak.blocks);
+        for (sum, bytes) in self.chunks.iter_mut().zip(in_chunks(leak, page)) {
+            *sum += sign * bytes;
+        }
+    }
+}
+
+/// What there is more in the long run than in the short one, by stack: without the allocator, and whatever the addresses were.
+fn more(short: &[Leaked], long: &[Leaked]) -> BTreeMap<Vec<Frame>, More> {
     let page = procfs::page_size();
-    let difference = |of: fn(&Leaked) -> u64| sum(long, of).saturating_sub(sum(short, of));
+    let mut more: BTreeMap<Vec<Frame>, More> = BTreeMap::new();
+    for (leaks, sign) in [(short, -1), (long, 1)] {
+        for leak in leaks {
+            let outside = leak.stack.iter().position(|frame| !is_allocator(frame)).unwrap_or(0);
+            let frames = leak.stack.iter().skip(outside).cloned().collect();
+            more.entry(frames).or_default().add(sign, leak, page);
+        }
+    }
+    more
+}
+
+/// Growth of blocks from the short run to the long one. Where the blocks of some stacks grow in number, it is theirs: what else
+/// is different in two runs (a thread more, a longer name) is not of the cycles.
+fn blocks(what: &'static str, short: &[Leaked], long: &[Leaked], cycles: u64) -> Figure {
     let per_cycle = |amount: i64| amount as f64 / cycles.max(1) as f64;
-    let chunks = |leaks: &[Leaked], which: usize| -> i64 {
-        leaks.iter().map(|leak| in_chunks(leak, page)[which]).fold(0, i64::saturating_add)
-    };
-    let chunks = [0, 1, 2].map(|which| per_cycle(chunks(long, which).saturating_sub(chunks(short, which))));
-    let (bytes, count) = (difference(|leak| leak.bytes), difference(|leak| leak.blocks));
-    let trend = match (bytes, count) {
+    let more = more(short, long);
+    let steady = more.values().any(|more| more.blocks >= FEW_BLOCKS && more.bytes > 0);
+    let counted = more.values().filter(|more| !steady || more.blocks.abs() >= FEW_BLOCKS);
+    let mut sum = More::default();
+    for one in counted {
+        sum.bytes += one.bytes;
+        sum.blocks += one.blocks;
+        for (sum, bytes) in sum.chunks.iter_mut().zip(one.chunks) {
+            *sum += bytes;
+        }
+    }
+    let trend = match (sum.bytes, sum.blocks) {
         (..=0, ..=0) => Trend::Flat,
         (1.., FEW_BLOCKS..) => Trend::Growing,
         _ => Trend::Unclear,
     };
+    let chunks = sum.chunks.map(per_cycle);
     Figure {
         what,
         unit: Unit::Bytes,
-        per_cycle: per_cycle(bytes),
-        low: per_cycle(bytes),
-        high: per_cycle(bytes),
+        per_cycle: per_cycle(sum.bytes),
+        low: per_cycle(sum.bytes),
+        high: per_cycle(sum.bytes),
         trend,
         smallest: per_cycle(FEW_BLOCKS),
-        blocks_per_cycle: Some(per_cycle(count)),
+        blocks_per_cycle: Some(per_cycle(sum.blocks)),
         in_chunks: Some((chunks[0], chunks[1], chunks[2])),
     }
 }
@@ -336,18 +372,11 @@ fn in_chunks(leak: &Leaked, page: u64) -> [i64; 3] {
     [likely, least, most].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
-/// Who asked for most of what grows, without the allocator itself.
+/// Who asked for most of what grows.
 fn top(short: &[Leaked], long: &[Leaked]) -> Vec<Frame> {
-    let mut grown: BTreeMap<Vec<Frame>, i64> = BTreeMap::new();
-    for (leaks, sign) in [(short, -1), (long, 1)] {
-        for leak in leaks {
-            let outside = leak.stack.iter().position(|frame| !is_allocator(frame)).unwrap_or(0);
-            let frames: Vec<Frame> = leak.stack.iter().skip(outside).take(FRAMES).cloned().collect();
-            *grown.entry(frames).or_default() += sign * i64::try_from(leak.bytes).unwrap_or(i64::MAX);
-        }
-    }
-    let most = grown.into_iter().filter(|(_, bytes)| *bytes > 0).max_by_key(|(_, bytes)| *bytes);
-    most.map(|(stack, _)| stack).unwrap_or_default()
+    let grown = more(short, long).into_iter().filter(|(_, more)| more.bytes > 0 && more.blocks >= FEW_BLOCKS);
+    let most = grown.max_by_key(|(_, more)| more.bytes);
+    most.map(|(stack, _)| stack.into_iter().take(FRAMES).collect()).unwrap_or_default()
 }
 
 /// The instruments' own functions, which stand in for malloc.

@@ -197,6 +197,10 @@ struct Heard {
     done: bool,
     /// The last lines that are none of ours.
     said: Vec<String>,
+    /// The last line, until it is known whether it was whole.
+    held: Option<String>,
+    /// What one of our own lines has cut.
+    cut: Option<String>,
 }
 
 impl Heard {
@@ -207,19 +211,42 @@ impl Heard {
         own.or_else(last).map_or_else(|| what.to_owned(), |said| format!("{what}: {}", said.trim()))
     }
 
+    /// The next line. The loop begins its own with a line break, so that what stands directly before one of them was cut by
+    /// it: Go's runtime writes a line in pieces. The rest follows.
     fn take(&mut self, line: &str) {
+        if !line.starts_with(bare::MARK) {
+            let whole = self.cut.take().unwrap_or_default() + line;
+            let before = self.held.replace(whole);
+            self.keep(before);
+            return;
+        }
+        self.cut = self.held.take().filter(|held| !held.is_empty());
         if line.strip_prefix(bare::MARK).is_some_and(|rest| rest.trim() == bare::DONE) {
             self.done = true;
-        } else if let Some(line) = gctrace::line(line) {
+        } else {
+            self.keep(Some(line.to_owned()));
+        }
+    }
+
+    /// No more will come.
+    fn end(&mut self) {
+        let (cut, held) = (self.cut.take(), self.held.take());
+        self.keep(cut);
+        self.keep(held);
+    }
+
+    fn keep(&mut self, line: Option<String>) {
+        let Some(line) = line.filter(|line| !line.trim().is_empty()) else { return };
+        if let Some(line) = gctrace::line(&line) {
             if self.lines.len() < MOST_LINES {
                 self.lines.push(line);
             }
-        } else if !line.trim().is_empty() {
-            if self.said.len() == SAID {
-                self.said.remove(0);
-            }
-            self.said.push(line.to_owned());
+            return;
         }
+        if self.said.len() == SAID {
+            self.said.remove(0);
+        }
+        self.said.push(line);
     }
 }
 
@@ -255,6 +282,7 @@ impl Ear {
                 }
             }
             take(&mut line);
+            to.lock().unwrap_or_else(PoisonError::into_inner).end();
         });
         Self { heard, end }
     }
@@ -263,5 +291,47 @@ impl Ear {
     fn heard(self) -> Heard {
         let _ = self.end.recv_timeout(DRAIN);
         std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(text: &str) -> Heard {
+        Ear::listen(std::io::Cursor::new(text.as_bytes().to_vec())).heard()
+    }
+
+    #[test]
+    fn a_line_that_the_loop_has_cut_is_whole_again() {
+        let gc = "gc 3 @0.003s 2%: 0.008+0.62+0.001 ms clock, 0.016+0.068/0.030/0.067+0.003 ms cpu, 3->3->2 MB, 3 MB goal, 0 MB stacks, 0 MB globals, 2 P";
+        let live = |line: &Line| matches!(line, Line::Collection(c) if (c.live, c.goal) == (2, 3));
+        for cut in 1..gc.len() {
+            let (a, b) = gc.split_at(cut);
+            let heard =
+                heard(&format!("hello\n{a}\ndlsoak-bare 7\n{b}\n\ndlsoak-bare 9\n\ndlsoak-bare done\n"));
+            let [Line::At(7), collection, Line::At(9)] = heard.lines.as_slice() else {
+                panic!("{cut}: {heard:?}")
+            };
+            assert!(live(collection) && heard.done, "{cut}: {heard:?}");
+            assert_eq!(heard.said, ["hello"], "{cut}");
+        }
+        // By two of them, and at the very end.
+        let (a, b) = gc.split_at(20);
+        let twice = heard(&format!("{a}\ndlsoak-bare 1\n\ndlsoak-bare 2\n{b}"));
+        assert!(
+            matches!(twice.lines.as_slice(), [Line::At(1), Line::At(2), last] if live(last)),
+            "{twice:?}"
+        );
+    }
+
+    #[test]
+    fn what_it_says_last_is_the_reason() {
+        let own = heard("dlsoak worker: cannot open: no such file\nnoise\n");
+        assert_eq!(own.with_reason("exit code 2"), "exit code 2: cannot open: no such file");
+        assert_eq!(heard("a\nb\n\n").with_reason("it ended"), "it ended: b");
+        assert_eq!(heard("").with_reason("it ended"), "it ended");
+        let many = heard(&"line\n".repeat(1000));
+        assert_eq!((many.said.len(), many.done), (SAID, false));
     }
 }

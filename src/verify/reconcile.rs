@@ -149,6 +149,9 @@ fn places(looks: &Looks<'_>) -> Vec<Place> {
         ),
         ("rss", "VmRSS", "pages of files or shared memory that were mapped before are being touched"),
     ] {
+        let unseen = looks.0.iter().any(|look| look.instrument == Gctrace && look.state != State::Looked);
+        let detail =
+            if unseen { "Go's heap, or memory that was mapped before: gctrace did not look" } else { detail };
         let Some(figure) = own(what).filter(|figure| figure.low - explained > figure.smallest.max(0.0))
         else {
             continue;
