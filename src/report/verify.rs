@@ -106,6 +106,9 @@ fn told(figure: &Figure, color: bool) -> String {
             }
             _ => format!("{what} flat"),
         },
+        Trend::Unclear if figure.blocks_per_cycle.is_some() => {
+            format!("{what} unclear ({} in too few blocks to tell)", amount(figure.per_cycle))
+        }
         Trend::Unclear => format!("{what} unclear ({} to {})", amount(figure.low), amount(figure.high)),
     }
 }

@@ -7,6 +7,13 @@ use crate::worker::bare;
 /// Bytes that one step of the trace stands for: sizes are whole MiB, rounded down.
 pub const STEP: u64 = 1 << 20;
 
+/// How early Go's collector is to run (`GOGC`): at so many percent more than was alive. Lower, it would hardly do anything else.
+pub const GOGC: u64 = 5;
+/// The heap below which it does not run, in MiB: 4 MiB at `GOGC=100`, and less in proportion.
+const LEAST: f64 = 4.0 * GOGC as f64 / 100.0;
+/// By how many MiB a heap may be beyond its goal: one for what is rounded down, one for a collection that is under way.
+const BEYOND: f64 = 2.0;
+
 /// One collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Collection {
@@ -126,11 +133,12 @@ pub fn growth(lines: &[Line]) -> Result<GoHeap, String> {
     let first = base.map_or(series.first().map_or(last.live, |(_, live)| *live), |base| base.live);
     series.insert(0, (*from, first));
     // What came since the last collection is less than would have brought the next one.
-    let slack = last.goal.saturating_sub(last.live) + 1;
+    let next = (last.live + 1) as f64 * GOGC as f64 / 100.0 + LEAST;
+    let slack = BEYOND + next.max(last.goal.saturating_sub(last.live) as f64);
     let difference = last.live as f64 - first as f64;
     let step = STEP as f64 / cycles as f64;
-    let smallest = 2.0 + slack as f64;
-    let trend = if slack > 8.max(last.live / 4) && difference < 2.0 {
+    let smallest = 2.0 + slack;
+    let trend = if slack > (last.live as f64 / 4.0).max(8.0) && difference < 2.0 {
         // A collector that is tuned to run late tells little.
         Trend::Unclear
     } else {
@@ -140,7 +148,7 @@ pub fn growth(lines: &[Line]) -> Result<GoHeap, String> {
         collections: (total, inside),
         cycles,
         live: (first * STEP, last.live * STEP),
-        per_cycle: ((difference - 1.0) * step, difference * step, (difference + slack as f64) * step),
+        per_cycle: ((difference - 1.0) * step, difference * step, (difference + slack) * step),
         trend,
         smallest: smallest * step,
         unreadable,

@@ -1,36 +1,29 @@
 //! Runs each instrument on a process that only cycles, and turns what it wrote into figures per cycle. An instrument that is not
 //! there or can't look is a line that says so; the others go on.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::blocks::{blocks, top};
 use super::gctrace::{self, GoHeap};
 use super::memcheck::{self, LossKind, Losses};
 use super::peer::{Peer, Run, Trouble};
 use super::status::{self, Reading};
 use super::trend::Trend;
-use super::{Figure, Frame, Instrument, Leaked, Look, SCHEMA, State, Verification, lsan, reconcile};
+use super::{Figure, Instrument, Leaked, Look, SCHEMA, State, Verification, lsan, reconcile};
 use crate::files::read_at_most;
-use crate::record::{self, Language, Mode, Soak, Tool, Unit};
+use crate::record::{self, Language, Soak, Tool, Unit};
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::PrivateDirectory;
-use crate::sys::glibc;
-use crate::worker::{Job, bare};
+use crate::worker::bare;
 
 /// Points at which `/proc` is read and Go's trace is split.
 const POINTS: u64 = 30;
 /// Most bytes of a report.
 const LARGEST_REPORT: u64 = 1 << 30;
-/// Fewer blocks than this in all may be one-time, and prove nothing.
-const FEW_BLOCKS: i64 = 4;
-/// How early Go's collector is to run: at 5 % more than was alive. Lower, it would hardly do anything else.
-const GOGC: &str = "5";
-/// Frames of a stack that are shown.
-const FRAMES: usize = 4;
 /// Where a LeakSanitizer is that no compiler tells of; its name has been this one from gcc 4.9 on.
 const LSAN: &str = "liblsan.so.0";
 const LSAN_PLACES: [&str; 4] =
@@ -117,17 +110,11 @@ fn failed(instrument: Instrument, trouble: Trouble) -> Look {
 
 /// The same files, calls and surroundings as the soak had.
 fn peer<'a>(asked: &Asked<'a>, directory: &'a Path) -> Result<Peer<'a>, String> {
-    let plan = asked.plan;
-    let original = std::path::absolute(&plan.path).map_err(|e| format!("{}: {e}", plan.path.display()))?;
-    let opened = match plan.mode {
-        // Each cycle puts a number before the name.
-        Mode::Copies => directory.join(original.file_name().unwrap_or(original.as_os_str())),
-        Mode::Reopen | Mode::Namespace | Mode::Pooled => original.clone(),
-    };
-    let plan = SoakPlan { path: original, ..plan.clone() };
+    let path = std::path::absolute(&asked.plan.path);
+    let path = path.map_err(|e| format!("{}: {e}", asked.plan.path.display()))?;
     Ok(Peer {
         directory,
-        job: Job::new(&plan, &[opened]),
+        plan: SoakPlan { path, ..asked.plan.clone() },
         env: asked.soak.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         timeout: asked.timeout,
         interrupted: asked.interrupted,
@@ -295,102 +282,6 @@ fn find_lsan() -> Option<PathBuf> {
     ["gcc", "cc", "clang"].iter().find_map(|compiler| asked(compiler)).or_else(placed)
 }
 
-/// Blocks of one stack: bytes and number, and bytes with headers (see [`in_chunks`]), in the long run more than in the short.
-#[derive(Debug, Clone, Copy, Default)]
-struct More {
-    bytes: i64,
-    blocks: i64,
-    chunks: [i64; 3],
-}
-
-impl More {
-    fn add(&mut self, sign: i64, leak: &Leaked, page: u64) {
-        let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        self.bytes += sign * whole(leak.bytes);
-        self.blocks += sign * whole(leak.blocks);
-        for (sum, bytes) in self.chunks.iter_mut().zip(in_chunks(leak, page)) {
-            *sum += sign * bytes;
-        }
-    }
-}
-
-/// What there is more in the long run than in the short one, by stack: without the allocator, and whatever the addresses were.
-fn more(short: &[Leaked], long: &[Leaked]) -> BTreeMap<Vec<Frame>, More> {
-    let page = procfs::page_size();
-    let mut more: BTreeMap<Vec<Frame>, More> = BTreeMap::new();
-    for (leaks, sign) in [(short, -1), (long, 1)] {
-        for leak in leaks {
-            let outside = leak.stack.iter().position(|frame| !is_allocator(frame)).unwrap_or(0);
-            let frames = leak.stack.iter().skip(outside).cloned().collect();
-            more.entry(frames).or_default().add(sign, leak, page);
-        }
-    }
-    more
-}
-
-/// Growth of blocks from the short run to the long one. Where the blocks of some stacks grow in number, it is theirs: what else
-/// is different in two runs (a thread more, a longer name) is not of the cycles.
-fn blocks(what: &'static str, short: &[Leaked], long: &[Leaked], cycles: u64) -> Figure {
-    let per_cycle = |amount: i64| amount as f64 / cycles.max(1) as f64;
-    let more = more(short, long);
-    let steady = more.values().any(|more| more.blocks >= FEW_BLOCKS && more.bytes > 0);
-    let counted = more.values().filter(|more| !steady || more.blocks.abs() >= FEW_BLOCKS);
-    let mut sum = More::default();
-    for one in counted {
-        sum.bytes += one.bytes;
-        sum.blocks += one.blocks;
-        for (sum, bytes) in sum.chunks.iter_mut().zip(one.chunks) {
-            *sum += bytes;
-        }
-    }
-    let trend = match (sum.bytes, sum.blocks) {
-        (..=0, ..=0) => Trend::Flat,
-        (1.., FEW_BLOCKS..) => Trend::Growing,
-        _ => Trend::Unclear,
-    };
-    let chunks = sum.chunks.map(per_cycle);
-    Figure {
-        what,
-        unit: Unit::Bytes,
-        per_cycle: per_cycle(sum.bytes),
-        low: per_cycle(sum.bytes),
-        high: per_cycle(sum.bytes),
-        trend,
-        smallest: per_cycle(FEW_BLOCKS),
-        blocks_per_cycle: Some(per_cycle(sum.blocks)),
-        in_chunks: Some((chunks[0], chunks[1], chunks[2])),
-    }
-}
-
-/// What malloc keeps for a record: as if all its blocks had one size, at least, at most. Where there is one block, all three are
-/// the same.
-fn in_chunks(leak: &Leaked, page: u64) -> [i64; 3] {
-    let size = leak.bytes.checked_div(leak.blocks).unwrap_or(0);
-    let likely = glibc::chunk_size(size, page).saturating_mul(leak.blocks);
-    let (least, most) =
-        if leak.blocks == 1 { (likely, likely) } else { glibc::chunk_bounds(leak.bytes, leak.blocks, page) };
-    [likely, least, most].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
-}
-
-/// Who asked for most of what grows.
-fn top(short: &[Leaked], long: &[Leaked]) -> Vec<Frame> {
-    let grown = more(short, long).into_iter().filter(|(_, more)| more.bytes > 0 && more.blocks >= FEW_BLOCKS);
-    let most = grown.max_by_key(|(_, more)| more.bytes);
-    most.map(|(stack, _)| stack.into_iter().take(FRAMES).collect()).unwrap_or_default()
-}
-
-/// The instruments' own functions, which stand in for malloc.
-fn is_allocator(frame: &Frame) -> bool {
-    let object = frame.object.as_deref().unwrap_or_default();
-    let file = frame.file.as_deref().unwrap_or_default();
-    let function = frame.function.as_deref().unwrap_or_default();
-    object.contains("vgpreload_")
-        || object.contains("liblsan")
-        || file.contains("lsan_interceptors")
-        || file.contains("vg_replace_malloc")
-        || function.starts_with("__interceptor_")
-}
-
 fn points(asked: &Asked<'_>) -> Vec<u64> {
     let cycles = asked.soak.cycles.completed;
     let warmup = asked.soak.cycles.warmup.max(1);
@@ -405,7 +296,7 @@ fn by_gctrace(peer: &Peer<'_>, asked: &Asked<'_>) -> Result<Look, Trouble> {
         None => "gctrace=1".to_owned(),
         Some(own) => format!("{own},gctrace=1"),
     };
-    let env = vec![("GODEBUG", OsString::from(godebug)), ("GOGC", OsString::from(GOGC))];
+    let env = vec![("GODEBUG", OsString::from(godebug)), ("GOGC", OsString::from(gctrace::GOGC.to_string()))];
     let points = points(asked);
     let span = (points.first().copied().unwrap_or(0), points.last().copied().unwrap_or(0));
     let lines = peer.run(&Run { env, points, ..Run::default() }, |_, _| Ok(()))?;
@@ -427,7 +318,8 @@ fn by_gctrace(peer: &Peer<'_>, asked: &Asked<'_>) -> Result<Look, Trouble> {
     let (from, to) = (heap.live.0 / gctrace::STEP, heap.live.1 / gctrace::STEP);
     let s = if all == 1 { "" } else { "s" };
     look.notes.push(format!(
-        "{all} collection{s} with GOGC={GOGC}, {inside} of them in these cycles: {from} -> {to} MiB alive"
+        "{all} collection{s} with GOGC={}, {inside} of them in these cycles: {from} -> {to} MiB alive",
+        gctrace::GOGC
     ));
     Ok(look)
 }
@@ -448,7 +340,8 @@ fn by_status(peer: &Peer<'_>, asked: &Asked<'_>) -> Result<Look, Trouble> {
     let threads = readings.iter().map(|(_, reading)| reading.threads).max().unwrap_or(1);
     let off = status::noise(cpus, threads, procfs::page_size());
     let exact = procfs::page_size() as f64;
-    let fields: [(&str, fn(&Reading) -> u64, f64); 4] = [
+    type Field = (&'static str, fn(&Reading) -> u64, f64);
+    let fields: [Field; 4] = [
         ("VmRSS", |reading| reading.rss, 2.0 * off),
         ("RssAnon", |reading| reading.anon, off),
         ("VmSize", |reading| reading.size, exact),

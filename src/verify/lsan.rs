@@ -28,7 +28,7 @@ pub enum LsanError {
 pub fn parse(text: &str) -> Result<Vec<Leaked>, LsanError> {
     if let Some(line) = text.lines().find(|line| line.contains("LeakSanitizer has encountered a fatal error"))
     {
-        let hint = text.lines().find_map(|line| line.split_once("HINT: ")).map_or("", |(_, hint)| hint);
+        let hint = text.lines().rev().find_map(|line| line.split_once("HINT: ")).map_or("", |(_, hint)| hint);
         let why = if hint.is_empty() { line } else { hint };
         return Err(LsanError::Fatal(why.trim().to_owned()));
     }

@@ -2,6 +2,7 @@
 //! process that only cycles, and what all of them say together. What they write is read by pure functions (`memcheck`,
 //! `lsan`, `gctrace`, `status`), and so are their answers brought together (`reconcile`); `looks` runs them.
 
+mod blocks;
 pub mod gctrace;
 mod looks;
 pub mod lsan;
@@ -12,6 +13,7 @@ pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod trend;
+mod words;
 
 use std::fmt;
 

@@ -17,7 +17,9 @@ use nix::unistd::Pid;
 
 use super::gctrace::{self, Line};
 use crate::keeper;
-use crate::worker::{WORKER_SAYS, bare};
+use crate::record::Mode;
+use crate::suite::plan::SoakPlan;
+use crate::worker::{Job, WORKER_SAYS, bare};
 
 /// How often to look whether it has stopped or ended.
 const LOOK: Duration = Duration::from_millis(1);
@@ -35,8 +37,8 @@ const SAID: usize = 20;
 pub(super) struct Peer<'a> {
     /// Where files may be put.
     pub(super) directory: &'a Path,
-    /// How it cycles.
-    pub(super) job: crate::worker::Job,
+    /// How it cycles; the library's path is absolute.
+    pub(super) plan: SoakPlan,
     /// Environment beyond the inherited one.
     pub(super) env: Vec<(String, String)>,
     /// How long one run may take.
@@ -79,8 +81,9 @@ impl Peer<'_> {
         mut look: impl FnMut(i32, u64) -> Result<(), String>,
     ) -> Result<Vec<Line>, Trouble> {
         let failed = |what: String| Trouble::Failed(what);
-        let bare = bare::Bare { job: self.job.clone(), points: run.points.clone(), stop: run.stop };
         let file = self.file("job");
+        let job = Job::new(&self.plan, &[self.opened(&file)?]);
+        let bare = bare::Bare { job, points: run.points.clone(), stop: run.stop };
         let json = serde_json::to_vec(&bare).map_err(|e| failed(e.to_string()))?;
         std::fs::write(&file, json).map_err(|e| failed(format!("cannot write {}: {e}", file.display())))?;
         let own = std::env::current_exe().map_err(|e| failed(format!("where is this program? {e}")))?;
@@ -137,6 +140,19 @@ impl Peer<'_> {
             return Err(failed("it did not tell of each point as it was told to".to_owned()));
         }
         Ok(heard.lines)
+    }
+
+    /// What the loop opens. Copies are made in a directory of the run's own, since runs may be under way at the same time.
+    fn opened(&self, job: &Path) -> Result<PathBuf, Trouble> {
+        let library = &self.plan.path;
+        if self.plan.mode != Mode::Copies {
+            return Ok(library.clone());
+        }
+        let directory = job.with_extension("copies");
+        std::fs::create_dir(&directory)
+            .map_err(|e| Trouble::Failed(format!("cannot make {}: {e}", directory.display())))?;
+        // Each cycle puts a number before the name.
+        Ok(directory.join(library.file_name().unwrap_or(library.as_os_str())))
     }
 
     /// A file of its own name in the private directory.

@@ -1,7 +1,7 @@
 //! Pure: brings the looks together: where something grows, whether those who can see the same thing say the same, and what follows.
 
 use super::trend::Trend;
-use super::{Accord, Agreement, Answer, Figure, Instrument, Look, Place, PlaceKind, State};
+use super::{Accord, Agreement, Answer, Figure, Instrument, Look, Place, PlaceKind, State, words};
 use crate::record::{Language, OutcomeKind, Soak, Unit, Verdict};
 use crate::units;
 
@@ -24,14 +24,14 @@ pub(super) struct Together {
 }
 
 /// The looks, to be asked for figures.
-struct Looks<'a>(&'a [Look]);
+pub(super) struct Looks<'a>(pub(super) &'a [Look]);
 
 impl<'a> Looks<'a> {
-    fn of(&self, instrument: Instrument) -> Option<&'a Look> {
+    pub(super) fn of(&self, instrument: Instrument) -> Option<&'a Look> {
         self.0.iter().find(|look| look.instrument == instrument && look.state == State::Looked)
     }
 
-    fn figure(&self, instrument: Instrument, what: &str) -> Option<&'a Figure> {
+    pub(super) fn figure(&self, instrument: Instrument, what: &str) -> Option<&'a Figure> {
         self.of(instrument)?.figure(what)
     }
 
@@ -69,7 +69,7 @@ pub(super) fn reconcile(soak: &Soak, looks: &[Look], interrupted: bool) -> Toget
         OutcomeKind::Completed => Answer::NothingGrows,
         _ => Answer::EndedEarly,
     };
-    let conclusion = conclusion(answer, soak, &looks, &places, &agreements, doubts);
+    let conclusion = words::conclusion(answer, soak, &looks, &places, &agreements, doubts);
     Together { places, agreements, answer, conclusion }
 }
 
@@ -149,9 +149,14 @@ fn places(looks: &Looks<'_>) -> Vec<Place> {
         ),
         ("rss", "VmRSS", "pages of files or shared memory that were mapped before are being touched"),
     ] {
-        let unseen = looks.0.iter().any(|look| look.instrument == Gctrace && look.state != State::Looked);
-        let detail =
-            if unseen { "Go's heap, or memory that was mapped before: gctrace did not look" } else { detail };
+        let detail = match looks.0.iter().find(|look| look.instrument == Gctrace) {
+            None => detail,
+            Some(_) if what == "rss" => detail,
+            Some(look) if look.state == State::Looked => {
+                "Go's runtime beside its heap (stacks of goroutines, for one), or memory that was mapped before is touched"
+            }
+            Some(_) => "Go's heap, or memory that was mapped before is touched: gctrace did not look",
+        };
         let Some(figure) = own(what).filter(|figure| figure.low - explained > figure.smallest.max(0.0))
         else {
             continue;
@@ -168,7 +173,7 @@ fn apart(a: f64, b: f64) -> f64 {
     (a - b).abs() / a.abs().max(b.abs()).max(f64::MIN_POSITIVE)
 }
 
-fn bytes(x: f64) -> String {
+pub(super) fn bytes(x: f64) -> String {
     format!("{}/cycle", units::bytes(x))
 }
 
@@ -233,6 +238,9 @@ fn lost(looks: &Looks<'_>) -> Option<Agreement> {
     let valgrind = looks.figure(Instrument::Memcheck, "lost")?;
     let lsan = looks.figure(Instrument::Lsan, "lost")?;
     let figures = format!("{} against {}", told(valgrind), told(lsan));
+    // What is pointed to from inside only, such as what glibc keeps for a thread, need not be lost for both.
+    let certain = ["definitely lost", "indirectly lost"].map(|what| looks.figure(Instrument::Memcheck, what));
+    let certain: f64 = certain.into_iter().flatten().map(|figure| figure.per_cycle).sum();
     let accord = match (valgrind.trend, lsan.trend) {
         (Trend::Flat, Trend::Flat) => {
             return Some(Agreement {
@@ -242,9 +250,12 @@ fn lost(looks: &Looks<'_>) -> Option<Agreement> {
                 detail: "neither finds any that grow".to_owned(),
             });
         }
-        (Trend::Growing, Trend::Growing) if apart(valgrind.per_cycle, lsan.per_cycle) <= SAME => {
+        (Trend::Growing, Trend::Growing)
+            if [valgrind.per_cycle, certain].iter().any(|theirs| apart(*theirs, lsan.per_cycle) <= SAME) =>
+        {
             Accord::Agree
         }
+        (Trend::Growing, Trend::Flat) if certain <= 0.0 => Accord::CannotTell,
         // An address left on a stack hides a few; what is reachable for one need not be so for the other.
         (Trend::Unclear, _) | (_, Trend::Unclear) => Accord::CannotTell,
         (Trend::Flat, Trend::Growing) if looks.growing(Instrument::Memcheck, "still reachable").is_some() => {
@@ -332,70 +343,4 @@ fn doubts(soak: &Soak, looks: &Looks<'_>, agreements: &[Agreement]) -> Vec<Strin
         ));
     }
     doubts
-}
-
-fn conclusion(
-    answer: Answer,
-    soak: &Soak,
-    looks: &Looks<'_>,
-    places: &[Place],
-    agreements: &[Agreement],
-    doubts: Vec<String>,
-) -> Vec<String> {
-    let mut lines = Vec::new();
-    match answer {
-        Answer::EndedEarly => {
-            let detail = soak.outcome.detail.as_deref().unwrap_or("it did not complete");
-            lines.push(format!("the soak ended early, so nothing else was asked: {detail}"));
-            return lines;
-        }
-        Answer::Interrupted => lines.push("interrupted: not every instrument has looked".to_owned()),
-        Answer::Grows | Answer::NothingGrows | Answer::Undecided => {}
-    }
-    for place in places {
-        let amount = match place.unit {
-            Unit::Bytes => bytes(place.per_cycle),
-            Unit::Count => format!("{} per cycle", units::number(place.per_cycle)),
-        };
-        let by: Vec<_> = place.seen_by.iter().map(|instrument| instrument.name()).collect();
-        lines.push(format!(
-            "it grows: {}, {amount}: {} (seen by {})",
-            place.place.name(),
-            place.detail,
-            by.join(" and ")
-        ));
-    }
-    let grows = |kind: PlaceKind| places.iter().any(|place| place.place == kind);
-    if grows(PlaceKind::Mappings) && !grows(PlaceKind::CHeap) && looks.of(Instrument::Memcheck).is_some() {
-        lines.push("valgrind sees nothing of it: it counts blocks from malloc, and this is mmap".to_owned());
-    }
-    if let Some(figure) = looks.figure(Instrument::Gctrace, "live Go heap").filter(|f| f.trend == Trend::Flat)
-    {
-        lines.push(format!("Go's heap does not grow, by {} or more", bytes(figure.smallest)));
-    }
-    if grows(PlaceKind::GoHeap)
-        && looks.figure(Instrument::Dlsoak, "heap").is_some_and(|figure| figure.trend == Trend::Flat)
-    {
-        lines.push("the C heap does not grow".to_owned());
-    }
-    if answer == Answer::NothingGrows {
-        lines.push("nothing grows, by any of the instruments that looked".to_owned());
-    }
-    if answer == Answer::Undecided {
-        lines.extend(doubts);
-    }
-    let heap = agreements.iter().find(|agreement| agreement.about == "C heap");
-    for agreement in agreements.iter().filter(|a| a.accord == Accord::Disagree).chain(heap) {
-        let verb = match agreement.accord {
-            Accord::Agree => "agree",
-            Accord::Disagree => "disagree",
-            Accord::CannotTell => "can't be held against each other",
-        };
-        let [a, b] = agreement.between.map(Instrument::name);
-        let line = format!("on the {} {a} and {b} {verb}: {}", agreement.about, agreement.detail);
-        if !lines.contains(&line) {
-            lines.push(line);
-        }
-    }
-    lines
 }
