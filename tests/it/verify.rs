@@ -103,9 +103,16 @@ fn a_leak_of_the_heap_is_the_same_for_all() {
 #[test]
 fn what_leaks_nothing_is_clean_for_all() {
     for name in ["c-clean", "c-freed-call"] {
-        let (code, found) = found(name, &["-n", "3000"]);
-        assert_eq!((code, places(&found).len()), (0, 0), "{name}: {found:#}");
-        assert_eq!(found["answer"], "nothing-grows");
+        let (code, found) = found(name, &["-n", "10000"]);
+        assert!(places(&found).is_empty(), "{name}: {found:#}");
+        // A busy machine may leave resident memory undecided; that is then the one reason.
+        let undecided = found["verdict"] == "inconclusive";
+        let answer = if undecided { (3, "undecided") } else { (0, "nothing-grows") };
+        assert_eq!((code, &found["answer"]), (answer.0, &answer.1.into()), "{found:#}");
+        for (instrument, what) in [("memcheck", "not freed"), ("memcheck", "lost"), ("lsan", "lost")] {
+            let looked = look(&found, instrument)["state"] == "looked";
+            assert!(!looked || figure(&found, instrument, what)["trend"] == "flat", "{found:#}");
+        }
         let looks = found["looks"].as_array().unwrap();
         assert!(
             looks.iter().all(|look| look["sees"].is_string() && look["blind_to"].is_string()),
@@ -113,7 +120,7 @@ fn what_leaks_nothing_is_clean_for_all() {
         );
         let disagree = |agreement: &Value| agreement["accord"] == "disagree";
         assert!(!found["agreements"].as_array().unwrap().iter().any(disagree), "{found:#}");
-        assert!(conclusion(&found).contains("what could hide"), "{found:#}");
+        assert!(undecided || conclusion(&found).contains("what could hide"), "{found:#}");
     }
 }
 
@@ -223,13 +230,17 @@ fn all_of_it_is_written_down_and_read_on_any_screen() {
     command.arg("verify").arg(fixture("c-clean")).args(["-n", "3000", "-v", "-o"]).arg(out.path());
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{text}");
+    // What it answers on a busy machine is not the point here.
+    let answers = [(0, "nothing-grows", "nothing grows"), (3, "undecided", "undecided")];
+    let answer = answers.iter().find(|(code, ..)| output.status.code() == Some(*code));
+    let (_, answer, words) = answer.unwrap_or_else(|| panic!("{text}"));
     let json: Value =
         serde_json::from_slice(&std::fs::read(out.path().join("verify.json")).unwrap()).unwrap();
-    assert_eq!((&json["schema"], &json["answer"]), (&"dlsoak.verify/1".into(), &"nothing-grows".into()));
+    assert_eq!((&json["schema"], &json["answer"]), (&"dlsoak.verify/1".into(), &(*answer).into()));
     assert_eq!(read_record(out.path()).unwrap().soaks.len(), 1);
     assert!(text.lines().all(|line| line.chars().count() <= 120 || line.contains('/')), "{text}");
-    for part in ["does not see mmap", "held together", "conclusion      nothing grows", "verify.json"] {
+    let concluded = format!("conclusion      {words}");
+    for part in ["does not see mmap", "held together", &concluded, "verify.json"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
