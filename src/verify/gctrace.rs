@@ -1,5 +1,6 @@
 //! Pure: the lines that Go's runtime writes under `GODEBUG=gctrace=1` (documented in Go's package `runtime`), and what they say of
-//! its live heap over the cycles. The form has been the same from Go 1.18 to 1.27; older ones end after the goal.
+//! its live heap over the cycles. The tests have lines of Go 1.21, 1.24
+//! and 1.27, whose form is the same.
 
 use super::trend::{self, Trend};
 use crate::worker::bare;

@@ -24,7 +24,7 @@ use crate::worker::bare;
 const POINTS: u64 = 30;
 /// Most bytes of a report.
 const LARGEST_REPORT: u64 = 1 << 30;
-/// Where a LeakSanitizer is that no compiler tells of; its name has been this one from gcc 4.9 on.
+/// Where a LeakSanitizer is that no compiler tells of: the name that gcc 12 has.
 const LSAN: &str = "liblsan.so.0";
 const LSAN_PLACES: [&str; 4] =
     ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
