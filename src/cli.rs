@@ -2,6 +2,7 @@
 
 mod machine;
 mod soaks;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use crate::report::terminal::color_allowed;
 
 pub use machine::{DoctorArgs, ExplainArgs};
 pub use soaks::{CycleArgs, MessageFormat, Patterns, RunArgs, TraceArgs};
+pub use verify::VerifyArgs;
 
 /// Soak-tests shared libraries: loads and unloads them many thousand times, and says whether they were really
 /// unloaded, what each cycle leaves behind, and whether that may be merged.
@@ -56,6 +58,15 @@ pub enum Command {
         ended early and nothing grew until then, 130 interrupted."
     )]
     Trace(Box<TraceArgs>),
+    /// Have other instruments look at the same library and cycles, and hold what they say together.
+    ///
+    /// valgrind, LeakSanitizer, Go's GODEBUG=gctrace=1 and /proc, as far as they are there. Loading a library executes its
+    /// code: verify only what you would run.
+    #[command(
+        after_help = "Exit codes: 0 nothing grows, 1 something grows or the library ended the soak, 2 usage or an error of \
+        dlsoak's own, 3 undecided: instruments contradict each other or the soak can't tell, 130 interrupted."
+    )]
+    Verify(Box<VerifyArgs>),
     /// Make a report from a saved record.
     Report(ReportArgs),
     /// Compare runs: what changed from the first record to each of the others, and what is only noise.
@@ -188,6 +199,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args, global),
         Command::Inspect(args) => commands::inspect::inspect(&args, global),
         Command::Trace(args) => commands::trace::trace(&args, global),
+        Command::Verify(args) => commands::verify::verify(&args, global),
         Command::Report(args) => commands::report::report(&args, global),
         Command::Compare(args) => commands::compare::compare(&args, global),
         Command::Merge(args) => commands::merge::merge(&args, global),

@@ -32,6 +32,7 @@ pub mod symbols;
 pub mod sys;
 pub mod trace;
 pub mod units;
+pub mod verify;
 pub mod worker;
 
 pub use soak::{Soak, SoakError, Soaked};

@@ -9,6 +9,7 @@ pub mod merge;
 pub mod report;
 pub mod run;
 pub mod trace;
+pub mod verify;
 
 mod baselines;
 mod ci;

@@ -19,6 +19,7 @@ mod markdown;
 pub mod summary;
 pub mod terminal;
 pub mod trace;
+pub mod verify;
 
 #[cfg(test)]
 pub(crate) mod sample;

@@ -42,7 +42,7 @@ use crate::sys::clock::Clock;
 use crate::worker::Job;
 
 pub use host::host;
-pub(crate) use private::clean as clean_private;
+pub(crate) use private::{PrivateDirectory, clean as clean_private};
 pub use trace::trace;
 
 use end::failed_before_start;

@@ -24,7 +24,7 @@ const MOST: usize = 100_000;
 
 /// A directory that only this user can read. It goes with this value; after a SIGKILL, with the next run.
 #[derive(Debug)]
-pub(super) struct PrivateDirectory {
+pub(crate) struct PrivateDirectory {
     directory: TempDir,
     /// Held as long as the directory is in use.
     lock: Flock<File>,
@@ -35,7 +35,7 @@ impl PrivateDirectory {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Self::new_in(&std::env::temp_dir())
     }
 
@@ -59,7 +59,7 @@ impl PrivateDirectory {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 }

@@ -29,6 +29,27 @@ pub fn trim_heap() {
     }
 }
 
+/// What malloc keeps for a request of so many bytes, as `mallinfo2` counts it: `request2size` of glibc's malloc.c (a header of 8
+/// bytes, multiples of 16, at least 32), and from `M_MMAP_THRESHOLD` (where nothing has moved it) on whole pages of `page`
+/// bytes with a header of 16. True of 64-bit machines.
+pub fn chunk_size(request: u64, page: u64) -> u64 {
+    if request >= MMAP_THRESHOLD {
+        return request.saturating_add(16).next_multiple_of(page.max(1));
+    }
+    (request + 8).next_multiple_of(16).max(32)
+}
+
+/// Bounds of what malloc keeps for `blocks` requests of `bytes` in all, whatever the size of each.
+pub fn chunk_bounds(bytes: u64, blocks: u64, page: u64) -> (u64, u64) {
+    let least = bytes.saturating_add(blocks.saturating_mul(8)).max(blocks.saturating_mul(32));
+    // The most that header and rounding add to one: 32 bytes to nothing at all, a page where blocks are mapped.
+    let more = if bytes >= MMAP_THRESHOLD { page + 15 } else { 32 };
+    (least, bytes.saturating_add(blocks.saturating_mul(more)))
+}
+
+/// Bytes from which malloc maps a block by itself.
+const MMAP_THRESHOLD: u64 = 128 * 1024;
+
 /// Version of the C library this process runs on, for example `glibc 2.36`.
 pub fn version() -> String {
     // SAFETY: gnu_get_libc_version returns a constant string that lives as long as the process.

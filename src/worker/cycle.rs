@@ -181,6 +181,19 @@ impl ThreadPlan {
         std::mem::take(&mut self.beside_ns)
     }
 
+    /// One cycle and nothing else: no clock, no notes.
+    pub(super) fn bare_cycle(&mut self) -> Result<(), Failure> {
+        self.opener.make()?;
+        let library = self.opener.open()?;
+        self.look_up(&library)?;
+        self.call(library)?.close()
+    }
+
+    /// Has the loader look again whether the library is still needed.
+    pub(super) fn let_go(&self) {
+        self.opener.let_go();
+    }
+
     /// Makes what the next cycle opens, where that must be made; returns when the cycle begins.
     #[inline]
     fn ready(&mut self, since: u64) -> Result<u64, Failure> {
@@ -213,6 +226,32 @@ impl ThreadPlan {
         Ok(now)
     }
 
+    /// Finds the functions of all calls.
+    #[inline(always)]
+    fn look_up(&mut self, library: &Opened) -> Result<(), Failure> {
+        for (call, found) in self.calls.iter().zip(&mut self.found) {
+            let symbol: &CStr = &call.symbol;
+            // SAFETY: the prototype is as the call expression's author states it.
+            *found = Some(unsafe { library.function(symbol) }.map_err(Failure::Symbol)?);
+        }
+        Ok(())
+    }
+
+    /// Makes all calls, and the user's own.
+    #[inline(always)]
+    fn call(&self, library: Opened) -> Result<Opened, Failure> {
+        for (call, found) in self.calls.iter().zip(&self.found) {
+            if let Some(function) = found {
+                // SAFETY: the address is of the library that is open right now; arguments as stated.
+                unsafe { call.invoke(*function) };
+            }
+        }
+        let Some(driver) = self.driver else { return Ok(library) };
+        // SAFETY: the documented prototype of an exercise; the handle is open.
+        let (library, code) = library.with_handle(|handle| unsafe { driver(handle) });
+        if code == 0 { Ok(library) } else { Err(Failure::Driver(code)) }
+    }
+
     #[inline]
     fn cycle(&mut self, slot: &Slot, entry: &Entry, begin: u64) -> Result<u64, Failure> {
         slot.phase.store(Phase::Open as u32, Relaxed);
@@ -225,31 +264,11 @@ impl ThreadPlan {
         slot.base.store(base, Relaxed);
 
         slot.phase.store(Phase::Symbol as u32, Relaxed);
-        for (call, found) in self.calls.iter().zip(&mut self.found) {
-            let symbol: &CStr = &call.symbol;
-            // SAFETY: the prototype is as the call expression's author states it.
-            *found = Some(unsafe { library.function(symbol) }.map_err(Failure::Symbol)?);
-        }
+        self.look_up(&library)?;
         let looked_up = self.clock.ticks();
 
         slot.phase.store(Phase::Call as u32, Relaxed);
-        for (call, found) in self.calls.iter().zip(&self.found) {
-            if let Some(function) = found {
-                // SAFETY: the address is of the library that is open right now; arguments as stated.
-                unsafe { call.invoke(*function) };
-            }
-        }
-        let library = match self.driver {
-            None => library,
-            Some(driver) => {
-                // SAFETY: the documented prototype of an exercise; the handle is open.
-                let (library, code) = library.with_handle(|handle| unsafe { driver(handle) });
-                if code != 0 {
-                    return Err(Failure::Driver(code));
-                }
-                library
-            }
-        };
+        let library = self.call(library)?;
         let called = self.clock.ticks();
 
         slot.phase.store(Phase::Close as u32, Relaxed);

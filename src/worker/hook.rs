@@ -36,6 +36,7 @@ unsafe extern "C" fn before_main(_argc: c_int, _argv: *const *const c_char, _env
         return;
     }
     IN_PROGRAM.store(true, Relaxed);
+    super::bare::wake_sanitizer();
     // Before `main` there is nothing yet that a thread's end unwinds to: what ends the main thread crashes differently.
     // So a program with a `main` of ours waits for that.
     if is_offered(HAS_MAIN) {

@@ -5,6 +5,7 @@
 //! allocates nothing, and durations go straight into memory that the supervisor made.
 
 mod allocations;
+pub mod bare;
 mod copies;
 mod cycle;
 mod disturbed;
@@ -38,6 +39,9 @@ pub use job::{Exercise, Job};
 /// First argument of a worker process; the second is the number of the channel's descriptor.
 pub const ARGUMENT: &str = "__worker";
 
+/// What the one line begins with that a worker writes when it can't go on.
+pub const WORKER_SAYS: &str = "dlsoak worker: ";
+
 /// Stack of each cycling thread but the first: what a C host's threads get by default.
 const STACK: usize = 8 << 20;
 
@@ -46,19 +50,28 @@ const STACK: usize = 8 << 20;
 /// To be called first in `main`, before anything allocates or starts threads.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
-    if args.next()? != ARGUMENT {
+    let asked = args.next()?;
+    if asked == bare::ARGUMENT {
+        let file = args.next().unwrap_or_default();
+        return Some(outcome(bare::run(std::path::Path::new(&file))));
+    }
+    if asked != ARGUMENT {
         return None;
     }
     let fd = args.next().and_then(|fd| fd.to_str()?.parse::<i32>().ok()).filter(|fd| *fd > 2);
-    Some(match fd.ok_or_else(|| "no descriptor given".to_owned()).and_then(work) {
+    Some(outcome(fd.ok_or_else(|| "no descriptor given".to_owned()).and_then(work)))
+}
+
+fn outcome(done: Result<(), String>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            // Standard error is the supervisor's pipe; nobody else reads this.
+            // Standard error is a pipe of whoever started this; nobody else reads it.
             use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "dlsoak worker: {message}");
+            let _ = writeln!(std::io::stderr(), "{WORKER_SAYS}{message}");
             ExitCode::from(2)
         }
-    })
+    }
 }
 
 fn work(fd: i32) -> Result<(), String> {

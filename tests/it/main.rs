@@ -38,6 +38,7 @@ mod support;
 mod tidy;
 mod trace;
 mod verdicts;
+mod verify;
 mod worker_cost;
 
 // The tests of the library's own interface soak from this very program.

@@ -234,7 +234,7 @@ impl Ending<'_, '_> {
     }
 
     fn exited(&mut self, code: i32, seen: &Seen, output: &str) -> Outcome {
-        let own = output.lines().rev().find_map(|line| line.strip_prefix("dlsoak worker: "));
+        let own = output.lines().rev().find_map(|line| line.strip_prefix(crate::worker::WORKER_SAYS));
         if let (2, Some(own)) = (code, own) {
             return at(self.session.position(), outcome_of(OutcomeKind::LoadFailed, Some(own.to_owned())));
         }
