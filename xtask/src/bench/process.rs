@@ -1,7 +1,6 @@
 //! Runs what is measured to its end: how it ended, what it said, how long the whole process took and what memory it had.
 
 use std::io::{ErrorKind, Read, Seek};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,9 +25,9 @@ pub(super) struct Ran {
     pub(super) wall: Duration,
     /// Most resident memory of the process itself, in kB; 0 where it was not followed.
     pub(super) peak_kb: u64,
-    /// The same of the largest of the processes that it started.
+    /// The same of the largest of the processes that those which it started have started: of a soak, its worker.
     pub(super) peak_below_kb: u64,
-    /// Most memory, in kB, that one of those had which are started last and that no other process has a part in.
+    /// Most memory, in kB, that one of those had and no other process had a part in.
     pub(super) private_below_kb: u64,
 }
 
@@ -56,9 +55,11 @@ fn carry_out(command: &mut Command, follow: bool) -> Result<Option<Ran>> {
         loop {
             let process = child.id();
             ran.peak_kb = ran.peak_kb.max(peak(process));
-            let below = below(process);
-            ran.peak_below_kb = ran.peak_below_kb.max(below.iter().map(|of| peak(*of)).max().unwrap_or(0));
-            ran.private_below_kb = ran.private_below_kb.max(below.last().map_or(0, |of| private(*of)));
+            // What it starts is a keeper, which starts the worker. Before it becomes one, a new process is as large as its parent.
+            let below: Vec<u32> = children(process).into_iter().flat_map(children).collect();
+            let most = |figure: fn(u32) -> u64| below.iter().map(|of| figure(*of)).max().unwrap_or(0);
+            ran.peak_below_kb = ran.peak_below_kb.max(most(peak));
+            ran.private_below_kb = ran.private_below_kb.max(most(private));
             if let Some(status) = child.try_wait()? {
                 break status;
             }
@@ -102,12 +103,11 @@ pub(super) fn kilobytes(text: &str, name: &str) -> Option<u64> {
     line.trim().trim_end_matches(" kB").trim().parse().ok()
 }
 
-/// All processes that one has started, and those that they have.
-pub(super) fn below(process: u32) -> Vec<u32> {
+/// The processes that one has started.
+fn children(process: u32) -> Vec<u32> {
     let path = format!("/proc/{process}/task/{process}/children");
-    let children = std::fs::read_to_string(Path::new(&path)).unwrap_or_default();
-    let own = children.split_whitespace().filter_map(|word| word.parse::<u32>().ok());
-    own.flat_map(|child| std::iter::once(child).chain(below(child))).collect()
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    children.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(3), "out\n", "err\n"));
         assert!(ran.wall > Duration::ZERO && ran.peak_kb == 0);
         assert!(run(&mut Command::new("no-such-program-here")).unwrap().is_none());
-        let ran = followed(Command::new("sh").args(["-c", "sleep 0.2; exit 0"])).unwrap().unwrap();
+        let ran = followed(Command::new("sh").args(["-c", "(sleep 0.2; true) & wait"])).unwrap().unwrap();
         assert!(ran.peak_kb > 100 && ran.peak_below_kb > 100 && ran.private_below_kb > 0, "{ran:?}");
     }
 

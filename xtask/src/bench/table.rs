@@ -113,7 +113,7 @@ impl Rates {
     }
 
     /// The same for the best turns: of what other processes take, least is in those.
-    fn best_ratio(&self, library: &str, threads: u32, row: &str) -> Option<f64> {
+    pub(super) fn best_ratio(&self, library: &str, threads: u32, row: &str) -> Option<f64> {
         let (_, against) = self.rows.iter().find(|(known, _)| known == row)?;
         let best =
             |row: &str| Some(ends(&self.get(library, threads, row)?.rates).1).filter(|rate| rate.is_finite());
