@@ -5,7 +5,8 @@
  *     bare-loop FUNCTION CYCLES CLOCK LIBRARY...
  *
  * CYCLES are those of all threads together. CLOCK is read four times a cycle, as who times the phases does: `none`, `monotonic`
- * and `raw` (clock_gettime), and on x86-64 `tsc`, `tscp`, `lfence-tsc`. */
+ * and `raw` (clock_gettime), and on x86-64 `tsc`, `tscp`, `lfence-tsc`; `each` reads CLOCK_MONOTONIC once a cycle and tells the
+ * median cycle of the first thread, which does not depend on how often other processes take the processor. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -29,6 +30,8 @@ struct job {
     uint64_t times[PHASES];
     pthread_barrier_t *start, *go;
     uint64_t began;
+    /* Of `each`: room for the time of each cycle. */
+    uint64_t *each;
 };
 
 static inline uint64_t clock_of(clockid_t id) {
@@ -88,6 +91,18 @@ static void loop_none(struct job *job) {
         dlclose(library);
     }
 }
+static void loop_each(struct job *job) {
+    uint64_t begin = read_monotonic();
+    for (long i = 0; i < job->cycles; i++) {
+        long cycles = job->cycles;
+        job->cycles = 1;
+        loop_none(job);
+        job->cycles = cycles;
+        uint64_t end = read_monotonic();
+        job->each[i] = end - begin;
+        begin = end;
+    }
+}
 LOOP(monotonic)
 LOOP(raw)
 #ifdef __x86_64__
@@ -101,6 +116,7 @@ static const struct {
     void (*work)(struct job *);
 } CLOCKS[] = {
     {"none", loop_none},
+    {"each", loop_each},
     {"monotonic", loop_monotonic},
     {"raw", loop_raw},
 #ifdef __x86_64__
@@ -109,6 +125,11 @@ static const struct {
     {"lfence-tsc", loop_lfence_tsc},
 #endif
 };
+
+static int compare(const void *one, const void *other) {
+    uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+    return (a > b) - (a < b);
+}
 
 /* As a soak, it warms up; then all begin at once. */
 static void *run(void *argument) {
@@ -144,7 +165,7 @@ int main(int count, char **arguments) {
         if (strcmp(arguments[3], CLOCKS[i].name) == 0)
             work = CLOCKS[i].work;
     if (work == NULL) {
-        fprintf(stderr, "usage: bare-loop FUNCTION CYCLES none|monotonic|raw|tsc|tscp|lfence-tsc LIBRARY...\n");
+        fprintf(stderr, "usage: bare-loop FUNCTION CYCLES none|each|monotonic|raw|tsc|tscp|lfence-tsc LIBRARY...\n");
         return 2;
     }
     int threads = count - 4;
@@ -159,6 +180,10 @@ int main(int count, char **arguments) {
     for (int i = 0; i < threads; i++)
         *JOB(i) = (struct job){
             .path = arguments[4 + i], .symbol = arguments[1], .cycles = cycles, .work = work, .start = &start, .go = &go};
+    for (int i = 0; i < threads && work == loop_each; i++) {
+        JOB(i)->each = malloc((size_t)cycles * sizeof(uint64_t) + sizeof(uint64_t));
+        memset(JOB(i)->each, 1, (size_t)cycles * sizeof(uint64_t) + sizeof(uint64_t));
+    }
     for (int i = 1; i < threads; i++)
         if (pthread_create(&others[i], NULL, run, JOB(i)) != 0)
             return 2;
@@ -172,11 +197,18 @@ int main(int count, char **arguments) {
         sum += JOB(i)->sum;
     long clean = kilobytes("/proc/self/smaps_rollup", "Private_Clean:");
     long dirty = kilobytes("/proc/self/smaps_rollup", "Private_Dirty:");
-    printf("{\"ns\": %llu, \"cycles\": %ld, \"private_kb\": %ld, \"private_dirty_kb\": %ld, \"peak_kb\": %ld}\n",
-           (unsigned long long)(ended - began), cycles * threads, clean + dirty, dirty,
+    uint64_t median = 0;
+    if (work == loop_each && cycles > 0) {
+        qsort(JOB(0)->each, (size_t)cycles, sizeof(uint64_t), compare);
+        median = JOB(0)->each[cycles / 2];
+    }
+    printf("{\"ns\": %llu, \"median_ns\": %llu, \"cycles\": %ld, \"private_kb\": %ld, \"private_dirty_kb\": %ld, \"peak_kb\": %ld}\n",
+           (unsigned long long)(ended - began), (unsigned long long)median, cycles * threads, clean + dirty, dirty,
            kilobytes("/proc/self/status", "VmHWM:"));
     fflush(stdout);
     /* Nothing is left to those who look for leaks. */
+    for (int i = 0; i < threads; i++)
+        free(JOB(i)->each);
     free(jobs);
     free(others);
     return sum == 0;

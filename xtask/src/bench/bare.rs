@@ -59,6 +59,8 @@ pub(super) struct Subject {
 pub(super) struct Told {
     /// Cycles per second, all threads together, by its own clock.
     pub(super) rate: f64,
+    /// The median cycle of its first thread in nanoseconds, where it was asked to time each; else 0.
+    pub(super) median_ns: f64,
     /// Memory that no other process has a part in when it is done, in kB.
     pub(super) private_kb: f64,
 }
@@ -180,7 +182,11 @@ pub(super) fn told(ran: &Ran) -> Result<Told> {
         bail!("it ended with {end} before it was through: {}", last.chars().take(160).collect::<String>());
     };
     let number = |name: &str| value[name].as_f64().with_context(|| format!("the loop did not say `{name}`"));
-    Ok(Told { rate: number("cycles")? * 1e9 / number("ns")?, private_kb: number("private_kb")? })
+    Ok(Told {
+        rate: number("cycles")? * 1e9 / number("ns")?,
+        median_ns: number("median_ns")?,
+        private_kb: number("private_kb")?,
+    })
 }
 
 #[cfg(test)]
@@ -189,10 +195,10 @@ mod tests {
 
     #[test]
     fn what_the_loop_says_is_found_among_others_words() {
-        let stdout = "heaptrack output\n{\"ns\": 2000000000, \"cycles\": 100, \"private_kb\": 64}\nstats:\n"
+        let stdout = "heaptrack output\n{\"ns\": 2000000000, \"median_ns\": 7, \"cycles\": 100, \"private_kb\": 64}\nstats:\n"
             .to_owned();
         let ran = Ran { stdout, ..Ran::default() };
-        assert_eq!(told(&ran).unwrap(), Told { rate: 50.0, private_kb: 64.0 });
+        assert_eq!(told(&ran).unwrap(), Told { rate: 50.0, median_ns: 7.0, private_kb: 64.0 });
         let ran = Ran { stderr: "first\nSegmentation fault\n\n".to_owned(), ..Ran::default() };
         let error = told(&ran).unwrap_err().to_string();
         assert!(error.contains("a signal") && error.contains("Segmentation fault"), "{error}");

@@ -25,6 +25,11 @@ pub(super) const SHELL: &str = "\"$@\" & pid=$!; while kill -0 $pid 2>/dev/null;
 /// What a peer is held against.
 pub(super) const BARE: &str = "bare loop";
 const BARE_UNCACHED: &str = "bare loop, thread cache off";
+const BARE_MEDIAN: &str = "bare loop, by its median cycle";
+/// dlsoak's cycles, which are to be as many as the bare loop's.
+pub(super) const RUN: &str = "dlsoak run, while cycling";
+/// The same in a way that does not depend on what else the machine does.
+pub(super) const RUN_MEDIAN: &str = "dlsoak run, by its median cycle";
 
 /// One turn of a peer.
 pub(super) enum Turn {
@@ -112,11 +117,29 @@ fn turn(bench: &Bench, name: &str, subject: &Subject, threads: u32) -> Result<Tu
         Ok::<_, anyhow::Error>(bench.alone(build, subject, threads, clock, cache)?.rate)
     };
     Ok(match name {
-        "bare" => Turn::Rates(vec![
-            (BARE, BARE, alone(Build::Plain, "none", true)?),
-            (BARE_UNCACHED, BARE, alone(Build::Plain, "none", false)?),
-            ("bare loop, cache off, links what the worker does", BARE, alone(Build::Linked, "none", false)?),
-        ]),
+        "bare" => {
+            let mut rows = vec![
+                (BARE, BARE, alone(Build::Plain, "none", true)?),
+                (BARE_UNCACHED, BARE, alone(Build::Plain, "none", false)?),
+                (
+                    "bare loop, cache off, links what the worker does",
+                    BARE,
+                    alone(Build::Linked, "none", false)?,
+                ),
+            ];
+            if threads == 1 {
+                let median = |build| {
+                    Ok::<_, anyhow::Error>(bench.alone(build, subject, threads, "each", true)?.median_ns)
+                };
+                rows.push((BARE_MEDIAN, BARE, 1e9 / median(Build::Plain)?));
+                rows.push((
+                    "the same, links what the worker does",
+                    BARE_MEDIAN,
+                    1e9 / median(Build::Linked)?,
+                ));
+            }
+            Turn::Rates(rows)
+        }
         "clocks" => Turn::Rates(clocks(&alone)?),
         "run" => {
             let (n, t) = (subject.cycles.to_string(), threads.to_string());
@@ -124,7 +147,7 @@ fn turn(bench: &Bench, name: &str, subject: &Subject, threads: u32) -> Result<Tu
             let once =
                 soak::soak(bench, "run", &subject.path, &["-n", &n, "-t", &t, "--keep-tcache"], false)?;
             let mut rows = vec![
-                ("dlsoak run, while cycling", BARE_UNCACHED, soaked.rate()?),
+                (RUN, BARE_UNCACHED, soaked.rate()?),
                 ("dlsoak run --keep-tcache, while cycling", BARE, once.rate()?),
                 ("dlsoak run, whole process (2 passes)", BARE, soaked.wall_rate()?),
                 ("dlsoak run --keep-tcache, whole process", BARE, once.wall_rate()?),
@@ -132,6 +155,7 @@ fn turn(bench: &Bench, name: &str, subject: &Subject, threads: u32) -> Result<Tu
             if threads == 1 {
                 // Of several threads the latencies do not tell it: they do not say who had to wait for a processor.
                 rows.push(("dlsoak run, its pass for latencies", BARE, soaked.timed_rate()?));
+                rows.push((RUN_MEDIAN, BARE_MEDIAN, 1e9 / soaked.median_ns()?));
             }
             Turn::Rates(rows)
         }

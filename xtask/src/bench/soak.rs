@@ -64,6 +64,11 @@ impl Soaked {
         Ok(1e9 / self.number("/latency_ns/cycle/mean")?)
     }
 
+    /// The median cycle, from the same.
+    pub(super) fn median_ns(&self) -> Result<f64> {
+        self.number("/latency_ns/cycle/p50")
+    }
+
     /// Measured cycles per second of the whole process: all passes, checkpoints, analysis and reports.
     pub(super) fn wall_rate(&self) -> Result<f64> {
         Ok(self.cycles()? / self.ran.wall.as_secs_f64())
