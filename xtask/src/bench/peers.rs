@@ -22,6 +22,9 @@ pub(super) const SHELL_PAUSE: &str = "0.05";
 pub(super) const SHELL: &str = "\"$@\" & pid=$!; while kill -0 $pid 2>/dev/null; do \
      grep VmRSS: /proc/$pid/status >&2; sleep \"$PAUSE\"; done; wait $pid";
 
+/// Fewer cycles than psleak makes where it measures memory, and not only threads and descriptors.
+const PSLEAK_CYCLES: f64 = 100.0;
+
 /// What a peer is held against.
 pub(super) const BARE: &str = "bare loop";
 const BARE_UNCACHED: &str = "bare loop, thread cache off";
@@ -216,6 +219,14 @@ fn python(bench: &Bench, subject: &Subject, threads: u32) -> Result<Turn> {
         return Ok(Turn::None(title("psleak"), missing("psleak")));
     };
     let number = |name: &str| said[name].as_f64().with_context(|| ran.stderr.clone());
+    if number("cycles")? < PSLEAK_CYCLES {
+        let why =
+            said["error"].as_str().and_then(|error| error.lines().next()).unwrap_or("it gave no reason");
+        return Ok(Turn::None(
+            title("psleak"),
+            format!("it went no further than {} cycle(s): {why}", said["cycles"]),
+        ));
+    }
     Ok(Turn::Rates(vec![(title("psleak"), BARE, number("cycles")? * 1e9 / number("ns")?)]))
 }
 
