@@ -53,13 +53,18 @@ fn output(command: &mut Command) -> Result<Option<Output>> {
 /// Nanoseconds per cycle of the bare loop, run by `by`.
 fn loop_of(by: &[&str], bare: &Path, library: &Path, function: &str, cycles: u64) -> Result<Option<f64>> {
     let directory = tempfile::tempdir()?;
-    let mut words = by.iter().map(std::ffi::OsStr::new).chain([bare.as_os_str(), library.as_os_str()]);
+    let mut words = by.iter().map(std::ffi::OsStr::new).chain([bare.as_os_str()]);
     let mut command = Command::new(words.next().unwrap_or_default());
-    command.args(words).arg(function).arg(cycles.to_string()).current_dir(directory.path());
+    command
+        .args(words)
+        .args([function, &cycles.to_string(), "none"])
+        .arg(library)
+        .current_dir(directory.path());
     let Some(output) = output(&mut command)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&output.stdout);
     // heaptrack writes lines of its own around it.
-    let Some(nanoseconds) = text.lines().find_map(|line| line.trim().parse::<f64>().ok()) else {
+    let told = text.lines().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let Some(nanoseconds) = told.and_then(|told| told["ns"].as_f64()) else {
         bail!("{command:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
     };
     Ok(Some(nanoseconds / cycles as f64))
@@ -103,7 +108,12 @@ fn cost() -> Result<()> {
     let source = xtask::fixtures::root().join("benches/bare-loop.c");
     let built = tempfile::tempdir()?;
     let bare = built.path().join("bare-loop");
-    let status = Command::new("cc").args(["-O2", "-Wall", "-o"]).arg(&bare).arg(&source).arg("-ldl").status();
+    let status = Command::new("cc")
+        .args(["-O2", "-Wall", "-pthread", "-o"])
+        .arg(&bare)
+        .arg(&source)
+        .arg("-ldl")
+        .status();
     if !status.context("cc, to build the bare loop")?.success() {
         bail!("{} does not compile", source.display());
     }

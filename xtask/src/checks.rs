@@ -1,4 +1,4 @@
-//! `cargo xtask lint`, `test` and `bench`: what a change must pass, the same for a developer and for CI.
+//! `cargo xtask lint` and `test`: what a change must pass, the same for a developer and for CI.
 
 use std::process::{Command, Stdio};
 
@@ -82,14 +82,8 @@ pub(crate) fn test(passed: &Passed) -> Result<bool> {
     check(cargo.args(["test", "--workspace", "--locked"]).args(&passed.args))
 }
 
-/// The benchmarks, with the fixtures they load.
-pub(crate) fn bench(passed: &Passed) -> Result<bool> {
-    build::run(&build::Options::all_quietly())?;
-    let mut cargo = command::cargo(&fixtures::root());
-    check(cargo.args(["bench", "--locked", "--package", "dlsoak"]).args(&passed.args))
-}
-
-fn check(command: &mut Command) -> Result<bool> {
+/// Runs a step and shows it.
+pub(crate) fn check(command: &mut Command) -> Result<bool> {
     eprintln!("$ {}", command::spelt(command).replace(env!("CARGO"), "cargo"));
     command::succeeds(command, command::CARGO)
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod build;
 mod check;
 mod checks;
@@ -48,8 +49,8 @@ enum Verb {
     Lint,
     /// Lint, build the fixtures, run all tests
     Test(checks::Passed),
-    /// Run the benchmarks
-    Bench(checks::Passed),
+    /// Run the benchmarks, or measure dlsoak among its peers
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -76,6 +77,6 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Fleet => fleet::run(),
         Verb::Lint => checks::lint(),
         Verb::Test(passed) => checks::test(&passed),
-        Verb::Bench(passed) => checks::bench(&passed),
+        Verb::Bench(options) => bench::run(&options),
     }
 }
