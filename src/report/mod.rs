@@ -2,6 +2,7 @@
 //! here measures, decides or prints.
 
 pub(crate) mod annotations;
+mod built;
 mod cells;
 pub mod chart;
 pub mod comparison;
