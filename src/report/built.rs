@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::units;
-use crate::record::{Run, Toolchain};
+use crate::record::{Run, Soak, Toolchain};
 
 /// Longest setting that is shown whole: `DefaultGODEBUG` has hundreds of characters.
 const LONGEST: usize = 60;
@@ -29,6 +29,11 @@ pub(super) fn told(toolchain: &Toolchain) -> String {
 pub(super) fn of_run(run: &Run) -> Option<String> {
     let all: BTreeSet<String> = run.soaks.iter().flat_map(|soak| versions(&soak.toolchain)).collect();
     (!all.is_empty()).then(|| units::printable(&all.into_iter().collect::<Vec<_>>().join(", ")))
+}
+
+/// The version of the language that one library was built with; empty where its file does not tell.
+pub(super) fn of_soak(soak: &Soak) -> String {
+    units::printable(&versions(&soak.toolchain).join(", "))
 }
 
 /// Version of the language's own compiler.

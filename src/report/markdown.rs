@@ -75,7 +75,7 @@ fn verdict(soak: &Soak) -> String {
 }
 
 /// Text that is not taken for Markdown, HTML, a mention or an issue.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in units::printable(text).chars() {
         match c {

@@ -6,6 +6,7 @@ mod built;
 mod cells;
 pub mod chart;
 pub mod comparison;
+mod costs;
 mod csv;
 mod hgrm;
 mod histogram;
@@ -76,11 +77,13 @@ pub enum Format {
     Hgrm,
     /// `latency.hlog`.
     Hlog,
+    /// `costs.md`, `costs.svg` and `costs.png`.
+    Costs,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 9] = [
+    pub const ALL: [Format; 10] = [
         Format::Json,
         Format::Html,
         Format::Svg,
@@ -90,6 +93,7 @@ impl Format {
         Format::Csv,
         Format::Hgrm,
         Format::Hlog,
+        Format::Costs,
     ];
     /// What a run leaves in its output directory. The record comes first: it is the one that must not be lost.
     pub const OF_A_RUN: [Format; 4] = [Format::Json, Format::Html, Format::Svg, Format::Png];
@@ -106,6 +110,7 @@ impl Format {
             Format::Csv => "csv",
             Format::Hgrm => "hgrm",
             Format::Hlog => "hlog",
+            Format::Costs => "costs",
         }
     }
 
@@ -131,6 +136,15 @@ impl Format {
                 hgrm::render(run).into_iter().map(|(name, text)| file(&name, text.into_bytes())).collect()
             }
             Format::Hlog => vec![file("latency.hlog", hlog::render(run)?)],
+            Format::Costs => {
+                let svg = chart::costs(&costs::rows(run))?;
+                let png = chart::png(&svg)?;
+                vec![
+                    file("costs.md", costs::markdown(run).into_bytes()),
+                    file("costs.svg", svg.into_bytes()),
+                    file("costs.png", png),
+                ]
+            }
             Format::Svg => vec![
                 file("latency.svg", chart::latency(run)?.into_bytes()),
                 file("memory.svg", chart::memory(run)?.into_bytes()),
