@@ -178,6 +178,8 @@ pub enum ReportFormat {
     Hgrm,
     /// latency.hlog, an interval log of HdrHistogram.
     Hlog,
+    /// costs.md, costs.svg and costs.png: what reopening, copies and calls cost, by library and settings.
+    Costs,
 }
 
 /// What every verb is told.

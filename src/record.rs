@@ -14,6 +14,7 @@ mod read;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod toolchain;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub use outcome::{Fault, Outcome, OutcomeKind};
 pub use over_time::OverTime;
 pub use read::{ReadError, read};
 pub use surroundings::{Disturbance, Sandbox};
+pub use toolchain::Toolchain;
 pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
 
 /// The value of [`Run::schema`] that this version writes and reads.
@@ -70,6 +72,9 @@ pub struct Soak {
     pub build_id: Option<String>,
     /// Language the file was written in, as far as the file tells.
     pub language: Language,
+    /// What the file was built with, as far as it tells.
+    #[serde(skip_serializing_if = "Toolchain::is_empty", default)]
+    pub toolchain: Toolchain,
     /// The machine it was made on, where that is not the run's: in a run that was merged from several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub host: Option<Host>,

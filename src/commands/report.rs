@@ -27,6 +27,7 @@ pub fn report(args: &ReportArgs, global: Global) -> anyhow::Result<u8> {
         ReportFormat::Csv => report::Format::Csv,
         ReportFormat::Hgrm => report::Format::Hgrm,
         ReportFormat::Hlog => report::Format::Hlog,
+        ReportFormat::Costs => report::Format::Costs,
     };
     let beside = args.record.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let out = args.out.as_deref().unwrap_or(beside);

@@ -8,7 +8,7 @@ use object::{Endianness, Pod};
 use super::error::{ElfError, Look};
 use super::language::Marks;
 use super::symbols::Symbols;
-use super::{Class, Endian, Facts, Kind, Libc, Machine, Relro, Tls, VersionNeed, bits, language};
+use super::{Class, Endian, Facts, Kind, Libc, Machine, Relro, Tls, VersionNeed, bits, language, toolchain};
 
 /// Longest name that is read, in bytes; C++ templates reach some ten thousand.
 pub(super) const MAX_NAME: usize = 32 * 1024;
@@ -217,16 +217,24 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             let path = segment.interpreter(self.endian, self.data).ok()??;
             Some(String::from_utf8_lossy(path.get(..MAX_NAME).unwrap_or(path)).into_owned())
         });
+        let compilers = self.section(b".comment\0").map(toolchain::compilers).unwrap_or_default();
+        let go_section = self.section(b".go.buildinfo\0");
+        let go_build = match go_section {
+            Some(section) => toolchain::go_build(section, |address| self.at(address)),
+            // One that is not there is known to be missing where there are others.
+            None if self.sections().next().is_some() => None,
+            None => toolchain::go_build_in(self.data),
+        };
         let (language, producer) = language::tell(&Marks {
             data: self.data,
-            comment: self.section(b".comment\0"),
-            sections: self.sections().next().is_some(),
-            go_build_info: self.section(b".go.buildinfo\0"),
-            go_note: self.note(b"Go", 4).is_some(),
+            compilers: &compilers,
+            go_build: go_build.as_ref(),
+            go_mark: go_section.is_some() || self.note(b"Go", 4).is_some(),
             needed: &needed,
             symbols: symbols.marks,
             exports: symbols.exports.len(),
         });
+        let libc = libc(&needed, &versions);
         let machine = Machine(self.header.e_machine(self.endian).0);
         let now =
             flags & bits::BIND_NOW != 0 || flags_1 & bits::NOW != 0 || self.value(elf::DT_BIND_NOW).is_some();
@@ -271,7 +279,8 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
                 // A build-id is 20 bytes; a damaged one may claim any size.
                 id.iter().take(64).map(|byte| format!("{byte:02x}")).collect()
             }),
-            libc: libc(&needed, &versions),
+            toolchain: toolchain::toolchain(go_build.as_ref(), &compilers, &libc),
+            libc,
             needed,
             versions,
             language,

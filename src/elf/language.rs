@@ -4,9 +4,7 @@
 use crate::record::Language;
 
 use super::symbols::SymbolMarks;
-
-/// What a Go program says about its build begins with this.
-const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
+use super::toolchain::GoBuild;
 
 /// The part of a path that every Rust program with a panic message holds: Rust's own library source.
 const RUST_SOURCES: [&[u8]; 2] = [b"library/std/src/", b"library/core/src/"];
@@ -23,17 +21,14 @@ const OTHERS: [(&str, &str); 8] = [
     ("libgo.so", "Go (gccgo)"),
 ];
 
-/// Longest text that is taken for a compiler's name.
-const MAX_PRODUCER: usize = 200;
-
 /// What can tell the language.
 pub(super) struct Marks<'a> {
     pub(super) data: &'a [u8],
-    pub(super) comment: Option<&'a [u8]>,
-    /// Whether the file has sections, so that one that is not there is known to be missing.
-    pub(super) sections: bool,
-    pub(super) go_build_info: Option<&'a [u8]>,
-    pub(super) go_note: bool,
+    /// What `.comment` names.
+    pub(super) compilers: &'a [String],
+    pub(super) go_build: Option<&'a GoBuild>,
+    /// Whether there is a section or a note that Go alone makes.
+    pub(super) go_mark: bool,
     pub(super) needed: &'a [String],
     pub(super) symbols: SymbolMarks,
     pub(super) exports: usize,
@@ -41,11 +36,10 @@ pub(super) struct Marks<'a> {
 
 /// The language, and the compiler where it is named.
 pub(super) fn tell(marks: &Marks<'_>) -> (Language, Option<String>) {
-    let go = go_version(marks);
-    if go.is_some() || marks.go_note || marks.go_build_info.is_some() {
-        return (Language::Go, go);
+    if marks.go_build.is_some() || marks.go_mark {
+        return (Language::Go, marks.go_build.map(|go| go.version.clone()));
     }
-    let compilers = marks.comment.map(compilers).unwrap_or_default();
+    let compilers = marks.compilers;
     let compiler = |word: &str| compilers.iter().find(|name| name.contains(word)).cloned();
     let named = || compilers.first().cloned();
     if let Some(rustc) = compiler("rustc version") {
@@ -70,43 +64,4 @@ pub(super) fn tell(marks: &Marks<'_>) -> (Language, Option<String>) {
     } else {
         (Language::Unknown, named())
     }
-}
-
-/// The texts of `.comment`, one per compiler that took part.
-fn compilers(comment: &[u8]) -> Vec<String> {
-    let mut found = Vec::new();
-    // A linked library has one per compiler; a damaged one may claim the whole file.
-    for text in comment.split(|&byte| byte == 0).filter(|text| !text.is_empty()).take(64) {
-        let text = text.get(..MAX_PRODUCER).unwrap_or(text);
-        let text: String =
-            String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if !found.contains(&text) {
-            found.push(text);
-        }
-    }
-    found
-}
-
-/// The version in Go's build information, as Go 1.18 and later write it.
-fn go_version(marks: &Marks<'_>) -> Option<String> {
-    let section = marks.go_build_info.filter(|section| section.starts_with(GO_MAGIC));
-    match section {
-        Some(section) => version_at(section),
-        None if marks.sections => None,
-        // Without section headers it is found as Go's own tools find it.
-        None => memchr::memmem::find_iter(marks.data, GO_MAGIC)
-            .filter(|at| at % 16 == 0)
-            .find_map(|at| version_at(marks.data.get(at..)?)),
-    }
-}
-
-/// Magic, pointer size, flags; with flag 2 at offset 32 the version, its length before it.
-fn version_at(info: &[u8]) -> Option<String> {
-    if info.get(15)? & 2 == 0 {
-        return None;
-    }
-    let length = usize::from(*info.get(32)?);
-    let version = std::str::from_utf8(info.get(33..33 + length)?).ok()?;
-    let plain = version.chars().all(|c| !c.is_control());
-    (plain && (version.starts_with("go") || version.starts_with("devel"))).then(|| version.to_owned())
 }

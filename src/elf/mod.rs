@@ -10,6 +10,7 @@ mod predict;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod toolchain;
 
 use serde::Serialize;
 
@@ -19,7 +20,7 @@ pub use machine::Machine;
 pub use predict::{Certainty, Prediction, nodelete, predictions};
 
 use crate::nearest::nearest;
-use crate::record::Language;
+use crate::record::{Language, Toolchain};
 use symbols::Export;
 
 /// `DF_1_NOW` and its like, the bits of `DT_FLAGS_1` that matter to a load.
@@ -95,6 +96,8 @@ pub struct Facts {
     pub language: Language,
     /// Compiler and its version, as the file names it.
     pub producer: Option<String>,
+    /// What it was built with, as far as the file tells.
+    pub toolchain: Toolchain,
     /// Whether the loader has to patch its code (`DT_TEXTREL`).
     pub text_relocations: bool,
     /// Whether it makes the stack executable.

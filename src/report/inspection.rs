@@ -2,7 +2,7 @@
 
 use super::summary::Mark;
 use super::terminal::{paint, wrap};
-use super::units;
+use super::{built, units};
 use crate::elf::{Certainty, Relro};
 use crate::inspect::{Answer, Inspection, Needed};
 use crate::record::Language;
@@ -38,6 +38,7 @@ pub fn render(found: &Inspection, width: u16, color: bool, all: bool) -> String 
     let file = &found.file;
     row("machine", &format!("{}, {}; this host has {}", found.machine(), found.libc(), found.host_libc));
     row("language", &language(found));
+    row("built with", &built::told(&file.toolchain));
     row("build-id", file.build_id.as_deref().unwrap_or("none"));
     if let Some(soname) = &file.soname {
         row("soname", soname);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::record::{Run, Soak};
 
 use super::summary::{self, Mark};
-use super::{cells, units};
+use super::{built, cells, units};
 
 /// Rows of the table, and soaks that are explained: more than anyone reads there, and well below the limit of size.
 const ROWS: usize = 200;
@@ -58,8 +58,9 @@ pub(super) fn render(run: &Run) -> String {
     }
     let host = &run.host;
     let host = [&host.libc, &host.kernel, &host.machine].map(|fact| text(fact)).join(", ");
-    let _ =
-        writeln!(out, "\n<sub>{host}; dlsoak {}, {}</sub>", text(&run.tool.version), text(&run.started_at));
+    let built = built::of_run(run).map(|with| format!("; built with {}", text(&with))).unwrap_or_default();
+    let (version, started) = (text(&run.tool.version), text(&run.started_at));
+    let _ = writeln!(out, "\n<sub>{host}{built}; dlsoak {version}, {started}</sub>");
     out
 }
 
@@ -74,7 +75,7 @@ fn verdict(soak: &Soak) -> String {
 }
 
 /// Text that is not taken for Markdown, HTML, a mention or an issue.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in units::printable(text).chars() {
         match c {

@@ -2,10 +2,12 @@
 //! here measures, decides or prints.
 
 pub(crate) mod annotations;
+mod built;
 mod cells;
 pub mod chart;
 pub mod checkup;
 pub mod comparison;
+mod costs;
 mod csv;
 pub mod explanation;
 mod hgrm;
@@ -78,11 +80,13 @@ pub enum Format {
     Hgrm,
     /// `latency.hlog`.
     Hlog,
+    /// `costs.md`, `costs.svg` and `costs.png`.
+    Costs,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 9] = [
+    pub const ALL: [Format; 10] = [
         Format::Json,
         Format::Html,
         Format::Svg,
@@ -92,6 +96,7 @@ impl Format {
         Format::Csv,
         Format::Hgrm,
         Format::Hlog,
+        Format::Costs,
     ];
     /// What a run leaves in its output directory. The record comes first: it is the one that must not be lost.
     pub const OF_A_RUN: [Format; 4] = [Format::Json, Format::Html, Format::Svg, Format::Png];
@@ -108,6 +113,7 @@ impl Format {
             Format::Csv => "csv",
             Format::Hgrm => "hgrm",
             Format::Hlog => "hlog",
+            Format::Costs => "costs",
         }
     }
 
@@ -133,6 +139,15 @@ impl Format {
                 hgrm::render(run).into_iter().map(|(name, text)| file(&name, text.into_bytes())).collect()
             }
             Format::Hlog => vec![file("latency.hlog", hlog::render(run)?)],
+            Format::Costs => {
+                let svg = chart::costs(&costs::rows(run))?;
+                let png = chart::png(&svg)?;
+                vec![
+                    file("costs.md", costs::markdown(run).into_bytes()),
+                    file("costs.svg", svg.into_bytes()),
+                    file("costs.png", png),
+                ]
+            }
             Format::Svg => vec![
                 file("latency.svg", chart::latency(run)?.into_bytes()),
                 file("memory.svg", chart::memory(run)?.into_bytes()),

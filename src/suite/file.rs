@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::matrix::Matrix;
 use super::names::check_name;
 use super::settings::Settings;
 use super::suite_error::{Fault, SuiteError, unknown_key};
@@ -20,7 +21,7 @@ pub struct SuiteFile {
     pub name: Option<String>,
     /// `[defaults]`, laid over `[gate]`.
     pub defaults: Settings,
-    /// The libraries in the order of the file; at least one.
+    /// The libraries in the order of the file, those of a matrix one by one; at least one.
     pub libraries: Vec<Library>,
     /// Where the keys of `[defaults]` and `[gate]` stand.
     keys: Keys,
@@ -35,6 +36,8 @@ pub struct Library {
     pub path: PathBuf,
     /// What it says about the soak.
     pub settings: Settings,
+    /// What a matrix says about it, by key: this is one of the soaks that the matrix makes.
+    pub(super) varied: Vec<(String, Settings)>,
     /// Where the `[[library]]` header stands.
     header: Range<usize>,
     keys: Keys,
@@ -51,7 +54,10 @@ const GATE: [&str; 6] =
     ["max-leak-rate", "max-growth", "max-leak-increase", "max-p99-increase", "allow-pinned", "allow-residue"];
 
 /// Keys of `[[library]]` that are no settings.
-const LIBRARY: [&str; 2] = ["name", "path"];
+const LIBRARY: [&str; 3] = ["name", "path", "matrix"];
+
+/// What is wrong with a path that can't be one.
+pub(super) const BAD_PATH: &str = "a path is not empty and holds no NUL";
 
 impl SuiteFile {
     /// Reads the text of a suite file. `file` is its path: shown in errors, and what relative paths in it are
@@ -102,7 +108,11 @@ impl SuiteFile {
                 let DeValue::Array(list) = list.into_inner() else {
                     return Err(Fault::at(span, "a library is written [[library]], with two brackets"));
                 };
-                list.into_iter().map(|entry| Library::read(entry, directory)).collect::<Result<_, _>>()?
+                let mut libraries = Vec::new();
+                for entry in list {
+                    libraries.append(&mut Library::read(entry, directory)?);
+                }
+                libraries
             }
         };
         if libraries.is_empty() {
@@ -119,28 +129,46 @@ impl SuiteFile {
 }
 
 impl Library {
-    fn read(entry: Spanned<DeValue<'_>>, directory: &Path) -> Result<Self, Fault> {
+    /// The library of one `[[library]]`; those that its matrix makes of it, where it has one.
+    fn read(entry: Spanned<DeValue<'_>>, directory: &Path) -> Result<Vec<Self>, Fault> {
         let header = entry.span();
         let DeValue::Table(mut table) = entry.into_inner() else {
             return Err(Fault::at(header, "a library is a table: [[library]] and its keys"));
         };
         let keys = spans(&table).collect();
+        let matrix = Matrix::take(&mut table, directory)?;
         let name = take_name(&mut table)?;
-        let Some(path) = take::<String>(&mut table, "path")? else {
-            // An unknown key here may be a mistyped `path`, and says more.
-            settings(table, &LIBRARY, directory)?;
-            return Err(Fault::at(header, "this library has no `path`"));
+        let path = match take::<String>(&mut table, "path")? {
+            Some(path) if path.get_ref().is_empty() || path.get_ref().contains('\0') => {
+                return Err(Fault::at(path.span(), BAD_PATH));
+            }
+            Some(path) => directory.join(path.into_inner()),
+            None if matrix.as_ref().is_some_and(Matrix::has_path) => PathBuf::new(),
+            None => {
+                // An unknown key here may be a mistyped `path`, and says more.
+                settings(table, &LIBRARY, directory)?;
+                return Err(Fault::at(header, "this library has no `path`"));
+            }
         };
-        if path.get_ref().is_empty() || path.get_ref().contains('\0') {
-            return Err(Fault::at(path.span(), "a path is not empty and holds no NUL"));
-        }
         let settings = settings(table, &LIBRARY, directory)?;
-        Ok(Self { name, path: directory.join(path.into_inner()), settings, header, keys })
+        let library = Self { name, path, settings, varied: Vec::new(), header, keys };
+        match matrix {
+            Some(matrix) => matrix.expand(&library),
+            None => Ok(vec![library]),
+        }
+    }
+
+    /// Notes where the value of `key` that is in force stands.
+    pub(super) fn set_place(&mut self, key: &str, span: Range<usize>) {
+        self.keys.insert(key.to_owned(), span);
     }
 }
 
 /// Removes and reads one value.
-fn take<'de, T: Deserialize<'de>>(table: &mut DeTable<'de>, key: &str) -> Result<Option<Spanned<T>>, Fault> {
+pub(super) fn take<'de, T: Deserialize<'de>>(
+    table: &mut DeTable<'de>,
+    key: &str,
+) -> Result<Option<Spanned<T>>, Fault> {
     let Some(value) = table.remove(key) else { return Ok(None) };
     let span = value.span();
     let value =
@@ -168,7 +196,7 @@ fn take_table<'de>(root: &mut DeTable<'de>, key: &str) -> Result<Option<DeTable<
 }
 
 /// Reads the settings in `table`; `more` are further keys that would be known here.
-fn settings(table: DeTable<'_>, more: &[&str], directory: &Path) -> Result<Settings, Fault> {
+pub(super) fn settings(table: DeTable<'_>, more: &[&str], directory: &Path) -> Result<Settings, Fault> {
     let value = ValueDeserializer::from(Spanned::new(0..0, DeValue::Table(table)));
     let mut settings = Settings::deserialize(value).map_err(|error| Fault::from(error).suggesting(more))?;
     if let Some(exercise) = &mut settings.exercise {

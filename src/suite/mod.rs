@@ -7,6 +7,7 @@ pub mod chaos;
 pub mod file;
 pub mod flags;
 pub mod limits;
+mod matrix;
 pub mod mode;
 pub(crate) mod names;
 pub mod partition;

@@ -13,6 +13,7 @@ use super::chaos::{Chaos, check_chaos};
 use super::file::SuiteFile;
 use super::flags::OpenFlags;
 use super::limits::Limits;
+use super::matrix::in_force;
 use super::mode::check_mode;
 use super::names::{Unique, default_name, fit_name};
 use super::partition::Partition;
@@ -136,6 +137,14 @@ impl Plan {
                     &format!("a library named `{name}` stands above: give this one a `name` of its own"),
                 )
                 .into());
+            }
+            // A soak that is named after a value must have it.
+            let overridden =
+                |(_, varied): &&(String, _)| !in_force(varied, &overrides.clone().over(varied.clone()));
+            if let Some((key, _)) = library.varied.iter().find(overridden) {
+                let problem =
+                    "the matrix varies this, and the command line sets it: leave it out in one of them";
+                return Err(fault(key, problem).into());
             }
             let written = library.settings.clone().over(suite.defaults.clone());
             let settings = overrides.clone().over(written.clone());

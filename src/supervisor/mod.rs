@@ -158,6 +158,7 @@ fn prepare<'a>(
     let facts = elf_facts(&plan.path).map_err(refuse)?;
     soak.build_id.clone_from(&facts.build_id);
     soak.language = facts.language;
+    soak.toolchain.clone_from(&facts.toolchain);
     if let Some(call) =
         plan.calls.iter().find(|call| facts.export(&call.symbol) == Some(elf::ExportKind::Data))
     {

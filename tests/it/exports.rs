@@ -245,3 +245,53 @@ fn a_record_that_is_none_gets_one_line_in_every_format() {
         }
     }
 }
+
+#[test]
+fn the_sample_of_go_versions_is_what_its_record_tells() {
+    let directory = xtask::fixtures::root().join("reports/sample/go");
+    let record = directory.join("record.json");
+    let (_out, files) = made(&record, "costs");
+    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["costs.md", "costs.svg", "costs.png"]);
+    for file in &files[..2] {
+        let kept = std::fs::read_to_string(directory.join(file.file_name().unwrap())).unwrap();
+        assert!(std::fs::read_to_string(file).unwrap() == kept, "{}", file.display());
+    }
+    let run: Run = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    let versions: std::collections::BTreeSet<&str> =
+        run.soaks.iter().filter_map(|soak| soak.toolchain.go.as_deref()).collect();
+    assert!(versions.len() >= 3 && versions.iter().any(|go| go.starts_with("go1.21.")), "{versions:?}");
+    // The page that states the answer has the table of this record.
+    let page = std::fs::read_to_string(xtask::fixtures::root().join("docs/go.md")).unwrap();
+    let table = std::fs::read_to_string(directory.join("costs.md")).unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| libgo-")).collect();
+    assert!(rows.len() > versions.len());
+    for row in rows {
+        // All but the file's name and the figures that are the same in all rows.
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        let [
+            _,
+            built,
+            settings,
+            _,
+            open,
+            close,
+            _,
+            resident,
+            anonymous,
+            threads,
+            mappings,
+            space,
+            calls @ ..,
+        ] = cells.as_slice()
+        else {
+            panic!("{row}")
+        };
+        let shown: Vec<&str> = [built, settings, open, close, resident, anonymous, threads, mappings, space]
+            .into_iter()
+            .chain(calls)
+            .copied()
+            .collect();
+        assert!(page.contains(&format!("| {} |", shown.join(" | "))), "{}", shown.join(" | "));
+    }
+}

@@ -110,3 +110,34 @@ fn all_exports_are_listed_when_asked_for() {
     assert!(text(&few).contains("-v lists all") && !text(&few).contains("fibonacci"), "{}", text(&few));
     assert!(text(&all).contains("fibonacci"));
 }
+
+/// What a program prints; `None` where it is not there.
+fn said(program: &str, args: &[&str]) -> Option<String> {
+    let output = std::process::Command::new(program).args(args).current_dir(root()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[test]
+fn what_a_library_was_built_with_is_what_its_own_tools_say() {
+    let library = fixture("go-clean");
+    let told = json(library.to_str().unwrap())["file"]["toolchain"].clone();
+    let version = told["go"].as_str().unwrap();
+    match said("go", &["version", library.to_str().unwrap()]) {
+        Some(line) => assert!(line.ends_with(&format!(": {version}")), "{line} {version}"),
+        None => assert!(version.starts_with("go1."), "{version}"),
+    }
+    assert_eq!(told["go_settings"]["-buildmode"], "c-shared");
+    assert_eq!(told["go_settings"]["CGO_ENABLED"], "1");
+    assert!(told["libc"].as_str().unwrap().starts_with("glibc 2."), "{told}");
+    assert!(!told["c"].as_array().unwrap().is_empty(), "{told}");
+
+    let told = json(fixture("rust-clean").to_str().unwrap())["file"]["toolchain"].clone();
+    let version = told["rust"].as_str().unwrap();
+    assert_eq!(said("rustc", &["--version"]).unwrap(), format!("rustc {version}"));
+    assert!(told.get("go").is_none() && told.get("go_settings").is_none(), "{told}");
+
+    let told = json(fixture("c-clean").to_str().unwrap())["file"]["toolchain"].clone();
+    assert!(told.get("go").is_none() && told.get("rust").is_none(), "{told}");
+    let text = inspect(&[library.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&text.stdout).contains("built with      go1."));
+}

@@ -25,6 +25,7 @@ mod killed;
 mod library;
 mod limits;
 mod long;
+mod matrix;
 mod modes;
 mod own_faults;
 mod pool;

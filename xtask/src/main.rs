@@ -10,6 +10,7 @@ mod command;
 mod demo;
 mod fleet;
 mod fuzz;
+mod go_matrix;
 mod harm;
 mod mutate;
 mod survey;
@@ -33,6 +34,8 @@ enum Verb {
     Fixtures(check::Wanted),
     /// Build everything, soak the demo's suite and compare with what is true of it
     Demo(demo::Options),
+    /// Soak a Go library of several versions of Go, and make a table of what it costs its host
+    GoMatrix(go_matrix::Options),
     /// Soak every fixture many times and count wrong verdicts, rate errors and coverage
     Truth(truth::Options),
     /// Soak all that crashes, hangs, exits or vandalises in one run, and compare with what is true of it
@@ -69,6 +72,7 @@ fn run(verb: Verb) -> Result<bool> {
     match verb {
         Verb::Fixtures(options) => check::run(&options),
         Verb::Demo(options) => demo::run(&options),
+        Verb::GoMatrix(options) => go_matrix::run(&options),
         Verb::Truth(options) => truth::run(&options),
         Verb::Hostile(options) => harm::run(&options),
         Verb::Mutate(options) => mutate::run(&options),

@@ -3,6 +3,7 @@
 
 mod axis;
 mod canvas;
+mod costs;
 mod gained;
 mod labels;
 mod languages;
@@ -22,6 +23,7 @@ use crate::analysis::compare::Work;
 use crate::record::Run;
 
 use super::Error;
+use super::costs::Row;
 
 pub(super) use overlay::Overlaid;
 
@@ -59,6 +61,15 @@ pub(super) fn overlay(labels: &[&str], libraries: &[Overlaid<'_>]) -> Result<Str
 /// As [`latency`].
 pub(super) fn languages(work: &[Work], several_runs: bool) -> Result<String, Error> {
     languages::draw(work, several_runs)
+}
+
+/// What libraries cost their host, as bars.
+///
+/// # Errors
+///
+/// As [`latency`].
+pub(super) fn costs(rows: &[Row<'_>]) -> Result<String, Error> {
+    costs::draw(rows)
 }
 
 /// A chart of this module as a PNG, at most 1600 pixels wide.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::summary::{self, Mark};
-use super::super::{Error, cells, terminal, units};
+use super::super::{Error, built, cells, terminal, units};
 use super::Detail;
 use super::figures::{Figure, Table, figures};
 use super::traced::{Traced, traced};
@@ -140,6 +140,9 @@ fn facts(soak: &Soak) -> Vec<(&'static str, String)> {
     }
     if let Some(instances) = &soak.instances {
         facts.push(("Instances", units::printable(&terminal::instances(soak.mode, instances))));
+    }
+    if !soak.toolchain.is_empty() {
+        facts.push(("Built with", built::told(&soak.toolchain)));
     }
     if let Some(id) = &soak.build_id {
         facts.push(("Build id", units::printable(id)));

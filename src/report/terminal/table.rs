@@ -82,7 +82,11 @@ pub(super) fn render(run: &Run, width: u16, color: bool) -> String {
     };
     let longest = run.soaks.iter().map(|soak| units::columns(&name(soak, NAME))).max().unwrap_or(0);
     let wide = room(&WIDE);
-    if wide >= longest.min(ROOM) {
+    let mut cut: Vec<String> = run.soaks.iter().map(|soak| name(soak, wide)).collect();
+    cut.sort_unstable();
+    // Those of a matrix differ within, where they are cut.
+    let alike = cut.windows(2).any(|pair| pair.first() == pair.last());
+    if wide >= longest.min(ROOM) && !alike {
         return build(run, &WIDE, wide, width, color).to_string();
     }
     let narrow = room(&NARROW).max("library".len());
@@ -151,7 +155,7 @@ fn narrow_row(soak: &Soak, name_width: usize) -> Row {
     };
     Row::from(vec![
         verdict(soak, "\n"),
-        Cell::new(format!("{}\n{}", name(soak, name_width), summary::language_word(soak.language))),
+        Cell::new(format!("{}\n{}", folded_name(soak, name_width), summary::language_word(soak.language))),
         Cell::new(format!("{cycles}\n{}", cells::loads(soak))),
         Cell::new(summary::unload_word(soak)),
         Cell::new(format!("{per_cycle}\n{per_second}")),
@@ -175,4 +179,19 @@ fn verdict(soak: &Soak, between: &str) -> Cell {
 /// The name, cut to a length that a table can hold.
 fn name(soak: &Soak, width: usize) -> String {
     units::elide(&units::printable(&soak.name), NAME.min(width))
+}
+
+/// The name in lines of this width, broken between words; a word that is longer is cut.
+fn folded_name(soak: &Soak, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in units::elide(&units::printable(&soak.name), 2 * NAME).split(' ') {
+        match lines.last_mut() {
+            Some(line) if units::columns(line) + 1 + units::columns(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(units::elide(word, width.min(NAME))),
+        }
+    }
+    lines.join("\n")
 }

@@ -38,6 +38,11 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
+    /// A Go fixture, built with this version of Go.
+    pub(crate) fn go(name: &str, version: &str) -> Self {
+        Self { go: vec![version.to_owned()], ..Self::only(&[name.to_owned()]) }
+    }
+
     /// These fixtures, or all where none is named.
     pub(crate) fn only(names: &[String]) -> Self {
         Self { only: names.to_vec(), ..Self::all_quietly() }
