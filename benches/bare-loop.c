@@ -6,7 +6,10 @@
  *
  * CYCLES are those of all threads together. CLOCK is read four times a cycle, as who times the phases does: `none`, `monotonic`
  * and `raw` (clock_gettime), and on x86-64 `tsc`, `tscp`, `lfence-tsc`; `each` reads CLOCK_MONOTONIC once a cycle and tells the
- * median cycle of the first thread, which does not depend on how often other processes take the processor. */
+ * median cycle of the first thread, which does not depend on how often other processes take the processor.
+ *
+ * With BARE_LOOP_MAPPINGS=N in its environment the process has N mappings more: at some numbers of them each load and unload has
+ * the kernel split and join a node of its tree of mappings. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #ifdef __x86_64__
 #include <x86intrin.h>
@@ -169,6 +173,10 @@ int main(int count, char **arguments) {
         return 2;
     }
     int threads = count - 4;
+    const char *mappings = getenv("BARE_LOOP_MAPPINGS");
+    /* Neighbours differ in what may be done there, so that they are not joined. */
+    for (long i = 0; i < (mappings == NULL ? 0 : atol(mappings)); i++)
+        mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     long cycles = atol(arguments[2]) / threads;
     pthread_barrier_t start, go;
     pthread_barrier_init(&start, NULL, (unsigned)threads);

@@ -10,7 +10,7 @@ use crate::suite::plan::SoakPlan;
 use crate::suite::replay::replay;
 use crate::supervisor::{self, Context};
 
-/// Cycles of the short soak that leaves the calls out.
+/// Most cycles of the short soak that leaves the calls out; not more than the soak itself took.
 const WITHOUT_CALL_CYCLES: u64 = 10_000;
 
 /// Most cycles of the pass that times latencies: enough for the 99.999th percentile to have a sample.
@@ -29,7 +29,10 @@ pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
         && matches!(soak.verdict, Verdict::Leak | Verdict::Inconclusive)
         && !context.interrupted.load(Relaxed)
     {
-        let short = SoakPlan { allowance: left(began), ..plan.without_calls(WITHOUT_CALL_CYCLES) };
+        let short = SoakPlan {
+            allowance: left(began),
+            ..plan.without_calls(soak.cycles.completed.clamp(1, WITHOUT_CALL_CYCLES))
+        };
         let alone = judged(&short, context);
         if alone.outcome.kind == OutcomeKind::Completed {
             let position = soak.reasons.len().min(1);

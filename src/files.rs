@@ -50,6 +50,9 @@ pub fn read_library(path: &Path) -> io::Result<Vec<u8>> {
             metadata.len()
         )));
     }
+    // At once: growing by doubling would take up to three times as much. A length that is too large for memory fails later.
+    let room = usize::try_from(metadata.len()).unwrap_or(0).saturating_sub(bytes.len());
+    let _ = bytes.try_reserve_exact(room.saturating_add(1));
     rest(file, LARGEST_LIBRARY, bytes)
 }
 

@@ -19,5 +19,6 @@ fn main() -> ExitCode {
     if let Some(code) = dlsoak::keeper::run_if_asked() {
         return code;
     }
+    dlsoak::sys::glibc::keep_large_allocations_apart();
     dlsoak::cli::main()
 }

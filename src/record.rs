@@ -91,6 +91,10 @@ pub struct Soak {
     /// True when all threads open one path and so share one reference count (`--share-path`).
     #[serde(default)]
     pub share_path: bool,
+    /// Other soaks that ran at the same time (`--jobs`), at most: where there were any, latencies and all rates per second
+    /// are contended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub beside: u32,
     /// The calls made in each cycle, as given.
     #[serde(default)]
     pub calls: Vec<String>,
@@ -294,4 +298,9 @@ pub struct Worker {
     /// Last lines that the library wrote to standard output or standard error, where it wrote any.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub output_tail: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

@@ -10,7 +10,8 @@ use crate::residue::Kind;
 use crate::suite::chaos::Chaos;
 use crate::suite::settings::{parse_env, parse_mode};
 use crate::suite::units::{
-    parse_checkpoints, parse_cycles, parse_duration, parse_limit, parse_size, parse_threads, parse_warmup,
+    parse_checkpoints, parse_cycles, parse_duration, parse_jobs, parse_limit, parse_size, parse_threads,
+    parse_warmup,
 };
 
 /// How the cycles of a soak run, whatever is looked at.
@@ -137,6 +138,9 @@ pub struct RunArgs {
     /// The result for people, or one JSON event per line.
     #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
     pub message_format: MessageFormat,
+    /// Soak so many libraries at the same time, where only growth is gated: what is gated by time runs alone.
+    #[arg(short, long, value_name = "N", default_value = "1", value_parser = parse_jobs)]
+    pub jobs: usize,
     /// This machine's share of the suite, for example 1/4.
     #[arg(long, value_name = "K/N")]
     pub partition: Option<String>,

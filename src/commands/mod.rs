@@ -17,6 +17,7 @@ mod patterns;
 mod progress;
 mod records;
 mod save;
+mod soaks;
 
 use std::io::Write as _;
 

@@ -4,12 +4,22 @@ use std::cell::RefCell;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::supervisor::Progress;
 
 /// How often a line is printed where there is no terminal.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The bars of soaks that run at the same time.
+pub(super) struct Bars(MultiProgress);
+
+impl Bars {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self(MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)))
+    }
+}
 
 /// Shows progress as it is told.
 pub(super) struct Reporter {
@@ -50,6 +60,15 @@ impl Reporter {
             Kind::Lines(RefCell::new(lines))
         };
         Self { kind }
+    }
+
+    /// A reporter for one of several soaks that run at the same time.
+    pub(super) fn beside(bars: &Bars, quiet: bool) -> Self {
+        let reporter = Self::new(quiet);
+        match reporter.kind {
+            Kind::Bar(bar) => Self { kind: Kind::Bar(bars.0.add(bar)) },
+            kind => Self { kind },
+        }
     }
 
     /// Tells which soak of how many comes next.

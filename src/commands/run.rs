@@ -1,5 +1,5 @@
-//! `dlsoak run`: soaks what the plan says, judges each soak, writes the record after every one, and prints the
-//! table.
+//! `dlsoak run`: what is to be soaked, from the command line or a suite; and when it is over, the table, the charts, and
+//! the exit code.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,16 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::progress::Reporter;
 use super::save::Saver;
-use super::{baselines, ci, parsed, patterns, print};
-use crate::cli::{Global, MessageFormat, Patterns, RunArgs};
+use super::soaks::{Soaks, event};
+use super::{baselines, ci, parsed, print};
+use crate::cli::{Global, MessageFormat, RunArgs};
 use crate::files::{clean_temporary, read_at_most};
-use crate::record::{self, OutcomeKind, Run, Soak};
+use crate::record::{self, OutcomeKind, Run};
 use crate::suite::partition::Partition;
-use crate::suite::plan::{Plan, SoakPlan};
+use crate::suite::plan::Plan;
 use crate::suite::settings::Settings;
-use crate::supervisor::{self, Context};
 use crate::{conduct, exit_code, report};
 
 /// The suite file that is read when no library is named.
@@ -45,48 +44,19 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     // A file that may not grow any more is an error like a full disk, and no reason to die.
     let too_large = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(libc::SIGXFSZ, too_large).context("cannot catch signals")?;
-    let reporter = Reporter::new(global.quiet);
     let json = args.message_format == MessageFormat::Json;
     let mut run = Run { partition, ..conduct::begin(started) };
     let mut saver = Saver::new(&out, &plan.name);
-    for (index, soak_plan) in plan.soaks.iter().enumerate() {
-        if interrupted.load(Relaxed) {
-            break;
-        }
-        reporter.position(index, plan.soaks.len());
-        if json {
-            event(&json!({"event": "begin", "name": soak_plan.name, "index": index, "of": plan.soaks.len()}));
-        }
-        let mut soak = {
-            let show = |progress: supervisor::Progress<'_>| {
-                if let supervisor::Progress::Checkpoint(measured) = progress {
-                    keep(&run, soak_plan, measured, &out);
-                }
-                reporter.show(progress);
-            };
-            let context = Context { interrupted: &interrupted, progress: &show };
-            let mut soak = conduct::soak(soak_plan, &context);
-            if args.trace_on_leak && soak.verdict == crate::record::Verdict::Leak {
-                super::trace::on_leak(&mut soak, soak_plan, &context);
-            }
-            if args.patterns == Some(Patterns::All) {
-                soak.patterns = patterns::all(soak_plan, &context);
-            }
-            soak
-        };
-        soak.notes.extend(patterns::difference(&soak.patterns));
-        if let Some(baseline) = &baseline {
-            baselines::hold_against(&mut soak, baseline, &soak_plan.limits);
-        }
-        if json {
-            event(&soak_event(&soak));
-        }
-        run.soaks.push(soak);
-        run.passed =
-            run.soaks.len() == plan.soaks.len() && run.soaks.iter().all(|s| s.gate.passed == Some(true));
-        // After every soak: whatever happens to the next one, this one is kept.
-        saver.save(&run)?;
-    }
+    let soaks = Soaks {
+        args,
+        plan: &plan,
+        out: &out,
+        baseline: baseline.as_ref(),
+        interrupted: &interrupted,
+        quiet: global.quiet,
+        events: json,
+    };
+    soaks.carry_out(&mut run, &mut saver)?;
     let charts = report::write(&run, &out, &report::Format::OF_A_RUN[1..]);
     let code = match saver.record() {
         Err(_) => exit_code::USAGE,
@@ -115,18 +85,6 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     saver.record()?;
     charts?;
     Ok(code)
-}
-
-/// Writes the record as it would be if the run were cut short now: this process may be killed as well as the worker.
-fn keep(run: &Run, plan: &SoakPlan, measured: &Soak, out: &Path) {
-    // The short soaks beside the one that was asked for have names of their own.
-    if measured.name == plan.name {
-        let mut run = run.clone();
-        run.soaks.push(conduct::so_far(plan, measured));
-        run.passed = false;
-        // Where that fails now, it does at the end as well, and is told then.
-        let _ = report::write(&run, out, &[report::Format::Json]);
-    }
 }
 
 /// The plan: libraries from the command line, or a suite file, with the flags over it; and which share it is.
@@ -229,20 +187,4 @@ pub(super) fn prepare_out(out: &Path) -> anyhow::Result<()> {
     tempfile::tempfile_in(out).map(drop).with_context(|| {
         format!("cannot write to the output directory {}; choose another with --out", out.display())
     })
-}
-
-fn event(value: &serde_json::Value) {
-    print(&format!("{value}\n"));
-}
-
-/// A soak as an event: all of its record but the series, which are in record.json.
-fn soak_event(soak: &Soak) -> serde_json::Value {
-    let mut value = serde_json::to_value(soak).unwrap_or_default();
-    if let Some(fields) = value.as_object_mut() {
-        for series in ["checkpoints", "latency_over_time", "resident_by_kind"] {
-            fields.remove(series);
-        }
-        fields.insert("event".to_owned(), "soak".into());
-    }
-    value
 }

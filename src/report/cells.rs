@@ -19,9 +19,11 @@ pub(super) fn loads(soak: &Soak) -> String {
     }
 }
 
-/// A percentile of a phase.
-pub(super) fn nanos(latency: Option<&Latency>, pick: fn(&Latency) -> u64) -> String {
-    latency.map_or_else(|| units::NONE.to_owned(), |latency| units::nanos(pick(latency) as f64))
+/// Median and 99th percentile of a phase; marked where other soaks ran at the same time.
+pub(super) fn median_and_p99(soak: &Soak, latency: Option<&Latency>) -> [String; 2] {
+    let mark = if soak.beside > 0 { "~" } else { "" };
+    let Some(latency) = latency else { return [units::NONE.to_owned(), units::NONE.to_owned()] };
+    [latency.p50, latency.p99].map(|ns| format!("{mark}{}", units::nanos(ns as f64)))
 }
 
 /// Growth as bytes per cycle and per second. `with_units` where no column title names them.

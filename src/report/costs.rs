@@ -174,7 +174,11 @@ pub(super) fn markdown(run: &Run) -> String {
         cells.push(row.reopen.map_or_else(none, cells::loads));
         for phase in [|soak: &Soak| soak.latency_ns.open.clone(), |soak: &Soak| soak.latency_ns.close.clone()]
         {
-            cells.push(cells::nanos(row.reopen.and_then(phase).as_ref(), |latency| latency.p50));
+            let median = |soak| {
+                let [median, _] = cells::median_and_p99(soak, phase(soak).as_ref());
+                median
+            };
+            cells.push(row.reopen.map_or_else(none, median));
         }
         cells.push(row.reopen.map_or_else(none, |soak| text(&cells::growth(soak, true).0)));
         cells.extend(COPY.iter().map(|(metric, _)| row.copy_text(*metric)));

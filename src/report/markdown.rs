@@ -29,7 +29,7 @@ pub(super) fn render(run: &Run) -> String {
     for soak in soaks.iter().take(ROWS) {
         let (growth, rate) = cells::growth(soak, true);
         let [open, close] = [&soak.latency_ns.open, &soak.latency_ns.close]
-            .map(|l| [cells::nanos(l.as_ref(), |l| l.p50), cells::nanos(l.as_ref(), |l| l.p99)].join(" | "));
+            .map(|latency| cells::median_and_p99(soak, latency.as_ref()).join(" | "));
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {open} | {close} |",

@@ -88,6 +88,8 @@ pub struct SoakPlan {
     /// Whether the worker's threads are watched, so that an end can be told in full. Starting a thread takes longer
     /// then.
     pub watched: bool,
+    /// Other soaks that run at the same time, at most.
+    pub beside: u32,
     /// What it may use before it is ended.
     pub allowance: Allowance,
     /// What the gate holds the soak against.
@@ -253,6 +255,7 @@ impl SoakPlan {
             cycles,
             max_cycles: settings.max_cycles,
             until_decided,
+            beside: 0,
             duration: settings.duration,
             warmup: settings.warmup,
             checkpoints: u32::try_from(cycles).map_or(checkpoints, |cycles| checkpoints.min(cycles)),

@@ -61,6 +61,15 @@ pub fn parse_threads(text: &str) -> Result<u32> {
     threads(parse_count(text)?)
 }
 
+/// Parses a number of soaks that run at the same time, from 1 to 64.
+///
+/// # Errors
+///
+/// [`UnitError`] when it is no count or out of range.
+pub fn parse_jobs(text: &str) -> Result<usize> {
+    in_range(parse_count(text)?, 1, 64).map(|n| n as usize)
+}
+
 /// Parses a number of checkpoints, from 2 (a slope needs two points) to [`MAX_CHECKPOINTS`].
 ///
 /// # Errors

@@ -1,9 +1,21 @@
 //! Soaks beside the one that was asked for: the same library, timed, without its calls, or called from elsewhere.
 
+use super::limits::Per;
 use super::plan::SoakPlan;
 use crate::record::CallFrom;
 
 impl SoakPlan {
+    /// Whether it must not run beside others: it is gated by time, which passes more slowly for its cycles then, so that a
+    /// leak per second looks smaller; or what disturbs it would disturb them.
+    #[must_use]
+    pub fn needs_the_machine(&self) -> bool {
+        let limits = &self.limits;
+        let rates = [&limits.max_leak_rate, &limits.max_leak_increase];
+        rates.into_iter().flatten().any(|rate| rate.per() == Per::Second)
+            || limits.max_p99_increase.is_some()
+            || !self.chaos.is_empty()
+    }
+
     /// The same soak with its cycles on this thread, of at most `cycles` cycles.
     #[must_use]
     pub fn called_from(&self, call_from: CallFrom, cycles: u64) -> Self {

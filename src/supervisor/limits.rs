@@ -57,7 +57,9 @@ impl Limits {
     /// The limits of a plan; what it leaves open follows from what the machine has free now.
     pub(super) fn of(plan: &SoakPlan) -> Self {
         let given = plan.allowance;
-        let half = |free: Option<u64>| free.map_or(u64::MAX, |free| (free / 2).max(1));
+        // Those that run at the same time share it.
+        let parts = 2 * (u64::from(plan.beside) + 1);
+        let half = |free: Option<u64>| free.map_or(u64::MAX, |free| (free / parts).max(1));
         let tasks = Most::or(given.processes, || half(sampling::available_tasks()).min(MOST_TASKS));
         Self {
             timeout: given.timeout,

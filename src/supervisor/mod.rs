@@ -135,6 +135,7 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         call_from: plan.call_from,
         threads: plan.threads,
         share_path: (plan.share_path || plan.mode == Mode::Pooled) && plan.threads > 1,
+        beside: plan.beside,
         calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
         env: process::environment(&plan.env, plan.keep_tcache),
         chaos: plan
@@ -155,6 +156,12 @@ fn prepare<'a>(
     context: &'a Context<'a>,
 ) -> Result<Measurement<'a>, Box<Outcome>> {
     let refuse = failed_before_start;
+    if plan.beside > 0 {
+        soak.notes.push(format!(
+            "up to {} other soaks ran at the same time: latencies, and all that is told per second, are contended",
+            plan.beside
+        ));
+    }
     let facts = elf_facts(&plan.path).map_err(refuse)?;
     soak.build_id.clone_from(&facts.build_id);
     soak.language = facts.language;

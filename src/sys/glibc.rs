@@ -50,6 +50,17 @@ pub fn chunk_bounds(bytes: u64, blocks: u64, page: u64) -> (u64, u64) {
 /// Bytes from which malloc maps a block by itself.
 const MMAP_THRESHOLD: u64 = 128 * 1024;
 
+/// Keeps large allocations apart for good, `M_MMAP_THRESHOLD` of `mallopt(3)`, so that each goes back to the kernel when
+/// it is freed. By default the first ones that are freed raise the threshold, and pieces of later ones stay.
+pub fn keep_large_allocations_apart() {
+    /// What it is by default, before it is raised.
+    const THRESHOLD: c_int = 128 * 1024;
+    // SAFETY: mallopt has no precondition; no other thread runs yet where it is called.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, THRESHOLD);
+    }
+}
+
 /// Version of the C library this process runs on, for example `glibc 2.36`.
 pub fn version() -> String {
     // SAFETY: gnu_get_libc_version returns a constant string that lives as long as the process.

@@ -58,7 +58,8 @@ pub(super) fn run(file: &Path) -> Result<(), String> {
     let (points, stop, call_from, mut plan) = {
         let bytes = std::fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
         let bare: Bare = serde_json::from_slice(&bytes).map_err(|e| format!("broken job: {e}"))?;
-        let plan = cycle::prepare(&bare.job, 1, Clock::Monotonic)?.pop().ok_or("the job has no file to open")?;
+        let plan =
+            cycle::prepare(&bare.job, 1, Clock::Monotonic)?.pop().ok_or("the job has no file to open")?;
         (bare.points, bare.stop, bare.job.call_from, plan)
     };
     leak_controls();

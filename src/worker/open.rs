@@ -1,8 +1,7 @@
 //! What a cycle opens, by mode: the one path, a fresh copy, a namespace of its own, or a lease from a pool. Nothing here
 //! allocates once it is set up.
 
-use std::ffi::{CStr, CString, OsStr, c_int, c_void};
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::sync::{Arc, OnceLock};
 
 use libloading::os::unix::Library;
@@ -150,12 +149,18 @@ impl Opened {
     }
 }
 
+/// `dlopen`, without the look for a NUL inside of the path that libloading takes in each cycle.
 #[inline]
 fn open(path: &CStr, flags: c_int) -> Result<Library, libloading::Error> {
-    // With its NUL, so that libloading hands it on without a copy.
-    let path = OsStr::from_bytes(path.to_bytes_with_nul());
-    // SAFETY: loading a library runs its code; that is what a soak is for.
-    unsafe { Library::open(Some(path), flags) }
+    // SAFETY: loading a library runs its code; that is what a soak is for. The path ends in NUL.
+    let handle = unsafe { libc::dlopen(path.as_ptr(), flags) };
+    if handle.is_null() {
+        // Without a word where it was asked only whether the library is there: nothing may be allocated for that.
+        let unknown = libloading::Error::DlOpenUnknown;
+        return Err(refusal().map_or(unknown, |words| libloading::Error::DlOpen { source: words.into() }));
+    }
+    // SAFETY: each dlopen gives a reference of its own.
+    Ok(unsafe { Library::from_raw(handle) })
 }
 
 /// `dlmopen` into a new namespace, which libloading does not have.
@@ -163,13 +168,20 @@ fn open_apart(path: &CStr, flags: c_int) -> Result<Library, Failure> {
     // SAFETY: as for any load; the path ends in NUL.
     let handle = unsafe { libc::dlmopen(libc::LM_ID_NEWLM, path.as_ptr(), flags) };
     if handle.is_null() {
-        // SAFETY: dlerror returns null or a string that lives until the next dl* call of this thread.
-        let words = unsafe {
-            let words = libc::dlerror();
-            if words.is_null() { c"dlmopen refused without a word" } else { CStr::from_ptr(words) }
-        };
+        let words = refusal().unwrap_or(c"dlmopen refused without a word");
         return Err(Failure::Namespace(words.to_string_lossy().into_owned()));
     }
     // SAFETY: the handle is new and has no other owner.
     Ok(unsafe { Library::from_raw(handle) })
+}
+
+/// The loader's words for what this thread was refused last.
+#[cold]
+fn refusal<'a>() -> Option<&'a CStr> {
+    // SAFETY: dlerror returns null or a string that lives until the next dl* call of this thread; the words are copied
+    // before there is one.
+    unsafe {
+        let words = libc::dlerror();
+        (!words.is_null()).then(|| CStr::from_ptr(words))
+    }
 }

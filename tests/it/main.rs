@@ -21,6 +21,7 @@ mod fuzz;
 mod hostile;
 mod inspect;
 mod interrupt;
+mod jobs;
 mod killed;
 mod library;
 mod limits;

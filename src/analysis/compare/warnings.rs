@@ -67,6 +67,7 @@ fn settings_of(a: &Soak, b: &Soak) -> Vec<String> {
     };
     let listed = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     field("cycles", a.cycles.requested.to_string(), b.cycles.requested.to_string());
+    field("soaks at the same time", (a.beside + 1).to_string(), (b.beside + 1).to_string());
     field("modes", json(serde_json::to_value(a.mode)), json(serde_json::to_value(b.mode)));
     field("threads", a.threads.to_string(), b.threads.to_string());
     field("calling threads", a.call_from.name().to_owned(), b.call_from.name().to_owned());

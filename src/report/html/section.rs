@@ -58,6 +58,7 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
     let mut reasons = if mark == Mark::Pass { soak.reasons.clone() } else { summary::reasons(soak) };
     let why = if reasons.is_empty() { "no reason was recorded".to_owned() } else { reasons.remove(0) };
     let text = |text: &String| units::printable(text);
+    let [open_p50, open_p99] = cells::median_and_p99(soak, soak.latency_ns.open.as_ref());
     Ok(Section {
         name: units::printable(&soak.name),
         mark: class,
@@ -72,8 +73,8 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
         warnings: summary::warnings(soak).iter().map(text).collect(),
         loads: cells::loads(soak),
         growth: cells::growth(soak, true).0,
-        open_p50: cells::nanos(soak.latency_ns.open.as_ref(), |l| l.p50),
-        open_p99: cells::nanos(soak.latency_ns.open.as_ref(), |l| l.p99),
+        open_p50,
+        open_p99,
         facts: facts(soak),
         figures: figures(soak, &anchor, detail)?,
         rules: soak.gate.rules.iter().map(rule).collect(),

@@ -86,6 +86,9 @@ fn notes(run: &Run) -> Vec<&'static str> {
     if headlines.iter().any(|h| matches!(h, Headline::Unclear { decaying: false, .. })) {
         notes.push("x ?: growth is neither proven nor excluded; x is the best estimate.");
     }
+    if run.soaks.iter().any(|soak| soak.beside > 0) {
+        notes.push("~x: other soaks ran at the same time; times and MB/s are contended.");
+    }
     notes
 }
 

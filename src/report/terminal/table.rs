@@ -126,7 +126,8 @@ fn build(run: &Run, layout: &Layout, name_width: usize, width: u16, color: bool)
 /// A row with a column for each figure.
 fn wide_row(soak: &Soak, name_width: usize) -> Row {
     let (per_cycle, per_second) = cells::growth(soak, false);
-    let (open, close) = (soak.latency_ns.open.as_ref(), soak.latency_ns.close.as_ref());
+    let [open, close] = [&soak.latency_ns.open, &soak.latency_ns.close]
+        .map(|latency| cells::median_and_p99(soak, latency.as_ref()));
     Row::from(vec![
         verdict(soak, " "),
         Cell::new(name(soak, name_width)),
@@ -136,10 +137,10 @@ fn wide_row(soak: &Soak, name_width: usize) -> Row {
         Cell::new(summary::unload_word(soak)),
         Cell::new(per_cycle),
         Cell::new(per_second),
-        Cell::new(cells::nanos(open, |l| l.p50)),
-        Cell::new(cells::nanos(open, |l| l.p99)),
-        Cell::new(cells::nanos(close, |l| l.p50)),
-        Cell::new(cells::nanos(close, |l| l.p99)),
+        Cell::new(&open[0]),
+        Cell::new(&open[1]),
+        Cell::new(&close[0]),
+        Cell::new(&close[1]),
     ])
 }
 
@@ -150,9 +151,7 @@ fn narrow_row(soak: &Soak, name_width: usize) -> Row {
         n if n < 10_000_000 => units::count(n),
         n => units::short_count(n as f64),
     };
-    let pair = |latency: Option<&Latency>| {
-        format!("{}\n{}", cells::nanos(latency, |l| l.p50), cells::nanos(latency, |l| l.p99))
-    };
+    let pair = |latency: Option<&Latency>| cells::median_and_p99(soak, latency).join("\n");
     Row::from(vec![
         verdict(soak, "\n"),
         Cell::new(format!("{}\n{}", folded_name(soak, name_width), summary::language_word(soak.language))),

@@ -279,7 +279,7 @@ impl<'a> Session<'a> {
         }
         header.order.store(self.order, Release);
         futex::wake_all(&header.order);
-        let end = self.wait_done();
+        let end = self.wait_done(goal);
         let stopped = u64::try_from(self.disturber.end().as_nanos()).unwrap_or(u64::MAX);
         if stopped > 0 {
             // The worker, which alone adds to it otherwise, is parked or gone.
@@ -298,7 +298,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn wait_done(&mut self) -> Result<(), End> {
+    fn wait_done(&mut self, goal: &Goal) -> Result<(), End> {
         let header = self.channel.header();
         let mut stall = Stall::new(Instant::now());
         let mut stopping: Option<(Instant, Stop)> = None;
@@ -322,11 +322,10 @@ impl<'a> Session<'a> {
             let held = self.disturber.act(&self.sampler, &|| header.done.load(Acquire) == self.order);
             stall.excuse(held);
             let now = Instant::now();
-            // No thread makes more cycles than its ring holds; a count that says so is not the worker's.
-            let most = self.channel.ring(0).len() as u64;
-            let counts = self.channel.slots().iter().zip(&self.completed);
+            // No thread makes more cycles than its own and all that are shared; a count that says so is not the worker's.
+            let counts = self.channel.slots().iter().zip(&goal.targets);
             let sum = counts
-                .map(|(slot, before)| slot.completed.load(Relaxed).min(before.saturating_add(most)))
+                .map(|(slot, target)| slot.completed.load(Relaxed).min(target.saturating_add(goal.shared)))
                 .fold(0, u64::saturating_add);
             if stall.look(now, sum) >= self.bounds.stall {
                 return Err(End::Hung);

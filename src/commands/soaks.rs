@@ -1,0 +1,183 @@
+//! The soaks of a plan, one after the other or side by side; whatever happens to the next one, what was measured is
+//! saved.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+
+use super::baselines::{self, Baseline};
+use super::progress::{Bars, Reporter};
+use super::save::Saver;
+use super::{patterns, print, trace};
+use crate::cli::{Patterns, RunArgs};
+use crate::record::{Run, Soak, Verdict};
+use crate::suite::plan::{Plan, SoakPlan};
+use crate::supervisor::{Context, Progress};
+use crate::{conduct, report};
+
+/// What all soaks of a run need.
+pub(super) struct Soaks<'a> {
+    pub(super) args: &'a RunArgs,
+    pub(super) plan: &'a Plan,
+    pub(super) out: &'a Path,
+    pub(super) baseline: Option<&'a Baseline>,
+    pub(super) interrupted: &'a AtomicBool,
+    /// Nobody wants progress.
+    pub(super) quiet: bool,
+    /// Whether events are printed.
+    pub(super) events: bool,
+}
+
+/// The run as it grows.
+struct Growing<'a> {
+    run: &'a mut Run,
+    saver: &'a mut Saver,
+    /// The places in the plan of the soaks that are over, ascending, as they are in the record.
+    done: Vec<usize>,
+    /// What was measured so far of those that are not.
+    under_way: BTreeMap<usize, Soak>,
+    /// Why the record could not be saved.
+    failed: Option<anyhow::Error>,
+}
+
+impl Soaks<'_> {
+    /// Carries them out and puts them into the record, in the plan's order.
+    ///
+    /// # Errors
+    /// When the record can be saved nowhere.
+    pub(super) fn carry_out(&self, run: &mut Run, saver: &mut Saver) -> anyhow::Result<()> {
+        let growing =
+            Growing { run: &mut *run, saver, done: Vec::new(), under_way: BTreeMap::new(), failed: None };
+        let all = 0..self.plan.soaks.len();
+        let (beside, alone): (Vec<usize>, Vec<usize>) =
+            all.partition(|index| self.args.jobs > 1 && !self.plan.soaks[*index].needs_the_machine());
+        let jobs = self.args.jobs.min(beside.len());
+        let growing = if jobs > 1 {
+            let growing = Mutex::new(growing);
+            let (next, bars) = (AtomicUsize::new(0), Bars::new());
+            std::thread::scope(|scope| {
+                for _ in 0..jobs {
+                    scope.spawn(|| {
+                        let reporter = Reporter::beside(&bars, self.quiet);
+                        while let Some(index) = beside.get(next.fetch_add(1, Relaxed)) {
+                            if !self.soak(*index, jobs - 1, &reporter, &growing) {
+                                break;
+                            }
+                        }
+                    });
+                }
+            });
+            growing
+        } else {
+            Mutex::new(growing)
+        };
+        let reporter = Reporter::new(self.quiet);
+        for index in if jobs > 1 { alone } else { (0..self.plan.soaks.len()).collect() } {
+            if !self.soak(index, 0, &reporter, &growing) {
+                break;
+            }
+        }
+        let growing = growing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        growing.failed.map_or(Ok(()), Err)
+    }
+
+    /// Soaks one, with so many others at the same time; false when no other is to follow.
+    fn soak(&self, index: usize, beside: usize, reporter: &Reporter, growing: &Mutex<Growing<'_>>) -> bool {
+        if self.interrupted.load(Relaxed) || locked(growing).failed.is_some() {
+            return false;
+        }
+        let of = self.plan.soaks.len();
+        let plan =
+            SoakPlan { beside: u32::try_from(beside).unwrap_or(u32::MAX), ..self.plan.soaks[index].clone() };
+        reporter.position(index, of);
+        if self.events {
+            event(&json!({"event": "begin", "name": plan.name, "index": index, "of": of}));
+        }
+        let show = |progress: Progress<'_>| {
+            // The short soaks beside the one that was asked for have names of their own.
+            if let Progress::Checkpoint(measured) = progress
+                && measured.name == plan.name
+            {
+                locked(growing).keep(index, conduct::so_far(&plan, measured), self.out);
+            }
+            reporter.show(progress);
+        };
+        let context = Context { interrupted: self.interrupted, progress: &show };
+        let mut soak = conduct::soak(&plan, &context);
+        if self.args.trace_on_leak && soak.verdict == Verdict::Leak {
+            trace::on_leak(&mut soak, &plan, &context);
+        }
+        if self.args.patterns == Some(Patterns::All) {
+            soak.patterns = patterns::all(&plan, &context);
+        }
+        soak.notes.extend(patterns::difference(&soak.patterns));
+        if let Some(baseline) = self.baseline {
+            baselines::hold_against(&mut soak, baseline, &plan.limits);
+        }
+        if self.events {
+            event(&soak_event(&soak));
+        }
+        let mut growing = locked(growing);
+        // After every soak: whatever happens to the next one, this one is kept.
+        growing.add(index, soak, of)
+    }
+}
+
+impl Growing<'_> {
+    /// Puts a soak that is over into the record and saves it; false when it can be saved nowhere.
+    fn add(&mut self, index: usize, soak: Soak, of: usize) -> bool {
+        self.under_way.remove(&index);
+        let position = self.done.partition_point(|before| *before < index);
+        self.done.insert(position, index);
+        self.run.soaks.insert(position, soak);
+        self.run.passed =
+            self.run.soaks.len() == of && self.run.soaks.iter().all(|soak| soak.gate.passed == Some(true));
+        self.failed = self.saver.save(self.run).err();
+        self.failed.is_none()
+    }
+
+    /// Writes the record as it would be if the run were cut short now: this process may be killed as well as the worker.
+    fn keep(&mut self, index: usize, measured: Soak, out: &Path) {
+        self.under_way.insert(index, measured);
+        let over = self.done.iter().copied().zip(&self.run.soaks);
+        let soaks: BTreeMap<usize, &Soak> =
+            self.under_way.iter().map(|(index, soak)| (*index, soak)).chain(over).collect();
+        let run = Run {
+            schema: self.run.schema.clone(),
+            tool: self.run.tool.clone(),
+            started_at: self.run.started_at.clone(),
+            passed: false,
+            host: self.run.host.clone(),
+            partition: self.run.partition.clone(),
+            soaks: soaks.into_values().cloned().collect(),
+        };
+        // Where that fails now, it does at the end as well, and is told then.
+        let _ = report::write(&run, out, &[report::Format::Json]);
+    }
+}
+
+/// A soak that panicked has left nothing half done here.
+fn locked<'a, 'b>(growing: &'a Mutex<Growing<'b>>) -> MutexGuard<'a, Growing<'b>> {
+    growing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints an event as a line of its own.
+pub(super) fn event(value: &serde_json::Value) {
+    print(&format!("{value}\n"));
+}
+
+/// A soak as an event: all of its record but the series, which are in record.json.
+fn soak_event(soak: &Soak) -> serde_json::Value {
+    let mut value = serde_json::to_value(soak).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        for series in ["checkpoints", "latency_over_time", "resident_by_kind"] {
+            fields.remove(series);
+        }
+        fields.insert("event".to_owned(), "soak".into());
+    }
+    value
+}
