@@ -43,7 +43,7 @@ const ASKED: [(&str, &str); 9] = [
     ("trace", "dlsoak trace -n 1000"),
     ("heaptrack", "heaptrack, 1,000 cycles"),
     ("valgrind", "valgrind memcheck, 1,000 cycles"),
-    ("valgrind", "valgrind memcheck, as many cycles as dlsoak"),
+    ("valgrind", "valgrind memcheck, as many cycles as dlsoak made"),
     ("lsan", "LeakSanitizer, 1,000 cycles"),
     ("shell", "shell loop over /proc/PID/status, 100,000 cycles"),
     ("psleak", "psleak"),
@@ -172,7 +172,7 @@ fn ask(
             let soaked = soak::soak(bench, name, &subject.path, arguments, false)?;
             let answer = of_verdict(soaked.verdict(), soaked.heap_per_cycle());
             if how.ends_with("--until-decided") {
-                *decided = soaked.cycles()? as u64;
+                *decided = soaked.made()? as u64;
             }
             Some((soaked.ran, answer))
         }
@@ -193,7 +193,7 @@ fn ask(
             Some((Ran { wall, ..printed }, answer))
         }
         "valgrind" => {
-            let cycles = if how.ends_with("dlsoak") { *decided } else { FEW };
+            let cycles = if how.ends_with("dlsoak made") { *decided } else { FEW };
             let by = ["valgrind", "--leak-check=full", "--error-exitcode=9"];
             let ran = process::run(&mut looped(&by, Build::Plain, cycles)?)?;
             ran.map(|ran| {

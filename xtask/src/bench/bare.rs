@@ -41,6 +41,8 @@ pub(super) struct Bench {
     pub(super) dlsoak: PathBuf,
     /// A directory that goes with this value, where dlsoak's own copies would be, so that both open files of the same file system.
     pub(super) scratch: TempDir,
+    /// Whether a small C library makes as many cycles as `dlsoak run` does by default, and not a fifth of them.
+    pub(super) by_default: bool,
 }
 
 /// A library, and how many cycles of it make a turn.
@@ -72,7 +74,7 @@ impl Bench {
         let dlsoak = demo::release(&root)?;
         build::run(&build::Options::only(libraries))?;
         let scratch = tempfile::Builder::new().prefix("dlsoak-bench-").tempdir()?;
-        let bench = Self { root, dlsoak, scratch };
+        let bench = Self { root, dlsoak, scratch, by_default: false };
         bench.compile(Build::Plain)?;
         bench.compile(Build::Linked)?;
         Ok(bench)
@@ -85,6 +87,7 @@ impl Bench {
             // Nothing is loaded: a cycle takes a fraction of a microsecond.
             Some("go") => (1_000_000, 20_000),
             Some("rust") => (10_000, 300),
+            _ if self.by_default => (100_000, 500),
             _ => (20_000, 500),
         };
         Ok(Subject { path, cycles, few })

@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         draw(options, "scale", &panels)?;
     }
     if options.targets {
-        let bench = Bench::new(&targets::libraries())?;
+        let bench = Bench { by_default: true, ..Bench::new(&targets::libraries())? };
         let (text, figures, met) = targets::measure(&bench, options.rounds)?;
         keep(
             options,

@@ -54,6 +54,11 @@ impl Soaked {
         self.number("/cycles/completed")
     }
 
+    /// All cycles that its worker made, the warm-up included.
+    pub(super) fn made(&self) -> Result<f64> {
+        Ok(self.cycles()? + self.number("/cycles/warmup")?)
+    }
+
     /// Measured cycles per second of active time, which is without the pauses at checkpoints.
     pub(super) fn rate(&self) -> Result<f64> {
         Ok(self.cycles()? / self.number("/seconds")?)

@@ -129,7 +129,7 @@ fn sooner(bench: &Bench, rounds: u32) -> Result<Target> {
         all.iter().find(of).and_then(|answer| answer["seconds"].as_f64()).unwrap_or(f64::NAN)
     };
     let own = wall("dlsoak run --until-decided");
-    let theirs = wall("valgrind memcheck, as many cycles as dlsoak");
+    let theirs = wall("valgrind memcheck, as many cycles as dlsoak made");
     let measured = theirs / own;
     Ok(Target {
         what: "times sooner than valgrind: a leak of 32 B per cycle, over as many cycles",
