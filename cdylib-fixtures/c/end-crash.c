@@ -2,8 +2,10 @@
  * library goes on, and puts the handler back: the twin. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,7 +28,10 @@ __attribute__((noinline)) static int recurse(volatile int *depth) {
     return recurse(depth) + room[*depth & 63];
 }
 
+static atomic_int running;
+
 __attribute__((noinline)) static void *run_on(void *nothing) {
+    atomic_store(&running, 1);
     for (volatile unsigned long turns = 0;; turns++) {
     }
     return nothing;
@@ -80,7 +85,11 @@ FIXTURE_EXPORT int64_t fibonacci(int32_t n) {
     }
 #elif defined(THREAD)
     pthread_t thread;
-    if (pthread_create(&thread, NULL, run_on, NULL) == 0) pthread_detach(thread);
+    if (pthread_create(&thread, NULL, run_on, NULL) == 0) {
+        pthread_detach(thread);
+        /* One that begins only when the code is gone may find other code there. */
+        while (!atomic_load(&running)) sched_yield();
+    }
 #elif defined(HANDLED)
     struct sigaction action = {.sa_handler = handler}, before;
     sigaction(SIGSEGV, &action, &before);

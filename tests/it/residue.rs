@@ -17,7 +17,8 @@ fn fixtures(table: &Table) -> Vec<(&Fixture, &Truth)> {
     let all = others
         .chain(&table.fixtures[first..])
         .filter(|f| !f.hostile && f.settings.is_empty() && !f.truths.is_empty());
-    all.map(|f| (f, truth(f))).collect()
+    // How soon a process ends of itself decides what it leaves; ends have tests of their own.
+    all.map(|f| (f, truth(f))).filter(|(_, truth)| truth.end.is_none()).collect()
 }
 
 /// Kinds and rates of what was told.
