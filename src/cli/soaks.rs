@@ -1,6 +1,6 @@
 //! Arguments of the verbs that soak: `dlsoak run` and `dlsoak trace`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -146,6 +146,18 @@ pub struct RunArgs {
     pub partition: Option<String>,
 }
 
+impl RunArgs {
+    /// The soak of one library that another verb begins with.
+    pub(super) fn of_one(library: &Path, cycles: u64, how: &CycleArgs) -> Self {
+        Self {
+            libraries: vec![library.to_owned()],
+            cycles: Some(cycles),
+            how: how.clone(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Arguments of `dlsoak trace`.
 #[derive(Debug, Default, Args)]
 pub struct TraceArgs {
@@ -166,12 +178,7 @@ pub struct TraceArgs {
 impl TraceArgs {
     /// The soak that is traced.
     pub fn as_run(&self) -> RunArgs {
-        RunArgs {
-            libraries: vec![self.library.clone()],
-            cycles: Some(self.cycles),
-            how: self.how.clone(),
-            ..RunArgs::default()
-        }
+        RunArgs::of_one(&self.library, self.cycles, &self.how)
     }
 }
 

@@ -37,11 +37,6 @@ pub struct VerifyArgs {
 impl VerifyArgs {
     /// Our own soak.
     pub fn as_run(&self) -> RunArgs {
-        RunArgs {
-            libraries: vec![self.library.clone()],
-            cycles: Some(self.cycles),
-            how: self.how.clone(),
-            ..RunArgs::default()
-        }
+        RunArgs::of_one(&self.library, self.cycles, &self.how)
     }
 }

@@ -20,6 +20,8 @@ mod save;
 mod soaks;
 
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
@@ -41,6 +43,15 @@ fn note(text: &str) {
 pub fn complain(error: &anyhow::Error) -> u8 {
     note(&format!("{error:#}"));
     exit_code::USAGE
+}
+
+/// From now on SIGINT and SIGTERM set this flag and do no more.
+fn interruptible() -> anyhow::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot catch signals")?;
+    }
+    Ok(interrupted)
 }
 
 /// Columns of the terminal.

@@ -37,10 +37,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     let baseline = args.baseline.as_deref().map(|name| baselines::read(name, &args.baselines)).transpose()?;
     baselines::check(args, &plan, baseline.as_ref())?;
     prepare_out(&out)?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot catch signals")?;
-    }
+    let interrupted = super::interruptible()?;
     // A file that may not grow any more is an error like a full disk, and no reason to die.
     let too_large = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(libc::SIGXFSZ, too_large).context("cannot catch signals")?;

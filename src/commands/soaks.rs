@@ -50,39 +50,37 @@ impl Soaks<'_> {
     /// # Errors
     /// When the record can be saved nowhere.
     pub(super) fn carry_out(&self, run: &mut Run, saver: &mut Saver) -> anyhow::Result<()> {
-        let growing =
-            Growing { run: &mut *run, saver, done: Vec::new(), under_way: BTreeMap::new(), failed: None };
-        let all = 0..self.plan.soaks.len();
+        let growing = Growing { run, saver, done: Vec::new(), under_way: BTreeMap::new(), failed: None };
+        let growing = Mutex::new(growing);
+        let all: Vec<usize> = (0..self.plan.soaks.len()).collect();
         let (beside, alone): (Vec<usize>, Vec<usize>) =
-            all.partition(|index| self.args.jobs > 1 && !self.plan.soaks[*index].needs_the_machine());
+            all.iter().partition(|index| !self.plan.soaks[**index].needs_the_machine());
         let jobs = self.args.jobs.min(beside.len());
-        let growing = if jobs > 1 {
-            let growing = Mutex::new(growing);
-            let (next, bars) = (AtomicUsize::new(0), Bars::new());
-            std::thread::scope(|scope| {
-                for _ in 0..jobs {
-                    scope.spawn(|| {
-                        let reporter = Reporter::beside(&bars, self.quiet);
-                        while let Some(index) = beside.get(next.fetch_add(1, Relaxed)) {
-                            if !self.soak(*index, jobs - 1, &reporter, &growing) {
-                                break;
-                            }
-                        }
-                    });
-                }
-            });
-            growing
+        let alone = if jobs > 1 {
+            self.side_by_side(&beside, jobs, &growing);
+            alone
         } else {
-            Mutex::new(growing)
+            all
         };
         let reporter = Reporter::new(self.quiet);
-        for index in if jobs > 1 { alone } else { (0..self.plan.soaks.len()).collect() } {
-            if !self.soak(index, 0, &reporter, &growing) {
-                break;
-            }
-        }
+        // Until one says that no other is to follow.
+        let _ = alone.into_iter().all(|index| self.soak(index, 0, &reporter, &growing));
         let growing = growing.into_inner().unwrap_or_else(PoisonError::into_inner);
         growing.failed.map_or(Ok(()), Err)
+    }
+
+    /// Soaks these, so many at a time.
+    fn side_by_side(&self, indices: &[usize], jobs: usize, growing: &Mutex<Growing<'_>>) {
+        let (next, bars) = (AtomicUsize::new(0), Bars::new());
+        let queue = || indices.get(next.fetch_add(1, Relaxed));
+        std::thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(|| {
+                    let reporter = Reporter::beside(&bars, self.quiet);
+                    while queue().is_some_and(|index| self.soak(*index, jobs - 1, &reporter, growing)) {}
+                });
+            }
+        });
     }
 
     /// Soaks one, with so many others at the same time; false when no other is to follow.
@@ -136,7 +134,10 @@ impl Growing<'_> {
         self.run.soaks.insert(position, soak);
         self.run.passed =
             self.run.soaks.len() == of && self.run.soaks.iter().all(|soak| soak.gate.passed == Some(true));
-        self.failed = self.saver.save(self.run).err();
+        // The first stands: what is measured beside it can't make up for soaks that nobody begins any more.
+        if let Err(error) = self.saver.save(self.run) {
+            self.failed.get_or_insert(error);
+        }
         self.failed.is_none()
     }
 

@@ -1,7 +1,6 @@
 //! `dlsoak trace`: soaks the library shortly, then once more while notes are taken, and says who left what behind.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context as _, bail};
 
@@ -27,10 +26,7 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
     let started = jiff::Timestamp::now();
     let out = args.out.clone().unwrap_or_else(|| run::default_out(&format!("trace-{}", plan.name), started));
     run::prepare_out(&out)?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot catch signals")?;
-    }
+    let interrupted = super::interruptible()?;
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };

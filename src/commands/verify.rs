@@ -1,7 +1,6 @@
 //! `dlsoak verify`: soaks the library, has other instruments look at the same cycles, and says whether they agree.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context as _, bail};
 
@@ -27,10 +26,7 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     if let Some(out) = &args.out {
         run::prepare_out(out)?;
     }
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot catch signals")?;
-    }
+    let interrupted = super::interruptible()?;
     let started = jiff::Timestamp::now();
     let begun = conduct::begin(started);
     let reporter = Reporter::new(global.quiet);

@@ -5,7 +5,7 @@ mod go;
 mod headers;
 mod library;
 mod limits;
-mod process;
+pub(crate) mod process;
 mod rust;
 mod system;
 pub(crate) mod tools;

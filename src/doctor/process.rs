@@ -22,7 +22,7 @@ const MOST: u64 = 256 * 1024;
 ///
 /// # Errors
 /// In a line: that it could not be started, did not end in time, or what it complained of.
-pub(super) fn output(program: &Path, args: &[&str]) -> Result<String, String> {
+pub(crate) fn output(program: &Path, args: &[&str]) -> Result<String, String> {
     within(program, args, PATIENCE)
 }
 

@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::peer::{Peer, Run, Trouble};
 use super::status::{self, Reading};
 use super::trend::Trend;
 use super::{Figure, Instrument, Leaked, Look, SCHEMA, State, Verification, lsan, reconcile};
+use crate::doctor::process;
 use crate::files::read_at_most;
 use crate::record::{self, Language, Soak, Tool, Unit};
 use crate::suite::plan::SoakPlan;
@@ -271,10 +271,8 @@ fn logs(base: &Path) -> Result<String, String> {
 /// LeakSanitizer's library, by the compiler or from where distributions put it.
 fn find_lsan() -> Option<PathBuf> {
     let asked = |compiler: &str| {
-        let mut command = Command::new(compiler);
-        command.args(["-print-file-name=liblsan.so"]).stdin(Stdio::null()).stderr(Stdio::null());
-        let output = command.output().ok()?;
-        let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+        let told = process::output(Path::new(compiler), &["-print-file-name=liblsan.so"]).ok()?;
+        let path = PathBuf::from(told.trim());
         // Of what it does not find, it prints the name alone.
         (path.is_absolute() && path.exists()).then_some(path)
     };
