@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::analysis;
-use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
+use crate::record::{Metric, OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
 use crate::suite::plan::SoakPlan;
 use crate::suite::replay::replay;
 use crate::supervisor::{self, Context};
@@ -31,7 +31,7 @@ pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     {
         let short = SoakPlan {
             allowance: left(began),
-            ..plan.without_calls(soak.cycles.completed.clamp(1, WITHOUT_CALL_CYCLES))
+            ..plan.without_calls(soak.cycles.completed.clamp(1, WITHOUT_CALL_CYCLES), leaks(&soak))
         };
         let alone = judged(&short, context);
         if alone.outcome.kind == OutcomeKind::Completed {
@@ -47,6 +47,12 @@ pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     soak
 }
 
+/// What a soak was found to leak per cycle, in the metric that its leak is stated in.
+fn leaks(soak: &Soak) -> Option<(Metric, f64)> {
+    let metric = soak.leak.as_ref()?.metric;
+    soak.growth.iter().find(|growth| growth.metric == metric).map(|growth| (metric, growth.per_cycle))
+}
+
 /// Times the latencies in a pass of their own, with malloc's thread cache on. Without the cache heap counts are
 /// exact, but a call that allocates much takes up to three times as long as in a host.
 fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
@@ -55,9 +61,17 @@ fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
     if plan.keep_tcache || !whole || cycles < u64::from(plan.threads) {
         return;
     }
+    if plan.until_decided && plan.limits.max_p99_increase.is_none() {
+        soak.notes.push(
+            "latencies are those with malloc's thread cache off: --until-decided makes no pass for them"
+                .to_owned(),
+        );
+        return;
+    }
     let timed = supervisor::soak(&plan.for_latencies(cycles), context);
     if timed.outcome.kind == OutcomeKind::Completed && timed.cycles.completed == cycles {
         soak.latency_ns = timed.latency_ns;
+        soak.latency_tcache = timed.latency_tcache;
         soak.warmup_latency_ns = timed.warmup_latency_ns;
         soak.latency_over_time = timed.latency_over_time;
         soak.notes.push(

@@ -148,6 +148,9 @@ pub struct Soak {
     /// nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub latency_over_time: Option<OverTime>,
+    /// Whether malloc's thread cache was on while these latencies were timed, as it is in a host that sets nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latency_tcache: Option<bool>,
     /// The verdict.
     pub verdict: Verdict,
     /// Why, in plain words, most important first.

@@ -18,7 +18,7 @@ use crate::suite::limits::Limits;
 
 use growth::{Errors, Finding};
 
-pub use shares::shares;
+pub use shares::{is_all_of_it, shares};
 
 /// What a soak is held against: [`Limits`], as the suite gives them.
 pub type Policy = Limits;
@@ -58,10 +58,15 @@ pub enum Look {
 /// Looks at a soak that is under way; `look_index` counts the looks from 0. Look when the cycles have doubled, not
 /// more often: each look spends half of the error probability that is left.
 pub fn look(soak: &Soak, policy: &Policy, look_index: u32) -> Look {
+    looked(soak, policy, look_index).0
+}
+
+/// What a look says, and the growth that it saw.
+fn looked(soak: &Soak, policy: &Policy, look_index: u32) -> (Look, Vec<Growth>) {
     let exposure = series::Exposure::of(soak);
     let bounds = verdict::bounds(soak, policy);
     let evidence = growth::evidence(soak, &exposure, Errors::at_look(look_index), bounds);
-    if verdict::has(&evidence, Finding::Leak) {
+    let look = if verdict::has(&evidence, Finding::Leak) {
         // What stays loaded may hold a cache that is not full yet.
         let nothing_stays = soak.unload.state == UnloadState::Unloaded && soak.unload.objects_left.is_empty();
         if nothing_stays { Look::Leak } else { Look::GoOn }
@@ -69,5 +74,6 @@ pub fn look(soak: &Soak, policy: &Policy, look_index: u32) -> Look {
         Look::GoOn
     } else {
         Look::Clean
-    }
+    };
+    (look, evidence.into_iter().map(|found| found.growth).collect())
 }

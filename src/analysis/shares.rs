@@ -1,7 +1,24 @@
 //! Tells what the load leaks from what the call leaks, by the same library soaked with and without its calls.
 
-use super::words;
-use crate::record::{Metric, Soak, Trend};
+use super::{Look, Policy, looked, words};
+use crate::record::{Growth, Metric, Soak, Trend};
+
+/// Rates that differ by no more than this part of the greater soak's are called the same.
+const SAME: f64 = 0.1;
+
+fn is_same(without: f64, with: f64) -> bool {
+    (without - with).abs() <= SAME * with.abs()
+}
+
+/// Whether a soak without its calls, which is under way, leaks for certain, and as much per cycle as was found with them.
+/// `look_index` as in [`look`].
+pub fn is_all_of_it(alone: &Soak, metric: Metric, with: f64, policy: &Policy, look_index: u32) -> bool {
+    let (look, growth) = looked(alone, policy, look_index);
+    let is_it = |growth: &Growth| {
+        growth.metric == metric && growth.trend == Trend::Growing && is_same(growth.per_cycle, with)
+    };
+    look == Look::Leak && growth.iter().any(is_it)
+}
 
 /// Says, in one line, what part of the growth of `soak` is left when the calls are left out, as `alone` was.
 ///
@@ -16,7 +33,7 @@ pub fn shares(soak: &Soak, alone: &Soak) -> String {
     let rate = |bytes: f64| words::rate(metric, bytes);
     let total = with.per_cycle;
     match without.trend {
-        Trend::Growing if (without.per_cycle - total).abs() <= 0.1 * total.abs() => {
+        Trend::Growing if is_same(without.per_cycle, total) => {
             format!(
                 "the load leaks, not the call: without the call {name} grows by {} too",
                 rate(without.per_cycle)

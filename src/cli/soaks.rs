@@ -107,7 +107,8 @@ pub struct RunArgs {
     /// Where the verdict is `leak`, trace a short soak by itself, and name the culprit.
     #[arg(long)]
     pub trace_on_leak: bool,
-    /// Stop as soon as the verdict is certain; go on past the cycles asked for while it is not.
+    /// Stop as soon as the verdict is certain; go on past the cycles asked for while it is not. Latencies are
+    /// those of these cycles, with glibc's thread cache off, unless there is a limit on them.
     #[arg(long)]
     pub until_decided: bool,
     /// Most cycles with --until-decided [default: 8 times the cycles].

@@ -28,6 +28,7 @@ pub(crate) mod sample;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread::Scope;
 
 use crate::files::write_atomic;
 use crate::record::Run;
@@ -152,10 +153,12 @@ impl Format {
                 file("latency.svg", chart::latency(run)?.into_bytes()),
                 file("memory.svg", chart::memory(run)?.into_bytes()),
             ],
-            Format::Png => vec![
-                file("latency.png", chart::png(&chart::latency(run)?)?),
-                file("memory.png", chart::png(&chart::memory(run)?)?),
-            ],
+            Format::Png => std::thread::scope(|scope| {
+                // Side by side: pixels are what a report takes its time for.
+                let memory = beside(scope, || chart::png(&chart::memory(run)?));
+                let latency = chart::png(&chart::latency(run)?)?;
+                Ok::<_, Error>(vec![file("latency.png", latency), file("memory.png", memory()?)])
+            })?,
         })
     }
 }
@@ -169,22 +172,37 @@ pub struct Rendered {
     pub contents: Vec<u8>,
 }
 
-/// Renders `formats` into `dir`, which must exist, and returns the files written. Each is written whole or not at
-/// all; one format is rendered and written before the next, so that a chart that fails can't cost the record.
+/// Begins to render on a thread of its own; what is returned waits for it.
+fn beside<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    render: impl FnOnce() -> Result<T, Error> + Send + 'scope,
+) -> impl FnOnce() -> Result<T, Error> + 'scope {
+    let thread = scope.spawn(render);
+    move || thread.join().unwrap_or_else(|_| Err(Error::Chart("the thread that drew it panicked".to_owned())))
+}
+
+/// Renders `formats` into `dir`, which must exist, and returns the files written. Each is written whole or not at all,
+/// in the order of the formats, so that a chart that fails can't cost the record.
 ///
 /// # Errors
 ///
 /// The first that occurs; files written before it stay.
 pub fn write(run: &Run, dir: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, Error> {
-    let mut written = Vec::new();
-    for format in formats {
-        for Rendered { name, contents } in format.render(run)? {
-            let path = dir.join(&name);
-            write_atomic(&path, &contents).map_err(|source| Error::Write { path: path.clone(), source })?;
-            written.push(path);
+    std::thread::scope(|scope| {
+        let png = || beside(scope, || Format::Png.render(run));
+        let mut png = formats.contains(&Format::Png).then(png);
+        let mut written = Vec::new();
+        for format in formats {
+            let begun = if *format == Format::Png { png.take() } else { None };
+            for Rendered { name, contents } in begun.map_or_else(|| format.render(run), |wait| wait())? {
+                let path = dir.join(&name);
+                write_atomic(&path, &contents)
+                    .map_err(|source| Error::Write { path: path.clone(), source })?;
+                written.push(path);
+            }
         }
-    }
-    Ok(written)
+        Ok(written)
+    })
 }
 
 /// Writes the record as a file of this name.

@@ -11,6 +11,7 @@ use procfs::process::{MMPermissions, MMapPath, Process};
 
 use super::memory::Memory;
 use crate::channel::Channel;
+use crate::keeper::descendants_beyond;
 use crate::residue::snapshot::{
     Action, Child, Environment, Mapping, Own, Snapshot, Stream, Thread, Timer, Wait,
 };
@@ -57,7 +58,7 @@ pub(super) fn snapshot(process: &Process, channel: &Channel, cycle: u64) -> proc
         cwd: process.cwd().ok().map(|path: PathBuf| path.to_string_lossy().into_owned()),
         umask: status.umask,
         limits: read(pid, "limits").map(|text| limits(&text)).unwrap_or_default(),
-        children: children(pid),
+        children: children(process),
         segments: std::fs::read_to_string("/proc/sysvipc/shm")
             .map(|text| segments(&text, pid))
             .unwrap_or_default(),
@@ -222,10 +223,14 @@ fn streams(memory: &Memory, channel: &Channel) -> Vec<Stream> {
     streams
 }
 
-/// Children of a process, and what else runs in the session it leads: a child whose parent has ended.
-fn children(pid: i32) -> Vec<Child> {
-    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
-    let stats = all.flatten().filter_map(|process| process.stat().ok());
+/// Children of a process, and what else runs in the session it leads: a child whose parent has ended, and which its
+/// keeper has now.
+fn children(process: &Process) -> Vec<Child> {
+    let pid = process.pid();
+    // Not all processes of the machine, of which there may be thousands.
+    let Ok(keeper) = process.stat().map(|stat| stat.ppid) else { return Vec::new() };
+    let family = descendants_beyond(keeper, MOST);
+    let stats = family.into_iter().filter_map(|relative| Process::new(relative).ok()?.stat().ok());
     stats
         .filter(|stat| stat.pid != pid && (stat.ppid == pid || stat.session == pid))
         .map(|stat| Child { id: stat.pid, name: stat.comm, ended: stat.state == 'Z' })

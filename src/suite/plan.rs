@@ -20,7 +20,7 @@ use super::partition::Partition;
 use super::settings::{Exercise, Settings, check_variable};
 use super::suite_error::SuiteError;
 use super::units::MAX_CYCLES;
-use crate::record::{CallFrom, Mode};
+use crate::record::{CallFrom, Metric, Mode};
 
 /// Cycles where nobody said how many.
 pub const DEFAULT_CYCLES: u64 = 100_000;
@@ -85,15 +85,30 @@ pub struct SoakPlan {
     pub chaos: Vec<Chaos>,
     /// Whether the worker is kept from writing files and from the network.
     pub sandbox: bool,
-    /// Whether the worker's threads are watched, so that an end can be told in full. Starting a thread takes longer
-    /// then.
-    pub watched: bool,
+    /// What is wanted of it.
+    pub purpose: Purpose,
     /// Other soaks that run at the same time, at most.
     pub beside: u32,
     /// What it may use before it is ended.
     pub allowance: Allowance,
     /// What the gate holds the soak against.
     pub limits: Limits,
+}
+
+/// What is wanted of a soak, so that nobody waits for what is looked at and then dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Purpose {
+    /// All there is to know.
+    #[default]
+    Everything,
+    /// How much the load alone grows, and the verdict on it: the worker's threads are not watched, memory is not told by
+    /// kind, and why a library stays is not asked.
+    Share {
+        /// What leaks with the calls, per cycle. When the load is seen to leak as much, no more is to be learned.
+        leak: Option<(Metric, f64)>,
+    },
+    /// Latencies: nothing is made of residue either.
+    Latencies,
 }
 
 /// A plan that can't be carried out.
@@ -265,7 +280,7 @@ impl SoakPlan {
             stall_timeout: settings.stall_timeout.unwrap_or(DEFAULT_STALL_TIMEOUT),
             chaos: settings.chaos.unwrap_or_default(),
             sandbox: settings.sandbox.unwrap_or(false),
-            watched: true,
+            purpose: Purpose::Everything,
             allowance,
             limits,
         })

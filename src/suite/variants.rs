@@ -1,8 +1,11 @@
 //! Soaks beside the one that was asked for: the same library, timed, without its calls, or called from elsewhere.
 
 use super::limits::Per;
-use super::plan::SoakPlan;
-use crate::record::CallFrom;
+use super::plan::{Purpose, SoakPlan};
+use crate::record::{CallFrom, Metric};
+
+/// Most checkpoints of a soak that only tells growth with the call from growth without it: 33 in each octave that decides.
+const CHECKPOINTS_ASIDE: u32 = 100;
 
 impl SoakPlan {
     /// Whether it must not run beside others: it is gated by time, which passes more slowly for its cycles then, so that a
@@ -31,16 +34,23 @@ impl SoakPlan {
             name: format!("{}, latencies", self.name),
             keep_tcache: true,
             checkpoints: 2,
-            watched: false,
+            purpose: Purpose::Latencies,
             ..self.shortened(cycles)
         }
     }
 
-    /// The same soak without its calls, of at most `cycles` cycles.
+    /// The same soak without its calls, of at most `cycles` cycles; `leak` is what was found with them.
     #[must_use]
-    pub fn without_calls(&self, cycles: u64) -> Self {
+    pub fn without_calls(&self, cycles: u64, leak: Option<(Metric, f64)>) -> Self {
         let name = format!("{}, without the call", self.name);
-        Self { name, calls: Vec::new(), exercise: None, ..self.shortened(cycles) }
+        Self {
+            name,
+            calls: Vec::new(),
+            exercise: None,
+            checkpoints: self.checkpoints.min(CHECKPOINTS_ASIDE),
+            purpose: Purpose::Share { leak },
+            ..self.shortened(cycles)
+        }
     }
 
     /// The same soak, of at most `cycles` cycles.

@@ -21,7 +21,7 @@ use crate::analysis::{self, Look};
 use crate::channel;
 use crate::elf;
 use crate::record::{Mode, Outcome, Soak};
-use crate::suite::plan::SoakPlan;
+use crate::suite::plan::{Purpose, SoakPlan};
 
 /// How long after the last time what was measured is told again, at least and at most; in between, a tenth of the time
 /// that the soak has taken.
@@ -36,11 +36,13 @@ pub(super) struct Measurement<'a> {
     staging: Staging,
     facts: elf::Facts,
     series: Series,
-    kinds: Kinds,
+    /// Memory by kind, where it is wanted.
+    kinds: Option<Kinds>,
     unload: Watch,
     /// Thread-local destructors that were pending at the last look.
     pending: Vec<Pending>,
-    residue: residue::Watch,
+    /// What else is left behind, where it is wanted.
+    residue: Option<residue::Watch>,
     warm: Histograms,
     histograms: Histograms,
     began: Instant,
@@ -63,10 +65,10 @@ impl<'a> Measurement<'a> {
             session,
             staging,
             series: Series::new(),
-            kinds: Kinds::default(),
+            kinds: (plan.purpose == Purpose::Everything).then(Kinds::default),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
-            residue: residue::Watch::new(&plan.path),
+            residue: (plan.purpose != Purpose::Latencies).then(|| residue::Watch::new(&plan.path)),
             facts,
             warm: histograms()?,
             histograms: histograms()?,
@@ -80,8 +82,13 @@ impl<'a> Measurement<'a> {
         let end = self.run(soak);
         if is_quiet(&end) {
             self.session.settle();
-            self.residue.last(self.measured(), &self.session);
-            self.kinds.last(self.measured(), &self.session.sampler, &self.staging);
+            let done = self.measured();
+            if let Some(residue) = &mut self.residue {
+                residue.last(done, &self.session);
+            }
+            if let Some(kinds) = &mut self.kinds {
+                kinds.last(done, &self.session.sampler, &self.staging);
+            }
         }
         // What happens while the worker ends by itself is told only where all went well before.
         let mut ending = end::Ending {
@@ -103,11 +110,13 @@ impl<'a> Measurement<'a> {
         if let Some(instances) = &mut soak.instances {
             instances::explain(instances, &mut soak.outcome, &self.facts, self.plan.mode);
         }
-        soak.latency_ns = self.histograms.to_record();
-        soak.warmup_latency_ns = self.warm.to_record();
-        soak.latency_over_time = self.histograms.over_time();
-        soak.resident_by_kind = self.kinds.to_record();
-        soak.residue = self.residue.find(soak);
+        if !matches!(self.plan.purpose, Purpose::Share { .. }) {
+            soak.latency_ns = self.histograms.to_record();
+            soak.warmup_latency_ns = self.warm.to_record();
+            soak.latency_over_time = self.histograms.over_time();
+        }
+        soak.resident_by_kind = self.kinds.as_ref().and_then(Kinds::to_record);
+        soak.residue = self.residue.as_ref().map(|residue| residue.find(soak)).unwrap_or_default();
         if let Some(note) = self.session.process.others_note() {
             soak.notes.push(note);
         }
@@ -115,8 +124,10 @@ impl<'a> Measurement<'a> {
         soak.notes.extend(soak.sandbox.iter().flat_map(sandbox::notes));
         soak.worker.output_tail = self.session.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
-        let context = self.session.context();
-        causes::find(soak, self.plan, &self.facts, &self.staging, &self.unload, &self.pending, context);
+        if self.plan.purpose == Purpose::Everything {
+            let context = self.session.context();
+            causes::find(soak, self.plan, &self.facts, &self.staging, &self.unload, &self.pending, context);
+        }
     }
 
     /// Runs to the end; true when it stopped because the verdict was certain.
@@ -125,7 +136,7 @@ impl<'a> Measurement<'a> {
         if self.plan.sandbox {
             soak.sandbox = Some(sandbox::to_record(self.session.channel.header()));
         }
-        if self.plan.watched
+        if self.plan.purpose == Purpose::Everything
             && let Err(error) = self.session.observe()
         {
             soak.notes.push(end::unwatched(error));
@@ -134,15 +145,19 @@ impl<'a> Measurement<'a> {
             self.session.sampler.watch(&self.staging.files());
         }
         self.unload.start(&self.session, &self.staging);
-        let before = self.series.before_first_open(&self.session.channel, &self.session.sampler);
-        before.map_err(|error| gone(&mut self.session, &error))?;
+        let before = self.session.sample().map_err(|error| gone(&mut self.session, &error))?;
+        self.series.before_first_open(&self.session.channel, &before);
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
         self.session.look(channel::Look::Presence)?;
-        self.residue.start(&self.session);
+        if let Some(residue) = &mut self.residue {
+            residue.start(&self.session);
+        }
         if self.warmup >= 2 {
             // Alone, so that what one load adds can be told even where threads share a path later.
             self.session.probe(1, &mut self.warm)?;
-            self.residue.loaded(&self.session);
+            if let Some(residue) = &mut self.residue {
+                residue.loaded(&self.session);
+            }
             self.unload.before_probe(&self.session);
             self.session.probe(1, &mut self.warm)?;
             self.unload.after_probe(&self.session);
@@ -167,7 +182,7 @@ impl<'a> Measurement<'a> {
             }
             if pace.looks() {
                 self.fill(soak);
-                if analysis::look(soak, &self.plan.limits, looks) != Look::GoOn {
+                if self.is_decided(soak, looks) {
                     self.look()?;
                     return Ok(true);
                 }
@@ -179,6 +194,17 @@ impl<'a> Measurement<'a> {
                 return Ok(false);
             }
             self.series.thin(&kept);
+        }
+    }
+
+    /// Whether no more cycles are needed to tell what this soak is for.
+    fn is_decided(&self, soak: &Soak, looks: u32) -> bool {
+        let limits = &self.plan.limits;
+        match self.plan.purpose {
+            Purpose::Share { leak: Some((metric, rate)) } => {
+                analysis::is_all_of_it(soak, metric, rate, limits, looks)
+            }
+            _ => analysis::look(soak, limits, looks) != Look::GoOn,
         }
     }
 
@@ -202,12 +228,15 @@ impl<'a> Measurement<'a> {
             return reached;
         }
         let failed = matches!(reached, Err(End::Failed { .. }));
-        self.session.settle();
-        let taken = self.series.take(done, &self.session.channel, &self.session.sampler, failed);
-        let sample = taken.map_err(|error| gone(&mut self.session, &error))?;
-        self.kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
+        let sample = self.session.sample().map_err(|error| gone(&mut self.session, &error))?;
+        self.series.take(done, &self.session.channel, &sample, failed);
+        if let Some(kinds) = &mut self.kinds {
+            kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
+        }
         self.unload.observe(&self.session, &sample, &self.staging);
-        self.residue.checkpoint(done, &self.session);
+        if let Some(residue) = &mut self.residue {
+            residue.checkpoint(done, &self.session);
+        }
         reached
     }
 

@@ -37,7 +37,7 @@ use crate::elf;
 use crate::files;
 use crate::record::{CallFrom, Cycles, Disturbance, Mode, Outcome, Soak};
 use crate::sampling::Sampler;
-use crate::suite::plan::SoakPlan;
+use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::clock::Clock;
 use crate::worker::Job;
 
@@ -54,6 +54,9 @@ use staging::{Files, Staging};
 
 /// Warm-up cycles where nobody said how many.
 const WARMUP: u64 = 500;
+
+/// In a pass beside a soak that has shown how its first cycles are, no more than one of so many warms up.
+const WARMUP_ASIDE: u64 = 8;
 
 /// Most cycles of a thread between quiet points where threads share a path: only when all handles are closed at
 /// once is the library unloaded, and what it leaks per load must not become a matter of how often we look.
@@ -106,7 +109,11 @@ impl std::fmt::Debug for Context<'_> {
 ///
 /// Whatever happens is in the result's `outcome`: this function has no error.
 pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
-    let warmup = plan.warmup.unwrap_or(WARMUP.min(plan.cycles));
+    let most = match plan.purpose {
+        Purpose::Everything => plan.cycles,
+        Purpose::Share { .. } | Purpose::Latencies => plan.cycles / WARMUP_ASIDE,
+    };
+    let warmup = plan.warmup.unwrap_or(WARMUP.min(most));
     // Where threads share a path, what one load adds can only be told from a cycle that runs alone; and so can whether
     // instances stay.
     let alone = plan.threads > 1 || instances::may_stay(plan.mode);
@@ -137,6 +144,7 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         share_path: (plan.share_path || plan.mode == Mode::Pooled) && plan.threads > 1,
         beside: plan.beside,
         calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
+        latency_tcache: Some(plan.keep_tcache),
         env: process::environment(&plan.env, plan.keep_tcache),
         chaos: plan
             .chaos

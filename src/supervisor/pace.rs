@@ -2,11 +2,15 @@
 //! verdict is certain.
 
 use crate::analysis::schedule::{FIRST_LOOK, Schedule};
-use crate::suite::plan::SoakPlan;
+use crate::suite::plan::{Purpose, SoakPlan};
 
 /// Cycles to plan for at first where any may be the last, since time bounds the soak or each leaves an instance
 /// behind; doubled as long as it goes. A cycle may take a microsecond or a minute: these are all looked at.
 const FIRST_STRETCH: u64 = 64;
+
+/// Cycles of the first look whether the load alone leaks what was found with the calls. That something leaks is certain
+/// then, so fewer tell than where it is in question; a leak that comes every hundredth load shows later.
+const FIRST_SHARE: u64 = 256;
 
 /// How far an undecided soak goes on where nobody said: this many times the cycles asked for.
 const PATIENCE: u64 = 8;
@@ -20,22 +24,25 @@ pub(super) struct Pace {
     schedule: Schedule,
     /// No checkpoint lies beyond this cycle.
     last: u64,
-    until_decided: bool,
+    looks: bool,
 }
 
 impl Pace {
     /// `stay`: each cycle leaves an instance behind.
     pub(super) fn new(plan: &SoakPlan, stay: bool) -> Self {
+        let shares = matches!(plan.purpose, Purpose::Share { leak: Some(_) });
         let (first, last) = if plan.until_decided {
             let last = plan.max_cycles.unwrap_or_else(|| plan.cycles.saturating_mul(PATIENCE));
             (FIRST_LOOK, last)
+        } else if shares {
+            (FIRST_SHARE, plan.cycles)
         } else if stay || plan.duration.is_some() {
             (FIRST_STRETCH, plan.cycles)
         } else {
             (plan.cycles, plan.cycles)
         };
         let schedule = Schedule::new(first.min(last), plan.checkpoints, SEED);
-        Self { schedule, last, until_decided: plan.until_decided }
+        Self { schedule, last, looks: plan.until_decided || shares }
     }
 
     /// The cycle of the next checkpoint; `None` at the end of a stretch.
@@ -45,7 +52,7 @@ impl Pace {
 
     /// True where the end of a stretch is a time to look at the figures and perhaps to stop.
     pub(super) fn looks(&self) -> bool {
-        self.until_decided
+        self.looks
     }
 
     /// Which of the checkpoints taken so far to keep; see [`Schedule::keep`].

@@ -71,6 +71,7 @@ impl Watch {
     }
 
     fn look(&mut self, cycle: u64, session: &Session<'_>) {
+        session.settle();
         // A worker that is gone has no state any more; what was seen before stays.
         if let Ok(snapshot) = session.sampler.state(&session.channel, cycle) {
             self.snapshots.push(snapshot);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::channel::{Channel, read_bytes};
 use crate::record::{Checkpoints, Metric, OneTime};
-use crate::sampling::{Sample, Sampler};
+use crate::sampling::Sample;
 
 /// Columns of a checkpoint row, in order.
 const COLUMNS: [&str; 14] = [
@@ -86,25 +86,12 @@ impl Series {
     }
 
     /// Keeps a checkpoint from before anything was opened.
-    pub(super) fn before_first_open(
-        &mut self,
-        channel: &Channel,
-        sampler: &Sampler,
-    ) -> procfs::ProcResult<()> {
-        let sample = sampler.sample()?;
-        self.checkpoints.before_first_open = Some(row(0, 0, &observation(channel), &sample));
-        Ok(())
+    pub(super) fn before_first_open(&mut self, channel: &Channel, sample: &Sample) {
+        self.checkpoints.before_first_open = Some(row(0, 0, &observation(channel), sample));
     }
 
-    /// Takes a checkpoint at `cycle` measured cycles; `failed` when a thread has reported an error since the last one.
-    pub(super) fn take(
-        &mut self,
-        cycle: u64,
-        channel: &Channel,
-        sampler: &Sampler,
-        failed: bool,
-    ) -> procfs::ProcResult<Sample> {
-        let sample = sampler.sample()?;
+    /// Keeps a checkpoint at `cycle` measured cycles; `failed` when a thread has reported an error since the last one.
+    pub(super) fn take(&mut self, cycle: u64, channel: &Channel, sample: &Sample, failed: bool) {
         let mut observation = observation(channel);
         if failed {
             // Putting the error into words allocates, once and after the last cycle.
@@ -114,9 +101,8 @@ impl Series {
             self.first = observation.clone();
         }
         let active = observation.active_ns.saturating_sub(self.first.active_ns);
-        self.checkpoints.rows.push(row(cycle, active, &observation, &sample));
+        self.checkpoints.rows.push(row(cycle, active, &observation, sample));
         self.last = observation;
-        Ok(sample)
     }
 
     /// Cycles of the checkpoints.

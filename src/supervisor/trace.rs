@@ -129,10 +129,11 @@ fn run(
         let now = look(&mut last);
         let alive: i64 = now.values().map(|amount| amount.count).sum();
         notes.points.push((done, now));
-        series.take(done, &session.channel, &session.sampler, false).map_err(|e| End::Failed {
+        let sample = session.sampler.sample().map_err(|e| End::Failed {
             thread: 0,
             message: format!("cannot read /proc of the worker: {e}"),
         })?;
+        series.take(done, &session.channel, &sample, false);
         reached?;
         if alive > ROOM && cycle < cycles {
             return Ok(Some(format!(

@@ -18,6 +18,29 @@ fn a_leak_and_a_clean_library_are_decided_early() {
 }
 
 #[test]
+fn a_decided_soak_is_timed_in_a_host_s_way_only_where_that_is_gated() {
+    let path = fixture("c-clean");
+    let baselines = tempfile::tempdir().unwrap();
+    let at = baselines.path().to_str().unwrap();
+    let common = ["-n", "1500", "--until-decided", "--max-cycles", "1500", "--baselines", at];
+    let timed = |more: &[&str]| soak(&path, &[&common[..], more].concat());
+    let before = timed(&["--save-baseline", "before"]);
+    assert_eq!(before.soak().latency_tcache, Some(false));
+    assert!(
+        before.soak().notes.iter().any(|note| note.contains("thread cache off")),
+        "{:?}",
+        before.soak().notes
+    );
+    let gated = timed(&["--baseline", "before", "--max-p99-increase", "900%"]);
+    assert_eq!(gated.soak().latency_tcache, Some(true));
+    // What was timed otherwise is no measure.
+    let rule = gated.soak().gate.rules.iter().find(|rule| rule.name == "max-p99-increase").unwrap();
+    assert_eq!(rule.passed, None);
+    assert!(rule.detail.as_deref().unwrap().contains("thread cache was off"), "{rule:?}");
+    assert_eq!(soak(&path, &["-n", "300"]).soak().latency_tcache, Some(true));
+}
+
+#[test]
 fn a_cache_kept_by_what_stays_is_no_leak_however_early_one_looks() {
     let finished = soak(&fixture("c-cache-dependency"), &["-n", "100k", "--until-decided"]);
     let soak = finished.soak();
@@ -61,8 +84,12 @@ fn the_share_of_the_call_is_told_from_that_of_the_load() {
     let heap = without.growth.iter().find(|g| g.metric == Metric::Heap).unwrap();
     assert!(growth(with, Metric::Heap).trend == Trend::Growing && heap.trend == Trend::Flat, "{heap:?}");
     assert!(with.reasons.iter().any(|r| r.contains("the call leaks")), "{:?}", with.reasons);
+    // That something does not leak takes as many cycles as before; that it leaks as much, no more than show it.
+    assert_eq!(without.cycles, 3000);
 
     let finished = soak(&fixture("c-leak-constructor"), &["-n", "3000"]);
+    let without = finished.soak().without_call.as_ref().unwrap();
+    assert!((256..3000).contains(&without.cycles), "{without:?}");
     assert!(
         finished.soak().reasons.iter().any(|r| r.contains("the load leaks")),
         "{:?}",

@@ -95,6 +95,25 @@ fn leak(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule
 /// Latency: passes where the measured increase is within the limit; fails where the whole distribution, from the quiet cycles
 /// on, has moved beyond it. A tail alone is no proof: a busy machine makes one.
 fn p99(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule {
+    if let (Some(before), Some(now)) = (base.latency_tcache, soak.latency_tcache)
+        && before != now
+    {
+        let on = |on| if on { "on" } else { "off" };
+        let detail = format!(
+            "malloc's thread cache was {} when the baseline was timed and {} now, so that calls can't be compared: make the \
+             baseline again, without --until-decided or with a limit on its latencies",
+            on(before),
+            on(now)
+        );
+        return Rule {
+            name: name.to_owned(),
+            limit: shown,
+            measured: "nothing".to_owned(),
+            passed: None,
+            limit_per_cycle: None,
+            detail: Some(detail),
+        };
+    }
     let mut phases = latency::latency(&base.latency_ns, &soak.latency_ns);
     let pace = latency::pace(phases.iter());
     latency::tell(&mut phases, pace);
@@ -188,6 +207,12 @@ mod tests {
         assert_eq!(answer(&soak(5_600.0, 3.0)), Some(false));
         assert_eq!(answer(&soak(4_000.0, 30.0)), None);
         assert_eq!(answer(&Soak::default()), None);
+        // Timed otherwise, it would look faster or slower by that alone.
+        let cached = |on| Soak { latency_tcache: Some(on), ..soak(4_000.0, 3.0) };
+        let rule = &rules(Some(&cached(false)), &cached(true), &limits)[0];
+        assert_eq!(rule.passed, None);
+        assert!(rule.detail.as_ref().is_some_and(|detail| detail.contains("was off when")), "{rule:?}");
+        assert_eq!(rules(Some(&cached(true)), &cached(true), &limits)[0].passed, Some(true));
     }
 
     #[test]

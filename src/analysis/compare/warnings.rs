@@ -80,6 +80,10 @@ fn settings_of(a: &Soak, b: &Soak) -> Vec<String> {
     if let (Some(a), Some(b)) = (&a.flags, &b.flags) {
         field("flags", a.clone(), b.clone());
     }
+    if let (Some(a), Some(b)) = (a.latency_tcache, b.latency_tcache) {
+        let on = |on| if on { "on" } else { "off" }.to_owned();
+        field("malloc's thread caches while latencies were timed", on(a), on(b));
+    }
     field("shared paths", a.share_path.to_string(), b.share_path.to_string());
     let disturbed = |soak: &Soak| soak.chaos.iter().map(|one| one.what.clone()).collect::<Vec<_>>();
     field("disturbances", listed(&disturbed(a)), listed(&disturbed(b)));

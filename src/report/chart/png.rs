@@ -39,7 +39,7 @@ pub(super) fn render(svg: &str) -> Result<Vec<u8>, Error> {
     let mut writer = header.stream_writer().map_err(chart)?;
     let mut strip =
         Pixmap::new(width, STRIP.min(height)).ok_or_else(|| Error::Chart("no size".to_owned()))?;
-    let mut row = Vec::with_capacity(width as usize * 3);
+    let mut row = vec![0; width as usize * 3];
     let mut top = 0;
     while top < height {
         strip.fill(Color::WHITE);
@@ -47,9 +47,10 @@ pub(super) fn render(svg: &str) -> Result<Vec<u8>, Error> {
         resvg::render(&tree, transform, &mut strip.as_mut());
         let rows = strip.height().min(height - top) as usize;
         for pixels in strip.data().chunks_exact(width as usize * 4).take(rows) {
-            row.clear();
             // The ground is opaque, so a premultiplied colour is the colour.
-            row.extend(pixels.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]));
+            for (rgb, rgba) in row.chunks_exact_mut(3).zip(pixels.chunks_exact(4)) {
+                rgb.copy_from_slice(&rgba[..3]);
+            }
             writer.write_all(&row).map_err(chart)?;
         }
         top += strip.height();

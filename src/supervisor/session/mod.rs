@@ -22,7 +22,7 @@ use super::stall::Stall;
 use super::{Context, Progress};
 use crate::channel::{Channel, Look, Phase, read_bytes};
 use crate::observer::{Capture, Observer, Seen};
-use crate::sampling::Sampler;
+use crate::sampling::{Sample, Sampler};
 use crate::sys::clock::{Calibration, Clock};
 use crate::sys::futex;
 
@@ -47,6 +47,8 @@ pub(super) struct Session<'a> {
     pub(super) loads: Loads,
     /// Watches the worker's threads, where that is wanted and allowed.
     observer: Option<Observer>,
+    /// Threads of the worker before the first open.
+    own_threads: Option<u64>,
     /// How long a tick of the worker's clock is.
     calibration: Calibration,
     bounds: Bounds,
@@ -87,6 +89,7 @@ impl<'a> Session<'a> {
             disturber: Disturber::default(),
             loads: Loads::default(),
             observer: None,
+            own_threads: None,
             calibration,
             bounds,
             context,
@@ -112,6 +115,19 @@ impl<'a> Session<'a> {
         if let Some(observer) = &self.observer {
             observer.settle(LOOK_WITHIN);
         }
+    }
+
+    /// What `/proc` says of the parked worker, without what is there only because it is watched: a thread that has ended
+    /// is listed until its tracer has seen that. To be asked for the first time before anything is opened.
+    pub(super) fn sample(&mut self) -> procfs::ProcResult<Sample> {
+        let sample = self.sampler.sample()?;
+        let own = *self.own_threads.get_or_insert(sample.threads);
+        if sample.threads <= own {
+            return Ok(sample);
+        }
+        // Two changes of context: too much for each checkpoint of a library that starts no thread.
+        self.settle();
+        self.sampler.sample()
     }
 
     /// What was seen of the worker's end, or up to now.
