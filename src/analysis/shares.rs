@@ -11,7 +11,7 @@ fn is_same(without: f64, with: f64) -> bool {
 }
 
 /// Whether a soak without its calls, which is under way, leaks for certain, and as much per cycle as was found with them.
-/// `look_index` as in [`look`].
+/// `look_index` as in [`super::look`].
 pub fn is_all_of_it(alone: &Soak, metric: Metric, with: f64, policy: &Policy, look_index: u32) -> bool {
     let (look, growth) = looked(alone, policy, look_index);
     let is_it = |growth: &Growth| {

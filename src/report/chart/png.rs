@@ -13,7 +13,7 @@ use super::text;
 /// The widest picture: twice what a README shows, so that it stays sharp there.
 const MAX_WIDTH: f32 = 1600.0;
 /// Rows drawn at once.
-const STRIP: u32 = 320;
+const STRIP: u32 = 96;
 
 /// The picture as PNG.
 pub(super) fn render(svg: &str) -> Result<Vec<u8>, Error> {
