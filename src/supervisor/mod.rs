@@ -55,7 +55,7 @@ use staging::{Files, Staging};
 /// Warm-up cycles where nobody said how many.
 const WARMUP: u64 = 500;
 
-/// In a pass beside a soak that has shown how its first cycles are, no more than one of so many warms up.
+/// Where the calls are left out, after a soak that has shown how first cycles are, no more than one of so many warms up.
 const WARMUP_ASIDE: u64 = 8;
 
 /// Most cycles of a thread between quiet points where threads share a path: only when all handles are closed at
@@ -110,8 +110,8 @@ impl std::fmt::Debug for Context<'_> {
 /// Whatever happens is in the result's `outcome`: this function has no error.
 pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let most = match plan.purpose {
-        Purpose::Everything => plan.cycles,
-        Purpose::Share { .. } | Purpose::Latencies => plan.cycles / WARMUP_ASIDE,
+        Purpose::Everything | Purpose::Latencies => plan.cycles,
+        Purpose::Share { .. } => plan.cycles / WARMUP_ASIDE,
     };
     let warmup = plan.warmup.unwrap_or(WARMUP.min(most));
     // Where threads share a path, what one load adds can only be told from a cycle that runs alone; and so can whether
