@@ -67,8 +67,9 @@ impl Scale {
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        // Whole decades at the value axis make ticks of few digits.
-        Self { low: (low - 0.05).floor(), high: (high + 0.05).ceil(), from, to }
+        // Whole decades make ticks of few digits; a value at one needs no further one.
+        let low = (low + 1e-9).floor();
+        Self { low, high: (high - 1e-9).ceil().max(low + 1.0), from, to }
     }
 
     fn place(&self, value: f64) -> f64 {
