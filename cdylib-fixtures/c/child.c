@@ -1,5 +1,6 @@
 /* Leaves a child process behind on each load that has ended and that nobody waits for; with -DRUNNING one that runs
- * on. With -DWAITED the destructor ends it and waits for it: the twin. */
+ * on, with -DORPHAN one that runs on and whose parent has ended, as a daemon does. With -DWAITED the destructor ends it and
+ * waits for it: the twin. */
 #include <signal.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -12,11 +13,16 @@ static pid_t child;
 __attribute__((constructor)) static void start(void) {
     child = fork();
     if (child == 0) {
-#ifdef RUNNING
+#ifdef ORPHAN
+        if (fork() == 0) pause();
+#elif defined RUNNING
         pause();
 #endif
         _exit(0);
     }
+#ifdef ORPHAN
+    if (child > 0) waitpid(child, NULL, 0);
+#endif
 }
 
 #ifdef WAITED
