@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::analysis;
-use crate::record::{Metric, OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
+use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
 use crate::suite::plan::SoakPlan;
 use crate::suite::replay::replay;
 use crate::supervisor::{self, Context};
@@ -29,9 +29,10 @@ pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
         && matches!(soak.verdict, Verdict::Leak | Verdict::Inconclusive)
         && !context.interrupted.load(Relaxed)
     {
+        let leak = soak.leak.as_ref().map(|leak| (leak.metric, leak.bytes_per_cycle));
         let short = SoakPlan {
             allowance: left(began),
-            ..plan.without_calls(soak.cycles.completed.clamp(1, WITHOUT_CALL_CYCLES), leaks(&soak))
+            ..plan.without_calls(soak.cycles.completed.clamp(1, WITHOUT_CALL_CYCLES), leak)
         };
         let alone = judged(&short, context);
         if alone.outcome.kind == OutcomeKind::Completed {
@@ -45,12 +46,6 @@ pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
         }
     }
     soak
-}
-
-/// What a soak was found to leak per cycle, in the metric that its leak is stated in.
-fn leaks(soak: &Soak) -> Option<(Metric, f64)> {
-    let metric = soak.leak.as_ref()?.metric;
-    soak.growth.iter().find(|growth| growth.metric == metric).map(|growth| (metric, growth.per_cycle))
 }
 
 /// Times the latencies in a pass of their own, with malloc's thread cache on. Without the cache heap counts are

@@ -81,7 +81,6 @@ impl<'a> Measurement<'a> {
     pub(super) fn carry_out(mut self, soak: &mut Soak) {
         let end = self.run(soak);
         if is_quiet(&end) {
-            self.session.settle();
             let done = self.measured();
             if let Some(residue) = &mut self.residue {
                 residue.last(done, &self.session);

@@ -6,6 +6,7 @@ use super::super::verdict::{seconds_per_cycle, takes_part};
 use super::super::words;
 use super::growth::difference;
 use super::latency::{self, LatencyChange};
+use super::warnings::on_or_off;
 use crate::record::{Rule, Soak};
 use crate::suite::limits::Limits;
 
@@ -95,24 +96,24 @@ fn leak(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule
 /// Latency: passes where the measured increase is within the limit; fails where the whole distribution, from the quiet cycles
 /// on, has moved beyond it. A tail alone is no proof: a busy machine makes one.
 fn p99(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule {
+    let rule = |measured, passed, detail| Rule {
+        name: name.to_owned(),
+        limit: shown,
+        measured,
+        passed,
+        limit_per_cycle: None,
+        detail,
+    };
     if let (Some(before), Some(now)) = (base.latency_tcache, soak.latency_tcache)
         && before != now
     {
-        let on = |on| if on { "on" } else { "off" };
         let detail = format!(
             "malloc's thread cache was {} when the baseline was timed and {} now, so that calls can't be compared: make the \
              baseline again, without --until-decided or with a limit on its latencies",
-            on(before),
-            on(now)
+            on_or_off(before),
+            on_or_off(now)
         );
-        return Rule {
-            name: name.to_owned(),
-            limit: shown,
-            measured: "nothing".to_owned(),
-            passed: None,
-            limit_per_cycle: None,
-            detail: Some(detail),
-        };
+        return rule("nothing".to_owned(), None, Some(detail));
     }
     let mut phases = latency::latency(&base.latency_ns, &soak.latency_ns);
     let pace = latency::pace(phases.iter());
@@ -148,7 +149,7 @@ fn p99(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule 
     let detail = (passed.is_none() && worst.is_some()).then(|| {
         "only the slowest cycles take longer, as they do on a busy machine: run it again, or on a quieter one".to_owned()
     });
-    Rule { name: name.to_owned(), limit: shown, measured, passed, limit_per_cycle: None, detail }
+    rule(measured, passed, detail)
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ fn settings_of(a: &Soak, b: &Soak) -> Vec<String> {
         field("flags", a.clone(), b.clone());
     }
     if let (Some(a), Some(b)) = (a.latency_tcache, b.latency_tcache) {
-        let on = |on| if on { "on" } else { "off" }.to_owned();
+        let on = |on| on_or_off(on).to_owned();
         field("malloc's thread caches while latencies were timed", on(a), on(b));
     }
     field("shared paths", a.share_path.to_string(), b.share_path.to_string());
@@ -89,6 +89,11 @@ fn settings_of(a: &Soak, b: &Soak) -> Vec<String> {
     field("disturbances", listed(&disturbed(a)), listed(&disturbed(b)));
     field("sandboxes", listed(&confined(a)), listed(&confined(b)));
     differ
+}
+
+/// A switch, in words.
+pub(super) fn on_or_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 /// What the worker was kept from; nothing without a sandbox.
