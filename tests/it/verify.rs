@@ -164,7 +164,8 @@ fn a_c_string_that_go_does_not_free_is_in_the_c_heap() {
 
 #[test]
 fn a_map_of_go_is_in_go_s_own_heap() {
-    let (code, found) = found("go-map", &["-n", "12000"]);
+    // On a busy machine the collector may come late by some MiB; of 30 that is a small part.
+    let (code, found) = found("go-map", &["-n", "30000"]);
     assert_eq!((code, places(&found)), (1, vec!["go-heap"]), "{found:#}");
     let live = figure(&found, "gctrace", "live Go heap");
     let (low, high) = (live["low"].as_f64().unwrap(), live["high"].as_f64().unwrap());
