@@ -23,7 +23,7 @@ pub struct CycleArgs {
     /// All threads open the one path, instead of a copy each.
     #[arg(long)]
     pub share_path: bool,
-    /// What a cycle opens: reopen, copies, namespace or pooled [default: reopen].
+    /// Choose what a cycle opens: reopen, copies or namespace [default: reopen].
     #[arg(long, value_parser = parse_mode)]
     pub mode: Option<Mode>,
     /// Which thread a cycle runs on: main, worker (one that lives on) or short-lived (one that opens, calls, closes

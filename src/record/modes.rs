@@ -17,8 +17,6 @@ pub enum Mode {
     Copies,
     /// `dlmopen(LM_ID_NEWLM)`.
     Namespace,
-    /// Through `dlsoak::pool`.
-    Pooled,
 }
 
 impl Mode {
@@ -28,7 +26,6 @@ impl Mode {
             Self::Reopen => "reopen",
             Self::Copies => "copies",
             Self::Namespace => "namespace",
-            Self::Pooled => "pooled",
         }
     }
 }

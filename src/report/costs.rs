@@ -117,7 +117,7 @@ impl<'a> Row<'a> {
                     *call = call.or(Some(soak));
                 }
             }
-            Mode::Namespace | Mode::Pooled => {}
+            Mode::Namespace => {}
         }
     }
 

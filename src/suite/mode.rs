@@ -23,6 +23,6 @@ pub(super) fn check_mode(mode: Mode, settings: &Settings) -> Result<(), Refusal>
         Mode::Namespace if settings.threads.is_some_and(|threads| threads > NAMESPACES) => {
             Err(("threads", format!("glibc has {NAMESPACES} namespaces to give, and each thread needs one")))
         }
-        Mode::Reopen | Mode::Copies | Mode::Namespace | Mode::Pooled => Ok(()),
+        Mode::Reopen | Mode::Copies | Mode::Namespace => Ok(()),
     }
 }

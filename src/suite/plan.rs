@@ -226,13 +226,10 @@ impl Plan {
 
 impl SoakPlan {
     fn new(name: String, path: PathBuf, settings: Settings) -> Result<Self, Refusal> {
-        let (mut limits, allowance) = (settings.limits(), settings.allowance());
+        let (limits, allowance) = (settings.limits(), settings.allowance());
         let mode = settings.mode.unwrap_or_default();
         check_mode(mode, &settings)?;
         check_chaos(&settings)?;
-        if mode == Mode::Pooled && limits.allow_pinned.is_none() {
-            limits.allow_pinned = Some("a pool keeps its libraries open; that is what it is for".to_owned());
-        }
         let threads = settings.threads.unwrap_or(1);
         if threads == 0 {
             return Err(("threads", "at least one thread is needed".to_owned()));

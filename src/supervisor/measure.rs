@@ -140,7 +140,7 @@ impl<'a> Measurement<'a> {
         {
             soak.notes.push(end::unwatched(error));
         }
-        if is_by_path(self.plan.mode) {
+        if self.plan.mode == Mode::Reopen {
             self.session.sampler.watch(&self.staging.files());
         }
         self.unload.start(&self.session, &self.staging);
@@ -242,8 +242,8 @@ impl<'a> Measurement<'a> {
     /// Asks the loader itself whether the library is there, and what is pending. It costs a round of its own, so it is
     /// not done at each checkpoint.
     fn look(&mut self) -> Result<(), End> {
-        // In other modes the files that are opened are not those of the job, or not in this namespace.
-        if is_by_path(self.plan.mode) {
+        // The other modes open other files than those of the job, or open them in another namespace.
+        if self.plan.mode == Mode::Reopen {
             self.pending = causes::pending(&self.session);
             let there = self.session.look(channel::Look::Presence)?;
             self.unload.looked(there);
@@ -295,11 +295,6 @@ fn is_quiet<T>(end: &Result<T, End>) -> bool {
         Err(End::Interrupted { quiet } | End::Limit { quiet, .. }) => *quiet,
         Err(End::Died(_) | End::Hung | End::Scribbled) => false,
     }
-}
-
-/// Whether the job's files are what is opened, so that the loader and the mappings can be asked for them.
-fn is_by_path(mode: Mode) -> bool {
-    matches!(mode, Mode::Reopen | Mode::Pooled)
 }
 
 /// The worker died while it was parked, so that `/proc` could not be read.

@@ -141,7 +141,7 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         flags: Some(plan.flags.to_string()),
         call_from: plan.call_from,
         threads: plan.threads,
-        share_path: (plan.share_path || plan.mode == Mode::Pooled) && plan.threads > 1,
+        share_path: plan.share_path && plan.threads > 1,
         beside: plan.beside,
         calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
         latency_tcache: Some(plan.keep_tcache),

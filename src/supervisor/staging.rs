@@ -26,8 +26,8 @@ impl Files {
         match mode {
             Mode::Copies => Self::CopyPerCycle,
             Mode::Reopen if threads > 1 && !share_path => Self::CopyPerThread,
-            // A namespace shares nothing, and a pool shares all.
-            Mode::Reopen | Mode::Namespace | Mode::Pooled => Self::Original,
+            // A namespace shares nothing but the file.
+            Mode::Reopen | Mode::Namespace => Self::Original,
         }
     }
 }
@@ -238,12 +238,9 @@ mod tests {
     #[test]
     fn what_is_shared_is_not_copied() {
         let library = std::env::current_exe().unwrap();
-        for (mode, threads, share) in [
-            (Mode::Reopen, 1, false),
-            (Mode::Reopen, 4, true),
-            (Mode::Pooled, 4, true),
-            (Mode::Namespace, 4, false),
-        ] {
+        for (mode, threads, share) in
+            [(Mode::Reopen, 1, false), (Mode::Reopen, 4, true), (Mode::Namespace, 4, false)]
+        {
             let staging = Staging::new(&library, threads, Files::of(mode, threads, share)).unwrap();
             assert_eq!(staging.paths(), vec![library.clone(); threads as usize]);
         }

@@ -123,7 +123,7 @@ impl Watch {
         match self.mode {
             // The loader lists the worker's own namespace only; what is mapped is mapped in any.
             Mode::Namespace => session.sampler.mapped_objects().unwrap_or_default(),
-            Mode::Reopen | Mode::Copies | Mode::Pooled => objects(&session.channel),
+            Mode::Reopen | Mode::Copies => objects(&session.channel),
         }
     }
 
@@ -146,7 +146,7 @@ impl Watch {
         }
         self.listed.says(listed || self.before);
         // The files of copies come and go, and those of other namespaces are what was listed.
-        if matches!(self.mode, Mode::Reopen | Mode::Pooled) {
+        if self.mode == Mode::Reopen {
             self.mapped.says(sample.watched_code > 0);
         }
         self.data_mappings = sample.watched_data;

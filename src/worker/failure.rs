@@ -5,15 +5,12 @@ use std::fmt;
 
 use nix::errno::Errno;
 
-use crate::pool::PoolError;
-
 /// Why a thread can't go on.
 #[derive(Debug)]
 pub(super) enum Failure {
     Open(libloading::Error),
     /// `dlmopen` refused; its words.
     Namespace(String),
-    Pool(PoolError),
     /// The copy of the library at this path could not be made.
     Copy(CString, Errno),
     /// The thread that a cycle was to run on could not be started.
@@ -34,7 +31,6 @@ impl fmt::Display for Failure {
             | Self::Close(libloading::Error::DlClose { source }) => write!(f, "{source}"),
             Self::Open(other) | Self::Symbol(other) | Self::Close(other) => write!(f, "{other}"),
             Self::Namespace(words) => f.write_str(words),
-            Self::Pool(error) => f.write_str(error.message()),
             Self::Copy(path, error) => write!(
                 f,
                 "no copy at {}: {}; set TMPDIR to a place that is writable and has room",

@@ -1,8 +1,8 @@
-//! What a cycle opens, by mode: the one path, a fresh copy, a namespace of its own, or a lease from a pool. Nothing here
-//! allocates once it is set up.
+//! What a cycle opens, by mode: the one path, a fresh copy, or a namespace of its own. Nothing here allocates once it
+//! is set up.
 
 use std::ffi::{CStr, CString, c_int, c_void};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use libloading::os::unix::Library;
 
@@ -10,11 +10,7 @@ use super::copies::Copies;
 use super::cycle::Function;
 use super::failure::Failure;
 use super::job::Job;
-use crate::pool::{Lease, Pool};
 use crate::record::Mode;
-
-/// The worker's pool, which all threads share; it is what a host would have.
-static POOL: OnceLock<Pool> = OnceLock::new();
 
 /// How one thread opens the library.
 #[derive(Debug)]
@@ -22,15 +18,11 @@ pub(super) enum Opener {
     Path(CString, c_int),
     Copies(Copies, c_int),
     Namespace(CString, c_int),
-    Pooled(CString, &'static Pool),
 }
 
 /// The library, open.
 #[derive(Debug)]
-pub(super) enum Opened {
-    Library(Library),
-    Lease(Lease<'static>),
-}
+pub(super) struct Opened(Library);
 
 impl Opener {
     /// One for each thread.
@@ -43,7 +35,7 @@ impl Opener {
                 let original = job.original();
                 std::fs::read(&original).map_err(|e| format!("cannot read {}: {e}", original.display()))?
             }
-            Mode::Reopen | Mode::Namespace | Mode::Pooled => Vec::new(),
+            Mode::Reopen | Mode::Namespace => Vec::new(),
         };
         let image = Arc::new(image);
         (0..threads)
@@ -54,7 +46,6 @@ impl Opener {
                     Mode::Reopen => Self::Path(path, job.flags),
                     Mode::Copies => Self::Copies(Copies::new(&path, Arc::clone(&image))?, job.flags),
                     Mode::Namespace => Self::Namespace(path, job.flags),
-                    Mode::Pooled => Self::Pooled(path, POOL.get_or_init(|| Pool::with_flags(job.flags))),
                 })
             })
             .collect()
@@ -70,7 +61,7 @@ impl Opener {
     pub(super) fn make(&mut self) -> Result<(), Failure> {
         match self {
             Self::Copies(copies, _) => copies.make(),
-            Self::Path(..) | Self::Namespace(..) | Self::Pooled(..) => Ok(()),
+            Self::Path(..) | Self::Namespace(..) => Ok(()),
         }
     }
 
@@ -78,16 +69,9 @@ impl Opener {
     #[inline]
     pub(super) fn open(&self) -> Result<Opened, Failure> {
         match self {
-            Self::Path(path, flags) => open(path, *flags).map_err(Failure::Open).map(Opened::Library),
-            Self::Copies(copies, flags) => {
-                open(copies.path(), *flags).map_err(Failure::Open).map(Opened::Library)
-            }
-            Self::Namespace(path, flags) => open_apart(path, *flags).map(Opened::Library),
-            Self::Pooled(path, pool) => {
-                // SAFETY: loading a library runs its code; that is what a soak is for.
-                let handle = unsafe { pool.get(path) }.map_err(Failure::Pool)?;
-                handle.lease().map_err(Failure::Pool).map(Opened::Lease)
-            }
+            Self::Path(path, flags) => open(path, *flags).map_err(Failure::Open).map(Opened),
+            Self::Copies(copies, flags) => open(copies.path(), *flags).map_err(Failure::Open).map(Opened),
+            Self::Namespace(path, flags) => open_apart(path, *flags).map(Opened),
         }
     }
 
@@ -96,8 +80,8 @@ impl Opener {
         let path = match self {
             Self::Path(path, _) => path,
             Self::Copies(copies, _) => copies.path(),
-            // A namespace can't be entered again without its number, and a pool does not let go.
-            Self::Namespace(..) | Self::Pooled(..) => return,
+            // A namespace can't be entered again without its number.
+            Self::Namespace(..) => return,
         };
         if let Ok(library) = open(path, libc::RTLD_LAZY | libc::RTLD_NOLOAD) {
             let _ = library.close();
@@ -112,40 +96,22 @@ impl Opened {
     /// It must have the prototype that the call expression states.
     #[inline]
     pub(super) unsafe fn function(&self, name: &CStr) -> Result<Function, libloading::Error> {
-        match self {
-            // SAFETY: the caller's contract.
-            Self::Library(library) => unsafe { library.get::<Function>(name) }.map(|symbol| *symbol),
-            // SAFETY: as above.
-            Self::Lease(lease) => unsafe { lease.get::<Function>(name) }.map(|symbol| *symbol),
-        }
+        // SAFETY: the caller's contract.
+        unsafe { self.0.get::<Function>(name) }.map(|symbol| *symbol)
     }
 
     /// Hands the loader's handle to `visit`.
     pub(super) fn with_handle<R>(self, visit: impl FnOnce(*mut c_void) -> R) -> (Self, R) {
-        match self {
-            Self::Library(library) => {
-                let handle = library.into_raw();
-                let result = visit(handle);
-                // SAFETY: the handle is the one that into_raw gave, and has one owner again.
-                (Self::Library(unsafe { Library::from_raw(handle) }), result)
-            }
-            Self::Lease(lease) => {
-                let result = visit(lease.as_raw());
-                (Self::Lease(lease), result)
-            }
-        }
+        let handle = self.0.into_raw();
+        let result = visit(handle);
+        // SAFETY: the handle is the one that into_raw gave, and has one owner again.
+        (Self(unsafe { Library::from_raw(handle) }), result)
     }
 
-    /// Closes it, or gives the lease back.
+    /// Closes it.
     #[inline]
     pub(super) fn close(self) -> Result<(), Failure> {
-        match self {
-            Self::Library(library) => library.close().map_err(Failure::Close),
-            Self::Lease(lease) => {
-                drop(lease);
-                Ok(())
-            }
-        }
+        self.0.close().map_err(Failure::Close)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a cycle opens and which thread it runs on: each mode and calling pattern tells what is true of the fixtures.
 
-use dlsoak::record::{CallFrom, Metric, Mode, OutcomeKind, Soak, UnloadState, Verdict};
+use dlsoak::record::{CallFrom, Metric, OutcomeKind, Soak, UnloadState, Verdict};
 use xtask::fixtures::{Table, root};
 use xtask::judge;
 
@@ -25,15 +25,14 @@ fn cost(soak: &Soak, metric: Metric) -> f64 {
 
 #[test]
 fn a_clean_library_is_clean_in_every_mode_and_pattern() {
-    for mode in ["reopen", "copies", "namespace", "pooled"] {
+    for mode in ["reopen", "copies", "namespace"] {
         for call_from in ["main", "worker", "short-lived"] {
             // On a busy machine resident memory may need another look before it is decided.
             let decided = ["-n", "1500", "--until-decided", "--max-cycles", "20k"];
             let soak = told("c-clean", &[&decided[..], &["--mode", mode, "--call-from", call_from]].concat());
             let told = format!("{mode} {call_from}: {:?} {:?}", soak.unload, soak.reasons);
             assert!(soak.cycles.completed >= 1000, "{told}");
-            let loads = if soak.mode == Mode::Pooled { 0.0 } else { 1.0 };
-            assert_eq!(soak.unload.loads_per_cycle, loads, "{told}");
+            assert_eq!(soak.unload.loads_per_cycle, 1.0, "{told}");
             assert_eq!(soak.instances, None, "{told}");
             for metric in ["heap", "threads", "fds", "mappings"] {
                 let values = column(&soak, metric);
@@ -45,7 +44,7 @@ fn a_clean_library_is_clean_in_every_mode_and_pattern() {
 
 #[test]
 fn several_threads_do_in_every_mode_what_one_does() {
-    for mode in ["copies", "namespace", "pooled"] {
+    for mode in ["copies", "namespace"] {
         for call_from in ["main", "short-lived"] {
             let decided = ["-n", "1500", "--until-decided", "--max-cycles", "20k", "-t", "3"];
             told("c-clean", &[&decided[..], &["--mode", mode, "--call-from", call_from]].concat());
@@ -53,16 +52,6 @@ fn several_threads_do_in_every_mode_what_one_does() {
     }
     let leak = told("c-leak-constructor", &["-n", "1500", "-t", "2", "--mode", "copies"]);
     assert_eq!(leak.verdict, Verdict::Leak);
-}
-
-#[test]
-fn a_pool_gives_and_takes_without_a_load() {
-    let finished = soak(&fixture("c-clean"), &["-n", "100k", "-t", "8", "--mode", "pooled"]);
-    let soak = finished.soak();
-    assert_eq!((soak.cycles.completed, soak.unload.loads_per_cycle), (100_000, 0.0));
-    assert_eq!((soak.unload.state, soak.unload.causes[0].kind.as_str()), (UnloadState::Pinned, "pooled"));
-    assert_eq!(soak.gate.passed, Some(true), "{:?}", soak.gate);
-    assert_eq!(finished.code, 0);
 }
 
 #[test]

@@ -192,7 +192,6 @@ fn its_memory_grows_with_what_is_left_and_not_with_cycles() {
 fn it_can_be_traced_however_it_is_called() {
     for args in [
         &["--mode", "copies"][..],
-        &["--mode", "pooled"],
         &["--call-from", "worker"],
         &["--call-from", "short-lived"],
         &["--share-path", "-t", "3"],

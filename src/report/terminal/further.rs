@@ -12,7 +12,7 @@ use super::wrap;
 pub(in super::super) fn instances(mode: Mode, instances: &Instances) -> String {
     let what = match mode {
         Mode::Namespace => "namespaces",
-        Mode::Reopen | Mode::Copies | Mode::Pooled => "copies",
+        Mode::Reopen | Mode::Copies => "copies",
     };
     let cost = |cost: &InstanceCost| {
         let (amount, name) = (cost.per_instance, cost.metric.name());

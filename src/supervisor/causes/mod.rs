@@ -10,7 +10,7 @@ use super::staging::{Staging, same_file};
 use super::unload::Watch;
 use super::{Context, SoakPlan};
 use crate::elf::{self, Facts};
-use crate::record::{Cause, Mode, OutcomeKind, Soak, UnloadState};
+use crate::record::{Cause, OutcomeKind, Soak, UnloadState};
 use crate::sampling::Sampler;
 use diagnosis::Diagnosis;
 pub(super) use diagnosis::words as end_words;
@@ -112,9 +112,6 @@ fn certain(state: UnloadState, plan: &SoakPlan, facts: &Facts, watch: &Watch) ->
         return Vec::new();
     }
     let mut causes = Vec::new();
-    if plan.mode == Mode::Pooled {
-        causes.push(words::pooled());
-    }
     if watch.was_there_before() {
         causes.push(words::already_loaded());
     }

@@ -24,11 +24,6 @@ pub(super) fn already_loaded() -> Cause {
     cause("already-loaded", detail.to_owned())
 }
 
-pub(super) fn pooled() -> Cause {
-    let detail = "the pool keeps it open between cycles; that is what it is for";
-    cause("pooled", detail.to_owned())
-}
-
 pub(super) fn nodelete_by_caller() -> Cause {
     let detail =
         "this soak opens it with RTLD_NODELETE (--flags nodelete): dlclose never unloads it; open it without";
