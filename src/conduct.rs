@@ -1,5 +1,4 @@
-//! One soak from its plan to its judged record: the soak itself, the pass that times it, and the short soak without its
-//! calls. The command line and the library's own interface both go through here.
+//! One soak from its plan to its judged record: the soak itself, and the short soak without its calls. The command line and the library's own interface both go through here.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -13,17 +12,11 @@ use crate::supervisor::{self, Context};
 /// Most cycles of the short soak that leaves the calls out; not more than the soak itself took.
 const WITHOUT_CALL_CYCLES: u64 = 10_000;
 
-/// Most cycles of the pass that times latencies: enough for the 99.999th percentile to have a sample.
-const LATENCY_CYCLES: u64 = 100_000;
-
-/// Soaks one library and judges what was measured. Then times it as hosts run it, and where the calls may have a
-/// share in what was found, soaks it shortly without them.
+/// Soaks one library and judges the measurement. Where the calls may have a share in the result, a short soak without
+/// them follows.
 pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let began = Instant::now();
     let mut soak = judged(plan, context);
-    // What is left of its time is for all that follows.
-    let left = |began: Instant| plan.allowance.after(began.elapsed());
-    time(&SoakPlan { allowance: left(began), ..plan.clone() }, context, &mut soak);
     let calls = !plan.calls.is_empty() || plan.exercise.is_some();
     if calls
         && matches!(soak.verdict, Verdict::Leak | Verdict::Inconclusive)
@@ -31,7 +24,8 @@ pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     {
         let leak = soak.leak.as_ref().map(|leak| (leak.metric, leak.bytes_per_cycle));
         let short = SoakPlan {
-            allowance: left(began),
+            // The soak without the calls has the rest of the time.
+            allowance: plan.allowance.after(began.elapsed()),
             ..plan.without_calls(soak.cycles.completed.clamp(1, WITHOUT_CALL_CYCLES), leak)
         };
         let alone = judged(&short, context);
@@ -46,39 +40,6 @@ pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
         }
     }
     soak
-}
-
-/// Times the latencies in a pass of their own, with malloc's thread cache on. Without the cache heap counts are
-/// exact, but a call that allocates much takes up to three times as long as in a host.
-fn time(plan: &SoakPlan, context: &Context<'_>, soak: &mut Soak) {
-    let cycles = soak.cycles.completed.min(LATENCY_CYCLES);
-    let whole = soak.outcome.kind == OutcomeKind::Completed && !context.interrupted.load(Relaxed);
-    if plan.keep_tcache || !whole || cycles < u64::from(plan.threads) {
-        return;
-    }
-    if plan.until_decided && plan.limits.max_p99_increase.is_none() {
-        soak.notes.push(
-            "latencies are those with malloc's thread cache off: --until-decided makes no pass for them"
-                .to_owned(),
-        );
-        return;
-    }
-    let timed = supervisor::soak(&plan.for_latencies(cycles), context);
-    if timed.outcome.kind == OutcomeKind::Completed && timed.cycles.completed == cycles {
-        soak.latency_ns = timed.latency_ns;
-        soak.latency_tcache = timed.latency_tcache;
-        soak.warmup_latency_ns = timed.warmup_latency_ns;
-        soak.latency_over_time = timed.latency_over_time;
-        soak.notes.push(
-            "latencies were timed in a pass of their own, with malloc's thread cache on as in any host"
-                .to_owned(),
-        );
-    } else if timed.outcome.kind != OutcomeKind::Interrupted {
-        let detail = timed.outcome.detail.unwrap_or_else(|| "it did not complete".to_owned());
-        soak.notes.push(format!(
-            "latencies are those with malloc's thread cache off; the pass with it on failed: {detail}"
-        ));
-    }
 }
 
 /// Soaks one library and judges what was measured.

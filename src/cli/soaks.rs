@@ -107,14 +107,14 @@ pub struct RunArgs {
     /// Where the verdict is `leak`, trace a short soak by itself, and name the culprit.
     #[arg(long)]
     pub trace_on_leak: bool,
-    /// Stop as soon as the verdict is certain; go on past the cycles asked for while it is not. Latencies are
-    /// those of these cycles, with glibc's thread cache off, unless there is a limit on them.
+    /// Stop as soon as the verdict is certain, and run past --cycles while it is not [default: off].
     #[arg(long)]
     pub until_decided: bool,
     /// Most cycles with --until-decided [default: 8 times the cycles].
     #[arg(long, value_parser = parse_cycles)]
     pub max_cycles: Option<u64>,
-    /// End the soak as one that hit a limit when it takes longer than this, all of its passes together [default: none].
+    /// End the soak as `limit` when it takes longer than this, for example 10m; the short soak without the call counts,
+    /// too [default: none].
     #[arg(long, value_parser = parse_duration)]
     pub timeout: Option<Duration>,
     /// End the soak when the worker has more descriptors open [default: half of what is free, at most 1M].

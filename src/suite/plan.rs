@@ -107,8 +107,6 @@ pub enum Purpose {
         /// What leaks with the calls, per cycle. When the load is seen to leak as much, no more is to be learned.
         leak: Option<(Metric, f64)>,
     },
-    /// Latencies: nothing is made of residue either.
-    Latencies,
 }
 
 /// A plan that can't be carried out.

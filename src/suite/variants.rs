@@ -1,4 +1,4 @@
-//! Soaks beside the one that was asked for: the same library, timed, without its calls, or called from elsewhere.
+//! Soaks beside the requested one: the same library without its calls, or called from another thread.
 
 use super::limits::Per;
 use super::plan::{Purpose, SoakPlan};
@@ -24,19 +24,6 @@ impl SoakPlan {
     pub fn called_from(&self, call_from: CallFrom, cycles: u64) -> Self {
         let name = format!("{}, called from {}", self.name, call_from.name());
         Self { name, call_from, ..self.shortened(cycles) }
-    }
-
-    /// The same soak for its latencies alone: malloc's thread cache on as in any host, few checkpoints, `cycles`
-    /// cycles.
-    #[must_use]
-    pub fn for_latencies(&self, cycles: u64) -> Self {
-        Self {
-            name: format!("{}, latencies", self.name),
-            keep_tcache: true,
-            checkpoints: 2,
-            purpose: Purpose::Latencies,
-            ..self.shortened(cycles)
-        }
     }
 
     /// The same soak without its calls, of at most `cycles` cycles; `leak` is what was found with them.

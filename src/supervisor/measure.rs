@@ -41,8 +41,8 @@ pub(super) struct Measurement<'a> {
     unload: Watch,
     /// Thread-local destructors that were pending at the last look.
     pending: Vec<Pending>,
-    /// What else is left behind, where it is wanted.
-    residue: Option<residue::Watch>,
+    /// What else is left behind.
+    residue: residue::Watch,
     warm: Histograms,
     histograms: Histograms,
     began: Instant,
@@ -68,7 +68,7 @@ impl<'a> Measurement<'a> {
             kinds: (plan.purpose == Purpose::Everything).then(Kinds::default),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
-            residue: (plan.purpose != Purpose::Latencies).then(|| residue::Watch::new(&plan.path)),
+            residue: residue::Watch::new(&plan.path),
             facts,
             warm: histograms()?,
             histograms: histograms()?,
@@ -82,9 +82,7 @@ impl<'a> Measurement<'a> {
         let end = self.run(soak);
         if is_quiet(&end) {
             let done = self.measured();
-            if let Some(residue) = &mut self.residue {
-                residue.last(done, &self.session);
-            }
+            self.residue.last(done, &self.session);
             if let Some(kinds) = &mut self.kinds {
                 kinds.last(done, &self.session.sampler, &self.staging);
             }
@@ -115,7 +113,7 @@ impl<'a> Measurement<'a> {
             soak.latency_over_time = self.histograms.over_time();
         }
         soak.resident_by_kind = self.kinds.as_ref().and_then(Kinds::to_record);
-        soak.residue = self.residue.as_ref().map(|residue| residue.find(soak)).unwrap_or_default();
+        soak.residue = self.residue.find(soak);
         if let Some(note) = self.session.process.others_note() {
             soak.notes.push(note);
         }
@@ -148,15 +146,11 @@ impl<'a> Measurement<'a> {
         self.series.before_first_open(&self.session.channel, &before);
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
         self.session.look(channel::Look::Presence)?;
-        if let Some(residue) = &mut self.residue {
-            residue.start(&self.session);
-        }
+        self.residue.start(&self.session);
         if self.warmup >= 2 {
             // Alone, so that what one load adds can be told even where threads share a path later.
             self.session.probe(1, &mut self.warm)?;
-            if let Some(residue) = &mut self.residue {
-                residue.loaded(&self.session);
-            }
+            self.residue.loaded(&self.session);
             self.unload.before_probe(&self.session);
             self.session.probe(1, &mut self.warm)?;
             self.unload.after_probe(&self.session);
@@ -233,9 +227,7 @@ impl<'a> Measurement<'a> {
             kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
         }
         self.unload.observe(&self.session, &sample, &self.staging);
-        if let Some(residue) = &mut self.residue {
-            residue.checkpoint(done, &self.session);
-        }
+        self.residue.checkpoint(done, &self.session);
         reached
     }
 

@@ -110,7 +110,7 @@ impl std::fmt::Debug for Context<'_> {
 /// Whatever happens is in the result's `outcome`: this function has no error.
 pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let most = match plan.purpose {
-        Purpose::Everything | Purpose::Latencies => plan.cycles,
+        Purpose::Everything => plan.cycles,
         Purpose::Share { .. } => plan.cycles / WARMUP_ASIDE,
     };
     let warmup = plan.warmup.unwrap_or(WARMUP.min(most));

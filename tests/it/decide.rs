@@ -18,29 +18,6 @@ fn a_leak_and_a_clean_library_are_decided_early() {
 }
 
 #[test]
-fn a_decided_soak_is_timed_in_a_host_s_way_only_where_that_is_gated() {
-    let path = fixture("c-clean");
-    let baselines = tempfile::tempdir().unwrap();
-    let at = baselines.path().to_str().unwrap();
-    let common = ["-n", "1500", "--until-decided", "--max-cycles", "1500", "--baselines", at];
-    let timed = |more: &[&str]| soak(&path, &[&common[..], more].concat());
-    let before = timed(&["--save-baseline", "before"]);
-    assert_eq!(before.soak().latency_tcache, Some(false));
-    assert!(
-        before.soak().notes.iter().any(|note| note.contains("thread cache off")),
-        "{:?}",
-        before.soak().notes
-    );
-    let gated = timed(&["--baseline", "before", "--max-p99-increase", "900%"]);
-    assert_eq!(gated.soak().latency_tcache, Some(true));
-    // What was timed otherwise is no measure.
-    let rule = gated.soak().gate.rules.iter().find(|rule| rule.name == "max-p99-increase").unwrap();
-    assert_eq!(rule.passed, None);
-    assert!(rule.detail.as_deref().unwrap().contains("thread cache was off"), "{rule:?}");
-    assert_eq!(soak(&path, &["-n", "300"]).soak().latency_tcache, Some(true));
-}
-
-#[test]
 fn a_cache_kept_by_what_stays_is_no_leak_however_early_one_looks() {
     let finished = soak(&fixture("c-cache-dependency"), &["-n", "100k", "--until-decided"]);
     let soak = finished.soak();

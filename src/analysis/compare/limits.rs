@@ -109,7 +109,7 @@ fn p99(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule 
     {
         let detail = format!(
             "malloc's thread cache was {} when the baseline was timed and {} now, so that calls can't be compared: make the \
-             baseline again, without --until-decided or with a limit on its latencies",
+             baseline again in the same way",
             on_or_off(before),
             on_or_off(now)
         );

@@ -152,12 +152,11 @@ fn turn(bench: &Bench, name: &str, subject: &Subject, threads: u32) -> Result<Tu
             let mut rows = vec![
                 (RUN, BARE_UNCACHED, soaked.rate()?),
                 ("dlsoak run --keep-tcache, while cycling", BARE, once.rate()?),
-                ("dlsoak run, whole process (2 passes)", BARE, soaked.wall_rate()?),
+                ("dlsoak run, whole process", BARE, soaked.wall_rate()?),
                 ("dlsoak run --keep-tcache, whole process", BARE, once.wall_rate()?),
             ];
             if threads == 1 {
-                // Of several threads the latencies do not tell it: they do not say who had to wait for a processor.
-                rows.push(("dlsoak run, its pass for latencies", BARE, soaked.timed_rate()?));
+                // With several threads, the latencies also contain the time that a thread waited for a processor.
                 rows.push((RUN_MEDIAN, BARE_MEDIAN, 1e9 / soaked.median_ns()?));
             }
             Turn::Rates(rows)

@@ -64,17 +64,12 @@ impl Soaked {
         Ok(self.cycles()? / self.number("/seconds")?)
     }
 
-    /// The same of one thread, from the latencies of the pass that times them.
-    pub(super) fn timed_rate(&self) -> Result<f64> {
-        Ok(1e9 / self.number("/latency_ns/cycle/mean")?)
-    }
-
-    /// The median cycle, from the same.
+    /// The median cycle of one thread, from the latencies.
     pub(super) fn median_ns(&self) -> Result<f64> {
         self.number("/latency_ns/cycle/p50")
     }
 
-    /// Measured cycles per second of the whole process: all passes, checkpoints, analysis and reports.
+    /// Measured cycles per second of the whole process: warm-up, checkpoints, analysis and reports.
     pub(super) fn wall_rate(&self) -> Result<f64> {
         Ok(self.cycles()? / self.ran.wall.as_secs_f64())
     }
