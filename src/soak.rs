@@ -111,8 +111,6 @@ impl Soak {
         call_from: CallFrom;
         /// Checkpoints over the run \[200\].
         checkpoints: u32;
-        /// Whether glibc's thread cache stays on: faster allocations, heap counts less exact.
-        keep_tcache: bool;
         /// Whether to stop as soon as the verdict is certain, and to go on while it is not.
         until_decided: bool;
         /// Most cycles with [`Soak::until_decided`] \[8 times the cycles\].

@@ -74,9 +74,6 @@ pub struct RunArgs {
     /// Checkpoints over the run [default: 200].
     #[arg(long, value_parser = parse_checkpoints)]
     pub checkpoints: Option<u32>,
-    /// Keep glibc's thread cache on: faster allocations, heap counts less exact.
-    #[arg(long)]
-    pub keep_tcache: bool,
     /// Most growth that passes, for example 0.03MB/s or 16B/cycle.
     #[arg(long, value_name = "RATE")]
     pub max_leak_rate: Option<String>,

@@ -146,7 +146,6 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         checkpoints: args.checkpoints,
         flags: parsed(args.how.flags.as_deref(), "--flags")?,
         env: args.how.env.iter().cloned().collect(),
-        keep_tcache: some_if(args.keep_tcache),
         stall_timeout: args.how.stall_timeout,
         memory_limit: args.how.memory_limit,
         chaos: (!args.chaos.is_empty()).then(|| args.chaos.clone()),

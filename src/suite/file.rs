@@ -244,7 +244,6 @@ mod tests {
             warmup = 500
             checkpoints = 100
             flags = "lazy,global"
-            keep-tcache = true
             stall-timeout = "30s"
             memory-limit = "2GiB"
             allow-pinned = "Go runtime"
@@ -283,10 +282,7 @@ mod tests {
         assert_eq!(fib.max_leak_increase.as_ref().unwrap().bytes(), 8.0);
         assert_eq!(fib.max_p99_increase.as_ref().unwrap().share(), 0.2);
         assert_eq!((fib.checkpoints, fib.max_cycles), (Some(100), Some(1_000_000)));
-        assert_eq!(
-            (fib.share_path, fib.keep_tcache, fib.until_decided),
-            (Some(true), Some(true), Some(true))
-        );
+        assert_eq!((fib.share_path, fib.until_decided), (Some(true), Some(true)));
         assert_eq!(fib.env["A"], "b");
     }
 

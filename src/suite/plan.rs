@@ -77,8 +77,6 @@ pub struct SoakPlan {
     pub flags: OpenFlags,
     /// Environment variables for the worker, besides those inherited.
     pub env: BTreeMap<String, String>,
-    /// Whether malloc's thread cache stays on, at the price of noisier heap counts.
-    pub keep_tcache: bool,
     /// Time without a finished cycle after which the soak counts as hung.
     pub stall_timeout: Duration,
     /// What the worker is disturbed with.
@@ -271,7 +269,6 @@ impl SoakPlan {
             checkpoints: u32::try_from(cycles).map_or(checkpoints, |cycles| checkpoints.min(cycles)),
             flags: settings.flags.unwrap_or_default(),
             env: settings.env,
-            keep_tcache: settings.keep_tcache.unwrap_or(false),
             stall_timeout: settings.stall_timeout.unwrap_or(DEFAULT_STALL_TIMEOUT),
             chaos: settings.chaos.unwrap_or_default(),
             sandbox: settings.sandbox.unwrap_or(false),
@@ -301,7 +298,7 @@ mod tests {
         assert_eq!((soak.cycles, soak.threads, soak.checkpoints), (100_000, 1, 200));
         assert_eq!((soak.flags.to_string().as_str(), soak.mode), ("now,local", Mode::Reopen));
         assert_eq!((soak.stall_timeout, soak.duration, soak.warmup), (Duration::from_secs(10), None, None));
-        assert_eq!((soak.share_path, soak.keep_tcache, soak.until_decided), (false, false, false));
+        assert_eq!((soak.share_path, soak.until_decided), (false, false));
         assert!(soak.calls.is_empty() && soak.env.is_empty() && soak.allowance == Allowance::default());
     }
 

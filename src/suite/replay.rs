@@ -52,9 +52,6 @@ pub fn replay(plan: &SoakPlan, outcome: &Outcome, completed: u64) -> String {
     for (name, value) in &plan.env {
         flag("--env", Some(format!("{name}={value}").as_bytes()));
     }
-    if plan.keep_tcache {
-        flag("--keep-tcache", None);
-    }
     if plan.stall_timeout != DEFAULT_STALL_TIMEOUT {
         flag("--stall-timeout", Some(format!("{}ms", plan.stall_timeout.as_millis()).as_bytes()));
     }
@@ -160,7 +157,6 @@ mod tests {
             warmup: Some(5),
             flags: Some("lazy,global".parse().unwrap()),
             env: [("A".to_owned(), "1 2".to_owned())].into(),
-            keep_tcache: Some(true),
             stall_timeout: Some(std::time::Duration::from_millis(1500)),
             memory_limit: Some(1 << 20),
             ..Settings::default()
@@ -172,7 +168,7 @@ mod tests {
         assert_eq!(
             replay(plan, &crashed, 40),
             "dlsoak run $'./-x/li\\377b.so' -c 'f(\"it'\\''s\", 2)' -n 36 --warmup 0 -t 3 --mode copies \
-             --call-from worker --flags lazy,global --env 'A=1 2' --keep-tcache --stall-timeout 1500ms"
+             --call-from worker --flags lazy,global --env 'A=1 2' --stall-timeout 1500ms"
         );
         let mut disturbed = plan.clone();
         disturbed.chaos = vec!["stop".parse().unwrap()];

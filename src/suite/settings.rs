@@ -57,8 +57,6 @@ pub struct Settings {
     /// Environment variables for the worker; merged by name with the layer below.
     #[serde(deserialize_with = "env")]
     pub env: BTreeMap<String, String>,
-    /// Whether malloc's thread cache stays on.
-    pub keep_tcache: Option<bool>,
     /// Time without a finished cycle after which the soak counts as hung.
     #[serde(deserialize_with = "duration")]
     pub stall_timeout: Option<Duration>,
@@ -130,7 +128,6 @@ impl Settings {
             checkpoints: self.checkpoints.or(lower.checkpoints),
             flags: self.flags.or(lower.flags),
             env,
-            keep_tcache: self.keep_tcache.or(lower.keep_tcache),
             stall_timeout: self.stall_timeout.or(lower.stall_timeout),
             memory_limit: self.memory_limit.or(lower.memory_limit),
             chaos: self.chaos.or(lower.chaos),

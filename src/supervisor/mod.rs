@@ -144,8 +144,8 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         share_path: plan.share_path && plan.threads > 1,
         beside: plan.beside,
         calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
-        latency_tcache: Some(plan.keep_tcache),
-        env: process::environment(&plan.env, plan.keep_tcache),
+        latency_tcache: Some(false),
+        env: process::environment(&plan.env),
         chaos: plan
             .chaos
             .iter()

@@ -62,17 +62,15 @@ struct Output {
 }
 
 /// Environment of a worker: what is inherited, with these changes.
-pub(super) fn environment(given: &BTreeMap<String, String>, keep_tcache: bool) -> BTreeMap<String, String> {
+pub(super) fn environment(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut env = given.clone();
-    if !keep_tcache {
-        // The thread cache's chunks count as used in mallinfo2; without it, heap counts are exact.
-        const OFF: &str = "glibc.malloc.tcache_count=0";
-        let inherited = || std::env::var("GLIBC_TUNABLES").unwrap_or_default();
-        let tunables = env.get("GLIBC_TUNABLES").cloned().unwrap_or_else(inherited);
-        let merged = if tunables.is_empty() { OFF.to_owned() } else { format!("{OFF}:{tunables}") };
-        if !tunables.contains("glibc.malloc.tcache_count") {
-            env.insert("GLIBC_TUNABLES".to_owned(), merged);
-        }
+    // The thread cache's chunks count as used in mallinfo2; without it, heap counts are exact.
+    const OFF: &str = "glibc.malloc.tcache_count=0";
+    let inherited = || std::env::var("GLIBC_TUNABLES").unwrap_or_default();
+    let tunables = env.get("GLIBC_TUNABLES").cloned().unwrap_or_else(inherited);
+    let merged = if tunables.is_empty() { OFF.to_owned() } else { format!("{OFF}:{tunables}") };
+    if !tunables.contains("glibc.malloc.tcache_count") {
+        env.insert("GLIBC_TUNABLES".to_owned(), merged);
     }
     env
 }
@@ -359,16 +357,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_thread_cache_is_off_unless_kept_or_set() {
+    fn the_thread_cache_is_off_unless_set() {
         let none = BTreeMap::new();
-        assert!(environment(&none, false)["GLIBC_TUNABLES"].starts_with("glibc.malloc.tcache_count=0"));
-        assert!(!environment(&none, true).contains_key("GLIBC_TUNABLES"));
+        assert!(environment(&none)["GLIBC_TUNABLES"].starts_with("glibc.malloc.tcache_count=0"));
         let own = BTreeMap::from([("GLIBC_TUNABLES".to_owned(), "glibc.malloc.perturb=1".to_owned())]);
-        assert_eq!(
-            environment(&own, false)["GLIBC_TUNABLES"],
-            "glibc.malloc.tcache_count=0:glibc.malloc.perturb=1"
-        );
+        assert_eq!(environment(&own)["GLIBC_TUNABLES"], "glibc.malloc.tcache_count=0:glibc.malloc.perturb=1");
         let set = BTreeMap::from([("GLIBC_TUNABLES".to_owned(), "glibc.malloc.tcache_count=3".to_owned())]);
-        assert_eq!(environment(&set, false), set);
+        assert_eq!(environment(&set), set);
     }
 }

@@ -7,9 +7,7 @@ use dlsoak::record::{Metric, OutcomeKind, Verdict};
 const SIGNALS: &str = "signal:SIGUSR1@2kHz";
 
 fn disturbed(name: &str, args: &[&str]) -> Finished {
-    let mut all = vec!["--keep-tcache"];
-    all.extend(args);
-    soak(&fixture(name), &all)
+    soak(&fixture(name), args)
 }
 
 #[test]
@@ -38,7 +36,7 @@ fn a_wait_that_a_signal_interrupts_fails_unless_it_is_tried_again() {
     let exercise = format!("{}:attempt_it", fixture("c-driver").display());
     let attempt = |name: &str, args: &[&str]| {
         let library = fixture(name);
-        let mut all = vec![library.to_str().unwrap(), "--exercise", &exercise, "-n", "50", "--keep-tcache"];
+        let mut all = vec![library.to_str().unwrap(), "--exercise", &exercise, "-n", "50"];
         all.extend(args);
         run(&all)
     };

@@ -84,9 +84,9 @@ fn a_supervisor_killed_at_any_moment_leaves_nothing_for_long() {
     let children = children.to_str().unwrap();
     // Short soaks, one after the other, so that copies are made and records written at most moments.
     let kinds: [Vec<&str>; 3] = [
-        vec![clean, clean, clean, "--keep-tcache", "-n", "100", "-t", "4"],
-        vec![clean, clean, clean, "--keep-tcache", "-n", "50", "--mode", "copies"],
-        vec![children, clean, children, "--keep-tcache", "-n", "20", "-t", "4"],
+        vec![clean, clean, clean, "-n", "100", "-t", "4"],
+        vec![clean, clean, clean, "-n", "50", "--mode", "copies"],
+        vec![children, clean, children, "-n", "20", "-t", "4"],
     ];
     let private = tempfile::tempdir().unwrap();
     let outs = kinds.each_ref().map(|_| tempfile::tempdir().unwrap());

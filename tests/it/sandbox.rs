@@ -9,7 +9,7 @@ use dlsoak::record::{Metric, Soak, UnloadState, Verdict};
 fn attempt(name: &str, args: &[&str]) -> Finished {
     let exercise = format!("{}:attempt_it", fixture("c-driver").display());
     let library = fixture(name);
-    let mut all = vec![library.to_str().unwrap(), "--exercise", &exercise, "-n", "20", "--keep-tcache"];
+    let mut all = vec![library.to_str().unwrap(), "--exercise", &exercise, "-n", "20"];
     all.extend(args);
     run(&all)
 }
@@ -105,7 +105,6 @@ fn what_is_measured_is_the_same_in_a_sandbox() {
         ("go-clean", vec!["-n", "200"], UnloadState::Pinned),
     ] {
         let mut args = args;
-        args.push("--keep-tcache");
         let without = soak(&fixture(name), &args);
         args.push("--sandbox");
         let inside = soak(&fixture(name), &args);

@@ -37,7 +37,7 @@ fn the_worker_links_little() {
 
 #[test]
 fn durations_cover_the_cycle_and_nothing_is_lost() {
-    let finished = soak(&fixture("c-clean"), &["-n", "5000", "--warmup", "100", "--keep-tcache"]);
+    let finished = soak(&fixture("c-clean"), &["-n", "5000", "--warmup", "100"]);
     let soak = finished.soak();
     assert!(soak.notes.is_empty(), "{:?}", soak.notes);
     let latency = &soak.latency_ns;

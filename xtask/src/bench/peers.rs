@@ -147,13 +147,9 @@ fn turn(bench: &Bench, name: &str, subject: &Subject, threads: u32) -> Result<Tu
         "run" => {
             let (n, t) = (subject.cycles.to_string(), threads.to_string());
             let soaked = soak::soak(bench, "run", &subject.path, &["-n", &n, "-t", &t], false)?;
-            let once =
-                soak::soak(bench, "run", &subject.path, &["-n", &n, "-t", &t, "--keep-tcache"], false)?;
             let mut rows = vec![
                 (RUN, BARE_UNCACHED, soaked.rate()?),
-                ("dlsoak run --keep-tcache, while cycling", BARE, once.rate()?),
                 ("dlsoak run, whole process", BARE, soaked.wall_rate()?),
-                ("dlsoak run --keep-tcache, whole process", BARE, once.wall_rate()?),
             ];
             if threads == 1 {
                 // With several threads, the latencies also contain the time that a thread waited for a processor.
