@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::analysis;
-use crate::record::{OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
+use crate::record::{Agent, OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
 use crate::suite::plan::SoakPlan;
 use crate::suite::replay::replay;
 use crate::supervisor::{self, Context};
@@ -17,6 +17,7 @@ const WITHOUT_CALL_CYCLES: u64 = 10_000;
 pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let began = Instant::now();
     let mut soak = judged(plan, context);
+    soak.notes.extend(note_on_latencies(&soak));
     let calls = !plan.calls.is_empty() || plan.exercise.is_some();
     if calls
         && matches!(soak.verdict, Verdict::Leak | Verdict::Inconclusive)
@@ -40,6 +41,17 @@ pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
         }
     }
     soak
+}
+
+/// What a reader of the latencies should know.
+fn note_on_latencies(soak: &Soak) -> Option<String> {
+    // A user who sets the size of the cache gets what was set.
+    let uncached = soak.env.get("GLIBC_TUNABLES").is_some_and(|set| set.contains("malloc.tcache_count=0"));
+    let timed = soak.latency_ns.cycle.is_some();
+    (soak.worker.agent == Agent::Plain && uncached && timed).then(|| {
+        "the latencies are those with malloc's thread cache off, so calls that allocate take longer than in a host"
+            .to_owned()
+    })
 }
 
 /// Soaks one library and judges what was measured.

@@ -148,9 +148,6 @@ pub struct Soak {
     /// nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub latency_over_time: Option<OverTime>,
-    /// Whether malloc's thread cache was on while these latencies were timed, as it is in a host that sets nothing.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub latency_tcache: Option<bool>,
     /// The verdict.
     pub verdict: Verdict,
     /// Why, in plain words, most important first.
@@ -293,6 +290,9 @@ pub struct Worker {
     pub setup_allocations: u64,
     /// Allocations the worker's own code made between the first and the last checkpoint; 0 in a sound run.
     pub allocations: u64,
+    /// How malloc was counted, which decides what latencies can be compared with.
+    #[serde(default)]
+    pub agent: Agent,
     /// Objects in the process before the first open: what the worker itself links.
     pub objects: Vec<String>,
     /// The clock that phases were timed by: `tsc`, the processor's time stamp counter, or `monotonic`.
@@ -301,6 +301,28 @@ pub struct Worker {
     /// Last lines that the library wrote to standard output or standard error, where it wrote any.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub output_tail: String,
+}
+
+/// How malloc is counted in the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Agent {
+    /// The host itself counts malloc, with the thread cache on.
+    #[default]
+    Counting,
+    /// Nothing is interposed. The thread cache is off, so that `mallinfo2` is exact.
+    Plain,
+}
+
+impl Agent {
+    /// Its name, as in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counting => "counting",
+            Self::Plain => "plain",
+        }
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

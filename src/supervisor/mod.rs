@@ -35,7 +35,7 @@ use std::time::Instant;
 use crate::channel::{self, Channel};
 use crate::elf;
 use crate::files;
-use crate::record::{CallFrom, Cycles, Disturbance, Mode, Outcome, Soak};
+use crate::record::{Agent, CallFrom, Cycles, Disturbance, Mode, Outcome, Soak, Worker};
 use crate::sampling::Sampler;
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::clock::Clock;
@@ -144,7 +144,6 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         share_path: plan.share_path && plan.threads > 1,
         beside: plan.beside,
         calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
-        latency_tcache: Some(false),
         env: process::environment(&plan.env),
         chaos: plan
             .chaos
@@ -152,6 +151,7 @@ fn asked_for(plan: &SoakPlan) -> Soak {
             .map(|c| Disturbance { what: c.to_string(), ..Disturbance::default() })
             .collect(),
         cycles: Cycles { requested: plan.cycles, ..Cycles::default() },
+        worker: Worker { agent: Agent::Plain, ..Worker::default() },
         ..Soak::default()
     }
 }

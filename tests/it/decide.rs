@@ -1,7 +1,7 @@
 //! Soaks that stop when the verdict is certain or the time is up, and the short soak that leaves the calls out.
 
-use crate::support::{fixture, growth, run, soak};
-use dlsoak::record::{Metric, OutcomeKind, Trend, Verdict};
+use crate::support::{Finished, fixture, growth, run, soak};
+use dlsoak::record::{Agent, Metric, OutcomeKind, Trend, Verdict};
 
 #[test]
 fn a_leak_and_a_clean_library_are_decided_early() {
@@ -15,6 +15,30 @@ fn a_leak_and_a_clean_library_are_decided_early() {
         assert!(soak.outcome.detail.as_deref().unwrap().contains("--until-decided"));
         assert!(!finished.stdout.contains("were measured"), "{}", finished.stdout);
     }
+}
+
+#[test]
+fn latencies_are_gated_only_against_those_of_the_same_agent() {
+    let path = fixture("c-clean");
+    let baselines = tempfile::tempdir().unwrap();
+    let at = baselines.path().to_str().unwrap();
+    let timed = |more: &[&str]| soak(&path, &[&["-n", "300", "--baselines", at], more].concat());
+    let before = timed(&["--save-baseline", "before"]);
+    let gate = ["--baseline", "before", "--max-p99-increase", "1000000%"];
+    let rule = |finished: &Finished| {
+        let rules = &finished.soak().gate.rules;
+        rules.iter().find(|rule| rule.name == "max-p99-increase").unwrap().clone()
+    };
+    let same = rule(&timed(&gate));
+    assert_eq!(same.passed, Some(true), "{same:?}");
+    let mut run = before.run.clone();
+    let agent = &mut run.soaks[0].worker.agent;
+    *agent = if *agent == Agent::Plain { Agent::Counting } else { Agent::Plain };
+    let text = serde_json::to_string(&run).unwrap();
+    std::fs::write(baselines.path().join("before.json"), text).unwrap();
+    let other = rule(&timed(&gate));
+    assert_eq!(other.passed, None, "{other:?}");
+    assert!(other.detail.as_deref().unwrap().contains("agent"), "{other:?}");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use super::super::verdict::{seconds_per_cycle, takes_part};
 use super::super::words;
 use super::growth::difference;
 use super::latency::{self, LatencyChange};
-use super::warnings::on_or_off;
 use crate::record::{Rule, Soak};
 use crate::suite::limits::Limits;
 
@@ -104,14 +103,13 @@ fn p99(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule 
         limit_per_cycle: None,
         detail,
     };
-    if let (Some(before), Some(now)) = (base.latency_tcache, soak.latency_tcache)
-        && before != now
-    {
+    let (before, now) = (base.worker.agent, soak.worker.agent);
+    if before != now {
         let detail = format!(
-            "malloc's thread cache was {} when the baseline was timed and {} now, so that calls can't be compared: make the \
-             baseline again in the same way",
-            on_or_off(before),
-            on_or_off(now)
+            "the worker's agent was `{}` in the baseline and is `{}` now, so dlsoak can't compare calls that allocate: save \
+             the baseline again",
+            before.name(),
+            now.name()
         );
         return rule("nothing".to_owned(), None, Some(detail));
     }
@@ -155,7 +153,7 @@ fn p99(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Growth, Latencies, Metric, Trend, Unit};
+    use crate::record::{Agent, Growth, Latencies, Metric, Trend, Unit, Worker};
 
     fn limits(text: &str) -> Limits {
         toml::from_str(text).unwrap_or_default()
@@ -208,12 +206,17 @@ mod tests {
         assert_eq!(answer(&soak(5_600.0, 3.0)), Some(false));
         assert_eq!(answer(&soak(4_000.0, 30.0)), None);
         assert_eq!(answer(&Soak::default()), None);
-        // Timed otherwise, it would look faster or slower by that alone.
-        let cached = |on| Soak { latency_tcache: Some(on), ..soak(4_000.0, 3.0) };
-        let rule = &rules(Some(&cached(false)), &cached(true), &limits)[0];
+        // With another agent, it would look faster or slower by that alone.
+        let with = |agent| {
+            let worker = Worker { agent, ..Worker::default() };
+            Soak { worker, ..soak(4_000.0, 3.0) }
+        };
+        let rule = &rules(Some(&with(Agent::Plain)), &with(Agent::Counting), &limits)[0];
         assert_eq!(rule.passed, None);
-        assert!(rule.detail.as_ref().is_some_and(|detail| detail.contains("was off when")), "{rule:?}");
-        assert_eq!(rules(Some(&cached(true)), &cached(true), &limits)[0].passed, Some(true));
+        assert!(rule.detail.as_ref().is_some_and(|detail| detail.contains("was `plain` in")), "{rule:?}");
+        for agent in [Agent::Plain, Agent::Counting] {
+            assert_eq!(rules(Some(&with(agent)), &with(agent), &limits)[0].passed, Some(true));
+        }
     }
 
     #[test]

@@ -80,20 +80,13 @@ fn settings_of(a: &Soak, b: &Soak) -> Vec<String> {
     if let (Some(a), Some(b)) = (&a.flags, &b.flags) {
         field("flags", a.clone(), b.clone());
     }
-    if let (Some(a), Some(b)) = (a.latency_tcache, b.latency_tcache) {
-        let on = |on| on_or_off(on).to_owned();
-        field("malloc's thread caches while latencies were timed", on(a), on(b));
-    }
+    let agent = |soak: &Soak| soak.worker.agent.name().to_owned();
+    field("the workers' agents", agent(a), agent(b));
     field("shared paths", a.share_path.to_string(), b.share_path.to_string());
     let disturbed = |soak: &Soak| soak.chaos.iter().map(|one| one.what.clone()).collect::<Vec<_>>();
     field("disturbances", listed(&disturbed(a)), listed(&disturbed(b)));
     field("sandboxes", listed(&confined(a)), listed(&confined(b)));
     differ
-}
-
-/// A switch, in words.
-pub(super) fn on_or_off(on: bool) -> &'static str {
-    if on { "on" } else { "off" }
 }
 
 /// What the worker was kept from; nothing without a sandbox.
@@ -104,7 +97,7 @@ fn confined(soak: &Soak) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Disturbance, SCHEMA, Sandbox, Tool};
+    use crate::record::{Agent, Disturbance, SCHEMA, Sandbox, Tool};
 
     #[test]
     fn what_differs_is_named_once() {
@@ -134,6 +127,7 @@ mod tests {
         let mut more = a.clone();
         (more.threads, more.calls) = (4, vec!["f(1)".to_owned()]);
         more.flags = Some("lazy,local".to_owned());
+        more.worker.agent = Agent::Plain;
         more.chaos = vec![Disturbance { what: "stop@5Hz".to_owned(), ..Disturbance::default() }];
         more.sandbox = Some(Sandbox { applied: vec!["no network".to_owned()], missing: Vec::new() });
         let four = Soak { threads: 4, ..b.clone() };
@@ -144,6 +138,7 @@ mod tests {
                 "all libraries: threads differ: 1 and 4",
                 "a: calls differ: none and f(1)",
                 "a: flags differ: now,local and lazy,local",
+                "a: the workers' agents differ: counting and plain",
                 "a: disturbances differ: none and stop@5Hz",
                 "a: sandboxes differ: none and no network"
             ]
