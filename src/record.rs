@@ -286,10 +286,6 @@ pub struct Checkpoints {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Worker {
-    /// Allocations the worker's own code made until the first checkpoint, setting up.
-    pub setup_allocations: u64,
-    /// Allocations the worker's own code made between the first and the last checkpoint; 0 in a sound run.
-    pub allocations: u64,
     /// How malloc was counted, which decides what latencies can be compared with.
     #[serde(default)]
     pub agent: Agent,

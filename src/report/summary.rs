@@ -243,13 +243,6 @@ pub fn warnings(soak: &Soak) -> Vec<String> {
             units::count(cycles.requested)
         ));
     }
-    if soak.worker.allocations > 0 {
-        warnings.push(format!(
-            "the worker's own code allocated {} times while it measured, so the heap figures are not only the \
-             library's",
-            units::count(soak.worker.allocations)
-        ));
-    }
     if soak.threads > 1 && soak.share_path && soak.unload.state == UnloadState::Unloaded {
         warnings.push(format!(
             "{} threads share one path and so one reference count: {} loads per cycle",

@@ -220,9 +220,8 @@ impl<'a> Measurement<'a> {
         if reached.is_err() && self.series.last_cycle() == Some(done) {
             return reached;
         }
-        let failed = matches!(reached, Err(End::Failed { .. }));
         let sample = self.session.sample().map_err(|error| gone(&mut self.session, &error))?;
-        self.series.take(done, &self.session.channel, &sample, failed);
+        self.series.take(done, &self.session.channel, &sample);
         if let Some(kinds) = &mut self.kinds {
             kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
         }
@@ -273,8 +272,6 @@ impl<'a> Measurement<'a> {
         }
         soak.one_time = series::one_time(&soak.checkpoints);
         self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
-        soak.worker.setup_allocations = self.series.setup_allocations();
-        soak.worker.allocations = totals.allocations;
         soak.worker.clock = self.session.clock().name().to_owned();
         soak.worker.objects = self.unload.at_start().to_vec();
     }

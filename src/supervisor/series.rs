@@ -38,7 +38,6 @@ pub(super) struct Observation {
     pub(super) adds: u64,
     pub(super) subs: u64,
     pub(super) heap: u64,
-    pub(super) allocations: u64,
 }
 
 /// Reads the worker's own observation.
@@ -51,7 +50,6 @@ pub(super) fn observation(channel: &Channel) -> Observation {
         adds: bounded(&header.adds),
         subs: header.subs.load(Relaxed).cast_signed().clamp(-most, most).cast_unsigned(),
         heap: bounded(&header.heap),
-        allocations: bounded(&header.allocations),
     }
 }
 
@@ -90,13 +88,9 @@ impl Series {
         self.checkpoints.before_first_open = Some(row(0, 0, &observation(channel), sample));
     }
 
-    /// Keeps a checkpoint at `cycle` measured cycles; `failed` when a thread has reported an error since the last one.
-    pub(super) fn take(&mut self, cycle: u64, channel: &Channel, sample: &Sample, failed: bool) {
-        let mut observation = observation(channel);
-        if failed {
-            // Putting the error into words allocates, once and after the last cycle.
-            observation.allocations = self.last.allocations;
-        }
+    /// Keeps a checkpoint at `cycle` measured cycles.
+    pub(super) fn take(&mut self, cycle: u64, channel: &Channel, sample: &Sample) {
+        let observation = observation(channel);
         if self.checkpoints.rows.is_empty() {
             self.first = observation.clone();
         }
@@ -122,13 +116,7 @@ impl Series {
         self.checkpoints.rows.last().and_then(|row| u64::try_from(*row.first()?).ok())
     }
 
-    /// Allocations of the worker's own code until the first measured checkpoint.
-    pub(super) fn setup_allocations(&self) -> u64 {
-        self.first.allocations
-    }
-
-    /// Objects added and removed, active nanoseconds, and the worker's own allocations, from the first measured
-    /// checkpoint to the last.
+    /// Objects added and removed, and active nanoseconds, from the first measured checkpoint to the last.
     pub(super) fn totals(&self) -> Observation {
         let between = |f: fn(&Observation) -> u64| f(&self.last).saturating_sub(f(&self.first));
         Observation {
@@ -138,7 +126,6 @@ impl Series {
             // the count may go below zero.
             subs: u64::try_from(self.last.subs.wrapping_sub(self.first.subs).cast_signed()).unwrap_or(0),
             heap: self.last.heap,
-            allocations: between(|o| o.allocations),
         }
     }
 }

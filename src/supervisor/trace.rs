@@ -133,7 +133,7 @@ fn run(
             thread: 0,
             message: format!("cannot read /proc of the worker: {e}"),
         })?;
-        series.take(done, &session.channel, &sample, false);
+        series.take(done, &session.channel, &sample);
         reached?;
         if alive > ROOM && cycle < cycles {
             return Ok(Some(format!(

@@ -66,7 +66,7 @@ fn whatever_is_in_the_channel_makes_a_record() {
             if cycle == 0 {
                 series.before_first_open(&channel, &sampler.sample().unwrap());
             }
-            series.take(cycle * 100, &channel, &sampler.sample().unwrap(), false);
+            series.take(cycle * 100, &channel, &sampler.sample().unwrap());
             assert!(series::objects(&channel).len() <= 16 * 1024);
             (0..4).for_each(|thread| histograms.add(channel.ring(thread), 1.0));
             histograms.quiet();

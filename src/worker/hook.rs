@@ -8,8 +8,6 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::allocations;
-
 /// What the `dlsoak` program offers to say that its `main` takes care of workers.
 const HAS_MAIN: &CStr = c"DLSOAK_HAS_MAIN";
 
@@ -53,15 +51,9 @@ pub fn is_ready() -> bool {
     IN_PROGRAM.load(Relaxed)
 }
 
-/// What a worker of this program does not see, in plain words; empty where the program says [`crate::worker!`] and counts
-/// its allocations.
+/// What a worker of this program does not see, in plain words; empty where the program says [`crate::worker!`].
 pub fn unseen() -> Vec<&'static str> {
-    let mut unseen: Vec<&str> =
-        OFFERED.iter().filter(|(symbol, _)| !is_offered(symbol)).map(|(_, what)| *what).collect();
-    if allocations::count() == 0 {
-        unseen.push("allocations of the worker's own code");
-    }
-    unseen
+    OFFERED.iter().filter(|(symbol, _)| !is_offered(symbol)).map(|(_, what)| *what).collect()
 }
 
 /// Whether libraries that look for this function find the program's.

@@ -33,7 +33,6 @@ fn what_runs_side_by_side_is_told_as_if_it_ran_alone() {
     assert_eq!(states, [Pinned, Unloaded, Pinned, Unloaded, Unloaded]);
     for soak in soaks {
         assert_eq!((soak.cycles.completed, soak.beside), (2000, 2), "{}", soak.name);
-        assert_eq!(soak.worker.allocations, 0, "{}", soak.name);
         assert!(soak.notes.iter().any(|note| note.contains("contended")), "{:?}", soak.notes);
     }
     let leak = soaks[1].leak.as_ref().unwrap();

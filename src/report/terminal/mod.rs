@@ -208,7 +208,6 @@ mod tests {
             stacks: Some(vec!["thread 1\n  #0 fibonacci fib.c:12\n  #1 worker".to_owned()]),
         };
         soak.worker.output_tail = "starting\nassertion failed: n > 0\n".to_owned();
-        soak.worker.allocations = 3;
         run.passed = false;
         insta::assert_snapshot!(render(&run, 100, false));
     }
