@@ -16,8 +16,6 @@ const CYCLES: u64 = 20_000;
 /// Fixtures that leave nothing behind, one of each language.
 const FIXTURES: [&str; 4] = ["c-clean", "cpp-clean", "rust-clean", "go-clean"];
 
-dlsoak::worker!();
-
 fn main() -> Result<()> {
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());

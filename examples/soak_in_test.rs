@@ -5,9 +5,6 @@
 
 use std::error::Error;
 
-// Once in the program: the worker then sees all that `dlsoak` itself sees.
-dlsoak::worker!();
-
 /// What the library may not do: stay loaded, or leave anything behind.
 fn soak(library: &str, call: Option<&str>) -> Result<(), dlsoak::SoakError> {
     let mut soak = dlsoak::Soak::new(library).cycles(10_000);

@@ -16,7 +16,6 @@ pub mod explain;
 pub mod files;
 mod histogram;
 pub mod inspect;
-pub mod keeper;
 pub mod lddebug;
 mod nearest;
 pub mod observer;
@@ -33,6 +32,5 @@ pub mod sys;
 pub mod trace;
 pub mod units;
 pub mod verify;
-pub mod worker;
 
 pub use soak::{Soak, SoakError, Soaked};

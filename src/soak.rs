@@ -1,4 +1,4 @@
-//! Soaks from a program, such as a test, without the `dlsoak` binary: the program itself is started again as the worker.
+//! Soaks from a program, such as a test, without the `dlsoak` binary.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,14 @@ use crate::suite::chaos::Chaos;
 use crate::suite::plan::{Plan, PlanError};
 use crate::suite::settings::Settings;
 use crate::supervisor::Context;
-use crate::worker::hook;
 
 /// Columns of a report in a test's output.
 const WIDTH: u16 = 110;
 
 /// A soak to be run: the library, and what to do with it. What is not said is as on the command line.
 ///
-/// Loading a library executes its code: soak only what you would run. The worker is this same program, started again
-/// before its `main`; [`crate::worker!`] makes it see a little more. `docs/library.md` tells what a test should know.
+/// Loading a library executes its code: soak only what you would run. It is loaded by a process of its own, a plain C host, and
+/// not by the program that soaks. `docs/library.md` tells what a test should know.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), dlsoak::SoakError> {
@@ -55,12 +54,6 @@ pub enum SoakError {
     /// The settings don't go together.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// This program, started again, would not become a worker.
-    #[error(
-        "this program can't be its own worker: dlsoak is part of a shared library of it and not of the program \
-         itself; soak from a program that links dlsoak statically, such as a test binary"
-    )]
-    NoWorker,
     /// The record or a report could not be written.
     #[error(transparent)]
     Report(#[from] report::Error),
@@ -109,7 +102,7 @@ impl Soak {
         mode: Mode;
         /// Which thread a cycle runs on.
         call_from: CallFrom;
-        /// Checkpoints over the run \[200\].
+        /// Checkpoints over the run \[one per 8 cycles, at least 125, at most 200\].
         checkpoints: u32;
         /// Whether to stop as soon as the verdict is certain, and to go on while it is not.
         until_decided: bool;
@@ -188,24 +181,17 @@ impl Soak {
     /// Runs the soak, as `dlsoak run` does.
     ///
     /// # Errors
-    /// When a setting is wrong, or this program can't be its own worker. A library that leaks, crashes or can't be
+    /// When a setting is wrong. A library that leaks, crashes or can't be
     /// loaded is no error.
     pub fn run(self) -> Result<Soaked, SoakError> {
         if let Some((setting, problem)) = self.fault {
             return Err(SoakError::Setting { setting, problem });
         }
         let plan = Plan::from_paths(&[self.path], &self.settings)?;
-        if !hook::is_ready() {
-            return Err(SoakError::NoWorker);
-        }
         let mut run = conduct::begin(jiff::Timestamp::now());
         let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
         let soak = plan.soaks.first().ok_or(PlanError::NoLibrary)?;
-        let mut soak = conduct::soak(soak, &context);
-        let unseen = hook::unseen();
-        if !unseen.is_empty() {
-            soak.notes.push(format!("not seen from the program that soaked: {}", unseen.join("; ")));
-        }
+        let soak = conduct::soak(soak, &context);
         run.passed = soak.gate.passed == Some(true);
         run.soaks.push(soak.clone());
         Ok(Soaked { run, soak })

@@ -21,7 +21,7 @@ pub(super) fn judge(soak: &Soak, policy: &Policy) -> Judgement {
         .filter(|found| !policy.allow_residue.contains(&found.kind) && !is_counted(found, &evidence))
         .collect();
     let pinned = soak.unload.state == UnloadState::Pinned;
-    let undecided = is_undecided(&evidence);
+    let undecided = is_undecided(&evidence) || is_heap_unseen(soak);
 
     let verdict = match soak.outcome.kind {
         OutcomeKind::Crashed => Verdict::Crashed,
@@ -43,6 +43,12 @@ pub(super) fn judge(soak: &Soak, policy: &Policy) -> Judgement {
     let gate = gate::gate(soak, policy, &evidence, leak.as_ref(), &residue, verdict);
     let growth = evidence.into_iter().map(|e| e.growth).collect();
     Judgement { growth, leak, verdict, reasons, gate }
+}
+
+/// Whether nothing could tell the heap, so that no one can say that it does not grow.
+fn is_heap_unseen(soak: &Soak) -> bool {
+    let columns = &soak.checkpoints.columns;
+    !columns.is_empty() && !columns.iter().any(|column| column == Metric::Heap.name())
 }
 
 /// The metric that counts what a kind of residue is about.
@@ -181,6 +187,13 @@ fn reasons(
             .filter(|e| decides(e) && !matches!(e.finding, Finding::Leak | Finding::Clean))
             .collect();
         reasons.extend(words::all_undecided(&undecided));
+        if is_heap_unseen(soak) {
+            reasons.push(
+                "dlsoak cannot measure the heap here, because the library uses a C library of its own (dlmopen); a leak \
+                 that stays within pages already mapped would go unnoticed"
+                    .to_owned(),
+            );
+        }
         if evidence.is_empty() && soak.outcome.kind == OutcomeKind::Completed {
             reasons.push("nothing was measured: there is no checkpoint".to_owned());
         }

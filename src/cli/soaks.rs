@@ -71,7 +71,7 @@ pub struct RunArgs {
     /// Soak each calling pattern shortly as well, and tell where they differ.
     #[arg(long, value_enum)]
     pub patterns: Option<Patterns>,
-    /// Checkpoints over the run [default: 200].
+    /// Take this many checkpoints over the run [default: one per 8 cycles, at least 125, at most 200].
     #[arg(long, value_parser = parse_checkpoints)]
     pub checkpoints: Option<u32>,
     /// Most growth that passes, for example 0.03MB/s or 16B/cycle.

@@ -26,6 +26,8 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     if let Some(out) = &args.out {
         run::prepare_out(out)?;
     }
+    // Before the soak, which would be in vain without it.
+    let room = verify::Room::new().map_err(anyhow::Error::msg)?;
     let interrupted = super::interruptible()?;
     let started = jiff::Timestamp::now();
     let begun = conduct::begin(started);
@@ -39,6 +41,7 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     let asked = Asked {
         plan: soak_plan,
         soak: &soak,
+        room: &room,
         started_at: begun.started_at.clone(),
         few: args.memcheck_cycles,
         timeout: args.timeout,

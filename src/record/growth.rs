@@ -52,7 +52,7 @@ pub struct Fit {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// C heap in use: `mallinfo2`, `uordblks` + `hblkhd`.
+    /// C heap in use: bytes of all malloc chunks, with their headers.
     Heap,
     /// Resident set size.
     Rss,

@@ -124,7 +124,10 @@ fn is_of_libc(mapping: &Mapping, before: Option<&Mapping>, after: Option<&Mappin
         arena(mapping) && before.is_some_and(Mapping::is_anonymous)
             || after.is_some_and(|m| m.is_anonymous() && m.write)
     } else {
-        after.is_some_and(|m| m.is_guard() && arena(m)) || before.is_some_and(Mapping::is_guard)
+        // Whatever the library maps may come to lie behind an arena, whose unused rest looks like the guard of a stack but ends
+        // where arenas do, and is larger. Neither a stack nor an arena is ever read-only.
+        let guard = |m: &Mapping| m.is_guard() && (m.len() <= STACK_SLACK || !m.end.is_multiple_of(ARENA));
+        mapping.write && (after.is_some_and(|m| m.is_guard() && arena(m)) || before.is_some_and(guard))
     };
     let zeroed = before.is_some_and(|m| case.is_of_what_stays(m));
     // Without a guard of its own (glibc 2.42), a stack shows by its size; several may have become one mapping.

@@ -21,7 +21,7 @@ pub struct Kinds {
     pub stacks: u64,
     /// Files of the library itself.
     pub library: u64,
-    /// Other files with code: the program, libc, what the library brings.
+    /// Other files with code: the host, libc, what the library brings.
     pub other_libraries: u64,
     /// Files without code, shared memory, and what the kernel maps.
     pub files: u64,

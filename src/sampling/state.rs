@@ -11,10 +11,10 @@ use procfs::process::{MMPermissions, MMapPath, Process};
 
 use super::memory::Memory;
 use crate::channel::Channel;
-use crate::keeper::descendants_beyond;
 use crate::residue::snapshot::{
     Action, Child, Environment, Mapping, Own, Snapshot, Stream, Thread, Timer, Wait,
 };
+use crate::supervisor::family::descendants_beyond;
 
 /// Words of a waiting thread's stack that are read: 8 KiB, which holds the frames of anything that only waits.
 const STACK_WORDS: usize = 1024;

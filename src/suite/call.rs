@@ -69,7 +69,57 @@ pub struct CallError {
     pub problem: String,
 }
 
+/// What is in an integer register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Int {
+    /// A number.
+    Number(u64),
+    /// The address of a C string.
+    Text(CString),
+}
+
+/// A call's arguments in the registers that they travel in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registers {
+    /// Integer registers, in order.
+    pub ints: [Int; MAX_INTEGERS],
+    /// Floating-point registers, in order, as bits.
+    pub floats: [u64; MAX_FLOATS],
+}
+
 impl Call {
+    /// The arguments in registers. System V x86-64 and AAPCS64 fill integer and floating-point registers each in order of
+    /// appearance. There are no more arguments than registers: the parser refuses those.
+    #[must_use]
+    pub fn registers(&self) -> Registers {
+        let mut registers =
+            Registers { ints: [const { Int::Number(0) }; MAX_INTEGERS], floats: [0; MAX_FLOATS] };
+        let mut ints = registers.ints.iter_mut();
+        let mut floats = registers.floats.iter_mut();
+        let mut int = |value| {
+            if let Some(register) = ints.next() {
+                *register = value;
+            }
+        };
+        let mut float = |bits| {
+            if let Some(register) = floats.next() {
+                *register = bits;
+            }
+        };
+        for arg in &self.args {
+            match arg {
+                Arg::Int(value) => int(Int::Number(value.cast_unsigned())),
+                Arg::Unsigned(value) => int(Int::Number(*value)),
+                Arg::Null => int(Int::Number(0)),
+                Arg::Text(text) => int(Int::Text(text.clone())),
+                Arg::Double(value) => float(value.to_bits()),
+                // A C `float` is the low half of the register.
+                Arg::Float(value) => float(u64::from(value.to_bits())),
+            }
+        }
+        registers
+    }
+
     /// Parses a call expression.
     ///
     /// # Errors
@@ -166,6 +216,16 @@ mod tests {
             assert_eq!((call.symbol.as_str(), call.args.len()), ("init", 0), "{text}");
             assert_eq!(call.text, text.trim());
         }
+    }
+
+    #[test]
+    fn arguments_travel_in_registers_of_their_kind() {
+        let Registers { ints, floats } =
+            Call::parse("f(1, 2.5, \"a\", 1.5f, null, -1, 0xffffffffffffffff)").unwrap().registers();
+        let number = Int::Number;
+        let text = Int::Text(CString::new("a").unwrap());
+        assert_eq!(ints, [number(1), text, number(0), number(u64::MAX), number(u64::MAX), number(0)]);
+        assert_eq!(floats[..3], [2.5_f64.to_bits(), u64::from(1.5_f32.to_bits()), 0]);
     }
 
     #[test]

@@ -28,6 +28,15 @@ pub const DEFAULT_CYCLES: u64 = 100_000;
 /// Checkpoints where nobody said how many.
 pub const DEFAULT_CHECKPOINTS: u32 = 200;
 
+/// The same for soaks of up to 1,000 cycles, where 200 would take as long as the cycles: one in every 8 cycles at most, and 41 in each
+/// of the two octaves that decide.
+const FEWEST_CHECKPOINTS: u32 = 125;
+
+/// Checkpoints where nobody said how many, for this many cycles.
+fn default_checkpoints(cycles: u64) -> u32 {
+    u32::try_from(cycles / 8).unwrap_or(u32::MAX).clamp(FEWEST_CHECKPOINTS, DEFAULT_CHECKPOINTS)
+}
+
 /// Time without a finished cycle after which a soak counts as hung, where nobody said.
 pub const DEFAULT_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -85,6 +94,8 @@ pub struct SoakPlan {
     pub sandbox: bool,
     /// What is wanted of it.
     pub purpose: Purpose,
+    /// Whether the agent that leaves malloc alone is used, also where the counting one could be.
+    pub plain: bool,
     /// Other soaks that run at the same time, at most.
     pub beside: u32,
     /// What it may use before it is ended.
@@ -250,7 +261,7 @@ impl SoakPlan {
         for (name, value) in &settings.env {
             check_variable(name, value).map_err(|error| ("env", error.to_string()))?;
         }
-        let checkpoints = settings.checkpoints.unwrap_or(DEFAULT_CHECKPOINTS);
+        let checkpoints = settings.checkpoints.unwrap_or_else(|| default_checkpoints(cycles));
         Ok(Self {
             name,
             path,
@@ -273,6 +284,7 @@ impl SoakPlan {
             chaos: settings.chaos.unwrap_or_default(),
             sandbox: settings.sandbox.unwrap_or(false),
             purpose: Purpose::Everything,
+            plain: false,
             allowance,
             limits,
         })

@@ -26,6 +26,12 @@ impl SoakPlan {
         Self { name, call_from, ..self.shortened(cycles) }
     }
 
+    /// The same soak with the agent that leaves malloc alone.
+    #[must_use]
+    pub fn plainly(&self) -> Self {
+        Self { plain: true, ..self.clone() }
+    }
+
     /// The same soak without its calls, of at most `cycles` cycles; `leak` is what was found with them.
     #[must_use]
     pub fn without_calls(&self, cycles: u64, leak: Option<(Metric, f64)>) -> Self {

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Progress;
+use super::agent::Doubt;
 use super::causes::{self, Pending};
 use super::chaos;
 use super::end;
@@ -20,8 +21,9 @@ use super::unload::Watch;
 use crate::analysis::{self, Look};
 use crate::channel;
 use crate::elf;
-use crate::record::{Mode, Outcome, Soak};
+use crate::record::{Agent, Mode, Outcome, Soak};
 use crate::suite::plan::{Purpose, SoakPlan};
+use crate::sys::clock;
 
 /// How long after the last time what was measured is told again, at least and at most; in between, a tenth of the time
 /// that the soak has taken.
@@ -64,7 +66,7 @@ impl<'a> Measurement<'a> {
             warmup,
             session,
             staging,
-            series: Series::new(),
+            series: Series::new(plan.mode != Mode::Namespace),
             kinds: (plan.purpose == Purpose::Everything).then(Kinds::default),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
@@ -78,9 +80,12 @@ impl<'a> Measurement<'a> {
     }
 
     /// Runs the soak and fills in what was measured.
-    pub(super) fn carry_out(mut self, soak: &mut Soak) {
+    ///
+    /// Returns why the heap's figures are to be doubted.
+    pub(super) fn carry_out(mut self, soak: &mut Soak) -> Option<Doubt> {
         let end = self.run(soak);
         if is_quiet(&end) {
+            self.session.ensure_state();
             let done = self.measured();
             self.residue.last(done, &self.session);
             if let Some(kinds) = &mut self.kinds {
@@ -99,6 +104,11 @@ impl<'a> Measurement<'a> {
             Err(end) => ending.outcome(end),
         };
         self.session.process.kill();
+        let doubt = self.series.check.doubt().filter(|_| soak.worker.agent == Agent::Counting);
+        if doubt.is_some() {
+            // It is made again; what follows here asks more of the machine than of these figures.
+            return doubt;
+        }
         soak.limits = self.session.limits();
         self.fill(soak);
         if instances::may_stay(self.plan.mode) {
@@ -125,13 +135,15 @@ impl<'a> Measurement<'a> {
             let context = self.session.context();
             causes::find(soak, self.plan, &self.facts, &self.staging, &self.unload, &self.pending, context);
         }
+        doubt
     }
 
     /// Runs to the end; true when it stopped because the verdict was certain.
     fn run(&mut self, soak: &mut Soak) -> Result<bool, End> {
+        self.session.want_state(true);
         self.session.ready()?;
-        if self.plan.sandbox {
-            soak.sandbox = Some(sandbox::to_record(self.session.channel.header()));
+        if let Some(confinement) = &self.session.confinement {
+            soak.sandbox = Some(confinement.to_record(self.session.channel.header()));
         }
         if self.plan.purpose == Purpose::Everything
             && let Err(error) = self.session.observe()
@@ -146,7 +158,9 @@ impl<'a> Measurement<'a> {
         self.series.before_first_open(&self.session.channel, &before);
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
         self.session.look(channel::Look::Presence)?;
+        self.session.ensure_state();
         self.residue.start(&self.session);
+        self.session.want_state(false);
         if self.warmup >= 2 {
             // Alone, so that what one load adds can be told even where threads share a path later.
             self.session.probe(1, &mut self.warm)?;
@@ -167,6 +181,10 @@ impl<'a> Measurement<'a> {
         loop {
             while let Some(cycle) = pace.next() {
                 self.checkpoint(cycle)?;
+                if self.series.check.is_full() {
+                    // It is made again.
+                    return Ok(false);
+                }
                 self.tell(soak);
                 points += 1;
                 if points.is_power_of_two() {
@@ -203,7 +221,9 @@ impl<'a> Measurement<'a> {
 
     /// Goes on to `cycle` measured cycles and takes a checkpoint there, or wherever the worker was made to stop.
     fn checkpoint(&mut self, cycle: u64) -> Result<(), End> {
+        self.session.want_state(self.residue.looks_next());
         let reached = self.session.advance(self.warmup.saturating_add(cycle), &mut self.histograms);
+        self.session.want_state(false);
         // An end at a quiet point still gets its checkpoint: nothing measured is lost.
         if let Err(end) = &reached
             && !matches!(
@@ -226,6 +246,9 @@ impl<'a> Measurement<'a> {
             kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
         }
         self.unload.observe(&self.session, &sample, &self.staging);
+        if self.residue.looks_next() {
+            self.session.ensure_state();
+        }
         self.residue.checkpoint(done, &self.session);
         reached
     }
@@ -272,7 +295,7 @@ impl<'a> Measurement<'a> {
         }
         soak.one_time = series::one_time(&soak.checkpoints);
         self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
-        soak.worker.clock = self.session.clock().name().to_owned();
+        soak.worker.clock = clock::name(self.session.clock()).to_owned();
         soak.worker.objects = self.unload.at_start().to_vec();
     }
 }

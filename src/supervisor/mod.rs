@@ -1,11 +1,16 @@
 //! Spawns a worker, has it cycle from checkpoint to checkpoint, notices whatever goes wrong, and always ends with a
 //! record of what was measured.
 
+mod agent;
 mod causes;
 mod chaos;
 mod end;
+mod failure;
+pub(crate) mod family;
 mod host;
+pub(crate) mod image;
 mod instances;
+mod job;
 mod kinds;
 mod latency;
 mod limits;
@@ -32,23 +37,24 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::channel::{self, Channel};
+use crate::channel::{self, Channel, Clock};
 use crate::elf;
 use crate::files;
 use crate::record::{Agent, CallFrom, Cycles, Disturbance, Mode, Outcome, Soak, Worker};
 use crate::sampling::Sampler;
 use crate::suite::plan::{Purpose, SoakPlan};
-use crate::sys::clock::Clock;
-use crate::worker::Job;
+use crate::sys::clock;
 
 pub use host::host;
 pub(crate) use private::{PrivateDirectory, clean as clean_private};
 pub use trace::trace;
 
+use agent::Doubt;
 use end::failed_before_start;
 use limits::Limits;
 use measure::Measurement;
 use process::WorkerProcess;
+use sandbox::Confinement;
 use session::{Bounds, Session};
 use staging::{Files, Staging};
 
@@ -107,8 +113,20 @@ impl std::fmt::Debug for Context<'_> {
 
 /// Soaks one library and says all that was measured. Growth, verdict and gate are left to the analysis.
 ///
-/// Whatever happens is in the result's `outcome`: this function has no error.
+/// Where the counting agent's figures turn out to be doubtful, the soak is made again with the plain one. Whatever happens is in the
+/// result's `outcome`: this function has no error.
 pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
+    let began = Instant::now();
+    let (soak, doubt) = once(plan, context);
+    let Some(doubt) = doubt.filter(|_| !context.interrupted.load(Ordering::Relaxed)) else { return soak };
+    let allowance = plan.allowance.after(began.elapsed());
+    let (mut again, _) = once(&SoakPlan { allowance, ..plan.plainly() }, context);
+    again.notes.push(doubt.note());
+    again
+}
+
+/// One soak with one agent, and why its figures are to be doubted.
+fn once(plan: &SoakPlan, context: &Context<'_>) -> (Soak, Option<Doubt>) {
     let most = match plan.purpose {
         Purpose::Everything => plan.cycles,
         Purpose::Share { .. } => plan.cycles / WARMUP_ASIDE,
@@ -120,8 +138,9 @@ pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let warmup = if alone { warmup.max(2) } else { warmup };
     (context.progress)(Progress::Begin { name: &plan.name, cycles: plan.cycles.saturating_add(warmup) });
     let mut soak = asked_for(plan);
+    let mut doubt = None;
     match prepare(plan, warmup, &mut soak, context) {
-        Ok(measurement) => measurement.carry_out(&mut soak),
+        Ok(measurement) => doubt = measurement.carry_out(&mut soak),
         Err(outcome) => soak.outcome = *outcome,
     }
     if plan.sandbox && !plan.env.contains_key(TMPDIR) {
@@ -129,11 +148,12 @@ pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
         soak.env.remove(TMPDIR);
     }
     (context.progress)(Progress::End);
-    soak
+    (soak, doubt)
 }
 
 /// What is known of a soak before it begins: what was asked for.
 fn asked_for(plan: &SoakPlan) -> Soak {
+    let agent = agent::choose(plan, &plan.env);
     Soak {
         name: plan.name.clone(),
         path: plan.path.to_string_lossy().into_owned(),
@@ -144,14 +164,14 @@ fn asked_for(plan: &SoakPlan) -> Soak {
         share_path: plan.share_path && plan.threads > 1,
         beside: plan.beside,
         calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
-        env: process::environment(&plan.env),
+        env: process::environment(&plan.env, agent),
         chaos: plan
             .chaos
             .iter()
             .map(|c| Disturbance { what: c.to_string(), ..Disturbance::default() })
             .collect(),
         cycles: Cycles { requested: plan.cycles, ..Cycles::default() },
-        worker: Worker { agent: Agent::Plain, ..Worker::default() },
+        worker: Worker { agent, ..Worker::default() },
         ..Soak::default()
     }
 }
@@ -227,29 +247,34 @@ fn start<'a>(
     bounds: Bounds,
     context: &'a Context<'a>,
 ) -> Result<Session<'a>, String> {
-    let mut job = Job::new(plan, files);
-    if plan.sandbox {
+    let confinement = if plan.sandbox {
         // Where each cycle opens a copy, the worker itself writes it there.
         let copies = files.iter().filter(|_| plan.mode == Mode::Copies).filter_map(|file| file.parent());
         let writable: Vec<PathBuf> =
             copies.map(Path::to_owned).chain(env.get(TMPDIR).map(PathBuf::from)).collect();
-        job.confine(&writable);
-    }
-    job.trace = trace::is_asked_for(env);
-    let job = serde_json::to_vec(&job).map_err(|e| format!("cannot write the worker's job: {e}"))?;
+        Some(Confinement::new(&writable)?)
+    } else {
+        None
+    };
+    let job = job::job(plan, files, confinement.as_ref(), trace::is_asked_for(env))?;
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);
     let channel = Channel::create(files.len(), capacity as usize, &job).map_err(|e| e.to_string())?;
     // What is done beside cycles is told in nanoseconds, and only where cycles load something.
     let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived;
-    let clock = if beside { Clock::Monotonic } else { Clock::best() };
+    let clock = if beside { Clock::Monotonic } else { clock::best() };
     channel.header().clock.store(clock as u32, Ordering::Relaxed);
-    let process = WorkerProcess::start(&channel, env, bounds.limits.file_bytes())
+    let ruleset = confinement.as_ref().and_then(Confinement::ruleset);
+    let image = match agent::choose(plan, env) {
+        Agent::Counting => dlsoak_agent::HOST_COUNTING,
+        Agent::Plain => dlsoak_agent::HOST,
+    };
+    let process = WorkerProcess::start(&channel, image, env, bounds.limits.file_bytes(), ruleset)
         .map_err(|e| format!("cannot start the worker process: {e}"))?;
     let sampler = Sampler::new(process.pid())
         .map_err(|e| format!("cannot read /proc/{} of the worker: {e}", process.pid()))?;
     let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
-    Ok(Session::new(channel, process, sampler, bounds, context))
+    Ok(Session::new(channel, process, confinement, sampler, bounds, context))
 }
 
 /// Facts of the file, or in one line why it can't be loaded here.

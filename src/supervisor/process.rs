@@ -2,8 +2,10 @@
 //! caught; and gone, with all that it started, when this value is dropped.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,8 +17,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use dlsoak_wire::keeper::{Message, Orders};
+
+use super::family;
+use super::image::{self, Image, Place};
 use crate::channel::Channel;
-use crate::keeper::{self, Message, Orders};
+use crate::record::Agent;
 
 /// Bytes of the worker's output that are kept: the last ones, where the message before a crash is.
 const OUTPUT_KEPT: usize = 16 * 1024;
@@ -62,8 +68,11 @@ struct Output {
 }
 
 /// Environment of a worker: what is inherited, with these changes.
-pub(super) fn environment(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(super) fn environment(given: &BTreeMap<String, String>, agent: Agent) -> BTreeMap<String, String> {
     let mut env = given.clone();
+    if agent == Agent::Counting {
+        return env;
+    }
     // The thread cache's chunks count as used in mallinfo2; without it, heap counts are exact.
     const OFF: &str = "glibc.malloc.tcache_count=0";
     let inherited = || std::env::var("GLIBC_TUNABLES").unwrap_or_default();
@@ -76,33 +85,55 @@ pub(super) fn environment(given: &BTreeMap<String, String>) -> BTreeMap<String, 
 }
 
 impl WorkerProcess {
-    /// Starts this program again as a keeper, which starts it as a worker on `channel`.
+    /// Starts a keeper, which starts the program `image` as a worker on `channel`. `ruleset` is a descriptor that the worker
+    /// inherits.
     ///
     /// # Errors
     /// When one of the processes can't be started.
     pub(super) fn start(
         channel: &Channel,
+        image: &[u8],
         env: &BTreeMap<String, String>,
         file_bytes: u64,
+        ruleset: Option<i32>,
     ) -> std::io::Result<Self> {
-        let fd = channel.raw_fd().ok_or_else(|| std::io::Error::other("the channel has no descriptor"))?;
+        let start = |place| Self::start_from(place, channel, image, env, file_bytes, ruleset);
+        // A system may forbid memfds as such, or only their execution.
+        match start(Place::Memory) {
+            Err(error) if image::is_refusal(&error) => start(Place::File),
+            started => started,
+        }
+    }
+
+    fn start_from(
+        place: Place,
+        channel: &Channel,
+        image: &[u8],
+        env: &BTreeMap<String, String>,
+        file_bytes: u64,
+        ruleset: Option<i32>,
+    ) -> std::io::Result<Self> {
+        let program = Image::new(place, image::KEEPER_NAME, dlsoak_agent::KEEPER)?;
+        let host = Image::new(place, image::HOST_NAME, image)?;
         let (mut line, theirs) = UnixStream::pair()?;
-        let their_fd = theirs.as_raw_fd();
-        // The magic link, so that it is this very program even if its file was replaced meanwhile. What is set for
-        // the worker is none of the keeper's business.
-        let mut command = Command::new("/proc/self/exe");
+        let numbers = [theirs.as_raw_fd(), channel.raw_fd(), host.raw_fd()];
+        let handed: Vec<i32> = numbers.into_iter().chain(ruleset).collect();
+        // By its descriptor, which is there until the keeper has become it. What is set for the worker, or
+        // preloaded into it, is none of the keeper's business.
+        let mut command = Command::new(program.path());
         command
-            .arg(keeper::ARGUMENT)
-            .arg(their_fd.to_string())
-            .arg(fd.to_string())
+            .arg0(OsStr::from_bytes(image::KEEPER_NAME.to_bytes()))
+            .args(numbers.map(|number| number.to_string()))
+            .env_remove("LD_PRELOAD")
+            .env_remove("LD_AUDIT")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // SAFETY: the closure makes system calls only; it neither allocates nor takes a lock.
         unsafe {
-            command.pre_exec(move || in_keeper([fd, their_fd]));
+            command.pre_exec(move || in_keeper(&handed));
         }
-        let mut keeper = command.spawn()?;
+        let mut keeper = command.spawn().map_err(|error| program.refused(error))?;
         drop(theirs);
         let output = Arc::new(Output::default());
         let mut readers = Vec::new();
@@ -113,8 +144,8 @@ impl WorkerProcess {
             readers.push(drain(err, Arc::clone(&output)));
         }
         let mark = mark();
-        let orders = Orders { env: env.clone(), mark: mark.clone(), file_bytes: Some(file_bytes) };
-        let started = hand_over(&mut line, &orders);
+        let started =
+            hand_over(&mut line, &variables(env, &mark), file_bytes).map_err(|error| host.refused(error));
         let begun = Self {
             keeper,
             line,
@@ -145,7 +176,7 @@ impl WorkerProcess {
     /// The worker and all processes that descend from it, counted up to some more than `most`.
     pub(super) fn family(&self, most: u64) -> u64 {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        keeper::descendants_beyond(self.keeper.id().cast_signed(), most).len() as u64
+        family::descendants_beyond(self.keeper.id().cast_signed(), most).len() as u64
     }
 
     /// True when the keeper ended without being told to: nobody but the library had a reason to kill it.
@@ -262,7 +293,7 @@ impl WorkerProcess {
         let mut seen = std::collections::HashSet::new();
         // As long as there are new ones: what forks on is found again.
         for _ in 0..100 {
-            let left = keeper::marked(&self.mark, self.pid);
+            let left = family::marked(&self.mark, self.pid);
             if left.is_empty() {
                 break;
             }
@@ -309,10 +340,41 @@ fn mark() -> String {
     format!("{}-{count}-{}", std::process::id(), crate::sys::glibc::monotonic_ns())
 }
 
+/// The whole environment of a worker: what is inherited, but for the wish for backtraces, which is about this program; `env`; and
+/// the mark.
+fn variables(env: &BTreeMap<String, String>, mark: &str) -> BTreeMap<OsString, OsString> {
+    let mut variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    for own in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
+        variables.remove(OsStr::new(own));
+    }
+    variables.extend(env.iter().map(|(name, value)| (name.into(), value.into())));
+    variables.insert(family::MARK.into(), mark.into());
+    variables
+}
+
 /// Gives the keeper its orders; the worker's process ID.
-fn hand_over(line: &mut UnixStream, orders: &Orders) -> std::io::Result<i32> {
+fn hand_over(
+    line: &mut UnixStream,
+    variables: &BTreeMap<OsString, OsString>,
+    file_bytes: u64,
+) -> std::io::Result<i32> {
     line.set_read_timeout(Some(START))?;
-    orders.send(line)?;
+    let mut bytes = Vec::new();
+    for (name, value) in variables {
+        if name.as_bytes().contains(&0) || value.as_bytes().contains(&0) {
+            let problem = format!("the variable {} has a NUL byte in it", name.display());
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, problem));
+        }
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(b'=');
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.push(0);
+    }
+    let orders =
+        Orders { len: bytes.len() as u64, variables: variables.len() as u64, file_bytes: Some(file_bytes) };
+    let orders = orders.to_bytes().ok_or_else(|| std::io::Error::other("the environment is too large"))?;
+    line.write_all(&orders)?;
+    line.write_all(&bytes)?;
     let mut bytes = [0; Message::LEN];
     line.read_exact(&mut bytes)?;
     line.set_nonblocking(true)?;
@@ -323,14 +385,14 @@ fn hand_over(line: &mut UnixStream, orders: &Orders) -> std::io::Result<i32> {
     }
 }
 
-/// In the keeper before it is this program.
-fn in_keeper(handed: [i32; 2]) -> std::io::Result<()> {
+/// In the keeper before it is one.
+fn in_keeper(handed: &[i32]) -> std::io::Result<()> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
     nix::unistd::setsid()?;
     for fd in handed {
-        // SAFETY: the supervisor holds both descriptors while it spawns.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        // SAFETY: the supervisor holds the descriptors while it spawns.
+        let fd = unsafe { BorrowedFd::borrow_raw(*fd) };
         fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
     }
     Ok(())
@@ -357,12 +419,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_thread_cache_is_off_unless_set() {
+    fn the_thread_cache_is_off_where_glibc_counts_unless_it_is_set() {
         let none = BTreeMap::new();
-        assert!(environment(&none)["GLIBC_TUNABLES"].starts_with("glibc.malloc.tcache_count=0"));
+        let plain = |env: &BTreeMap<_, _>| environment(env, Agent::Plain);
+        assert!(plain(&none)["GLIBC_TUNABLES"].starts_with("glibc.malloc.tcache_count=0"));
+        assert_eq!(environment(&none, Agent::Counting), none);
         let own = BTreeMap::from([("GLIBC_TUNABLES".to_owned(), "glibc.malloc.perturb=1".to_owned())]);
-        assert_eq!(environment(&own)["GLIBC_TUNABLES"], "glibc.malloc.tcache_count=0:glibc.malloc.perturb=1");
+        assert_eq!(plain(&own)["GLIBC_TUNABLES"], "glibc.malloc.tcache_count=0:glibc.malloc.perturb=1");
         let set = BTreeMap::from([("GLIBC_TUNABLES".to_owned(), "glibc.malloc.tcache_count=3".to_owned())]);
-        assert_eq!(environment(&set), set);
+        assert_eq!(plain(&set), set);
+    }
+
+    #[test]
+    fn the_last_to_set_a_variable_wins() {
+        let env = BTreeMap::from([("PATH".to_owned(), "/x".to_owned())]);
+        let all = variables(&env, "m");
+        assert_eq!(all[OsStr::new("PATH")], "/x");
+        assert_eq!(all[OsStr::new(family::MARK)], "m");
+        assert!(!all.contains_key(OsStr::new("RUST_BACKTRACE")));
     }
 }

@@ -55,6 +55,11 @@ impl Watch {
         }
     }
 
+    /// Whether the next checkpoint is one at which it looks.
+    pub(super) fn looks_next(&self) -> bool {
+        (self.checkpoints + 1).is_power_of_two()
+    }
+
     /// At a checkpoint: looks when their number is a power of two, so that a long soak costs no more than a few
     /// looks, and each half of it has some.
     pub(super) fn checkpoint(&mut self, cycle: u64, session: &Session<'_>) {

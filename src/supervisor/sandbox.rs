@@ -1,14 +1,91 @@
-//! What `--sandbox` kept a worker from, in words.
+//! `--sandbox`: what keeps a worker from writing files and from the network, and what it was kept from, in words.
+//!
+//! The Landlock ruleset (`landlock(7)`) is made here, through its crate, and handed to the worker, which enters it before it loads
+//! anything.
 
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
+
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
+};
 
 use crate::channel::{Header, confined};
 use crate::record::Sandbox;
 
-/// What the worker wrote down of it; to be read once it has reached its first quiet point.
-pub(super) fn to_record(header: &Header) -> Sandbox {
-    let errno = nix::errno::Errno::from_raw(header.network_refused.load(Relaxed).cast_signed());
-    sandbox(header.confined.load(Relaxed), errno.desc())
+/// Versions of Landlock that are known here, each restricts more than the one before. Later ones would restrict what would then
+/// have to be told.
+const KNOWN: [ABI; 6] = [ABI::V6, ABI::V5, ABI::V4, ABI::V3, ABI::V2, ABI::V1];
+
+/// What may be written besides the private directories: devices that hold nothing. The worker adds its own folder in `/proc`, for
+/// what a process says of itself, such as the names of its threads.
+const OPEN_TO_ALL: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+/// What a worker is to enter.
+#[derive(Debug)]
+pub(super) struct Confinement {
+    /// The ruleset, and its version; `None` where the kernel has no Landlock.
+    landlock: Option<(OwnedFd, ABI)>,
+}
+
+impl Confinement {
+    /// Writing is refused but for `writable` and a few devices; reading is not.
+    ///
+    /// # Errors
+    /// When the kernel has Landlock and refuses the ruleset.
+    pub(super) fn new(writable: &[PathBuf]) -> Result<Self, String> {
+        let Some(abi) =
+            KNOWN.into_iter().find(|abi| ruleset(*abi, CompatLevel::HardRequirement, &[]).is_ok())
+        else {
+            return Ok(Self { landlock: None });
+        };
+        let ruleset =
+            ruleset(abi, CompatLevel::BestEffort, writable).map_err(|e| format!("--sandbox: {e}"))?;
+        Ok(Self { landlock: ruleset.map(|fd| (fd, abi)) })
+    }
+
+    /// Descriptor of the ruleset.
+    pub(super) fn ruleset(&self) -> Option<i32> {
+        self.landlock.as_ref().map(|(fd, _)| fd.as_raw_fd())
+    }
+
+    /// Rights that the worker is to have in its own folder in `/proc`, as the kernel numbers them.
+    pub(super) fn own_proc(&self) -> u64 {
+        self.landlock.as_ref().map_or(0, |(_, abi)| AccessFs::from_write(*abi).bits())
+    }
+
+    /// What the worker was kept from, by what it wrote down; to be read once it has reached its first quiet point.
+    pub(super) fn to_record(&self, header: &Header) -> Sandbox {
+        let errno = nix::errno::Errno::from_raw(header.network_refused.load(Relaxed).cast_signed());
+        let entered = header.confined.load(Relaxed);
+        let since = |version: ABI, what: u32| {
+            let is_restricted = entered & confined::NO_WRITING != 0;
+            let has = self.landlock.as_ref().is_some_and(|(_, abi)| is_restricted && *abi >= version);
+            if has { what } else { 0 }
+        };
+        let applied = entered
+            | since(ABI::V3, confined::NO_TRUNCATING)
+            | since(ABI::V4, confined::NO_TCP)
+            | since(ABI::V6, confined::NO_SIGNALS);
+        sandbox(applied, errno.desc())
+    }
+}
+
+/// The descriptor is there unless the kernel has no Landlock.
+fn ruleset(abi: ABI, level: CompatLevel, writable: &[PathBuf]) -> Result<Option<OwnedFd>, RulesetError> {
+    let writing = AccessFs::from_write(abi);
+    let mut ruleset = Ruleset::default().set_compatibility(level).handle_access(writing)?;
+    if abi >= ABI::V4 {
+        ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+    }
+    if abi >= ABI::V6 {
+        ruleset = ruleset.scope(Scope::from_all(abi))?;
+    }
+    let places = OPEN_TO_ALL.iter().map(Path::new).chain(writable.iter().map(PathBuf::as_path));
+    let created = ruleset.create()?.set_compatibility(CompatLevel::BestEffort);
+    Ok(created.add_rules(path_beneath_rules(places, writing))?.into())
 }
 
 /// What a reader of the record should know of it.

@@ -2,17 +2,18 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::channel::{Channel, read_bytes};
+use super::agent::Check;
+use crate::channel::{Channel, UNKNOWN, read_bytes};
 use crate::record::{Checkpoints, Metric, OneTime};
 use crate::sampling::Sample;
 
-/// Columns of a checkpoint row, in order.
+/// Columns of a checkpoint row, in order. Where nothing can tell the heap, it has no column.
 const COLUMNS: [&str; 14] = [
     "cycle",
     "active_ns",
     "loads",
     "unloads",
-    "heap",
+    HEAP,
     "rss",
     "anon",
     "private_dirty",
@@ -23,6 +24,7 @@ const COLUMNS: [&str; 14] = [
     "threads",
     "fds",
 ];
+const HEAP: &str = "heap";
 
 /// Largest value that is believed of the worker's counts: two years in nanoseconds, 64 PiB in bytes. So differences and
 /// sums of what is read can't overflow.
@@ -37,7 +39,8 @@ pub(super) struct Observation {
     pub(super) active_ns: u64,
     pub(super) adds: u64,
     pub(super) subs: u64,
-    pub(super) heap: u64,
+    /// `None` where nothing can tell.
+    pub(super) heap: Option<u64>,
 }
 
 /// Reads the worker's own observation.
@@ -49,8 +52,13 @@ pub(super) fn observation(channel: &Channel) -> Observation {
         active_ns: bounded(&header.active_ns),
         adds: bounded(&header.adds),
         subs: header.subs.load(Relaxed).cast_signed().clamp(-most, most).cast_unsigned(),
-        heap: bounded(&header.heap),
+        heap: known(&header.heap),
     }
+}
+
+/// A figure of the worker's; `None` where it can't be had.
+fn known(word: &AtomicU64) -> Option<u64> {
+    Some(word.load(Relaxed)).filter(|figure| *figure != UNKNOWN).map(|figure| figure.min(MOST))
 }
 
 /// Paths of the objects that were loaded at the last quiet point, without the program itself and the vDSO.
@@ -71,32 +79,69 @@ pub(super) fn objects(channel: &Channel) -> Vec<String> {
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) checkpoints: Checkpoints,
+    /// Whether what was counted can be believed.
+    pub(super) check: Check,
+    /// Whether anything could tell the heap at all.
+    has_heap: bool,
     /// Observation at the first measured checkpoint.
     first: Observation,
     last: Observation,
 }
 
 impl Series {
-    pub(super) fn new() -> Self {
-        let columns = COLUMNS.map(str::to_owned).to_vec();
-        let checkpoints = Checkpoints { columns, rows: Vec::new(), before_first_open: None };
-        Self { checkpoints, first: Observation::default(), last: Observation::default() }
+    /// A series, in which the heap has a column only where something can tell it: a namespace of `dlmopen` has a C library and a
+    /// heap of its own, which neither the agent nor `mallinfo2` of the host's sees.
+    pub(super) fn new(has_heap: bool) -> Self {
+        let columns = COLUMNS.iter().filter(|name| has_heap || **name != HEAP).map(|name| (*name).to_owned());
+        let checkpoints =
+            Checkpoints { columns: columns.collect(), rows: Vec::new(), before_first_open: None };
+        let (first, last) = (Observation::default(), Observation::default());
+        Self { checkpoints, check: Check::default(), has_heap, first, last }
     }
 
     /// Keeps a checkpoint from before anything was opened.
     pub(super) fn before_first_open(&mut self, channel: &Channel, sample: &Sample) {
-        self.checkpoints.before_first_open = Some(row(0, 0, &observation(channel), sample));
+        let observation = observation(channel);
+        if self.has_heap && observation.heap.is_none() {
+            *self = Self::new(false);
+        }
+        self.checkpoints.before_first_open = Some(self.row(0, 0, &observation, sample));
     }
 
     /// Keeps a checkpoint at `cycle` measured cycles.
     pub(super) fn take(&mut self, cycle: u64, channel: &Channel, sample: &Sample) {
         let observation = observation(channel);
+        let header = channel.header();
+        if let Some(counted) = observation.heap {
+            let full = header.uncounted.load(Relaxed) != 0;
+            self.check.take(cycle, known(&header.malloc_in_use), known(&header.cached), counted, full);
+        }
         if self.checkpoints.rows.is_empty() {
             self.first = observation.clone();
         }
         let active = observation.active_ns.saturating_sub(self.first.active_ns);
-        self.checkpoints.rows.push(row(cycle, active, &observation, sample));
+        let row = self.row(cycle, active, &observation, sample);
+        self.checkpoints.rows.push(row);
         self.last = observation;
+    }
+
+    fn row(&self, cycle: u64, active_ns: u64, seen: &Observation, sample: &Sample) -> Vec<i64> {
+        let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        // `subs` may be below zero; see `totals`.
+        let mut row = vec![count(cycle), count(active_ns), count(seen.adds), seen.subs.cast_signed()];
+        row.extend(self.has_heap.then(|| count(seen.heap.unwrap_or(0))));
+        row.extend([
+            count(sample.rss),
+            count(sample.anon),
+            count(sample.private_dirty),
+            count(sample.pss),
+            count(sample.virt),
+            count(sample.page_tables),
+            count(sample.mappings),
+            count(sample.threads),
+            count(sample.fds),
+        ]);
+        row
     }
 
     /// Cycles of the checkpoints.
@@ -130,35 +175,14 @@ impl Series {
     }
 }
 
-fn row(cycle: u64, active_ns: u64, seen: &Observation, sample: &Sample) -> Vec<i64> {
-    let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    vec![
-        count(cycle),
-        count(active_ns),
-        count(seen.adds),
-        // May be below zero; see `totals`.
-        seen.subs.cast_signed(),
-        count(seen.heap),
-        count(sample.rss),
-        count(sample.anon),
-        count(sample.private_dirty),
-        count(sample.pss),
-        count(sample.virt),
-        count(sample.page_tables),
-        count(sample.mappings),
-        count(sample.threads),
-        count(sample.fds),
-    ]
-}
-
 /// What the first loads kept: the first measured row less the one before the first open, per metric.
 pub(super) fn one_time(checkpoints: &Checkpoints) -> Vec<OneTime> {
     let (Some(before), Some(after)) = (&checkpoints.before_first_open, checkpoints.rows.first()) else {
         return Vec::new();
     };
-    // The metrics are the last columns, in this order.
-    let values =
-        |row: &[i64]| row.iter().skip(COLUMNS.len() - Metric::ALL.len()).copied().collect::<Vec<_>>();
-    let amounts = values(after).into_iter().zip(values(before)).map(|(a, b)| a.saturating_sub(b));
-    Metric::ALL.into_iter().zip(amounts).map(|(metric, amount)| OneTime { metric, amount }).collect()
+    let amount = |metric: Metric| {
+        let column = checkpoints.columns.iter().position(|column| column == metric.name())?;
+        Some(after.get(column)?.saturating_sub(*before.get(column)?))
+    };
+    Metric::ALL.into_iter().filter_map(|metric| Some(OneTime { metric, amount: amount(metric)? })).collect()
 }

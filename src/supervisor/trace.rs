@@ -1,22 +1,25 @@
 //! The traced soak: a worker of its own that takes notes of all it obtains, and at quiet points a look at what is alive.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::causes::end_words;
+use super::image;
 use super::latency::Histograms;
 use super::limits::Limits;
+use super::process;
 use super::series::Series;
 use super::session::{Bounds, End, Session};
 use super::staging::{Files, Staging};
 use super::{Context, Progress, SHARED_STRIDE, WARMUP, start};
 use crate::channel;
-use crate::record::{Explained, Metric, Mode, Soak, Trace};
+use crate::record::{Agent, Explained, Metric, Mode, Soak, Trace};
 use crate::suite::plan::SoakPlan;
-use crate::trace::preload::layout::{Kind, LIVE, Memory, Meta};
 use crate::trace::series::{Amount, Census, census, left, sites, want_stacks};
 use crate::trace::{Shared, names};
+use dlsoak_wire::notes::{Kind, LIVE, Memory, Meta};
 
 /// Quiet points of the traced cycles.
 const POINTS: u64 = 40;
@@ -40,6 +43,7 @@ pub fn trace(plan: &SoakPlan, soak: &Soak, cycles: u64, context: &Context<'_>) -
     let mut env = soak.env.clone();
     let inherited = || std::env::var("LD_PRELOAD").ok();
     env.extend(shared.environment(env.get("LD_PRELOAD").cloned().or_else(inherited)));
+    let env = process::environment(&env, Agent::Plain);
     let bounds = Bounds {
         stall: plan.stall_timeout,
         limits: Limits::of(plan),
@@ -50,7 +54,7 @@ pub fn trace(plan: &SoakPlan, soak: &Soak, cycles: u64, context: &Context<'_>) -
     (context.progress)(Progress::Begin { name: &plan.name, cycles: cycles.saturating_add(warmup) });
     let mut session = start(plan, staging.paths(), &env, bounds, context)?;
     let mut notes = Notes { before: Census::new(), points: Vec::new() };
-    let mut series = Series::new();
+    let mut series = Series::new(plan.mode != Mode::Namespace);
     let end = run(&mut session, shared.memory(), (warmup, cycles), &mut notes, &mut series);
     (context.progress)(Progress::End);
     let ended = match end {
@@ -65,7 +69,7 @@ pub fn trace(plan: &SoakPlan, soak: &Soak, cycles: u64, context: &Context<'_>) -
     let files = names::Files {
         library: staging.original(),
         preloaded: shared.preloaded(),
-        program: std::env::current_exe().unwrap_or_default(),
+        program: PathBuf::from(image::HOST),
     };
     let sites = sites(memory, notes.points.iter().map(|(_, census)| census).chain([&notes.before]));
     let places = names::places(memory, &left(&notes.before, &notes.points, &sites), &files);

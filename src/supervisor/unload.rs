@@ -189,6 +189,9 @@ impl Watch {
         if self.points == 0 {
             left = self.left.iter().collect();
         }
+        if is_of_glibc(&left) {
+            left.clear();
+        }
         let is_library = |name: &&String| staging.is_library(name.as_ref());
         let seen = [self.listed, self.mapped, self.by_noload].iter().any(|witness| witness.seen > 0);
         unload.state = if self.before || seen || left.iter().any(is_library) {
@@ -220,8 +223,15 @@ impl Watch {
                 words.join(", ")
             ));
         }
+        let of_glibc = is_of_glibc(&self.left_at.keys().collect::<Vec<_>>());
+        if of_glibc {
+            notes.push(
+                "glibc loaded libgcc_s for itself, as pthread_exit, pthread_cancel and backtrace have it do, and keeps it"
+                    .to_owned(),
+            );
+        }
         for (name, points) in self.left_at.iter().filter(|(_, points)| **points < self.points) {
-            if !staging.is_library(name.as_ref()) {
+            if !of_glibc && !staging.is_library(name.as_ref()) {
                 notes.push(format!("{name} was left at {points} of {} checkpoints, not at all", self.points));
             }
         }
@@ -241,6 +251,14 @@ impl Watch {
         }
         notes
     }
+}
+
+/// Whether nothing stays but the library that glibc loads to unwind a thread's stack (`__libc_unwind_link_get` in
+/// misc/unwind-link.c), and never closes. A library that needs it itself takes it along when it goes.
+fn is_of_glibc(left: &[&String]) -> bool {
+    let unwinds =
+        |name: &&String| name.rsplit('/').next().is_some_and(|name| name.starts_with("libgcc_s.so"));
+    !left.is_empty() && left.iter().all(unwinds)
 }
 
 /// Objects that the loader counts and does not list. The program itself and the vDSO are in the count only.
@@ -295,6 +313,20 @@ mod tests {
         let left_at = BTreeMap::from([(LIBRARY.to_owned(), 1)]);
         let watch = Watch { points: 5, left_at, listed: seen(1, 5), ..Watch::default() };
         assert_eq!(answer(&watch).0, UnloadState::Pinned);
+    }
+
+    #[test]
+    fn what_glibc_loads_for_itself_is_not_left_by_the_library() {
+        let watch = |names: &[&str]| {
+            let left_at = names.iter().map(|name| ((*name).to_owned(), 5)).collect();
+            Watch { points: 5, left_at, ..Watch::default() }
+        };
+        let (state, left, notes) = answer(&watch(&["/lib/libgcc_s.so.1"]));
+        assert_eq!((state, left.len()), (UnloadState::Unloaded, 0));
+        assert!(notes[0].contains("glibc loaded libgcc_s for itself"), "{notes:?}");
+        // What stays by itself keeps it, too.
+        let (state, left, _) = answer(&watch(&["/lib/libgcc_s.so.1", "/lib/libstdc++.so.6"]));
+        assert_eq!((state, left.len()), (UnloadState::Partial, 2));
     }
 
     #[test]

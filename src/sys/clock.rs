@@ -2,50 +2,33 @@
 //! which shows where a cycle loads nothing and is as short as a few reads; where the counter can't be relied on it is
 //! `CLOCK_MONOTONIC`.
 
+use dlsoak_wire::channel::Clock;
+
 use super::glibc::monotonic_ns;
 
 /// What the kernel itself keeps time by: it has checked the counters of all CPUs against each other before it says `tsc`.
 const KERNELS_CLOCK: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 
-/// A source of time for phases. Its ticks are turned into nanoseconds by a [`Calibration`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(u32)]
-pub enum Clock {
-    /// `CLOCK_MONOTONIC`, in nanoseconds.
-    #[default]
-    Monotonic = 0,
-    /// The time stamp counter of x86-64, invariant over frequencies and idle states (Intel SDM vol. 3, 18.17.1).
-    Tsc = 1,
+/// The cheapest clock that can be relied on here: the processor's counter where it says that it is invariant and the kernel itself
+/// keeps time by it.
+pub fn best() -> Clock {
+    let trusted = || std::fs::read_to_string(KERNELS_CLOCK).is_ok_and(|name| name.trim() == "tsc");
+    if has_invariant_tsc() && trusted() { Clock::Tsc } else { Clock::Monotonic }
 }
 
-impl Clock {
-    /// The cheapest that can be relied on here: the counter where the processor says that it is invariant and the
-    /// kernel itself keeps time by it.
-    pub fn best() -> Self {
-        let trusted = || std::fs::read_to_string(KERNELS_CLOCK).is_ok_and(|name| name.trim() == "tsc");
-        if has_invariant_tsc() && trusted() { Self::Tsc } else { Self::Monotonic }
+/// Name as the record has it.
+pub fn name(clock: Clock) -> &'static str {
+    match clock {
+        Clock::Monotonic => "monotonic",
+        Clock::Tsc => "tsc",
     }
+}
 
-    /// The clock with this number; anything unknown is taken for [`Clock::Monotonic`].
-    pub fn from_u32(value: u32) -> Self {
-        if value == Self::Tsc as u32 && cfg!(target_arch = "x86_64") { Self::Tsc } else { Self::Monotonic }
-    }
-
-    /// Name as the record has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Monotonic => "monotonic",
-            Self::Tsc => "tsc",
-        }
-    }
-
-    /// Ticks since some moment in the past.
-    #[inline]
-    pub fn ticks(self) -> u64 {
-        match self {
-            Self::Monotonic => monotonic_ns(),
-            Self::Tsc => tsc(),
-        }
+/// Ticks since some moment in the past.
+fn now(clock: Clock) -> u64 {
+    match clock {
+        Clock::Monotonic => monotonic_ns(),
+        Clock::Tsc => tsc(),
     }
 }
 
@@ -117,7 +100,7 @@ impl Calibration {
 fn both(clock: Clock) -> (u64, u64) {
     let look = || {
         let before = monotonic_ns();
-        let ticks = clock.ticks();
+        let ticks = now(clock);
         let after = monotonic_ns();
         (after.saturating_sub(before), ticks, before + after.saturating_sub(before) / 2)
     };
@@ -131,12 +114,12 @@ mod tests {
 
     #[test]
     fn ticks_become_nanoseconds() {
-        for clock in [Clock::Monotonic, Clock::best()] {
+        for clock in [Clock::Monotonic, best()] {
             assert_eq!(Clock::from_u32(clock as u32), clock);
             let calibration = Calibration::new(clock);
-            let (ticks, ns) = (clock.ticks(), monotonic_ns());
+            let (ticks, ns) = (now(clock), monotonic_ns());
             std::thread::sleep(std::time::Duration::from_millis(20));
-            let (ticks, ns) = (clock.ticks() - ticks, monotonic_ns() - ns);
+            let (ticks, ns) = (now(clock) - ticks, monotonic_ns() - ns);
             // Between the reads of the two clocks anything may interrupt; what is off is then the difference, not the scale.
             let told = ticks as f64 * calibration.ns_per_tick();
             assert!((told / ns as f64 - 1.0).abs() < 0.2, "{clock:?}: {told} of {ns}");

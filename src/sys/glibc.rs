@@ -1,33 +1,6 @@
-//! What only glibc can say of a process: heap in use, objects loaded. Every call here is made while all threads
-//! that could change the answer are parked, and none of them allocates.
+//! What is glibc's own: how its malloc rounds, how its mutexes look, which version it is.
 
-use std::ffi::{CStr, c_int, c_void};
-
-/// The C heap, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heap {
-    /// In use: `uordblks` plus `hblkhd` of `mallinfo2(3)`, summed over all arenas by glibc.
-    pub used: u64,
-    /// The part of it that is mapped one by one, `hblkhd`.
-    pub mapped: u64,
-}
-
-/// Asks for the C heap in use.
-///
-/// Chunks in a thread's cache count as used, which is why workers run with the cache off.
-pub fn heap_in_use() -> Heap {
-    // SAFETY: mallinfo2 takes no argument and locks each arena itself.
-    let info = unsafe { libc::mallinfo2() };
-    Heap { used: (info.uordblks as u64).saturating_add(info.hblkhd as u64), mapped: info.hblkhd as u64 }
-}
-
-/// Gives free memory at the top of the heap back to the kernel, `malloc_trim(3)`.
-pub fn trim_heap() {
-    // SAFETY: malloc_trim has no precondition.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
+use std::ffi::{CStr, c_int};
 
 /// What malloc keeps for a request of so many bytes, as `mallinfo2` counts it: `request2size` of glibc's malloc.c (a header of 8
 /// bytes, multiples of 16, at least 32), and from `M_MMAP_THRESHOLD` (where nothing has moved it) on whole pages of `page`
@@ -79,58 +52,6 @@ pub fn monotonic_ns() -> u64 {
     (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
 }
 
-/// One object that the loader lists.
-#[derive(Debug, Clone, Copy)]
-pub struct LoadedObject<'a> {
-    /// Path as the loader keeps it; empty for the program itself.
-    pub name: &'a [u8],
-    /// Address it was loaded at (`dlpi_addr`).
-    pub base: u64,
-    /// Objects the loader has added since the process began (`dlpi_adds`).
-    pub adds: u64,
-    /// Objects the loader has removed since the process began (`dlpi_subs`).
-    pub subs: u64,
-}
-
-/// Calls `visit` for each object of the caller's namespace, in load order: `dl_iterate_phdr(3)`.
-///
-/// The loader's lock is held meanwhile: `visit` must not load, unload or allocate.
-pub fn for_each_object(visit: &mut dyn FnMut(LoadedObject<'_>)) {
-    struct Visitor<'a>(&'a mut dyn FnMut(LoadedObject<'_>));
-
-    unsafe extern "C" fn each(info: *mut libc::dl_phdr_info, _size: usize, data: *mut c_void) -> c_int {
-        // SAFETY: `data` is the Visitor that dl_iterate_phdr was called with below; it is not shared.
-        let visitor = unsafe { &mut *data.cast::<Visitor<'_>>() };
-        // SAFETY: the loader hands a valid structure for the duration of this call.
-        let info = unsafe { &*info };
-        let name = if info.dlpi_name.is_null() {
-            &[][..]
-        } else {
-            // SAFETY: dlpi_name is a NUL-terminated string that lives while the loader's lock is held.
-            unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes()
-        };
-        (visitor.0)(LoadedObject { name, base: info.dlpi_addr, adds: info.dlpi_adds, subs: info.dlpi_subs });
-        0
-    }
-
-    let mut visitor = Visitor(visit);
-    // SAFETY: the callback matches the declared type and the visitor outlives the call.
-    unsafe {
-        libc::dl_iterate_phdr(Some(each), (&raw mut visitor).cast());
-    }
-}
-
-/// Where an open library was loaded: one read, where [`load_address`](super::state::load_address) asks the loader. In
-/// glibc the handle of `dlopen` is the address of the object's `link_map` (elf/dl-open.c), whose first field this is.
-///
-/// # Safety
-/// The handle is one that `dlopen` gave and that is still open.
-#[inline]
-pub unsafe fn base_of(handle: *mut c_void) -> u64 {
-    // SAFETY: the caller's handle is open, so the structure is there; `l_addr` is public in <link.h>.
-    unsafe { handle.cast::<u64>().read() }
-}
-
 /// Who holds a mutex, by the words at the futex that a thread waits on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MutexWords {
@@ -157,17 +78,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_handle_leads_to_where_an_object_is() {
-        // SAFETY: the C library is open as long as the process lives, and nothing of it is run.
-        unsafe {
-            let handle = libc::dlopen(c"libc.so.6".as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
-            assert!(!handle.is_null());
-            assert_eq!(base_of(handle), crate::sys::state::load_address(handle));
-            assert_ne!(base_of(handle), 0);
-        }
-    }
-
-    #[test]
     fn a_locked_mutex_names_its_owner() {
         let mut mutex = libc::PTHREAD_MUTEX_INITIALIZER;
         let words = |mutex: &libc::pthread_mutex_t| {
@@ -177,36 +87,10 @@ mod tests {
         assert_eq!(MutexWords::of(&words(&mutex)), None);
         // SAFETY: the mutex is initialized, and this thread does not hold it.
         unsafe { libc::pthread_mutex_lock(&raw mut mutex) };
-        let owner = i32::try_from(crate::sys::state::thread_id()).unwrap();
+        let owner = nix::unistd::gettid().as_raw();
         assert_eq!(MutexWords::of(&words(&mutex)), Some(MutexWords { owner }));
         // SAFETY: this thread holds it.
         unsafe { libc::pthread_mutex_unlock(&raw mut mutex) };
         assert_eq!(MutexWords::of(&words(&mutex)), None);
-    }
-
-    #[test]
-    fn heap_in_use_counts_what_is_held() {
-        // Other tests of this process free memory meanwhile; in one of many looks they do not.
-        let seen = (0..100).any(|_| {
-            let before = heap_in_use();
-            let held = std::hint::black_box(vec![1_u8; 8 << 20]);
-            let with = heap_in_use();
-            assert!(with.mapped <= with.used);
-            drop(held);
-            with.used >= before.used + (8 << 20)
-        });
-        assert!(seen);
-    }
-
-    #[test]
-    fn the_list_of_objects_has_the_c_library() {
-        let mut seen = false;
-        let mut adds = 0;
-        for_each_object(&mut |object| {
-            seen |= object.name.windows(7).any(|w| w == b"libc.so");
-            adds = object.adds;
-        });
-        assert!(seen && adds > 2);
-        assert!(version().starts_with("glibc 2."));
     }
 }

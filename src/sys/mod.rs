@@ -6,5 +6,3 @@ pub mod futex;
 pub mod glibc;
 pub mod pressure;
 pub mod ptrace;
-pub mod state;
-pub mod wait;

@@ -1,10 +1,8 @@
 //! Who left what behind: by function and line, also when the library is gone by the time anyone asks. The worker is preloaded
-//! with a small library of ours that takes notes (`preload`), in memory that the supervisor reads at quiet points (`shared`);
+//! with a small library of ours that takes notes (`preload` of `dlsoak-agent`), in memory that the supervisor reads at quiet points (`shared`);
 //! what grows there is told from what does not (`series`) and gets its names (`names`).
 
 pub mod names;
-#[cfg_attr(clippy, allow(dead_code))]
-pub mod preload;
 pub mod series;
 mod shared;
 

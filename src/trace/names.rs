@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::preload::layout::{Kind, LIBRARY, MODULE_SHIFT, Memory, Meta, NO_MODULE, Place};
 use super::series::Left;
 use crate::channel::{Phase, read_bytes};
 use crate::record::{PlaceKind, PlaceTrend, TraceFrame, TracePlace, TraceStack};
 use crate::symbols::Symbols;
+use dlsoak_wire::notes::{Kind, LIBRARY, MODULE_SHIFT, Memory, Meta, NO_MODULE, Place};
 
 /// Stacks of one place that are kept.
 const STACKS: usize = 16;
@@ -44,7 +44,7 @@ pub struct Files<'a> {
     pub library: &'a Path,
     /// The library that takes notes.
     pub preloaded: PathBuf,
-    /// This program.
+    /// The host's program.
     pub program: PathBuf,
 }
 
@@ -201,7 +201,7 @@ fn file(memory: &Memory, number: u64, files: &Files<'_>) -> Option<PathBuf> {
 }
 
 /// The function to name: the first that is no allocator and no part of the language's own library, unless all of them up to
-/// this program are.
+/// the host's own code are.
 pub fn culprit<'a>(stack: &'a [TraceFrame], program: &Path) -> Option<&'a TraceFrame> {
     let program = program.to_string_lossy();
     let of_libraries = stack.iter().take_while(|frame| frame.module != program);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::preload::layout::{Memory, PLACES, WANT_STACK};
 use crate::record::PlaceTrend;
+use dlsoak_wire::notes::{Memory, PLACES, WANT_STACK};
 
 /// What is alive of a place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The memory that a traced worker's notes go to, and the library that takes them, both without a file: they are handed to
+//! The memory that a traced worker's notes go to, and the library that takes them, both without a name in a directory: they are handed to
 //! the worker by the names that `/proc` has for this process's descriptors.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -8,14 +8,12 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, io};
 
+use dlsoak_agent::PRELOAD;
+use dlsoak_wire::notes::{MAGIC, Memory, NAME};
 use nix::errno::Errno;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-use super::preload::layout::{MAGIC, Memory, NAME};
-
-/// The library that `build.rs` made; empty where it can't be had.
-static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload.so"));
+use crate::supervisor::image;
 
 /// Why a worker can't be traced.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +24,12 @@ pub enum SharedError {
     /// A system call failed.
     #[error("memory for the trace: {0} failed: {1}")]
     System(&'static str, Errno),
+    /// Neither a memfd nor a file could be had.
+    #[error("memory for the trace: {0}")]
+    Memory(io::Error),
     /// The library could not be written.
-    #[error("the library that takes notes could not be written to memory: {0}")]
-    Image(#[from] io::Error),
+    #[error("the library that takes notes could not be written to memory or a file: {0}")]
+    Image(io::Error),
 }
 
 /// What a traced worker is given.
@@ -59,22 +60,17 @@ impl Shared {
     /// # Errors
     /// Where tracing can't be had, or the kernel refuses the memory.
     pub fn create(copies: Option<&Path>) -> Result<Self, SharedError> {
-        if IMAGE.is_empty() {
+        if PRELOAD.is_empty() {
             return Err(SharedError::NotHere);
         }
-        let make = |name| {
-            memfd_create(name, MFdFlags::MFD_CLOEXEC).map_err(|e| SharedError::System("memfd_create", e))
-        };
-        let (notes, image) = (make(c"dlsoak-trace")?, make(c"dlsoak-preload.so")?);
+        let notes = image::memory(c"dlsoak-trace", size_of::<Memory>()).map_err(SharedError::Memory)?;
+        let image = image::data(c"dlsoak-preload.so", PRELOAD).map_err(SharedError::Image)?;
         let len = std::num::NonZeroUsize::MIN.saturating_add(size_of::<Memory>() - 1);
-        nix::unistd::ftruncate(&notes, i64::try_from(len.get()).unwrap_or(i64::MAX))
-            .map_err(|e| SharedError::System("ftruncate", e))?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new shared mapping of a memfd at an address the kernel chooses touches nothing that exists.
+        // SAFETY: a new shared mapping at an address the kernel chooses touches nothing that exists.
         let memory = unsafe { mmap(None, len, access, MapFlags::MAP_SHARED, &notes, 0) }
             .map_err(|e| SharedError::System("mmap", e))?;
         let shared = Self { memory: memory.cast(), notes, image };
-        io::Write::write_all(&mut std::fs::File::from(shared.image.try_clone()?), IMAGE)?;
         let memory = shared.memory();
         if let Some(copies) = copies {
             let name = copies.as_os_str().as_bytes();

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use dlsoak_agent::bare;
+
+use super::room::LOOP;
 use super::trend::Trend;
 use super::{Figure, Frame, Leaked};
 use crate::record::Unit;
@@ -36,7 +39,7 @@ fn more(short: &[Leaked], long: &[Leaked]) -> BTreeMap<Vec<Frame>, More> {
     let page = procfs::page_size();
     let mut more: BTreeMap<Vec<Frame>, More> = BTreeMap::new();
     for (leaks, sign) in [(short, -1), (long, 1)] {
-        for leak in leaks {
+        for leak in leaks.iter().filter(|leak| !leak.stack.iter().any(is_control)) {
             let outside = leak.stack.iter().position(|frame| !is_allocator(frame)).unwrap_or(0);
             let frames = leak.stack.iter().skip(outside).cloned().collect();
             more.entry(frames).or_default().add(sign, leak, page);
@@ -99,10 +102,13 @@ pub(super) fn top(short: &[Leaked], long: &[Leaked]) -> Vec<Frame> {
 
 /// Where the loop itself begins: who called the library is known.
 fn is_loop(frame: &Frame) -> bool {
-    frame
-        .function
-        .as_deref()
-        .is_some_and(|name| name.starts_with("dlsoak::worker::") || name.contains("<dlsoak::worker::"))
+    frame.object.as_deref().is_some_and(|object| object.rsplit('/').next() == Some(LOOP))
+        || frame.function.as_deref().is_some_and(|name| name.starts_with("dlsoak_loop"))
+}
+
+/// The function of the loop that leaks on purpose: no cycle's.
+fn is_control(frame: &Frame) -> bool {
+    frame.function.as_deref() == Some(bare::CONTROLS_FUNCTION)
 }
 
 /// The instruments' own functions, which stand in for malloc.

@@ -2,8 +2,9 @@
 //! its live heap over the cycles. The tests have lines of Go 1.21, 1.24
 //! and 1.27, whose form is the same.
 
+use dlsoak_agent::bare;
+
 use super::trend::{self, Trend};
-use crate::worker::bare;
 
 /// Bytes that one step of the trace stands for: sizes are whole MiB, rounded down.
 pub const STEP: u64 = 1 << 20;

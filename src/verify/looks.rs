@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use dlsoak_agent::bare;
+
 use super::blocks::{blocks, top};
 use super::gctrace::{self, GoHeap};
 use super::memcheck::{self, LossKind, Losses};
 use super::peer::{Peer, Run, Trouble};
+use super::room::Room;
 use super::status::{self, Reading};
 use super::trend::Trend;
 use super::{Figure, Instrument, Leaked, Look, SCHEMA, State, Verification, lsan, reconcile};
@@ -17,8 +20,6 @@ use crate::doctor::process;
 use crate::files::read_at_most;
 use crate::record::{self, Language, Soak, Tool, Unit};
 use crate::suite::plan::SoakPlan;
-use crate::supervisor::PrivateDirectory;
-use crate::worker::bare;
 
 /// Points at which `/proc` is read and Go's trace is split.
 const POINTS: u64 = 30;
@@ -36,6 +37,8 @@ pub struct Asked<'a> {
     pub plan: &'a SoakPlan,
     /// Our own soak of it, judged.
     pub soak: &'a Soak,
+    /// Where the loop is.
+    pub room: &'a Room,
     /// When it began, RFC 3339 in UTC.
     pub started_at: String,
     /// Cycles under valgrind and LeakSanitizer, a run of half as many more before them not included.
@@ -49,14 +52,12 @@ pub struct Asked<'a> {
 /// Takes all the other looks, and brings them together with our own. `begin` is told the name of each that begins.
 ///
 /// # Errors
-/// When there is no place for the files that the instruments write.
+/// When the library's path can't be made absolute.
 pub fn verify(asked: &Asked<'_>, begin: &dyn Fn(&str)) -> Result<Verification, String> {
-    let directory = PrivateDirectory::new()
-        .map_err(|e| format!("no private directory: {e}; set TMPDIR to a place that is writable"))?;
     let soak = asked.soak;
     let mut looks = vec![own(soak)];
     if soak.outcome.kind == record::OutcomeKind::Completed {
-        let peer = peer(asked, directory.path())?;
+        let peer = peer(asked)?;
         type Taken<'a> = dyn Fn() -> Result<Look, Trouble> + 'a;
         let memcheck = || by_memcheck(&peer, asked);
         let lsan = || by_lsan(&peer, asked);
@@ -109,11 +110,11 @@ fn failed(instrument: Instrument, trouble: Trouble) -> Look {
 }
 
 /// The same files, calls and surroundings as the soak had.
-fn peer<'a>(asked: &Asked<'a>, directory: &'a Path) -> Result<Peer<'a>, String> {
+fn peer<'a>(asked: &Asked<'a>) -> Result<Peer<'a>, String> {
     let path = std::path::absolute(&asked.plan.path);
     let path = path.map_err(|e| format!("{}: {e}", asked.plan.path.display()))?;
     Ok(Peer {
-        directory,
+        room: asked.room,
         plan: SoakPlan { path, ..asked.plan.clone() },
         env: asked.soak.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         timeout: asked.timeout,
@@ -171,7 +172,7 @@ fn twice<R: Send>(
 
 fn by_memcheck(peer: &Peer<'_>, asked: &Asked<'_>) -> Result<Look, Trouble> {
     let report = |cycles: u64| -> Result<Losses, Trouble> {
-        let file = peer.file("memcheck");
+        let file = peer.room.file("memcheck");
         let mut xml = OsString::from("--xml-file=");
         // valgrind takes a % for the beginning of a placeholder.
         xml.push(file.to_string_lossy().replace('%', "%%"));
@@ -228,7 +229,7 @@ fn by_memcheck(peer: &Peer<'_>, asked: &Asked<'_>) -> Result<Look, Trouble> {
 fn by_lsan(peer: &Peer<'_>, asked: &Asked<'_>) -> Result<Look, Trouble> {
     let library = find_lsan().ok_or(Trouble::NotFound)?;
     let report = |cycles: u64| -> Result<Vec<Leaked>, Trouble> {
-        let file = peer.file("lsan");
+        let file = peer.room.file("lsan");
         let preload = match std::env::var_os("LD_PRELOAD").filter(|own| !own.is_empty()) {
             None => library.clone().into_os_string(),
             Some(own) => [library.as_os_str(), own.as_os_str()].join(std::ffi::OsStr::new(" ")),

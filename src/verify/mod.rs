@@ -9,6 +9,7 @@ pub mod lsan;
 pub mod memcheck;
 mod peer;
 mod reconcile;
+mod room;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use crate::record::{Language, Tool, Unit, Verdict};
 
 pub use looks::{Asked, verify};
+pub use room::Room;
 pub use trend::Trend;
 
 /// The value of [`Verification::schema`].
@@ -104,7 +106,7 @@ impl Instrument {
     pub fn sees(self) -> &'static str {
         match self {
             Self::Dlsoak => {
-                "the C heap in use (mallinfo2), memory and address space by kind, threads, descriptors, page tables"
+                "the C heap in use, memory and address space by kind, threads, descriptors, page tables"
             }
             Self::Memcheck => "each block from malloc that is not freed at the end, and who asked for it",
             Self::Lsan => "blocks from malloc that nothing points to at the end",

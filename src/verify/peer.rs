@@ -3,23 +3,26 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use dlsoak_agent::bare;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::gctrace::{self, Line};
-use crate::keeper;
+use super::room::Room;
 use crate::record::Mode;
+use crate::suite::call::{Call, Int, Registers};
 use crate::suite::plan::SoakPlan;
-use crate::worker::{Job, WORKER_SAYS, bare};
+use crate::supervisor::family;
 
 /// How often to look whether it has stopped or ended.
 const LOOK: Duration = Duration::from_millis(1);
@@ -35,8 +38,8 @@ const SAID: usize = 20;
 /// What all of these processes have in common.
 #[derive(Debug)]
 pub(super) struct Peer<'a> {
-    /// Where files may be put.
-    pub(super) directory: &'a Path,
+    /// Where the loop is, and where files may be put.
+    pub(super) room: &'a Room,
     /// How it cycles; the library's path is absolute.
     pub(super) plan: SoakPlan,
     /// Environment beyond the inherited one.
@@ -81,25 +84,18 @@ impl Peer<'_> {
         mut look: impl FnMut(i32, u64) -> Result<(), String>,
     ) -> Result<Vec<Line>, Trouble> {
         let failed = |what: String| Trouble::Failed(what);
-        let file = self.file("job");
-        let job = Job::new(&self.plan, &[self.opened(&file)?]);
-        let bare = bare::Bare { job, points: run.points.clone(), stop: run.stop };
-        let json = serde_json::to_vec(&bare).map_err(|e| failed(e.to_string()))?;
-        std::fs::write(&file, json).map_err(|e| failed(format!("cannot write {}: {e}", file.display())))?;
-        let own = std::env::current_exe().map_err(|e| failed(format!("where is this program? {e}")))?;
-        let mut words = run.under.iter().map(OsString::as_os_str).chain([own.as_os_str()]);
+        let opened = self.opened()?;
+        let program = self.room.program().as_os_str();
+        let mut words = run.under.iter().map(OsString::as_os_str).chain([program]);
         let mut command = Command::new(words.next().unwrap_or(OsStr::new("")));
-        let mark = file.to_string_lossy().into_owned();
+        let mark = self.room.file("mark").to_string_lossy().into_owned();
         command
             .args(words)
-            .arg(bare::ARGUMENT)
-            .arg(&file)
-            .env_remove("RUST_BACKTRACE")
-            .env_remove("RUST_LIB_BACKTRACE")
+            .args(orders(&self.plan, opened, run))
             .env_remove("VALGRIND_OPTS")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .envs(run.env.iter().map(|(name, value)| (name, value)))
-            .env(keeper::MARK, &mark)
+            .env(family::MARK, &mark)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -114,12 +110,11 @@ impl Peer<'_> {
         // What it has started goes with it; while it is not waited for, its number is nobody else's.
         let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
         let _ = killpg(group, Signal::SIGKILL);
-        for left in keeper::marked(&mark, -1) {
+        for left in family::marked(&mark, -1) {
             let _ = kill(Pid::from_raw(left), Signal::SIGKILL);
         }
         let _ = child.wait();
         let heard = heard.map(Ear::heard).unwrap_or_default();
-        let _ = std::fs::remove_file(&file);
         watched.map_err(|trouble| match trouble {
             Trouble::Failed(what) => Trouble::Failed(heard.with_reason(&what)),
             other => other,
@@ -143,22 +138,16 @@ impl Peer<'_> {
     }
 
     /// What the loop opens. Copies are made in a directory of the run's own, since runs may be under way at the same time.
-    fn opened(&self, job: &Path) -> Result<PathBuf, Trouble> {
+    fn opened(&self) -> Result<PathBuf, Trouble> {
         let library = &self.plan.path;
         if self.plan.mode != Mode::Copies {
             return Ok(library.clone());
         }
-        let directory = job.with_extension("copies");
+        let directory = self.room.file("copies");
         std::fs::create_dir(&directory)
             .map_err(|e| Trouble::Failed(format!("cannot make {}: {e}", directory.display())))?;
         // Each cycle puts a number before the name.
         Ok(directory.join(library.file_name().unwrap_or(library.as_os_str())))
-    }
-
-    /// A file of its own name in the private directory.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        self.directory.join(format!("{name}-{}", COUNT.fetch_add(1, Relaxed)))
     }
 
     /// Waits until it ends, and lets it go on where it stops.
@@ -205,6 +194,41 @@ impl Peer<'_> {
     }
 }
 
+/// The loop's arguments, whose form `dlsoak_agent::bare` describes.
+fn orders(plan: &SoakPlan, opened: PathBuf, run: &Run<'_>) -> Vec<OsString> {
+    let points: Vec<String> = run.points.iter().map(u64::to_string).collect();
+    let (driver, function) = match &plan.exercise {
+        Some(exercise) => (exercise.driver.as_os_str().to_owned(), exercise.symbol.clone().into()),
+        None => (OsString::new(), OsString::new()),
+    };
+    let mut orders: Vec<OsString> = vec![
+        plan.mode.name().into(),
+        plan.flags.bits().to_string().into(),
+        plan.call_from.name().into(),
+        if run.stop { "1" } else { "0" }.into(),
+        points.join(",").into(),
+        opened.into(),
+        plan.path.clone().into(),
+        driver,
+        function,
+    ];
+    orders.extend(plan.calls.iter().flat_map(call));
+    orders
+}
+
+/// A call as arguments of the loop: only the registers that it fills.
+fn call(call: &Call) -> Vec<OsString> {
+    let Registers { ints, floats } = call.registers();
+    let (floating, whole): (Vec<_>, Vec<_>) = call.args.iter().partition(|arg| arg.is_floating());
+    let ints = ints.iter().take(whole.len()).map(|int| match int {
+        Int::Number(number) => format!("i:{number}").into(),
+        Int::Text(text) => OsString::from_vec([b"s:", text.as_bytes()].concat()),
+    });
+    let floats = floats.iter().take(floating.len()).map(|bits| format!("f:{bits:016x}").into());
+    let head = [call.symbol.clone().into(), call.args.len().to_string().into()];
+    head.into_iter().chain(ints).chain(floats).collect()
+}
+
 /// What a process has written.
 #[derive(Debug, Default)]
 struct Heard {
@@ -220,9 +244,9 @@ struct Heard {
 }
 
 impl Heard {
-    /// With the worker's own reason, or else the last line that was written.
+    /// With the loop's own reason, or else the last line that was written.
     fn with_reason(&self, what: &str) -> String {
-        let own = self.said.iter().rev().find_map(|line| line.strip_prefix(WORKER_SAYS));
+        let own = self.said.iter().rev().find_map(|line| line.strip_prefix(bare::FAILED));
         let last = || self.said.iter().rev().find(|line| !line.trim().is_empty()).map(String::as_str);
         own.or_else(last).map_or_else(|| what.to_owned(), |said| format!("{what}: {}", said.trim()))
     }
@@ -342,8 +366,18 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_told_by_what_is_in_registers() {
+        let told = |text: &str| call(&Call::parse(text).unwrap());
+        assert_eq!(told("f"), ["f", "0"]);
+        let all = told("f(1, 2.5, \"a b\", 1.5f, null, -1)");
+        let floats = ["f:4004000000000000", "f:000000003fc00000"];
+        let ints = ["i:1", "s:a b", "i:0", "i:18446744073709551615"];
+        assert_eq!(all, [&["f", "6"], &ints[..], &floats].concat());
+    }
+
+    #[test]
     fn what_it_says_last_is_the_reason() {
-        let own = heard("dlsoak worker: cannot open: no such file\nnoise\n");
+        let own = heard("dlsoak-bare: cannot open: no such file\nnoise\n");
         assert_eq!(own.with_reason("exit code 2"), "exit code 2: cannot open: no such file");
         assert_eq!(heard("a\nb\n\n").with_reason("it ended"), "it ended: b");
         assert_eq!(heard("").with_reason("it ended"), "it ended");

@@ -1,11 +1,14 @@
 //! What the instruments really wrote, whole, cut and damaged; and what follows from looks that agree, and from looks that do not.
 
+use dlsoak_agent::bare;
+
+use super::blocks::{blocks, top};
 use super::gctrace::{self, Collection, Line};
 use super::memcheck::{self, LossKind, MemcheckError};
 use super::reconcile::reconcile;
 use super::status::{self, Reading};
 use super::trend::{Trend, trend};
-use super::{Accord, Answer, Figure, Frame, Instrument, Look, PlaceKind, State, lsan};
+use super::{Accord, Answer, Figure, Frame, Instrument, Leaked, Look, PlaceKind, State, lsan};
 use crate::record::{Language, OutcomeKind, Soak, Unit, Verdict};
 
 const LIST: &str = include_str!("../../tests/data/verify/memcheck-list.xml");
@@ -13,6 +16,15 @@ const UNLOADED: &str = include_str!("../../tests/data/verify/memcheck-unloaded.x
 const FATAL: &str = include_str!("../../tests/data/verify/memcheck-fatal.xml");
 const LSAN_LIST: &str = include_str!("../../tests/data/verify/lsan-list.txt");
 const LSAN_UNLOADED: &str = include_str!("../../tests/data/verify/lsan-unloaded.txt");
+/// The loop with the fixture c-leak-call, for 2 and for 6 cycles.
+const MEMCHECK_LOOP: [&str; 2] = [
+    include_str!("../../tests/data/verify/memcheck-loop-2.xml"),
+    include_str!("../../tests/data/verify/memcheck-loop-6.xml"),
+];
+const LSAN_LOOP: [&str; 2] = [
+    include_str!("../../tests/data/verify/lsan-loop-2.txt"),
+    include_str!("../../tests/data/verify/lsan-loop-6.txt"),
+];
 const GO: [&str; 3] = [
     include_str!("../../tests/data/verify/gctrace-1.21.13.txt"),
     include_str!("../../tests/data/verify/gctrace-1.24.11.txt"),
@@ -99,6 +111,35 @@ fn a_report_of_lsan_that_is_cut_is_none() {
         ==7==HINT: LeakSanitizer does not work under ptrace (strace, gdb, etc)\n";
     let fatal = lsan::parse(traced).unwrap_err().to_string();
     assert!(fatal.contains("does not work under ptrace"), "{fatal}");
+}
+
+#[test]
+fn the_loop_is_known_by_its_names_and_its_controls_count_for_nothing() {
+    const LOST: [LossKind; 3] = [LossKind::Definitely, LossKind::Indirectly, LossKind::Possibly];
+    let memcheck = MEMCHECK_LOOP.map(|text| memcheck::parse(text.as_bytes()).unwrap());
+    let lsan = LSAN_LOOP.map(|text| lsan::parse(text).unwrap());
+    let is_control = |leak: &Leaked| {
+        leak.stack.iter().any(|frame| frame.function.as_deref() == Some(bare::CONTROLS_FUNCTION))
+    };
+    for [short, long] in [memcheck.map(|found| found.leaked(&LOST)), lsan] {
+        for leaks in [&short, &long] {
+            let controls: Vec<_> = leaks.iter().filter(|leak| is_control(leak)).collect();
+            assert_eq!(controls.iter().map(|leak| leak.blocks).sum::<u64>(), 8);
+            assert!(controls.iter().all(|leak| leak.bytes == leak.blocks * bare::CONTROL_SIZE));
+        }
+        let of_cycles = |short: &[Leaked]| {
+            let figure = blocks("lost", short, &long, 4);
+            (figure.per_cycle, figure.blocks_per_cycle, figure.trend)
+        };
+        assert_eq!(of_cycles(&short), (100.0, Some(1.0), Trend::Growing));
+        // A control that one of the reports does not have is no growth.
+        let hidden: Vec<Leaked> = long.iter().filter(|leak| !is_control(leak)).cloned().collect();
+        assert_eq!(of_cycles(&hidden), (0.0, Some(0.0), Trend::Flat));
+        // Where the loop begins, what is shown ends.
+        let shown = top(&short, &long);
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert!(shown[0].function.as_deref().is_none_or(|name| name == "fibonacci"), "{shown:?}");
+    }
 }
 
 #[test]

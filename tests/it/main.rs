@@ -30,6 +30,7 @@ mod matrix;
 mod modes;
 mod own_faults;
 mod pool;
+mod programs;
 mod properties;
 mod readme;
 mod reference;
@@ -42,6 +43,3 @@ mod trace;
 mod verdicts;
 mod verify;
 mod worker_cost;
-
-// The tests of the library's own interface soak from this very program.
-dlsoak::worker!();

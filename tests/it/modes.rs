@@ -23,7 +23,7 @@ fn cost(soak: &Soak, metric: Metric) -> f64 {
 }
 
 #[test]
-fn a_clean_library_is_clean_in_every_mode_and_pattern() {
+fn a_clean_library_leaves_nothing_in_any_mode_and_pattern() {
     for mode in ["reopen", "copies", "namespace"] {
         for call_from in ["main", "worker", "short-lived"] {
             // On a busy machine resident memory may need another look before it is decided.
@@ -33,7 +33,10 @@ fn a_clean_library_is_clean_in_every_mode_and_pattern() {
             assert!(soak.cycles.completed >= 1000, "{told}");
             assert_eq!(soak.unload.loads_per_cycle, 1.0, "{told}");
             assert_eq!(soak.instances, None, "{told}");
-            for metric in ["heap", "threads", "fds", "mappings"] {
+            // A namespace has a C library of its own, and its heap is nobody's to measure.
+            let has_heap = soak.checkpoints.columns.iter().any(|column| column == "heap");
+            assert_eq!(has_heap, mode != "namespace", "{told}");
+            for metric in ["heap", "threads", "fds", "mappings"].iter().skip(usize::from(!has_heap)) {
                 let values = column(&soak, metric);
                 assert_eq!(values.first(), values.last(), "{told}: {metric}");
             }

@@ -1,11 +1,11 @@
 //! The pool as a host uses it: many threads, one load; and what is unloaded, what never is.
 
+use std::ffi::{CStr, c_int, c_void};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dlsoak::pool::{Kept, Lease, LibraryPath, Pool};
-use dlsoak::sys::glibc;
 
 use crate::support::fixture;
 
@@ -29,13 +29,19 @@ fn call(lease: &Lease<'_>) -> i64 {
 
 /// Objects that the loader has added so far, and whether this one is there now.
 fn loader(path: &Path) -> (u64, bool) {
-    let (mut adds, mut there) = (0, false);
-    let path = path.to_str().unwrap().as_bytes();
-    glibc::for_each_object(&mut |object| {
-        adds = object.adds;
-        there |= object.name == path;
-    });
-    (adds, there)
+    unsafe extern "C" fn each(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
+        // SAFETY: the loader hands a valid structure with a valid name, and what it was given below.
+        unsafe {
+            let (path, adds, there) = &mut *found.cast::<(&[u8], u64, bool)>();
+            *adds = (*info).dlpi_adds;
+            *there |= CStr::from_ptr((*info).dlpi_name).to_bytes() == *path;
+        }
+        0
+    }
+    let mut found = (path.to_str().unwrap().as_bytes(), 0, false);
+    // SAFETY: the callback has the declared type, and what it is handed outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(each), (&raw mut found).cast()) };
+    (found.1, found.2)
 }
 
 #[test]

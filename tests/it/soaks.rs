@@ -1,7 +1,7 @@
 //! The main job: each fixture gets what is true of it, alone, with four threads, and on a shared path.
 
 use crate::support::{fixture, growth, run, soak};
-use dlsoak::record::{Metric, UnloadState, Verdict};
+use dlsoak::record::{Language, Metric, UnloadState, Verdict};
 
 /// The demo's fixtures, with whether they are unloaded.
 const FIXTURES: [(&str, UnloadState, Verdict); 7] = [
@@ -26,8 +26,13 @@ fn one_thread_and_four_threads_tell_the_truth() {
             assert_eq!(soak.unload.state, state, "{told}");
             assert_eq!(soak.verdict, verdict, "{told}");
             let loads = (soak.unload.loads_per_cycle, soak.unload.unloads_per_cycle);
+            // A library in Rust brings libgcc_s, which a C host does not have, and takes it along when no other thread has it.
+            let objects = if soak.language == Language::Rust { 2.0 } else { 1.0 };
             match state {
-                UnloadState::Unloaded => assert_eq!(loads, (1.0, 1.0), "{told}"),
+                UnloadState::Unloaded if threads == "1" => assert_eq!(loads, (objects, objects), "{told}"),
+                UnloadState::Unloaded => {
+                    assert!(loads.0 == loads.1 && (1.0..=objects).contains(&loads.0), "{told}");
+                }
                 _ => assert_eq!(loads, (0.0, 0.0), "{told}"),
             }
             assert_eq!(finished.code, i32::from(verdict != Verdict::Clean), "{told}");

@@ -1,4 +1,4 @@
-//! The repository's rules as tests: short files that say why they exist, `unsafe` in few places, and nothing that
+//! The repository's rules as tests: files that say why they exist, `unsafe` in few places, and nothing that
 //! only one machine knows.
 
 use std::path::{Path, PathBuf};
@@ -7,25 +7,20 @@ use std::path::{Path, PathBuf};
 const UNSAFE: &[&str] = &[
     "benches/",
     "src/pool/",
-    "src/channel/map.rs",
-    "src/keeper/",
-    "src/main.rs",
+    "crates/agent/",
+    "crates/wire/src/channel.rs",
+    "crates/wire/src/notes/ranges.rs",
+    "src/channel.rs",
+    "src/supervisor/image.rs",
     "src/supervisor/process.rs",
     "src/sys/clock.rs",
     "src/sys/futex.rs",
     "src/sys/glibc.rs",
     "src/sys/pressure.rs",
     "src/sys/ptrace.rs",
-    "src/sys/state.rs",
-    "src/trace/preload/",
     "src/trace/shared.rs",
-    "src/sys/wait.rs",
-    "src/worker/",
     "cdylib-fixtures/",
 ];
-
-/// Lines that one can hold in mind.
-const LONGEST: usize = 420;
 
 fn root() -> PathBuf {
     xtask::fixtures::root()
@@ -57,14 +52,6 @@ fn every_file_says_why_it_exists() {
 }
 
 #[test]
-fn no_file_is_too_long_to_hold_in_mind() {
-    for path in sources() {
-        let lines = text(&path).lines().count();
-        assert!(lines <= LONGEST, "{path} has {lines} lines");
-    }
-}
-
-#[test]
 fn unsafe_lives_in_few_files() {
     // In two parts, so that this file does not trip over itself.
     let word = concat!("uns", "afe ");
@@ -77,7 +64,7 @@ fn unsafe_lives_in_few_files() {
 #[test]
 fn what_only_prints_prints() {
     for path in sources().iter().filter(|p| p.starts_with("src/")) {
-        let allowed = ["src/commands/", "src/worker/mod.rs"].iter().any(|place| path.starts_with(place));
+        let allowed = ["src/commands/"].iter().any(|place| path.starts_with(place));
         let prints = ["println!", "eprintln!", "io::stdout()", "io::stderr()"];
         let text = text(path);
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();

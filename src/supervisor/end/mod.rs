@@ -234,10 +234,6 @@ impl Ending<'_, '_> {
     }
 
     fn exited(&mut self, code: i32, seen: &Seen, output: &str) -> Outcome {
-        let own = output.lines().rev().find_map(|line| line.strip_prefix(crate::worker::WORKER_SAYS));
-        if let (2, Some(own)) = (code, own) {
-            return at(self.session.position(), outcome_of(OutcomeKind::LoadFailed, Some(own.to_owned())));
-        }
         let mut outcome = outcome_of(OutcomeKind::Exited, None);
         let mut position = self.session.position();
         let mut detail = format!("the library ended the process with exit({code}) or _exit({code})");
@@ -247,8 +243,16 @@ impl Ending<'_, '_> {
             let how = ["exit", "quick_exit", "_exit", "_Exit"];
             let how = how.into_iter().find(|name| frames.iter().any(|frame| frame.is(&[name])));
             let how = how.unwrap_or("exit_group");
+            // What `main` called is gone from the stack; its own beginning is left.
+            let unwound = frames.iter().filter(|frame| frame.is_own()).count() <= 1;
             detail = match culprit(&frames) {
                 Some(frame) => format!("{} ended the process with {how}({code})", frame.words()),
+                // glibc unwinds what `main` called, and calls exit in its place when no other thread is left.
+                None if code == 0 && unwound => {
+                    "the library ended the thread that runs main (pthread_exit, pthread_cancel); no other was left, and so the \
+                     process ended with exit(0)"
+                        .to_owned()
+                }
                 None => format!("the library ended the process with {how}({code})"),
             };
             if let Some(thread) = capture.threads.first() {

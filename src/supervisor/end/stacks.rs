@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::channel::Phase;
 use crate::observer::{Backing, Capture, Thread};
+use crate::supervisor::image;
 use crate::supervisor::staging::Staging;
 use crate::symbols::Symbols;
 
@@ -71,6 +72,11 @@ impl Frame {
         }
     }
 
+    /// Whether it is the soak's own code.
+    pub(super) fn is_own(&self) -> bool {
+        self.kind == Kind::Own
+    }
+
     /// Whether its function has one of these names.
     pub(super) fn is(&self, names: &[&str]) -> bool {
         self.function.as_deref().is_some_and(|name| names.contains(&name))
@@ -92,13 +98,12 @@ fn called(name: &str) -> String {
 pub(super) struct Teller<'a> {
     symbols: Symbols,
     staging: &'a Staging,
-    own: Option<PathBuf>,
     cycling: Cycling,
 }
 
 impl<'a> Teller<'a> {
     pub(super) fn new(staging: &'a Staging, cycling: Cycling) -> Self {
-        Self { symbols: Symbols::new(), staging, own: std::env::current_exe().ok(), cycling }
+        Self { symbols: Symbols::new(), staging, cycling }
     }
 
     /// All threads of a capture, as the record has them.
@@ -171,7 +176,7 @@ impl<'a> Teller<'a> {
         };
         let path = self.on_disk(mapped);
         let object = name_of(self.staging, mapped);
-        if self.own.as_deref() == Some(path.as_path()) {
+        if image::is_host(&path) {
             let text = format!("the soak's own code in {object}");
             return frames.push(Frame { object: Some(object), ..bare(text, Kind::Own) });
         }

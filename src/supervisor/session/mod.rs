@@ -13,17 +13,19 @@ pub(super) use bounds::{Bounds, End};
 use goal::Goal;
 
 use super::chaos::Disturber;
+use super::failure;
 use super::latency::Histograms;
 use super::limits::{Excess, Watch};
 use super::loads::Loads;
 use super::process::WorkerProcess;
+use super::sandbox::Confinement;
 use super::shares::shares;
 use super::stall::Stall;
 use super::{Context, Progress};
-use crate::channel::{Channel, Look, Phase, read_bytes};
+use crate::channel::{Channel, Clock, Failure, Look, Phase, read_bytes};
 use crate::observer::{Capture, Observer, Seen};
 use crate::sampling::{Sample, Sampler};
-use crate::sys::clock::{Calibration, Clock};
+use crate::sys::clock::Calibration;
 use crate::sys::futex;
 
 /// How often a waiting supervisor looks around.
@@ -40,6 +42,8 @@ const LOOK_WITHIN: Duration = Duration::from_secs(3);
 pub(super) struct Session<'a> {
     pub(super) channel: Channel,
     pub(super) process: WorkerProcess,
+    /// What the worker was told to enter.
+    pub(super) confinement: Option<Confinement>,
     pub(super) sampler: Sampler,
     /// Disturbs the worker while cycles run; not at all unless asked to.
     pub(super) disturber: Disturber,
@@ -56,6 +60,8 @@ pub(super) struct Session<'a> {
     order: u32,
     /// Cycles each thread had completed at the last quiet point.
     completed: Vec<u64>,
+    /// Whether the worker was asked for its state with the last order.
+    has_state: bool,
     /// When progress was last told.
     told: Instant,
     watch: Watch,
@@ -75,6 +81,7 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         channel: Channel,
         process: WorkerProcess,
+        confinement: Option<Confinement>,
         sampler: Sampler,
         bounds: Bounds,
         context: &'a Context<'a>,
@@ -85,6 +92,7 @@ impl<'a> Session<'a> {
         Self {
             channel,
             process,
+            confinement,
             sampler,
             disturber: Disturber::default(),
             loads: Loads::default(),
@@ -95,6 +103,7 @@ impl<'a> Session<'a> {
             context,
             order: 0,
             completed,
+            has_state: false,
             told: Instant::now(),
             watch,
             reached: None,
@@ -171,6 +180,24 @@ impl<'a> Session<'a> {
             *first += cycles;
         }
         self.carry_out(&Goal::of(targets), &mut Some(histograms))
+    }
+
+    /// Has the worker write down its state at each quiet point from now on, or no more. Whoever takes a snapshot asks for it before the
+    /// quiet point that it is of.
+    pub(super) fn want_state(&self, wanted: bool) {
+        self.channel.header().observe.store(u32::from(wanted), Relaxed);
+    }
+
+    /// Makes sure that the state that the worker has written down is of the present quiet point: has it do so once more, without a
+    /// cycle, where it was not asked to.
+    pub(super) fn ensure_state(&mut self) {
+        if self.has_state {
+            return;
+        }
+        self.want_state(true);
+        // What else may be said of this moment was said already: it was a quiet point.
+        let _ = self.carry_out(&Goal::of(self.completed.clone()), &mut None);
+        self.want_state(false);
     }
 
     /// Has the worker ask the loader whether the files are there; how many are. No cycle runs.
@@ -288,6 +315,7 @@ impl<'a> Session<'a> {
             slot.target.store(*target, Relaxed);
         }
         header.shared.store(goal.shared, Relaxed);
+        self.has_state = header.observe.load(Relaxed) != 0;
         self.order = self.order.wrapping_add(1);
         let active = header.active_ns.load(Relaxed);
         if histograms.is_some() {
@@ -307,7 +335,9 @@ impl<'a> Session<'a> {
         self.collect(histograms);
         let failed = self.failure();
         match (end, failed) {
-            (Ok(()) | Err(End::TimeUp), Some(failed)) => Err(failed),
+            (Ok(()) | Err(End::TimeUp), Some((failed, _))) => Err(failed),
+            // It ends when it can't begin.
+            (Err(End::Died(_)), Some((failed, true))) => Err(failed),
             // It parks when all is done or says why not.
             (Ok(()), None) if !goal.is_reached(&self.completed) => Err(End::Scribbled),
             (end, _) => end,
@@ -401,15 +431,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn failure(&self) -> Option<End> {
+    /// Why a thread can't go on, if one can't, and whether that was before the first cycle.
+    fn failure(&self) -> Option<(End, bool)> {
         if self.channel.header().failed.load(Acquire) == 0 {
             return None;
         }
         let slots = self.channel.slots().iter().enumerate();
-        let failed = slots.map(|(t, s)| (t, s.error_len.load(Acquire))).find(|(_, len)| *len > 0);
+        let failed =
+            slots.filter_map(|(t, s)| Some((t, s, Failure::from_u32(s.failure.load(Acquire))?))).next();
         // A thread that fails says why.
-        let Some((thread, len)) = failed else { return Some(End::Scribbled) };
-        let message = read_bytes(self.channel.error(thread), len as usize);
-        Some(End::Failed { thread, message: String::from_utf8_lossy(&message).into_owned() })
+        let Some((thread, slot, why)) = failed else { return Some((End::Scribbled, false)) };
+        let said = read_bytes(self.channel.error(thread), slot.error_len.load(Relaxed) as usize);
+        let message = failure::words(why, slot.failure_number.load(Relaxed), &String::from_utf8_lossy(&said));
+        Some((End::Failed { thread, message }, why.is_before_the_first_cycle()))
     }
 }

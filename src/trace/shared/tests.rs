@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::trace::preload::layout::{DEPTH, Kind, LIBRARY, LIVE, Meta};
-use crate::trace::preload::live::Live;
+use dlsoak_wire::notes::Live;
+use dlsoak_wire::notes::{DEPTH, Kind, LIBRARY, LIVE, Meta};
 
 fn live(memory: &Memory, size: u64) -> Live {
     let place = memory.place(Meta::new(Kind::Heap, 1, size), 0, &[size]).unwrap();

@@ -1,0 +1,295 @@
+//! One cycle: the steps of the job, each phase timed. This is the hot loop. It allocates nothing, and reads the clock once per
+//! phase, the end of one being the beginning of the next.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::AtomicU8;
+use core::sync::atomic::Ordering::{Relaxed, Release};
+
+use dlsoak_wire::channel::{Clock, Entry, Failure, Header, Slot, write_bytes};
+use dlsoak_wire::job::{CallFrom, FLOATS, INTEGERS, Kind, Mode};
+
+use super::quiet::base_of;
+use super::setup::{Prepared, Task};
+use crate::copies::Copies;
+use crate::{c, short_lived};
+
+/// One prototype for every call. System V x86-64 and AAPCS64 pass integers and floats in registers of their own, in order of
+/// appearance among their kind, so a function that takes fewer of either finds its arguments where it expects them and never looks
+/// at the rest.
+type Function =
+    unsafe extern "C" fn(i64, i64, i64, i64, i64, i64, f64, f64, f64, f64, f64, f64, f64, f64) -> i64;
+/// The user's own code for one cycle.
+type Driver = unsafe extern "C" fn(*mut c_void) -> c_int;
+
+/// Why a thread can't go on: the failure, the number that goes with it, and the words or the name that do.
+pub(super) struct Failed {
+    pub(super) failure: Failure,
+    pub(super) number: c_int,
+    /// Null where there are none; they live until the next `dl*` call of this thread.
+    pub(super) words: *const c_char,
+}
+
+impl Failed {
+    /// Puts the words where the supervisor reads them.
+    pub(super) fn write_words(&self, room: &[AtomicU8], slot: &Slot) {
+        if !self.words.is_null() {
+            // SAFETY: the words end in NUL and live until this thread's next dl* call.
+            let words = unsafe { CStr::from_ptr(self.words) };
+            slot.error_len.store(write_bytes(room, words.to_bytes()) as u32, Relaxed);
+        }
+    }
+
+    pub(super) fn numbered(failure: Failure, number: c_int) -> Self {
+        Self { failure, number, words: core::ptr::null() }
+    }
+
+    /// What the loader refused this thread last.
+    #[cold]
+    pub(super) fn by_loader(failure: Failure) -> Self {
+        // SAFETY: dlerror has no precondition.
+        Self { failure, number: 0, words: unsafe { c::dlerror() } }
+    }
+}
+
+/// Ticks of a clock since some moment in the past.
+#[inline(always)]
+pub(super) fn ticks(clock: Clock) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if clock == Clock::Tsc {
+        // Without a fence, which costs half as much again: the processor may read it some ten nanoseconds before what comes ahead
+        // of it is done, at the end of a phase and so at the beginning of the next.
+        #[allow(unused_unsafe, reason = "safe to call since Rust 1.94")]
+        // SAFETY: the instruction is there on every x86-64, and touches no memory.
+        return unsafe { core::arch::x86_64::_rdtsc() };
+    }
+    let _ = clock;
+    c::monotonic_ns()
+}
+
+/// What one thread needs to cycle.
+pub(super) struct Cycler {
+    task: &'static Task,
+    thread: usize,
+    path: &'static CStr,
+    copies: Option<Copies>,
+    /// What the steps of the cycle under way have found.
+    found: &'static mut [*mut c_void],
+    clock: Clock,
+    /// Nanoseconds spent beside the cycles, in the order under way.
+    beside_ns: u64,
+}
+
+impl Cycler {
+    pub(super) fn new(task: &'static Task, thread: usize, found: &'static mut [*mut c_void]) -> Self {
+        let path = task.path(thread);
+        let copies = (task.job.mode == Mode::Copies).then(|| Copies::new(path, task.image));
+        let clock = Clock::from_u32(task.channel.header().clock.load(Relaxed));
+        Self { task, thread, path, copies, found, clock, beside_ns: 0 }
+    }
+
+    /// Cycles until the slot's target is reached and none are left that all threads share, or the order is to stop. The ring
+    /// starts over at each order.
+    pub(super) fn run(&mut self, slot: &Slot, ring: &[Entry], order: &Header) -> Result<(), Failed> {
+        let mut target = slot.target.load(Relaxed);
+        let mut completed = slot.completed.load(Relaxed);
+        let mut begin = ticks(self.clock);
+        slot.load_address.store(0, Relaxed);
+        for (made, entry) in ring.iter().enumerate() {
+            if completed >= target {
+                target = completed + order.take_shared((ring.len() - made) as u64);
+            }
+            if completed >= target || order.stop.load(Relaxed) != 0 {
+                break;
+            }
+            begin = if self.task.job.call_from == CallFrom::ShortLived {
+                self.cycle_that_ends(slot, entry, begin)?
+            } else {
+                let ready = self.ready(begin)?;
+                self.cycle(slot, entry, ready)?
+            };
+            completed += 1;
+            // The supervisor reads the entry only after it has seen this count.
+            slot.completed.store(completed, Release);
+        }
+        Ok(())
+    }
+
+    /// Nanoseconds that the last run spent beside its cycles.
+    pub(super) fn take_beside_ns(&mut self) -> u64 {
+        core::mem::take(&mut self.beside_ns)
+    }
+
+    /// Makes what the next cycle opens, where that must be made; returns when the cycle begins.
+    #[inline]
+    fn ready(&mut self, since: u64) -> Result<u64, Failed> {
+        if self.copies.is_none() {
+            return Ok(since);
+        }
+        self.make()?;
+        let ready = ticks(self.clock);
+        self.beside_ns += ready.saturating_sub(since);
+        Ok(ready)
+    }
+
+    fn make(&mut self) -> Result<(), Failed> {
+        let Some(copies) = &mut self.copies else { return Ok(()) };
+        copies.make().map_err(|number| Failed {
+            failure: Failure::Copy,
+            number,
+            words: copies.path().as_ptr(),
+        })
+    }
+
+    /// One cycle on a thread that ends with it, and is gone when this returns.
+    fn cycle_that_ends(&mut self, slot: &Slot, entry: &Entry, since: u64) -> Result<u64, Failed> {
+        self.make()?;
+        let mut begun = since;
+        // Unless the cycle comes to its end: a library may end the thread instead.
+        let mut closed = Err(Failed::numbered(Failure::Ended, 0));
+        short_lived::run(&mut || {
+            let _announced = self.task.announce(slot);
+            begun = ticks(self.clock);
+            closed = self.cycle(slot, entry, begun);
+            if let Err(failed) = &closed {
+                // The words are those of a thread that is about to end.
+                failed.write_words(self.task.channel.error(self.thread), slot);
+            }
+        })
+        .map_err(|number| Failed::numbered(Failure::Thread, number))?;
+        let closed = closed.map_err(|failed| Failed { words: core::ptr::null(), ..failed })?;
+        // What the thread's end has let go is unloaded by the next dlclose of anything, which a host makes soon.
+        self.let_go();
+        let now = ticks(self.clock);
+        self.beside_ns += now.saturating_sub(since).saturating_sub(closed.saturating_sub(begun));
+        Ok(now)
+    }
+
+    /// Has the loader look again whether the library is still needed: a reference taken and given back. A namespace can't be
+    /// entered again without its number.
+    fn let_go(&self) {
+        if self.task.job.mode == Mode::Namespace {
+            return;
+        }
+        // SAFETY: with RTLD_NOLOAD nothing is loaded, so no code runs; the path ends in NUL; the handle is the one just given.
+        unsafe {
+            let handle = c::dlopen(self.path().as_ptr(), c::RTLD_LAZY | c::RTLD_NOLOAD);
+            if !handle.is_null() {
+                c::dlclose(handle);
+            }
+        }
+    }
+
+    /// What this cycle opens.
+    #[inline(always)]
+    fn path(&self) -> &CStr {
+        match &self.copies {
+            None => self.path,
+            Some(copies) => copies.path(),
+        }
+    }
+
+    #[inline(always)]
+    fn cycle(&mut self, slot: &Slot, entry: &Entry, begin: u64) -> Result<u64, Failed> {
+        let task = self.task;
+        let mut since = begin;
+        let mut phase = 0;
+        let mut handle: *mut c_void = core::ptr::null_mut();
+        let mut base = 0;
+        for (index, step) in task.steps.iter().enumerate() {
+            if step.phase != phase {
+                if phase != 0 {
+                    let now = ticks(self.clock);
+                    entry.of(phase).store(now.saturating_sub(since), Relaxed);
+                    since = now;
+                }
+                phase = step.phase;
+                slot.phase.store(phase, Relaxed);
+            }
+            match step.kind {
+                Kind::Open => {
+                    handle = self.open()?;
+                    // SAFETY: the handle is that of the library, which is open.
+                    base = unsafe { base_of(handle) };
+                    slot.base.store(base, Relaxed);
+                    if slot.load_address.load(Relaxed) == 0 {
+                        slot.load_address.store(base, Relaxed);
+                    }
+                }
+                Kind::Find => {
+                    // SAFETY: the handle is open, the name ends in NUL.
+                    let found = unsafe { c::dlsym(handle, step.name) };
+                    if found.is_null() {
+                        return Err(self.close_failed(Failed::by_loader(Failure::Symbol), slot, handle));
+                    }
+                    if let Some(cell) = self.found.get_mut(index) {
+                        *cell = found;
+                    }
+                }
+                Kind::Call => {
+                    if let Some(function) = self.found.get(step.target) {
+                        // SAFETY: the address is that of a function of the library that is open right now; its arguments are as
+                        // the call expression's author states them.
+                        unsafe { call(*function, step) };
+                    }
+                }
+                Kind::Drive => {
+                    // SAFETY: the driver was opened for good; this is the documented prototype of an exercise.
+                    let code = unsafe { core::mem::transmute::<*mut c_void, Driver>(step.driver)(handle) };
+                    if code != 0 {
+                        return Err(self.close_failed(Failed::numbered(Failure::Driver, code), slot, handle));
+                    }
+                }
+                Kind::Close => {
+                    // SAFETY: the handle was opened in this cycle.
+                    if unsafe { c::dlclose(handle) } != 0 {
+                        return Err(Failed::by_loader(Failure::Close));
+                    }
+                }
+            }
+        }
+        let closed = ticks(self.clock);
+        entry.of(phase).store(closed.saturating_sub(since), Relaxed);
+        entry.base.store(base, Relaxed);
+        Ok(closed)
+    }
+
+    /// Closes what a cycle that fails has opened, as a host does. The words are written down before: the next call of the loader may
+    /// take them away.
+    #[cold]
+    fn close_failed(&self, failed: Failed, slot: &Slot, handle: *mut c_void) -> Failed {
+        failed.write_words(self.task.channel.error(self.thread), slot);
+        // SAFETY: the handle was opened in this cycle.
+        unsafe { c::dlclose(handle) };
+        Failed { words: core::ptr::null(), ..failed }
+    }
+
+    #[inline(always)]
+    fn open(&self) -> Result<*mut c_void, Failed> {
+        let flags = self.task.job.flags as c_int;
+        let path = self.path().as_ptr();
+        // SAFETY: loading a library runs its code; that is what a soak is for. The path ends in NUL.
+        let (handle, failure) = unsafe {
+            if self.task.job.mode == Mode::Namespace {
+                (c::dlmopen(c::LM_ID_NEWLM, path, flags), Failure::Namespace)
+            } else {
+                (c::dlopen(path, flags), Failure::Open)
+            }
+        };
+        if handle.is_null() { Err(Failed::by_loader(failure)) } else { Ok(handle) }
+    }
+}
+
+/// Calls a function of the library.
+///
+/// # Safety
+/// It must take what the step gives.
+#[inline(always)]
+unsafe fn call(function: *mut c_void, step: &Prepared) {
+    let [a, b, c, d, e, f]: [i64; INTEGERS] = step.ints;
+    let [s, t, u, v, w, x, y, z]: [f64; FLOATS] = step.floats;
+    // SAFETY: the caller's contract; see `Function` for why one prototype serves.
+    unsafe {
+        let function = core::mem::transmute::<*mut c_void, Function>(function);
+        core::hint::black_box(function(a, b, c, d, e, f, s, t, u, v, w, x, y, z));
+    }
+}

@@ -1,0 +1,207 @@
+//! What only a process itself can see of its state: signal actions, floating-point modes, thread-specific keys,
+//! and where the C library keeps the rest. Addresses are handed out and never followed here: a library that is
+//! gone may have left them dangling, and whoever reads them does so from outside.
+
+use core::ffi::{c_long, c_uint, c_void};
+
+use crate::c;
+
+/// What a signal does to the process, as the kernel keeps it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Action {
+    /// Address of the handler; 0 is `SIG_DFL`, 1 is `SIG_IGN`.
+    pub handler: u64,
+    /// `SA_*` flags.
+    pub flags: u64,
+    restorer: u64,
+    /// Signals blocked while the handler runs.
+    pub mask: u64,
+}
+
+/// The action of a signal. Asked of the kernel: glibc keeps signals 32 and 33 to itself.
+pub fn signal_action(signal: usize) -> Action {
+    let mut action = Action::default();
+    // SAFETY: no new action is given; the kernel writes its own structure of this layout and a mask of 8 bytes.
+    unsafe {
+        c::syscall(c::sys::RT_SIGACTION, signal, core::ptr::null::<c_void>(), &raw mut action, 8_usize);
+    }
+    action
+}
+
+/// Interval timers that are armed: microseconds until `ITIMER_REAL`, `ITIMER_VIRTUAL` and `ITIMER_PROF` fire.
+pub fn interval_timers() -> [u64; 3] {
+    [0, 1, 2].map(|which: c_long| {
+        // Interval and value, each in seconds and microseconds.
+        let mut timer = [0_i64; 4];
+        // SAFETY: the pointer is to a structure on this stack, which the kernel fills.
+        unsafe { c::syscall(c::sys::GETITIMER, which, &raw mut timer) };
+        u64::try_from(timer[2].saturating_mul(1_000_000).saturating_add(timer[3])).unwrap_or(0)
+    })
+}
+
+/// Number of thread-specific keys in use, give or take those that were deleted out of turn; all there are when no
+/// more can be made.
+///
+/// A few keys are made and deleted at once; they get the lowest free numbers, and the highest of them tells. One alone
+/// would not do: Rust's standard library makes two where the first is number 0, and deletes that, so that 0 stays
+/// free for ever. Making all of them would, for a moment, take them from threads that the library still runs.
+pub fn keys_in_use() -> u32 {
+    const PROBES: usize = 8;
+    let mut keys: [c_uint; PROBES] = [0; PROBES];
+    let mut made = 0;
+    for key in &mut keys {
+        // SAFETY: the pointer is to a key on this stack; there is no destructor, and the key is used by nobody.
+        if unsafe { c::pthread_key_create(key, None) } != 0 {
+            break;
+        }
+        made += 1;
+    }
+    for key in &keys[..made] {
+        // SAFETY: the key was made above and is used by nobody.
+        unsafe {
+            c::pthread_key_delete(*key);
+        }
+    }
+    let highest = keys[..made].iter().copied().max().unwrap_or(0);
+    if made < PROBES { KEYS - made as u32 } else { (highest + 1).saturating_sub(PROBES as u32) }
+}
+
+/// `PTHREAD_KEYS_MAX`.
+pub const KEYS: u32 = 1024;
+
+/// Modes of the calling thread's floating-point unit, without the sticky exception flags: MXCSR on x86-64, FPCR
+/// on AArch64.
+pub fn float_control() -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut mxcsr = 0_u32;
+        // SAFETY: stmxcsr stores four bytes at the address of a variable of that size.
+        unsafe {
+            core::arch::asm!("stmxcsr [{}]", in(reg) &raw mut mxcsr, options(nostack, preserves_flags));
+        }
+        mxcsr & !0x3f
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        let fpcr: u64;
+        // SAFETY: reads a register that user code may read.
+        unsafe {
+            core::arch::asm!("mrs {}, fpcr", out(reg) fpcr, options(nomem, nostack, preserves_flags));
+        }
+        fpcr as u32
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    0
+}
+
+/// Control word of the calling thread's x87 unit; 0 where there is none.
+pub fn x87_control() -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut word = 0_u16;
+        // SAFETY: fnstcw stores two bytes at the address of a variable of that size.
+        unsafe {
+            core::arch::asm!("fnstcw [{}]", in(reg) &raw mut word, options(nostack, preserves_flags));
+        }
+        u32::from(word)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}
+
+/// Where the C library keeps what a process has one of. Addresses only; 0 where the C library has no such thing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The array `environ`.
+    pub environ: u64,
+    /// The text that `setlocale(LC_ALL, NULL)` returns.
+    pub locale: u64,
+    /// The first of all open stdio streams, a `FILE`.
+    pub streams: u64,
+    /// The streams that `stdin`, `stdout` and `stderr` name.
+    pub standard_streams: [u64; 3],
+}
+
+unsafe extern "C" {
+    #[cfg(target_env = "gnu")]
+    #[link_name = "_IO_list_all"]
+    static STREAMS: *mut c_void;
+}
+
+/// Looks up these places.
+pub fn places() -> Places {
+    // SAFETY: each is a variable of the C library's that holds a pointer and lives as long as the process; it is
+    // copied, by a volatile read since the library under test may have changed it, and not followed.
+    unsafe {
+        Places {
+            environ: (&raw const c::environ).read_volatile() as u64,
+            locale: c::setlocale(c::LC_ALL, core::ptr::null()) as u64,
+            #[cfg(target_env = "gnu")]
+            streams: (&raw const STREAMS).read_volatile() as u64,
+            #[cfg(not(target_env = "gnu"))]
+            streams: 0,
+            standard_streams: [
+                (&raw const c::stdin).read_volatile() as u64,
+                (&raw const c::stdout).read_volatile() as u64,
+                (&raw const c::stderr).read_volatile() as u64,
+            ],
+        }
+    }
+}
+
+/// The locale of the calling thread alone; 0 where it follows the process.
+pub fn thread_locale() -> u64 {
+    /// `LC_GLOBAL_LOCALE`.
+    const GLOBAL: u64 = u64::MAX;
+    // SAFETY: a null locale asks and changes nothing.
+    let own = unsafe { c::uselocale(core::ptr::null_mut()) } as u64;
+    if own == GLOBAL { 0 } else { own }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::ffi::c_int;
+
+    use super::*;
+
+    #[test]
+    fn signal_actions_are_the_kernels() {
+        const SIGUSR2: c_int = 12;
+        extern "C" fn handler(_: c_int) {}
+        let set = |handler: usize| {
+            let action = c::SignalAction { handler, mask: c::SignalSet([0; 16]), flags: 0, restorer: 0 };
+            // SAFETY: the handler does nothing, or is SIG_DFL; nobody sends this signal.
+            unsafe { c::sigaction(SIGUSR2, &raw const action, core::ptr::null_mut()) };
+        };
+        let before = signal_action(SIGUSR2 as usize);
+        assert!(before.handler <= 1, "{before:?}");
+        set(handler as *const () as usize);
+        assert_eq!(signal_action(SIGUSR2 as usize).handler, handler as *const () as u64);
+        set(0);
+        assert_eq!(signal_action(SIGUSR2 as usize).handler, 0);
+    }
+
+    #[test]
+    fn a_key_that_is_kept_is_counted() {
+        let before = keys_in_use();
+        assert_eq!(keys_in_use(), before);
+        let mut key = 0;
+        // SAFETY: the pointer is to a key on this stack, without a destructor.
+        unsafe { c::pthread_key_create(&raw mut key, None) };
+        assert_eq!(keys_in_use(), before + 1);
+        // SAFETY: the key was made above.
+        unsafe { c::pthread_key_delete(key) };
+    }
+
+    #[test]
+    fn modes_are_those_of_a_c_host() {
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!((float_control(), x87_control()), (0x1f80, 0x37f));
+        }
+        assert_eq!(thread_locale(), 0);
+        assert_eq!(interval_timers(), [0; 3]);
+        let places = places();
+        assert!(places.environ != 0 && places.locale != 0 && !places.standard_streams.contains(&0));
+    }
+}

@@ -1,0 +1,45 @@
+//! Everything of `dlsoak` that runs inside another process: the measured host, the loop that other instruments look at, the keeper
+//! between supervisor and host, and the library that a traced host is preloaded with.
+//!
+//! **Invariant:** what runs beside a library under test is a plain C program. It needs `libc.so.6` and nothing else, has no runtime
+//! of its own, unwinds nothing, and allocates nothing. The host parses nothing, because its orders and its answers are data
+//! (`dlsoak-wire`); the loop takes its orders as arguments. The library that takes notes is the exception: it unwinds stacks, and so
+//! needs `libgcc_s.so.1` besides.
+//!
+//! The sources are built several times. `build.rs` makes the programs, each with one call of the compiler and
+//! `--cfg dlsoak_program`; cargo builds this library, which offers the programs as bytes and has their tests.
+
+#![cfg_attr(not(test), no_std)]
+#![cfg_attr(dlsoak_program, no_main)]
+// The library build offers the programs and tests their parts; nothing there calls what the C library calls in a program.
+#![allow(dead_code)]
+#![allow(unreachable_pub, reason = "what a program offers it offers by its symbols")]
+
+pub mod c;
+#[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "loop"))]
+mod copies;
+#[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "loop"))]
+mod short_lived;
+
+#[cfg(any(not(dlsoak_program), dlsoak_program = "loop"))]
+pub mod bare;
+#[cfg(any(not(dlsoak_program), dlsoak_program = "host"))]
+pub mod heap;
+#[cfg(any(not(dlsoak_program), dlsoak_program = "host"))]
+pub mod host;
+#[cfg(any(not(dlsoak_program), dlsoak_program = "keeper"))]
+pub mod keeper;
+#[cfg(any(not(dlsoak_program), dlsoak_program = "preload"))]
+pub mod preload;
+
+#[cfg(not(dlsoak_program))]
+mod images;
+#[cfg(not(dlsoak_program))]
+pub use images::{HOST, HOST_COUNTING, KEEPER, LOOP, PRELOAD};
+
+/// Nobody to tell: a bug here must not go unnoticed.
+#[cfg(dlsoak_program)]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    c::give_up()
+}

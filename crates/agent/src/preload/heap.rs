@@ -1,0 +1,151 @@
+//! The malloc family. It is called often, so at first only the caller's address is noted: each function is a few
+//! instructions that put it into the register behind the last argument, and go on to the part that takes the note.
+
+use core::ffi::{c_int, c_void};
+use core::ptr::null_mut;
+
+use super::origin::{heap, memory};
+use crate::c;
+use dlsoak_wire::notes::Kind;
+
+/// Defines an interposed function that goes on to another one, with the return address as one more argument.
+macro_rules! with_caller {
+    ($($name:ident -> $to:ident, $x86:literal, $arm:literal;)*) => {$(
+        /// As the C library's function of this name.
+        ///
+        /// # Safety
+        /// The C library's contract.
+        #[unsafe(naked)]
+        #[cfg_attr(dlsoak_program = "preload", unsafe(no_mangle))]
+        pub unsafe extern "C" fn $name() {
+            #[cfg(target_arch = "x86_64")]
+            core::arch::naked_asm!(concat!("mov ", $x86, ", [rsp]"), "jmp {to}", to = sym $to);
+            #[cfg(target_arch = "aarch64")]
+            core::arch::naked_asm!(concat!("mov ", $arm, ", x30"), "b {to}", to = sym $to);
+        }
+    )*};
+}
+
+with_caller! {
+    malloc -> malloc_from, "rsi", "x1";
+    valloc -> valloc_from, "rsi", "x1";
+    pvalloc -> pvalloc_from, "rsi", "x1";
+    calloc -> calloc_from, "rdx", "x2";
+    realloc -> realloc_from, "rdx", "x2";
+    memalign -> memalign_from, "rdx", "x2";
+    aligned_alloc -> aligned_alloc_from, "rdx", "x2";
+    reallocarray -> reallocarray_from, "rcx", "x3";
+    posix_memalign -> posix_memalign_from, "rcx", "x3";
+}
+
+/// Bytes that malloc's books have for a chunk: those that can be used, and its header. Chunks of an arena are a multiple of
+/// 16 less a header of 8 that is followed by the next chunk's; one that has a mapping of its own has a header of 16.
+fn chunk(memory: *mut c_void) -> u64 {
+    // SAFETY: the memory came from the C library's allocator and was not freed.
+    let usable = unsafe { c::malloc_usable_size(memory) } as u64;
+    usable + if usable % 16 == 8 { 8 } else { 16 }
+}
+
+fn noted(memory: *mut c_void, caller: usize) -> *mut c_void {
+    if !memory.is_null() && super::origin::memory().is_some() {
+        heap(memory as u64, chunk(memory), caller);
+    }
+    memory
+}
+
+extern "C" fn malloc_from(size: usize, caller: usize) -> *mut c_void {
+    // SAFETY: malloc has no precondition.
+    noted(unsafe { c::__libc_malloc(size) }, caller)
+}
+
+extern "C" fn valloc_from(size: usize, caller: usize) -> *mut c_void {
+    // SAFETY: no precondition.
+    noted(unsafe { c::__libc_valloc(size) }, caller)
+}
+
+extern "C" fn pvalloc_from(size: usize, caller: usize) -> *mut c_void {
+    // SAFETY: no precondition.
+    noted(unsafe { c::__libc_pvalloc(size) }, caller)
+}
+
+extern "C" fn calloc_from(count: usize, size: usize, caller: usize) -> *mut c_void {
+    // SAFETY: no precondition.
+    noted(unsafe { c::__libc_calloc(count, size) }, caller)
+}
+
+extern "C" fn memalign_from(align: usize, size: usize, caller: usize) -> *mut c_void {
+    // SAFETY: no precondition.
+    noted(unsafe { c::__libc_memalign(align, size) }, caller)
+}
+
+extern "C" fn aligned_alloc_from(align: usize, size: usize, caller: usize) -> *mut c_void {
+    if !align.is_power_of_two() {
+        c::set_errno(c::INVALID);
+        return null_mut();
+    }
+    memalign_from(align, size, caller)
+}
+
+unsafe extern "C" fn posix_memalign_from(
+    to: *mut *mut c_void,
+    align: usize,
+    size: usize,
+    caller: usize,
+) -> c_int {
+    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
+        return c::INVALID;
+    }
+    let got = memalign_from(align, size, caller);
+    if got.is_null() {
+        return c::NO_MEMORY;
+    }
+    // SAFETY: the caller's pointer is to a place for the address.
+    unsafe { *to = got };
+    0
+}
+
+unsafe extern "C" fn realloc_from(old: *mut c_void, size: usize, caller: usize) -> *mut c_void {
+    // Forgotten before: once it is freed, another thread may be given the same address.
+    let before = memory().and_then(|memory| memory.gone(Kind::Heap.key(old as u64)));
+    // SAFETY: the caller's contract.
+    let new = unsafe { c::__libc_realloc(old, size) };
+    if new.is_null() && size != 0 {
+        // Refused: the old memory is still there.
+        if let (Some(memory), Some(before)) = (memory(), before) {
+            memory.born(Kind::Heap.key(old as u64), before);
+        }
+        return new;
+    }
+    noted(new, caller)
+}
+
+unsafe extern "C" fn reallocarray_from(
+    old: *mut c_void,
+    count: usize,
+    size: usize,
+    caller: usize,
+) -> *mut c_void {
+    match count.checked_mul(size) {
+        // SAFETY: the caller's contract.
+        Some(bytes) => unsafe { realloc_from(old, bytes, caller) },
+        None => {
+            c::set_errno(c::NO_MEMORY);
+            null_mut()
+        }
+    }
+}
+
+/// As the C library's.
+///
+/// # Safety
+/// The C library's contract.
+#[cfg_attr(dlsoak_program = "preload", unsafe(no_mangle))]
+pub unsafe extern "C" fn free(old: *mut c_void) {
+    if !old.is_null()
+        && let Some(memory) = memory()
+    {
+        memory.gone(Kind::Heap.key(old as u64));
+    }
+    // SAFETY: the caller's contract.
+    unsafe { c::__libc_free(old) };
+}

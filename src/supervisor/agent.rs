@@ -1,0 +1,141 @@
+//! Which build of the agent measures a soak: the one that counts malloc itself, or the plain one, which leaves that to glibc.
+//!
+//! An executable's own malloc comes first in look-up. So with the counting agent a preloaded allocator or tracer would not be used,
+//! and what the user has preloaded is to be used. A library that is opened with RTLD_DEEPBIND finds glibc's malloc before the
+//! agent's, while glibc itself still uses the agent's: what one hands to the other would be counted on one side only.
+
+use std::collections::BTreeMap;
+
+use crate::record::Agent;
+use crate::suite::plan::SoakPlan;
+
+/// What glibc's loader preloads.
+const PRELOAD: &str = "LD_PRELOAD";
+/// `RTLD_DEEPBIND`.
+const DEEPBIND: i32 = 0x8;
+
+/// The agent for a worker with this environment, on top of what is inherited.
+pub(super) fn choose(plan: &SoakPlan, env: &BTreeMap<String, String>) -> Agent {
+    let inherited = || std::env::var(PRELOAD).ok();
+    let preloads = env.get(PRELOAD).cloned().or_else(inherited).is_some_and(|list| !list.trim().is_empty());
+    let is_deep = plan.flags.bits() & DEEPBIND != 0;
+    if plan.plain || preloads || is_deep { Agent::Plain } else { Agent::Counting }
+}
+
+/// Why what the counting agent counted is not to be believed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Doubt {
+    /// More threads lived at a time than can count.
+    Threads,
+    /// The counts and glibc's own account drift apart by this many bytes per cycle.
+    Drift(f64),
+}
+
+impl Doubt {
+    /// As a note.
+    pub(super) fn note(self) -> String {
+        let why = match self {
+            Self::Threads => {
+                "more than 1,024 threads lived at a time, which is more than the agent can count for"
+                    .to_owned()
+            }
+            Self::Drift(rate) => format!(
+                "the agent's count of the heap and glibc's own drifted apart by {rate:.1} B per cycle, as where a library is \
+                 opened with RTLD_DEEPBIND"
+            ),
+        };
+        format!("measured again with the plain agent, because {why}")
+    }
+}
+
+/// What glibc accounts for beyond the agent's counts at each checkpoint, in bytes: a constant where both see the same.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    points: Vec<(u64, i64)>,
+    full: bool,
+}
+
+/// Growth of the difference that is more than both accounts' rounding: less than a chunk in a hundred cycles.
+const DRIFT: f64 = 0.25;
+
+impl Check {
+    /// Takes a checkpoint at this cycle: what glibc says is in use, what lies in thread caches, and what was counted, where each is
+    /// known.
+    pub(super) fn take(
+        &mut self,
+        cycle: u64,
+        by_malloc: Option<u64>,
+        cached: Option<u64>,
+        counted: u64,
+        full: bool,
+    ) {
+        self.full |= full;
+        let Some(by_malloc) = by_malloc else { return };
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let rest =
+            signed(by_malloc).saturating_sub(signed(cached.unwrap_or(0))).saturating_sub(signed(counted));
+        self.points.push((cycle, rest));
+    }
+
+    /// Whether more threads lived at a time than can count, so that no later figure is worth the wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Whether the counts are to be doubted. A drift may begin late, so the last parts of the soak are looked at by themselves, too.
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        if self.full {
+            return Some(Doubt::Threads);
+        }
+        let last = self.points.last()?.0;
+        let since = |part: u64| self.points.partition_point(|(cycle, _)| *cycle < last - last / part);
+        [1, 2, 4, 8].into_iter().find_map(|part| drift(self.points.get(since(part)..)?))
+    }
+}
+
+/// The drift of these points. One that drifts does so in both halves alike; a new arena, or a thread cache that fills, does not.
+fn drift(points: &[(u64, i64)]) -> Option<Doubt> {
+    let (first, last) = (points.first()?, points.last()?);
+    let cycles = last.0.checked_sub(first.0).filter(|cycles| *cycles > 0)?;
+    let half = first.0 + cycles / 2;
+    let middle = points.iter().min_by_key(|(cycle, _)| cycle.abs_diff(half))?;
+    let rate = |a: &(u64, i64), b: &(u64, i64)| {
+        let cycles = b.0.saturating_sub(a.0) as f64;
+        (b.1.saturating_sub(a.1) as f64 / cycles, cycles)
+    };
+    let ((before, some), (after, more)) = (rate(first, middle), rate(middle, last));
+    let drifts = some > 0.0 && more > 0.0 && before.abs() >= DRIFT && (0.5..=2.0).contains(&(after / before));
+    drifts.then(|| Doubt::Drift(rate(first, last).0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(points: &[(u64, u64, u64)]) -> Option<Doubt> {
+        let mut check = Check::default();
+        for (cycle, by_malloc, counted) in points {
+            check.take(*cycle, Some(*by_malloc), Some(0), *counted, false);
+        }
+        check.doubt()
+    }
+
+    #[test]
+    fn a_constant_difference_is_none_and_a_drift_is_one() {
+        let leak = |cycle: u64| 10_000 + 32 * cycle;
+        assert_eq!(check(&[0, 10, 20, 30].map(|c| (c, leak(c) + 656, leak(c)))), None);
+        // One new arena.
+        assert_eq!(check(&[(0, 656, 0), (10, 656, 0), (20, 2_912, 0), (30, 2_912, 0)]), None);
+        // Counted and not there, as strdup in the host and free in glibc; there and not counted.
+        let drift = Some(Doubt::Drift(-32.0));
+        assert_eq!(check(&[0, 10, 20, 30].map(|c| (c, 656, 32 * c))), drift);
+        assert_eq!(check(&[0, 10, 20, 30].map(|c| (c, leak(c), 0))), Some(Doubt::Drift(32.0)));
+        // Late: glibc's own account goes on where the count has stopped.
+        let late = |cycle: u64| (cycle, 656 + 32 * cycle.saturating_sub(60), 0);
+        assert!(check(&[0, 20, 40, 60, 70, 80, 90, 100].map(late)).is_some());
+        assert_eq!(check(&[]), None);
+        let mut full = Check::default();
+        full.take(0, None, None, 0, true);
+        assert_eq!(full.doubt(), Some(Doubt::Threads));
+    }
+}
