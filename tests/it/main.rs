@@ -3,6 +3,7 @@
 // A test that can't go on says so by panicking; clippy's own exception covers test functions only.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod agent;
 mod analysis;
 mod bad_files;
 mod bad_input;
@@ -14,6 +15,7 @@ mod compare;
 mod decide;
 mod doctor;
 mod ends;
+mod exceptions;
 mod explain;
 mod exports;
 mod fleet;
@@ -38,6 +40,7 @@ mod residue;
 mod sandbox;
 mod soaks;
 mod support;
+mod surroundings;
 mod tidy;
 mod trace;
 mod verdicts;

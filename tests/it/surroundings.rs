@@ -1,0 +1,145 @@
+//! The agent starts wherever dlsoak runs: where nothing in TMPDIR can be executed, where memfd is refused, in a directory that can't
+//! be written, and as a user who owns nothing.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use dlsoak::record::{Run, Verdict};
+use tempfile::TempDir;
+
+use crate::support::{fixture, read_record};
+
+/// Says what this machine can't show.
+#[allow(clippy::print_stderr)]
+fn not_tested(what: &str) {
+    eprintln!("NOT TESTED: {what}");
+}
+
+/// The user and group that own nothing.
+const NOBODY: u32 = 65534;
+
+/// A directory that anyone can use, with the program and a library in it, since the places where they are built may be private.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap() };
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        for (from, to) in
+            [(Path::new(env!("CARGO_BIN_EXE_dlsoak")), "dlsoak"), (&fixture("c-clean"), "libclean.so")]
+        {
+            std::fs::copy(from, place.path().join(to)).unwrap();
+        }
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A program of `tests/data`, built.
+    fn build(&self, name: &str) -> PathBuf {
+        let source = xtask::fixtures::root().join(format!("tests/data/{name}.c"));
+        let program = self.path().join(name);
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let status = Command::new(&compiler).arg(source).arg("-o").arg(&program).status();
+        assert!(status.is_ok_and(|status| status.success()), "{} does not build {name}", compiler.display());
+        program
+    }
+
+    /// The words of a soak whose record goes to `out`.
+    fn soak(&self) -> Vec<PathBuf> {
+        let mut words = vec![self.path().join("dlsoak")];
+        words.extend(["-q", "run", "-n", "2000", "-c", "fibonacci(20)", "-o"].map(PathBuf::from));
+        words.extend([self.path().join("out"), self.path().join("libclean.so")]);
+        words
+    }
+
+    fn record(&self, output: &Output) -> Run {
+        read_record(&self.path().join("out")).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
+    /// Requires that the soak went as anywhere else.
+    fn is_clean(&self, command: &mut Command) {
+        let output = command.output().unwrap();
+        let run = self.record(&output);
+        assert_eq!(run.soaks[0].verdict, Verdict::Clean, "{:?}", run.soaks[0]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+fn command(words: &[PathBuf]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
+}
+
+/// A command that runs another one with a TMPDIR in which nothing can be executed; `None` where no file system can be mounted here.
+fn where_nothing_in_tmpdir_is_executed(place: &Place, words: &[PathBuf]) -> Option<Command> {
+    let tmpdir = place.path().join("noexec");
+    std::fs::create_dir(&tmpdir).unwrap();
+    let mount = format!("mount -t tmpfs -o noexec none '{}'", tmpdir.display());
+    let user: &[&str] = if nix::unistd::getuid().is_root() { &["-m"] } else { &["-rm"] };
+    let can = Command::new("unshare").args(user).args(["sh", "-c", &mount]).output();
+    if !can.as_ref().is_ok_and(|output| output.status.success()) {
+        not_tested(&format!("TMPDIR mounted noexec: no mount namespace is to be had here: {can:?}"));
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(user).args(["sh", "-c", &format!("{mount} && exec \"$@\""), "sh"]).args(words);
+    command.env("TMPDIR", tmpdir);
+    Some(command)
+}
+
+#[test]
+fn a_soak_needs_no_place_to_execute_files_in() {
+    let place = Place::new();
+    if let Some(mut command) = where_nothing_in_tmpdir_is_executed(&place, &place.soak()) {
+        place.is_clean(&mut command);
+    }
+}
+
+#[test]
+fn where_memfd_is_refused_the_agent_is_a_file() {
+    let place = Place::new();
+    let refused = place.build("no-memfd");
+    let mut words = place.soak();
+    words.insert(0, refused);
+    place.is_clean(&mut command(&words));
+    // The file has no name any more, and its directory is gone.
+    let tmpdir = place.path().join("tmp");
+    std::fs::create_dir(&tmpdir).unwrap();
+    std::fs::remove_dir_all(place.path().join("out")).unwrap();
+    place.is_clean(command(&words).env("TMPDIR", &tmpdir));
+    assert_eq!(std::fs::read_dir(&tmpdir).unwrap().count(), 0);
+}
+
+#[test]
+fn where_neither_is_to_be_had_the_way_out_is_named() {
+    let place = Place::new();
+    let mut words = place.soak();
+    words.insert(0, place.build("no-memfd"));
+    let Some(mut command) = where_nothing_in_tmpdir_is_executed(&place, &words) else { return };
+    let output = command.output().unwrap();
+    let run = place.record(&output);
+    let detail = run.soaks[0].outcome.detail.as_deref().unwrap();
+    assert!(detail.contains("set TMPDIR to a place that is writable and not mounted noexec"), "{detail}");
+}
+
+#[test]
+fn a_soak_needs_no_place_of_its_own() {
+    let place = Place::new();
+    let mut soak = command(&place.soak());
+    // Nobody can write there, not even root.
+    soak.current_dir("/proc");
+    if nix::unistd::getuid().is_root() {
+        soak.uid(NOBODY).gid(NOBODY);
+    } else {
+        not_tested("a soak by another user: only root can become one");
+    }
+    place.is_clean(&mut soak);
+}
