@@ -99,8 +99,9 @@ impl Format {
         Format::Hlog,
         Format::Costs,
     ];
-    /// What a run leaves in its output directory. The record comes first: it is the one that must not be lost.
-    pub const OF_A_RUN: [Format; 4] = [Format::Json, Format::Html, Format::Svg, Format::Png];
+    /// What a run leaves in its output directory. The record comes first: it is the one that must not be lost. Pictures of pixels
+    /// are drawn when they are asked for, because drawing them takes as long as a thousand cycles of a small library.
+    pub const OF_A_RUN: [Format; 3] = [Format::Json, Format::Html, Format::Svg];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -189,12 +190,10 @@ fn beside<'scope, T: Send + 'scope>(
 /// The first that occurs; files written before it stay.
 pub fn write(run: &Run, dir: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, Error> {
     std::thread::scope(|scope| {
-        let png = || beside(scope, || Format::Png.render(run));
-        let mut png = formats.contains(&Format::Png).then(png);
+        let begun: Vec<_> = formats.iter().map(|format| beside(scope, move || format.render(run))).collect();
         let mut written = Vec::new();
-        for format in formats {
-            let begun = if *format == Format::Png { png.take() } else { None };
-            for Rendered { name, contents } in begun.map_or_else(|| format.render(run), |wait| wait())? {
+        for rendered in begun {
+            for Rendered { name, contents } in rendered()? {
                 let path = dir.join(&name);
                 write_atomic(&path, &contents)
                     .map_err(|source| Error::Write { path: path.clone(), source })?;
@@ -242,10 +241,7 @@ mod tests {
         let run = sample::run(2);
         let written = write_all(&run, dir.path()).unwrap();
         let names: Vec<_> = written.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(
-            names,
-            ["record.json", "report.html", "latency.svg", "memory.svg", "latency.png", "memory.png"]
-        );
+        assert_eq!(names, ["record.json", "report.html", "latency.svg", "memory.svg"]);
         let back: Run = serde_json::from_slice(&std::fs::read(&written[0]).unwrap()).unwrap();
         assert_eq!(back, run);
     }

@@ -35,6 +35,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if !matches!(status.code(), Some(0 | 1 | 3)) {
         bail!("`{}` ended with {status}", command::spelt(&soak));
     }
+    // The README shows them.
+    let mut pictures = Command::new(&dlsoak);
+    pictures.arg("report").arg(out.join("record.json")).args(["--to", "png"]);
+    if !command::succeeds(&mut pictures, &dlsoak.to_string_lossy())? {
+        bail!("`{}` failed", command::spelt(&pictures));
+    }
 
     let table = Table::load(&root)?;
     let run = record::read(&out)?;
