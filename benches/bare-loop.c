@@ -8,8 +8,11 @@
  * and `raw` (clock_gettime), and on x86-64 `tsc`, `tscp`, `lfence-tsc`; `each` reads CLOCK_MONOTONIC once a cycle and tells the
  * median cycle of the first thread, which does not depend on how often other processes take the processor.
  *
- * With BARE_LOOP_MAPPINGS=N in its environment the process has N mappings more: at some numbers of them each load and unload has
- * the kernel split and join a node of its tree of mappings. */
+ * Two variables in its environment make it comparable with another process:
+ *
+ * - BARE_LOOP_MAPPINGS=N adds N mappings. At some numbers of mappings, each load and unload makes the kernel split and join a node of
+ *   its tree of them. The line of JSON has the number of all mappings while no library is open.
+ * - BARE_LOOP_WARMUP=N makes N cycles of warm-up, all threads together, instead of a tenth of CYCLES and one. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -27,7 +30,7 @@ enum { OPENED, LOOKED_UP, CALLED, CLOSED, PHASES };
 
 struct job {
     const char *path, *symbol;
-    long cycles;
+    long cycles, warmup;
     void (*work)(struct job *);
     int64_t sum;
     /* What was read, so that no read is left out; the last one of each phase. */
@@ -139,7 +142,7 @@ static int compare(const void *one, const void *other) {
 static void *run(void *argument) {
     struct job *job = argument;
     long cycles = job->cycles;
-    job->cycles = cycles / 10 + 1;
+    job->cycles = job->warmup;
     job->work(job);
     job->cycles = cycles;
     pthread_barrier_wait(job->start);
@@ -148,6 +151,17 @@ static void *run(void *argument) {
     pthread_barrier_wait(job->go);
     job->work(job);
     return NULL;
+}
+
+/* Lines of /proc/self/maps. */
+static long mappings(void) {
+    FILE *from = fopen("/proc/self/maps", "r");
+    long lines = 0;
+    for (int byte; from != NULL && (byte = getc(from)) != EOF;)
+        lines += byte == '\n';
+    if (from != NULL)
+        fclose(from);
+    return lines;
 }
 
 /* Kilobytes by their name in /proc/self/FILE; 0 where they are not there. */
@@ -173,11 +187,12 @@ int main(int count, char **arguments) {
         return 2;
     }
     int threads = count - 4;
-    const char *mappings = getenv("BARE_LOOP_MAPPINGS");
+    const char *more = getenv("BARE_LOOP_MAPPINGS"), *first = getenv("BARE_LOOP_WARMUP");
     /* Neighbours differ in what may be done there, so that they are not joined. */
-    for (long i = 0; i < (mappings == NULL ? 0 : atol(mappings)); i++)
+    for (long i = 0; i < (more == NULL ? 0 : atol(more)); i++)
         mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     long cycles = atol(arguments[2]) / threads;
+    long warmup = first == NULL ? cycles / 10 + 1 : atol(first) / threads;
     pthread_barrier_t start, go;
     pthread_barrier_init(&start, NULL, (unsigned)threads);
     pthread_barrier_init(&go, NULL, (unsigned)threads);
@@ -187,7 +202,7 @@ int main(int count, char **arguments) {
 #define JOB(n) ((struct job *)((char *)jobs + 256 * (size_t)(n)))
     for (int i = 0; i < threads; i++)
         *JOB(i) = (struct job){
-            .path = arguments[4 + i], .symbol = arguments[1], .cycles = cycles, .work = work, .start = &start, .go = &go};
+            .path = arguments[4 + i], .symbol = arguments[1], .cycles = cycles, .warmup = warmup, .work = work, .start = &start, .go = &go};
     for (int i = 0; i < threads && work == loop_each; i++) {
         JOB(i)->each = malloc((size_t)cycles * sizeof(uint64_t) + sizeof(uint64_t));
         memset(JOB(i)->each, 1, (size_t)cycles * sizeof(uint64_t) + sizeof(uint64_t));
@@ -210,9 +225,10 @@ int main(int count, char **arguments) {
         qsort(JOB(0)->each, (size_t)cycles, sizeof(uint64_t), compare);
         median = JOB(0)->each[cycles / 2];
     }
-    printf("{\"ns\": %llu, \"median_ns\": %llu, \"cycles\": %ld, \"private_kb\": %ld, \"private_dirty_kb\": %ld, \"peak_kb\": %ld}\n",
+    printf("{\"ns\": %llu, \"median_ns\": %llu, \"cycles\": %ld, \"private_kb\": %ld, \"private_dirty_kb\": %ld, \"peak_kb\": %ld, "
+           "\"mappings\": %ld}\n",
            (unsigned long long)(ended - began), (unsigned long long)median, cycles * threads, clean + dirty, dirty,
-           kilobytes("/proc/self/status", "VmHWM:"));
+           kilobytes("/proc/self/status", "VmHWM:"), mappings());
     fflush(stdout);
     /* Nothing is left to those who look for leaks. */
     for (int i = 0; i < threads; i++)

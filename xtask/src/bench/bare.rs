@@ -1,11 +1,11 @@
-//! The bare loop, `benches/bare-loop.c`: built three ways, and run alone or by another program.
+//! The bare loop, `benches/bare-loop.c`: built two ways, and run alone or by another program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::fixtures::{self, Table};
 
@@ -19,7 +19,10 @@ pub(super) const FUNCTION: &str = "fibonacci";
 /// The same for dlsoak.
 pub(super) const CALL: &str = "fibonacci(20)";
 
-/// How malloc's thread cache is turned off; dlsoak's worker does this while it measures growth.
+/// The name of dlsoak's measured process.
+const AGENT: &str = "dlsoak-agent";
+
+/// Turns malloc's thread cache off, as the plain agent does: `dlsoak trace` measures with that.
 pub(super) const CACHE_OFF: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
 
 /// How the loop is built.
@@ -27,8 +30,6 @@ pub(super) const CACHE_OFF: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcac
 pub(super) enum Build {
     /// With what C needs.
     Plain,
-    /// With the libraries that dlsoak's worker links, which each search for a symbol and each load then meets.
-    Linked,
     /// With gcc's LeakSanitizer.
     LeakSanitizer,
 }
@@ -43,6 +44,8 @@ pub(super) struct Bench {
     pub(super) scratch: TempDir,
     /// Whether a small C library makes as many cycles as `dlsoak run` does by default, and not a fifth of them.
     pub(super) by_default: bool,
+    /// Mappings that the loop gets, so that it has as many as the agent.
+    pub(super) padding: u64,
 }
 
 /// A library, and how many cycles of it make a turn.
@@ -65,6 +68,34 @@ pub(super) struct Told {
     pub(super) median_ns: f64,
     /// Memory that no other process has a part in when it is done, in kB.
     pub(super) private_kb: f64,
+    /// Its mappings while no library is open.
+    pub(super) mappings: f64,
+}
+
+/// Mappings of both sides while the library is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mappings {
+    /// Those of the agent.
+    pub(super) agent: usize,
+    /// Those of the loop, without padding and with it.
+    pub(super) bare: usize,
+    pub(super) padded: usize,
+}
+
+impl Mappings {
+    pub(super) fn to_json(self) -> Value {
+        json!({ "agent": self.agent, "bare": self.bare, "padded": self.padded })
+    }
+
+    /// In words, for the text above a table.
+    pub(super) fn words(self) -> String {
+        let Self { agent, bare, padded } = self;
+        let reached =
+            if padded == agent { "as many" } else { "NOT as many: ratios may be off by up to 28 %" };
+        format!(
+            "With the library closed, the agent has {agent} mappings. The bare loop has {bare}, and {padded} with padding: {reached}."
+        )
+    }
 }
 
 impl Bench {
@@ -74,10 +105,34 @@ impl Bench {
         let dlsoak = demo::release(&root)?;
         build::run(&build::Options::only(libraries))?;
         let scratch = tempfile::Builder::new().prefix("dlsoak-bench-").tempdir()?;
-        let bench = Self { root, dlsoak, scratch, by_default: false };
+        let bench = Self { root, dlsoak, scratch, by_default: false, padding: 0 };
         bench.compile(Build::Plain)?;
-        bench.compile(Build::Linked)?;
         Ok(bench)
+    }
+
+    /// Gives the loop as many mappings as the agent has while both have the library closed, because the time of a cycle depends on
+    /// their number by up to 28 % at some numbers.
+    pub(super) fn pad(&mut self, library: &Path) -> Result<Mappings> {
+        let mut command = self.dlsoak();
+        let out = self.scratch.path().join("mappings");
+        command.arg(library).args(["-c", CALL, "-n", "10000", "-o"]).arg(&out);
+        let agent = process::mappings(&mut command, AGENT, library)?;
+        fs::remove_dir_all(&out)?;
+        self.padding = 0;
+        let bare = self.mappings(library)?;
+        let mut padded = bare;
+        // The kernel joins the first ones with neighbours that have the same rights, so their number is found by trying.
+        while padded < agent && self.padding < 100 {
+            self.padding += 1;
+            padded = self.mappings(library)?;
+        }
+        Ok(Mappings { agent, bare, padded })
+    }
+
+    fn mappings(&self, library: &Path) -> Result<usize> {
+        let mut command = self.command(Build::Plain, &[], library, 10, "none", 1)?;
+        let ran = process::run(&mut command)?.context("the bare loop is gone")?;
+        Ok(told(&ran)?.mappings as usize)
     }
 
     /// A fixture, with the cycles that take a few tenths of a second.
@@ -115,9 +170,6 @@ impl Bench {
             cc.arg("-fsanitize=leak");
         }
         cc.arg(self.root.join("benches/bare-loop.c")).arg("-ldl");
-        if build == Build::Linked {
-            cc.args(["-Wl,--no-as-needed", "-lgcc_s", "-lm"]);
-        }
         command::quietly(&mut cc, INSTALL).map(|_| ())
     }
 
@@ -154,7 +206,7 @@ impl Bench {
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).args([FUNCTION, &cycles.to_string(), clock]);
         command.args(self.files(library, threads)?).current_dir(self.scratch.path());
-        command.env_remove("GLIBC_TUNABLES");
+        command.env_remove("GLIBC_TUNABLES").env("BARE_LOOP_MAPPINGS", self.padding.to_string());
         Ok(command)
     }
 
@@ -189,6 +241,7 @@ pub(super) fn told(ran: &Ran) -> Result<Told> {
         rate: number("cycles")? * 1e9 / number("ns")?,
         median_ns: number("median_ns")?,
         private_kb: number("private_kb")?,
+        mappings: number("mappings")?,
     })
 }
 
@@ -198,10 +251,15 @@ mod tests {
 
     #[test]
     fn what_the_loop_says_is_found_among_others_words() {
-        let stdout = "heaptrack output\n{\"ns\": 2000000000, \"median_ns\": 7, \"cycles\": 100, \"private_kb\": 64}\nstats:\n"
-            .to_owned();
+        let stdout =
+            "heaptrack output\n{\"ns\": 2000000000, \"median_ns\": 7, \"cycles\": 100, \"private_kb\": 64, \
+                      \"mappings\": 24}\nstats:\n"
+                .to_owned();
         let ran = Ran { stdout, ..Ran::default() };
-        assert_eq!(told(&ran).unwrap(), Told { rate: 50.0, median_ns: 7.0, private_kb: 64.0 });
+        assert_eq!(
+            told(&ran).unwrap(),
+            Told { rate: 50.0, median_ns: 7.0, private_kb: 64.0, mappings: 24.0 }
+        );
         let ran = Ran { stderr: "first\nSegmentation fault\n\n".to_owned(), ..Ran::default() };
         let error = told(&ran).unwrap_err().to_string();
         assert!(error.contains("a signal") && error.contains("Segmentation fault"), "{error}");

@@ -24,6 +24,9 @@ use bare::Bench;
 /// Most turns of each size: sizes differ by much more than turns do.
 const SCALE_ROUNDS: u32 = 3;
 
+/// The fixture whose soak says how many mappings the bare loop gets.
+const PADDED_FOR: &str = "c-clean";
+
 /// What to measure. Without any of these, the benchmarks in `benches/` are run, and what else is given is passed on to cargo.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -86,13 +89,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         draw(options, "scale", &panels)?;
     }
     if options.targets {
-        let bench = Bench { by_default: true, ..Bench::new(&targets::libraries())? };
+        let mut bench = Bench { by_default: true, ..Bench::new(&targets::libraries())? };
+        let mappings = bench.pad(&bench.subject(PADDED_FOR)?.path)?;
         let (text, figures, met) = targets::measure(&bench, options.rounds)?;
         keep(
             options,
             "targets",
-            &format!("{}\n\n{text}", host_line()),
-            &json!({ "host": host(), "figures": figures }),
+            &format!("{}\n\n{}\n\n{text}", host_line(), mappings.words()),
+            &json!({ "host": host(), "mappings": mappings.to_json(), "figures": figures }),
         )?;
         return Ok(met);
     }
@@ -107,9 +111,13 @@ fn compare(options: &Options) -> Result<()> {
     if asks {
         needed.extend(answers::libraries());
     }
-    let bench = Bench::new(&needed)?;
+    needed.push(PADDED_FOR.to_owned());
+    let mut bench = Bench::new(&needed)?;
     let (mut text, mut figures) = (host_line(), json!({ "host": host(), "rounds": options.rounds }));
     if measures {
+        let mappings = bench.pad(&bench.subject(PADDED_FOR)?.path)?;
+        text += &format!("\n\n{}", mappings.words());
+        figures["mappings"] = mappings.to_json();
         let rates =
             peers::measure(&bench, &options.only, &options.library, &options.threads, options.rounds)?;
         text += &format!(

@@ -124,22 +124,10 @@ fn turn(bench: &Bench, name: &str, subject: &Subject, threads: u32) -> Result<Tu
             let mut rows = vec![
                 (BARE, BARE, alone(Build::Plain, "none", true)?),
                 (BARE_UNCACHED, BARE, alone(Build::Plain, "none", false)?),
-                (
-                    "bare loop, cache off, links what the worker does",
-                    BARE,
-                    alone(Build::Linked, "none", false)?,
-                ),
             ];
             if threads == 1 {
-                let median = |build| {
-                    Ok::<_, anyhow::Error>(bench.alone(build, subject, threads, "each", true)?.median_ns)
-                };
-                rows.push((BARE_MEDIAN, BARE, 1e9 / median(Build::Plain)?));
-                rows.push((
-                    "the same, links what the worker does",
-                    BARE_MEDIAN,
-                    1e9 / median(Build::Linked)?,
-                ));
+                let median = bench.alone(Build::Plain, subject, threads, "each", true)?.median_ns;
+                rows.push((BARE_MEDIAN, BARE, 1e9 / median));
             }
             Turn::Rates(rows)
         }
@@ -147,10 +135,8 @@ fn turn(bench: &Bench, name: &str, subject: &Subject, threads: u32) -> Result<Tu
         "run" => {
             let (n, t) = (subject.cycles.to_string(), threads.to_string());
             let soaked = soak::soak(bench, "run", &subject.path, &["-n", &n, "-t", &t], false)?;
-            let mut rows = vec![
-                (RUN, BARE_UNCACHED, soaked.rate()?),
-                ("dlsoak run, whole process", BARE, soaked.wall_rate()?),
-            ];
+            let mut rows =
+                vec![(RUN, BARE, soaked.rate()?), ("dlsoak run, whole process", BARE, soaked.wall_rate()?)];
             if threads == 1 {
                 // With several threads, the latencies also contain the time that a thread waited for a processor.
                 rows.push((RUN_MEDIAN, BARE_MEDIAN, 1e9 / soaked.median_ns()?));

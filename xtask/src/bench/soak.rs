@@ -59,6 +59,11 @@ impl Soaked {
         Ok(self.cycles()? + self.number("/cycles/warmup")?)
     }
 
+    /// Cycles of warm-up.
+    pub(super) fn warmup(&self) -> Result<u64> {
+        Ok(self.number("/cycles/warmup")? as u64)
+    }
+
     /// Measured cycles per second of active time, which is without the pauses at checkpoints.
     pub(super) fn rate(&self) -> Result<f64> {
         Ok(self.cycles()? / self.number("/seconds")?)
