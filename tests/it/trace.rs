@@ -196,7 +196,8 @@ fn it_can_be_traced_however_it_is_called() {
         &["--call-from", "short-lived"],
         &["--share-path", "-t", "3"],
     ] {
-        let finished = traced(&fixture("c-trace-deep"), &[&["-n", "300"], args].concat());
+        // The first few calls of each thread may be noted before their stacks are wanted: of 300 that is 1 or 2 %.
+        let finished = traced(&fixture("c-trace-deep"), &[&["-n", "3000"], args].concat());
         let place = &trace(finished.soak()).places[0];
         let told = format!("{args:?}: {place:?}");
         assert_eq!((place.function.as_deref(), place.phase.as_str()), (Some("keep"), "call"), "{told}");
