@@ -1,4 +1,5 @@
-//! One soak from its plan to its judged record: the soak itself, and the short soak without its calls. The command line and the library's own interface both go through here.
+//! One soak from its plan to its judged record: the soak itself, and the short soak without its calls. The command line and the
+//! library's own interface both go through here.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;

@@ -47,7 +47,7 @@ struct Build {
     out: PathBuf,
     wire: PathBuf,
     linker: Option<OsString>,
-    /// They are written for glibc on these machines; elsewhere all of them are empty, and whoever needs one says so.
+    /// They are written for glibc on these machines; elsewhere all of them are empty, and what needs one says so.
     is_known: bool,
 }
 

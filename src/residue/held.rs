@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use dlsoak_wire::channel::KEYS;
+
 use super::crash::{Fate, consequence, fate, place};
 use super::snapshot::{Snapshot, Thread};
 use super::{Case, Found, Kind, count, signal_name, tally};
-
-/// Thread-specific keys that a process can have, `PTHREAD_KEYS_MAX`.
-const KEYS: u32 = 1024;
 
 /// Prefix of what a descriptor of anonymous memory points to, and of a mapping of it.
 const MEMFD: &str = "/memfd:";

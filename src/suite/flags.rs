@@ -94,6 +94,11 @@ impl OpenFlags {
     pub fn nodelete(self) -> bool {
         self.0 & libc::RTLD_NODELETE != 0
     }
+
+    /// Whether the library finds symbols in itself and in what it needs first.
+    pub fn deepbind(self) -> bool {
+        self.0 & DEEPBIND != 0
+    }
 }
 
 impl fmt::Display for OpenFlags {

@@ -11,15 +11,12 @@ use crate::suite::plan::SoakPlan;
 
 /// What glibc's loader preloads.
 const PRELOAD: &str = "LD_PRELOAD";
-/// `RTLD_DEEPBIND`.
-const DEEPBIND: i32 = 0x8;
 
 /// The agent for a worker with this environment, on top of what is inherited.
 pub(super) fn choose(plan: &SoakPlan, env: &BTreeMap<String, String>) -> Agent {
     let inherited = || std::env::var(PRELOAD).ok();
     let preloads = env.get(PRELOAD).cloned().or_else(inherited).is_some_and(|list| !list.trim().is_empty());
-    let is_deep = plan.flags.bits() & DEEPBIND != 0;
-    if plan.plain || preloads || is_deep { Agent::Plain } else { Agent::Counting }
+    if plan.plain || preloads || plan.flags.deepbind() { Agent::Plain } else { Agent::Counting }
 }
 
 /// Why what the counting agent counted is not to be believed.

@@ -13,21 +13,16 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::private::PrivateDirectory;
+use dlsoak_agent::HOST_NAME;
 
-/// Name of the measured process's program, as `/proc` shows it.
-pub(crate) const HOST_NAME: &CStr = c"dlsoak-agent";
-/// Name of the keeper's program.
-pub(super) const KEEPER_NAME: &CStr = c"dlsoak-keeper";
-/// The same as a path without a directory, by which frames of the host's own code are told.
-pub(crate) const HOST: &str = "dlsoak-agent";
+use super::private::PrivateDirectory;
 
 /// Whether this is the host's own program: a name of `/proc/PID/maps`, which says of a memfd and of a removed file that they are
 /// deleted.
 pub(crate) fn is_host(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(" (deleted)").unwrap_or(&name);
-    name.strip_prefix("memfd:").unwrap_or(name) == HOST
+    name.strip_prefix("memfd:").unwrap_or(name).as_bytes() == HOST_NAME.to_bytes()
 }
 
 /// Where an image is.

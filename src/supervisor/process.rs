@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use dlsoak_agent::{HOST_NAME, KEEPER, KEEPER_NAME};
 use dlsoak_wire::keeper::{Message, Orders};
 
 use super::family;
@@ -113,8 +114,8 @@ impl WorkerProcess {
         file_bytes: u64,
         ruleset: Option<i32>,
     ) -> std::io::Result<Self> {
-        let program = Image::new(place, image::KEEPER_NAME, dlsoak_agent::KEEPER)?;
-        let host = Image::new(place, image::HOST_NAME, image)?;
+        let program = Image::new(place, KEEPER_NAME, KEEPER)?;
+        let host = Image::new(place, HOST_NAME, image)?;
         let (mut line, theirs) = UnixStream::pair()?;
         let numbers = [theirs.as_raw_fd(), channel.raw_fd(), host.raw_fd()];
         let handed: Vec<i32> = numbers.into_iter().chain(ruleset).collect();
@@ -122,7 +123,7 @@ impl WorkerProcess {
         // preloaded into it, is none of the keeper's business.
         let mut command = Command::new(program.path());
         command
-            .arg0(OsStr::from_bytes(image::KEEPER_NAME.to_bytes()))
+            .arg0(OsStr::from_bytes(KEEPER_NAME.to_bytes()))
             .args(numbers.map(|number| number.to_string()))
             .env_remove("LD_PRELOAD")
             .env_remove("LD_AUDIT")

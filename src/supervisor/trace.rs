@@ -1,12 +1,14 @@
 //! The traced soak: a worker of its own that takes notes of all it obtains, and at quiet points a look at what is alive.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::causes::end_words;
-use super::image;
+
 use super::latency::Histograms;
 use super::limits::Limits;
 use super::process;
@@ -69,7 +71,7 @@ pub fn trace(plan: &SoakPlan, soak: &Soak, cycles: u64, context: &Context<'_>) -
     let files = names::Files {
         library: staging.original(),
         preloaded: shared.preloaded(),
-        program: PathBuf::from(image::HOST),
+        program: PathBuf::from(OsStr::from_bytes(dlsoak_agent::HOST_NAME.to_bytes())),
     };
     let sites = sites(memory, notes.points.iter().map(|(_, census)| census).chain([&notes.before]));
     let places = names::places(memory, &left(&notes.before, &notes.points, &sites), &files);

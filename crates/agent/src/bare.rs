@@ -27,6 +27,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{null, null_mut};
 
 use crate::copies::{self, Copies};
+use crate::words::Words;
 use crate::{c, short_lived};
 
 /// What its lines on standard error begin with.
@@ -64,7 +65,7 @@ type Function =
 type Driver = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 unsafe extern "C" {
-    /// Whoever's it is: an instrument may have put its own in place of the C library's.
+    /// The C library's, or that of an instrument which has put its own in place.
     fn malloc(size: usize) -> *mut c_void;
 }
 
@@ -77,14 +78,14 @@ pub unsafe extern "C" fn main(_count: c_int, arguments: *const *const c_char) ->
     dlsoak_loop_controls();
     // SAFETY: neither call touches memory; the caller's arguments end with null, each ends in NUL, and they live as long as the
     // process. The first one is the program's name.
-    let (tell, words) = unsafe {
+    let (output, words) = unsafe {
         // If the process that started it ends, nobody else would end it.
         c::prctl(c::PR_SET_PDEATHSIG, c::SIGKILL);
         let kept = c::fcntl(STANDARD_ERROR, c::F_DUPFD_CLOEXEC, KEPT);
-        let tell = if kept < 0 { STANDARD_ERROR } else { kept };
-        (tell, Words { next: arguments.add(usize::from(!(*arguments).is_null())) })
+        let output = if kept < 0 { STANDARD_ERROR } else { kept };
+        (output, Words::new(arguments))
     };
-    let done = Loop::new(tell, words).and_then(|mut cycling| cycling.run());
+    let done = Loop::new(output, words).and_then(|mut cycling| cycling.run());
     if done.is_ok() { 0 } else { FAILURE }
 }
 
@@ -120,7 +121,7 @@ struct Call {
 /// All that is to be done.
 struct Loop {
     /// Descriptor for its lines.
-    tell: c_int,
+    output: c_int,
     flags: c_int,
     call_from: CallFrom,
     stop: bool,
@@ -133,8 +134,8 @@ struct Loop {
 }
 
 impl Loop {
-    fn new(tell: c_int, mut words: Words) -> Result<Self, Failed> {
-        let broken = || fail(tell, &[c"its arguments are broken"]);
+    fn new(output: c_int, mut words: Words) -> Result<Self, Failed> {
+        let broken = || fail(output, &[c"its arguments are broken"]);
         let mode = words.next().ok_or_else(broken)?.to_bytes();
         let flags = words.next().and_then(number).ok_or_else(broken)?;
         let call_from = match words.next().map(CStr::to_bytes) {
@@ -151,7 +152,7 @@ impl Loop {
             b"reopen" => (None, false),
             b"copies" => {
                 let image = copies::read(original)
-                    .map_err(|errno| fail(tell, &[c"cannot read ", original, c": ", words_of(errno)]))?;
+                    .map_err(|errno| fail(output, &[c"cannot read ", original, c": ", words_of(errno)]))?;
                 (Some(Copies::new(path, image)), false)
             }
             b"namespace" => (None, true),
@@ -159,9 +160,9 @@ impl Loop {
         };
         let driver = words.next().zip(words.next()).ok_or_else(broken)?;
         let calls = calls(words).ok_or_else(broken)?;
-        let driver = if driver.0.is_empty() { None } else { Some(open_driver(tell, driver)?) };
+        let driver = if driver.0.is_empty() { None } else { Some(open_driver(output, driver)?) };
         Ok(Self {
-            tell,
+            output,
             flags: flags as c_int,
             call_from,
             stop,
@@ -185,24 +186,24 @@ impl Loop {
         if self.call_from != CallFrom::Worker {
             return self.cycles();
         }
-        let tell = self.tell;
+        let output = self.output;
         let mut handed = (self, None);
         let mut thread = 0;
         // SAFETY: the function has the declared type, what it is handed outlives the thread, which is joined once.
         unsafe {
             let started = c::pthread_create(&raw mut thread, null(), begin, (&raw mut handed).cast());
             if started != 0 {
-                return Err(fail(tell, &[c"no thread for the cycles: ", words_of(started)]));
+                return Err(fail(output, &[c"no thread for the cycles: ", words_of(started)]));
             }
             c::pthread_join(thread, null_mut());
         }
-        handed.1.unwrap_or_else(|| Err(fail(tell, &[THREAD_ENDED])))
+        handed.1.unwrap_or_else(|| Err(fail(output, &[THREAD_ENDED])))
     }
 
     fn cycles(&mut self) -> Result<(), Failed> {
         let mut done = 0;
         for point in self.points.split(|byte| *byte == b',') {
-            let point = decimal(point).ok_or_else(|| fail(self.tell, &[c"its points are broken"]))?;
+            let point = decimal(point).ok_or_else(|| fail(self.output, &[c"its points are broken"]))?;
             while done < point {
                 if self.call_from == CallFrom::ShortLived {
                     self.cycle_that_ends()?;
@@ -214,7 +215,7 @@ impl Loop {
             let mut line = Line::new(b"\n");
             line.push(MARK.as_bytes());
             line.push_number(done);
-            line.write(self.tell);
+            line.write(self.output);
             if self.stop {
                 // SAFETY: a signal to this process touches no memory.
                 unsafe { c::raise(c::SIGSTOP) };
@@ -223,17 +224,17 @@ impl Loop {
         let mut line = Line::new(b"\n");
         line.push(MARK.as_bytes());
         line.push(DONE.as_bytes());
-        line.write(self.tell);
+        line.write(self.output);
         Ok(())
     }
 
     /// One cycle on a thread that ends with it.
     fn cycle_that_ends(&mut self) -> Result<(), Failed> {
-        let tell = self.tell;
+        let output = self.output;
         let mut ended = None;
         short_lived::run(&mut || ended = Some(self.cycle()))
-            .map_err(|errno| fail(tell, &[c"no thread for a cycle: ", words_of(errno)]))?;
-        ended.unwrap_or_else(|| Err(fail(tell, &[THREAD_ENDED])))?;
+            .map_err(|errno| fail(output, &[c"no thread for a cycle: ", words_of(errno)]))?;
+        ended.unwrap_or_else(|| Err(fail(output, &[THREAD_ENDED])))?;
         if !self.is_apart {
             // The next dlclose of anything unloads what the end of the thread has let go; a host makes one soon.
             // SAFETY: with RTLD_NOLOAD nothing is loaded, so no code runs; the path ends in NUL; the handle is the one just given.
@@ -253,12 +254,12 @@ impl Loop {
     }
 
     fn cycle(&mut self) -> Result<(), Failed> {
-        let tell = self.tell;
+        let output = self.output;
         if let Some(copies) = &mut self.copies
             && let Err(errno) = copies.make()
         {
             let help = c"; set TMPDIR to a place that is writable and has room";
-            return Err(fail(tell, &[c"no copy at ", copies.path(), c": ", words_of(errno), help]));
+            return Err(fail(output, &[c"no copy at ", copies.path(), c": ", words_of(errno), help]));
         }
         // SAFETY: loading and closing a library runs its code, and calling its functions does; that is what the loop is for. Paths
         // and names end in NUL, the handle is open until it is closed, and the functions take what the calls' author states.
@@ -269,12 +270,12 @@ impl Loop {
                 c::dlopen(self.path().as_ptr(), self.flags)
             };
             if handle.is_null() {
-                return Err(refused(tell, c""));
+                return Err(refused(output, c""));
             }
             for call in self.calls.iter_mut() {
                 call.found = c::dlsym(handle, call.symbol.as_ptr());
                 if call.found.is_null() {
-                    return Err(refused(tell, c""));
+                    return Err(refused(output, c""));
                 }
             }
             for call in self.calls.iter() {
@@ -293,12 +294,12 @@ impl Loop {
                     }
                     line.push_number(code.unsigned_abs().into());
                     line.push(b"; 0 means that its cycle went well");
-                    line.write(tell);
+                    line.write(output);
                     return Err(Failed);
                 }
             }
             if c::dlclose(handle) != 0 {
-                return Err(refused(tell, c""));
+                return Err(refused(output, c""));
             }
         }
         Ok(())
@@ -306,7 +307,7 @@ impl Loop {
 }
 
 /// Opens the user's own library, for good, and finds its function.
-fn open_driver(tell: c_int, (library, function): (&CStr, &CStr)) -> Result<Driver, Failed> {
+fn open_driver(output: c_int, (library, function): (&CStr, &CStr)) -> Result<Driver, Failed> {
     // SAFETY: loading runs the driver's constructors; it is the user's own code, given to be run. Both names end in NUL. The type is
     // the documented one of an exercise, and null is None.
     unsafe {
@@ -314,7 +315,7 @@ fn open_driver(tell: c_int, (library, function): (&CStr, &CStr)) -> Result<Drive
         let found = if handle.is_null() { null_mut() } else { c::dlsym(handle, function.as_ptr()) };
         core::mem::transmute::<*mut c_void, Option<Driver>>(found)
     }
-    .ok_or_else(|| refused(tell, c"exercise: "))
+    .ok_or_else(|| refused(output, c"exercise: "))
 }
 
 /// The calls in the rest of the arguments.
@@ -348,28 +349,6 @@ fn calls(mut words: Words) -> Option<&'static mut [Call]> {
     Some(unsafe { core::slice::from_raw_parts_mut(room, count) })
 }
 
-/// The arguments that are left.
-#[derive(Clone)]
-struct Words {
-    next: *const *const c_char,
-}
-
-impl Iterator for Words {
-    type Item = &'static CStr;
-
-    fn next(&mut self) -> Option<&'static CStr> {
-        // SAFETY: the arguments of `main` end with null, each ends in NUL, and they live as long as the process.
-        unsafe {
-            if (*self.next).is_null() {
-                return None;
-            }
-            let word = CStr::from_ptr(*self.next);
-            self.next = self.next.add(1);
-            Some(word)
-        }
-    }
-}
-
 fn number(word: &CStr) -> Option<u64> {
     decimal(word.to_bytes())
 }
@@ -386,24 +365,24 @@ fn words_of(errno: c_int) -> &'static CStr {
 
 /// Writes what the loader has refused this thread last.
 #[cold]
-fn refused(tell: c_int, before: &CStr) -> Failed {
+fn refused(output: c_int, before: &CStr) -> Failed {
     // SAFETY: dlerror has no precondition; its words end in NUL and live until this thread's next dl* call.
     let words = unsafe {
         let words = c::dlerror();
         if words.is_null() { c"the loader refused without a word" } else { CStr::from_ptr(words) }
     };
-    fail(tell, &[before, words])
+    fail(output, &[before, words])
 }
 
 /// Writes why it can't go on, on the thread that can't: the loader's words go with their thread.
 #[cold]
-fn fail(tell: c_int, parts: &[&CStr]) -> Failed {
+fn fail(output: c_int, parts: &[&CStr]) -> Failed {
     let mut line = Line::new(b"");
     line.push(FAILED.as_bytes());
     for part in parts {
         line.push(part.to_bytes());
     }
-    line.write(tell);
+    line.write(output);
     Failed
 }
 
@@ -459,8 +438,10 @@ mod tests {
     fn words(words: &[&str]) -> Words {
         let mut words: Vec<*const c_char> =
             words.iter().map(|word| CString::new(*word).unwrap().into_raw().cast_const()).collect();
+        words.insert(0, c"program".as_ptr());
         words.push(null());
-        Words { next: words.leak().as_ptr() }
+        // SAFETY: the list is as that of `main`, and never given back.
+        unsafe { Words::new(words.leak().as_ptr()) }
     }
 
     #[test]

@@ -22,12 +22,11 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use dlsoak_wire::channel::{Failure, Layout, Parts, Phase};
 use dlsoak_wire::job::CallFrom;
 
-use crate::c;
+use crate::words::Words;
+use crate::{HOST_NAME, c};
 use cycle::{Cycler, Failed};
 use setup::Task;
 
-/// Name of the process, also where it was started from memory.
-const NAME: &CStr = c"dlsoak-agent";
 /// Name of its cycling threads.
 const CYCLE: &CStr = c"cycle";
 /// Stack of each cycling thread but the first: what a C host's threads get by default.
@@ -42,10 +41,11 @@ const NOT_BEGUN: c_int = 2;
 #[cfg_attr(dlsoak_program = "host", unsafe(export_name = "main"))]
 pub unsafe extern "C" fn main(_count: c_int, arguments: *const *const c_char) -> c_int {
     // SAFETY: the pointer is to a name that ends in NUL.
-    unsafe { c::prctl(c::PR_SET_NAME, NAME.as_ptr()) };
+    unsafe { c::prctl(c::PR_SET_NAME, HOST_NAME.as_ptr()) };
     quiet::prepare();
-    // SAFETY: the caller's arguments, which end with null.
-    let Some(channel) = (unsafe { descriptor(arguments) }).and_then(open) else { return NOT_BEGUN };
+    // SAFETY: the caller's contract is the same.
+    let mut words = unsafe { Words::new(arguments) };
+    let Some(channel) = words.descriptor().and_then(open) else { return NOT_BEGUN };
     match serve_all(channel) {
         Ok(()) => 0,
         Err(failed) => {
@@ -55,37 +55,20 @@ pub unsafe extern "C" fn main(_count: c_int, arguments: *const *const c_char) ->
     }
 }
 
-/// The number in the one argument.
-///
-/// # Safety
-/// The arguments are those of `main`.
-unsafe fn descriptor(arguments: *const *const c_char) -> Option<c_int> {
-    // SAFETY: the caller's arguments end with null, each ends in NUL.
-    let argument = unsafe {
-        if (*arguments).is_null() || (*arguments.add(1)).is_null() {
-            return None;
-        }
-        CStr::from_ptr(*arguments.add(1))
-    };
-    argument.to_str().ok()?.parse().ok().filter(|fd| *fd > 2)
-}
-
 /// Maps the memory that a supervisor made, and closes the descriptor; `None` where it is not such memory.
 fn open(fd: c_int) -> Option<Parts> {
-    // SAFETY: new mappings at addresses that the kernel chooses; the first is given back before it is used no more. A channel is
-    // never shorter than it says, since its length is sealed or nobody else has it.
+    // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists. A channel is never shorter than it
+    // says, since its length is sealed or nobody else has it.
     unsafe {
         let len = usize::try_from(c::lseek(fd, 0, c::SEEK_END)).ok()?;
-        let map = |flags| {
-            let at = c::mmap(null_mut(), len, c::PROT_READ | c::PROT_WRITE, c::MAP_SHARED | flags, fd, 0);
-            NonNull::new(at.cast::<u8>()).filter(|at| at.as_ptr() as isize != -1)
-        };
         let smallest = Layout::new(1, 0, 0)?;
         if len < smallest.len {
             return None;
         }
         // The page table entries are there before the first checkpoint.
-        let base = map(c::MAP_POPULATE)?;
+        let flags = c::MAP_SHARED | c::MAP_POPULATE;
+        let at = c::mmap(null_mut(), len, c::PROT_READ | c::PROT_WRITE, flags, fd, 0);
+        let base = NonNull::new(at.cast::<u8>()).filter(|at| at.as_ptr() as isize != -1)?;
         let layout = Layout::of(Parts::new(base, smallest).header()).filter(|layout| layout.len <= len)?;
         // A library that forks and lets the child return makes a second process that believes to be the host. Without this memory
         // it ends at its first report, and no figure is its.

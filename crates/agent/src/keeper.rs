@@ -9,16 +9,15 @@ mod start;
 mod text;
 mod wait;
 
-use core::ffi::{CStr, c_char, c_int, c_long};
+use core::ffi::{c_char, c_int, c_long};
 
 use dlsoak_wire::keeper::{Message, Orders};
 
-use crate::c;
+use crate::words::Words;
+use crate::{KEEPER_NAME, c};
 use fd::Fd;
 use memory::Memory;
 
-/// Name of the process, also where it was started from memory.
-const NAME: &CStr = c"dlsoak-keeper";
 /// Exit status where it could not do its work. The supervisor finds the line closed and says so.
 const FAILED: c_int = 2;
 
@@ -30,7 +29,7 @@ const FAILED: c_int = 2;
 #[cfg_attr(dlsoak_program = "keeper", unsafe(export_name = "main"))]
 pub unsafe extern "C" fn main(_count: c_int, arguments: *const *const c_char) -> c_int {
     // SAFETY: the pointer is to a name that ends in NUL.
-    unsafe { c::prctl(c::PR_SET_NAME, NAME.as_ptr()) };
+    unsafe { c::prctl(c::PR_SET_NAME, KEEPER_NAME.as_ptr()) };
     // SAFETY: the caller's contract is the same.
     let Some([line, channel, image]) = (unsafe { descriptors(arguments) }) else { return FAILED };
     match keep(&line, channel, image) {
@@ -44,22 +43,9 @@ pub unsafe extern "C" fn main(_count: c_int, arguments: *const *const c_char) ->
 /// # Safety
 /// The arguments are those of `main`, and nothing else in this process owns the descriptors.
 unsafe fn descriptors(arguments: *const *const c_char) -> Option<[Fd; 3]> {
-    let mut numbers = [0; 3];
-    for (index, number) in numbers.iter_mut().enumerate() {
-        // SAFETY: the caller's arguments end with null, which the loop does not pass.
-        let argument = unsafe {
-            if index == 0 && (*arguments).is_null() {
-                return None;
-            }
-            *arguments.add(index + 1)
-        };
-        if argument.is_null() {
-            return None;
-        }
-        // SAFETY: each argument ends in NUL.
-        let text = unsafe { CStr::from_ptr(argument) }.to_str().ok()?;
-        *number = text.parse().ok().filter(|fd| *fd > 2)?;
-    }
+    // SAFETY: the caller's contract is the same.
+    let mut words = unsafe { Words::new(arguments) };
+    let numbers = [words.descriptor()?, words.descriptor()?, words.descriptor()?];
     // SAFETY: the caller's contract.
     Some(numbers.map(|number| unsafe { Fd::from_raw(number) }))
 }

@@ -20,6 +20,8 @@ pub mod c;
 mod copies;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "loop"))]
 mod short_lived;
+#[cfg(not(dlsoak_program = "preload"))]
+mod words;
 
 #[cfg(any(not(dlsoak_program), dlsoak_program = "loop"))]
 pub mod bare;
@@ -32,12 +34,17 @@ pub mod keeper;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "preload"))]
 pub mod preload;
 
+/// Name of the host's program: as `/proc` shows it, also where it is started from memory.
+pub const HOST_NAME: &core::ffi::CStr = c"dlsoak-agent";
+/// Name of the keeper's program.
+pub const KEEPER_NAME: &core::ffi::CStr = c"dlsoak-keeper";
+
 #[cfg(not(dlsoak_program))]
 mod images;
 #[cfg(not(dlsoak_program))]
 pub use images::{HOST, HOST_COUNTING, KEEPER, LOOP, PRELOAD};
 
-/// Nobody to tell: a bug here must not go unnoticed.
+/// Nothing can be said from here: a bug here must not go unnoticed.
 #[cfg(dlsoak_program)]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

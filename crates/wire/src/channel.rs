@@ -11,6 +11,8 @@ use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64};
 
 /// Signals that Linux has, numbered from 1.
 pub const SIGNALS: usize = 64;
+/// Thread-specific keys that a process can have, `PTHREAD_KEYS_MAX`.
+pub const KEYS: u32 = 1024;
 
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
@@ -46,7 +48,7 @@ pub struct Header {
     pub order: AtomicU32,
     /// Not 0: end the worker in an orderly way.
     pub exit: AtomicU32,
-    /// Cycles of the order under way that belong to no thread yet: whoever has reached its target takes some of them.
+    /// Cycles of the order under way that belong to no thread yet: each that has reached its target takes some of them.
     pub shared: AtomicU64,
     /// Not 0: park after the cycle under way, wherever the target is.
     pub stop: AtomicU32,
@@ -64,7 +66,7 @@ pub struct Header {
     pub heap: AtomicU64,
     /// Blocks of the C heap in use, where the process counts them; else [`UNKNOWN`].
     pub blocks: AtomicU64,
-    /// Bytes in use by glibc's own account, `mallinfo2(3)`, less what [`Header::cached`] says; [`UNKNOWN`] where it has none.
+    /// Bytes in use by glibc's own account, `mallinfo2(3)`, which counts what [`Header::cached`] says; [`UNKNOWN`] where it has none.
     pub malloc_in_use: AtomicU64,
     /// Bytes that lie in the thread caches of the cycling threads; [`UNKNOWN`] where this glibc's caches can't be read.
     pub cached: AtomicU64,
@@ -195,21 +197,12 @@ pub enum Failure {
     Start = 14,
 }
 
-impl Failure {
-    /// The failure with this number; `None` for 0 and for what is none.
-    pub fn from_u32(value: u32) -> Option<Self> {
-        use Failure::{
-            Close, Copy, Driver, DriverOpen, Ended, Memory, Namespace, Open, Original, Sandbox, Start,
-            Symbol, Thread, Tracer,
-        };
-        [
-            Open, Namespace, Copy, Thread, Ended, Symbol, Driver, Close, DriverOpen, Original, Tracer,
-            Sandbox, Memory, Start,
-        ]
-        .into_iter()
-        .find(|known| *known as u32 == value)
-    }
+from_number! {
+    Failure::from_u32(u32): Open, Namespace, Copy, Thread, Ended, Symbol, Driver, Close, DriverOpen, Original, Tracer, Sandbox, Memory,
+        Start;
+}
 
+impl Failure {
     /// Whether it happened before anything was opened, so that the process has ended at once.
     pub fn is_before_the_first_cycle(self) -> bool {
         self as u32 >= Self::DriverOpen as u32

@@ -52,22 +52,10 @@ pub enum Kind {
     Close = 5,
 }
 
-macro_rules! from_word {
-    ($($type:ident: $($variant:ident),*;)*) => {$(
-        impl $type {
-            /// What has this number, if anything has.
-            #[must_use]
-            pub fn from_word(word: u64) -> Option<Self> {
-                [$(Self::$variant),*].into_iter().find(|known| *known as u64 == word)
-            }
-        }
-    )*};
-}
-
-from_word! {
-    Mode: Reopen, Copies, Namespace;
-    CallFrom: Main, Worker, ShortLived;
-    Kind: Open, Find, Call, Drive, Close;
+from_number! {
+    Mode::from_word(u64): Reopen, Copies, Namespace;
+    CallFrom::from_word(u64): Main, Worker, ShortLived;
+    Kind::from_word(u64): Open, Find, Call, Drive, Close;
 }
 
 /// One step of a cycle.

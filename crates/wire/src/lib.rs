@@ -8,6 +8,19 @@
 
 #![no_std]
 
+/// Gives types whose variants have numbers the way back: what has a number, if anything has.
+macro_rules! from_number {
+    ($($type:ident::$name:ident($number:ty): $($variant:ident),*;)*) => {$(
+        impl $type {
+            /// What has this number, if anything has.
+            #[must_use]
+            pub fn $name(number: $number) -> Option<Self> {
+                [$(Self::$variant),*].into_iter().find(|known| *known as $number == number)
+            }
+        }
+    )*};
+}
+
 pub mod channel;
 pub mod job;
 pub mod keeper;

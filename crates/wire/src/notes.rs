@@ -52,14 +52,11 @@ pub enum Kind {
     Key = 4,
 }
 
-impl Kind {
-    /// The kind with this number.
-    pub fn from_bits(bits: u64) -> Option<Self> {
-        [Self::Heap, Self::Mapping, Self::Fd, Self::Thread, Self::Key]
-            .into_iter()
-            .find(|kind| *kind as u64 == bits)
-    }
+from_number! {
+    Kind::from_bits(u64): Heap, Mapping, Fd, Thread, Key;
+}
 
+impl Kind {
     /// The key by which one resource of this kind is found again.
     pub fn key(self, value: u64) -> u64 {
         // Never 0, which is a free entry; addresses have less than 57 bits.

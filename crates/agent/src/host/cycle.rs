@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use dlsoak_wire::channel::{Clock, Entry, Failure, Header, Slot, write_bytes};
 use dlsoak_wire::job::{CallFrom, FLOATS, INTEGERS, Kind, Mode};
 
-use super::quiet::base_of;
+use super::quiet::{base_of, is_there};
 use super::setup::{Prepared, Task};
 use crate::copies::Copies;
 use crate::{c, short_lived};
@@ -167,15 +167,8 @@ impl Cycler {
     /// Has the loader look again whether the library is still needed: a reference taken and given back. A namespace can't be
     /// entered again without its number.
     fn let_go(&self) {
-        if self.task.job.mode == Mode::Namespace {
-            return;
-        }
-        // SAFETY: with RTLD_NOLOAD nothing is loaded, so no code runs; the path ends in NUL; the handle is the one just given.
-        unsafe {
-            let handle = c::dlopen(self.path().as_ptr(), c::RTLD_LAZY | c::RTLD_NOLOAD);
-            if !handle.is_null() {
-                c::dlclose(handle);
-            }
+        if self.task.job.mode != Mode::Namespace {
+            let _ = is_there(self.path());
         }
     }
 

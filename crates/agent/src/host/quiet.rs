@@ -82,10 +82,10 @@ fn observe_heap(channel: &Parts) {
         (by_malloc, mapped) = (in_arenas.saturating_add(in_mappings), in_mappings);
     }
     header.state.malloc_mapped.store(mapped, Relaxed);
+    header.malloc_in_use.store(by_malloc, Relaxed);
     if !cfg!(dlsoak_counting) {
         header.heap.store(by_malloc, Relaxed);
         header.blocks.store(UNKNOWN, Relaxed);
-        header.malloc_in_use.store(by_malloc, Relaxed);
         header.cached.store(UNKNOWN, Relaxed);
         return;
     }
@@ -102,7 +102,6 @@ fn observe_heap(channel: &Parts) {
         .chain([main])
         .try_fold(0_u64, |sum, bytes| if bytes == UNKNOWN { None } else { sum.checked_add(bytes) });
     header.cached.store(sum.unwrap_or(UNKNOWN), Relaxed);
-    header.malloc_in_use.store(by_malloc, Relaxed);
 }
 
 fn process() -> u32 {
@@ -163,7 +162,8 @@ fn handle(path: *const c_char) -> *mut c_void {
     unsafe { c::dlopen(path, c::RTLD_NOLOAD | c::RTLD_LAZY) }
 }
 
-fn is_there(path: &CStr) -> bool {
+/// Whether the loader has the library: a reference taken and given back, at which the loader looks again whether anybody needs it.
+pub(super) fn is_there(path: &CStr) -> bool {
     let handle = handle(path.as_ptr());
     // SAFETY: the handle is the one just given.
     !handle.is_null() && unsafe { c::dlclose(handle) } == 0

@@ -1,8 +1,10 @@
 //! What only a process itself can see of its state: signal actions, floating-point modes, thread-specific keys,
 //! and where the C library keeps the rest. Addresses are handed out and never followed here: a library that is
-//! gone may have left them dangling, and whoever reads them does so from outside.
+//! gone may have left them dangling, and the supervisor reads them from outside.
 
 use core::ffi::{c_long, c_uint, c_void};
+
+use dlsoak_wire::channel::KEYS;
 
 use crate::c;
 
@@ -66,9 +68,6 @@ pub fn keys_in_use() -> u32 {
     let highest = keys[..made].iter().copied().max().unwrap_or(0);
     if made < PROBES { KEYS - made as u32 } else { (highest + 1).saturating_sub(PROBES as u32) }
 }
-
-/// `PTHREAD_KEYS_MAX`.
-pub const KEYS: u32 = 1024;
 
 /// Modes of the calling thread's floating-point unit, without the sticky exception flags: MXCSR on x86-64, FPCR
 /// on AArch64.

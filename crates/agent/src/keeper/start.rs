@@ -8,10 +8,8 @@ use dlsoak_wire::keeper::Orders;
 use super::fd::{Fd, ok};
 use super::memory::Memory;
 use super::text::Text;
-use crate::c;
+use crate::{HOST_NAME, c};
 
-/// How the host is called in its arguments.
-const HOST: &core::ffi::CStr = c"dlsoak-agent";
 /// Where memory is short, the kernel takes the host and what it starts, and not what watches them. Not the most there is (1000), or
 /// a library that raises its own could not be seen.
 const OUT_OF_MEMORY_SCORE: &[u8] = b"900";
@@ -81,7 +79,7 @@ fn become_host(
     ok(unsafe { c::dup2(null.raw(), 0) })?;
     channel.set_inheritable(true)?;
     let number = Text::EMPTY.with_number(channel.raw());
-    let arguments: [*const c_char; 3] = [HOST.as_ptr(), number.as_c_str().as_ptr(), core::ptr::null()];
+    let arguments: [*const c_char; 3] = [HOST_NAME.as_ptr(), number.as_c_str().as_ptr(), core::ptr::null()];
     // SAFETY: the lists end with null, and what they point to ends in NUL.
     unsafe {
         c::syscall(
