@@ -14,7 +14,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use dlsoak::analysis;
 use dlsoak::record::{Checkpoints, Cycles, Run, SCHEMA, Soak, Tool, read};
 use dlsoak::sampling::Sampler;
-use dlsoak::suite::limits::Limits;
+use dlsoak::settings::Limits;
 use dlsoak::sys::glibc::monotonic_ns;
 use hdrhistogram::Histogram;
 use tempfile::TempDir;

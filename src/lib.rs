@@ -4,7 +4,6 @@
 //! Data flows one way: suite, supervisor with its worker, record, analysis, report. `ARCHITECTURE.md` has the
 //! map.
 
-pub mod analysis;
 pub mod channel;
 pub mod cli;
 pub mod commands;
@@ -14,15 +13,13 @@ pub mod elf;
 pub mod exit_code;
 pub mod explain;
 pub mod files;
-mod histogram;
 pub mod inspect;
 pub mod lddebug;
-mod nearest;
 pub mod observer;
 pub mod pool;
-pub mod record;
-pub mod report;
+pub mod publish;
 pub mod residue;
+pub mod rooms;
 pub mod sampling;
 mod soak;
 pub mod suite;
@@ -30,7 +27,11 @@ pub mod supervisor;
 pub mod symbols;
 pub mod sys;
 pub mod trace;
-pub mod units;
 pub mod verify;
+
+pub use dlsoak_judge as analysis;
+pub use dlsoak_record as record;
+pub use dlsoak_report as report;
+pub use dlsoak_settings as settings;
 
 pub use soak::{Soak, SoakError, Soaked};

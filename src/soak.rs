@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::conduct;
 use crate::record::{self, CallFrom, Mode, Run, Verdict};
 use crate::report;
-use crate::residue::Kind;
+use crate::settings::ResidueKind as Kind;
 use crate::suite::chaos::Chaos;
 use crate::suite::plan::{Plan, PlanError};
 use crate::suite::settings::Settings;
@@ -56,7 +56,7 @@ pub enum SoakError {
     Plan(#[from] PlanError),
     /// The record or a report could not be written.
     #[error(transparent)]
-    Report(#[from] report::Error),
+    Report(#[from] crate::publish::Error),
 }
 
 /// Methods that take their value as it is.
@@ -250,7 +250,7 @@ impl Soaked {
     /// # Errors
     /// When a file can't be written.
     pub fn write(&self, directory: &Path) -> Result<Vec<PathBuf>, SoakError> {
-        Ok(report::write_all(&self.run, directory)?)
+        Ok(crate::publish::write(&self.run, directory, &report::Format::OF_A_RUN)?)
     }
 }
 

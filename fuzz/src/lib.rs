@@ -12,15 +12,15 @@ use dlsoak::explain::{self, Rules};
 use dlsoak::inspect::ldcache::Cache;
 use dlsoak::lddebug::Log;
 use dlsoak::record::read;
-use dlsoak::report::{self, Format, terminal};
-use dlsoak::residue::Kind;
+use dlsoak::report::{Format, terminal};
+use dlsoak::settings::ResidueKind as Kind;
+use dlsoak::settings::quantity as units;
+use dlsoak::settings::{CountLimits, LeakRate};
 use dlsoak::suite::call::{Call, check_symbol};
 use dlsoak::suite::flags::OpenFlags;
-use dlsoak::suite::limits::{CountLimits, LeakRate};
 use dlsoak::suite::partition::Partition;
 use dlsoak::suite::plan::Plan;
 use dlsoak::suite::settings::{Exercise, Settings, parse_env, parse_mode};
-use dlsoak::suite::units;
 
 /// A suite file: a plan, or an error that begins with the file's name.
 pub fn suite(data: &[u8]) {
@@ -125,7 +125,7 @@ pub fn explain(data: &[u8]) {
         assert!(error.count >= 1 && !error.text.contains('\n') && error.here.is_empty());
     }
     for all in [false, true] {
-        assert!(report::explanation::render(&found, 80, all, all).ends_with('\n'));
+        assert!(dlsoak::rooms::explanation::render(&found, 80, all, all).ends_with('\n'));
     }
 }
 

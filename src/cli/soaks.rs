@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::record::Mode;
-use crate::residue::Kind;
-use crate::suite::chaos::Chaos;
-use crate::suite::settings::{parse_env, parse_mode};
-use crate::suite::units::{
+use crate::settings::ResidueKind as Kind;
+use crate::settings::quantity::{
     parse_checkpoints, parse_cycles, parse_duration, parse_jobs, parse_limit, parse_size, parse_threads,
     parse_warmup,
 };
+use crate::suite::chaos::Chaos;
+use crate::suite::settings::{parse_env, parse_mode};
 
 /// How the cycles of a soak run, whatever is looked at.
 #[derive(Debug, Clone, Default, Args)]

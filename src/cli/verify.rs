@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{CycleArgs, RunArgs};
-use crate::suite::units::{parse_cycles, parse_duration};
+use crate::settings::quantity::{parse_cycles, parse_duration};
 
 /// Arguments of `dlsoak verify`.
 #[derive(Debug, Default, Args)]

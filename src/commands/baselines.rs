@@ -8,8 +8,7 @@ use super::{note, print, records};
 use crate::analysis::compare;
 use crate::cli::RunArgs;
 use crate::record::{OutcomeKind, Run, Soak};
-use crate::report;
-use crate::suite::limits::Limits;
+use crate::settings::Limits;
 use crate::suite::names::check_name;
 use crate::suite::plan::Plan;
 
@@ -87,7 +86,7 @@ pub(super) fn save(run: &Run, name: &str, directory: &Path, soaks: usize, quiet:
     std::fs::create_dir_all(directory).with_context(|| {
         format!("cannot make the directory {}; choose another with --baselines", directory.display())
     })?;
-    report::write_record(run, &path)?;
+    crate::publish::write_record(run, &path)?;
     if !quiet {
         print(&format!("baseline: {}\n", path.display()));
     }

@@ -8,7 +8,7 @@ use super::{print, records};
 use crate::analysis::compare::{self, Comparison};
 use crate::cli::{CompareArgs, Global};
 use crate::record::{Gate, Run};
-use crate::suite::limits::Limits;
+use crate::settings::Limits;
 use crate::{exit_code, report};
 
 /// Carries out `dlsoak compare` and returns the exit code.
@@ -48,7 +48,7 @@ pub fn compare(args: &CompareArgs, _global: Global) -> anyhow::Result<u8> {
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out)
             .with_context(|| format!("cannot make the directory {}", out.display()))?;
-        for file in report::comparison::write(&comparison, &runs, out)? {
+        for file in crate::publish::write_comparison(&comparison, &runs, out)? {
             if !args.json {
                 print(&format!("{}\n", file.display()));
             }

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use super::print;
 use crate::cli::{DoctorArgs, Global};
 use crate::doctor::{Status, examine};
-use crate::{exit_code, report};
+use crate::exit_code;
 
 /// Carries out `dlsoak doctor` and returns the exit code.
 ///
@@ -18,7 +18,7 @@ pub fn doctor(args: &DoctorArgs, global: Global) -> anyhow::Result<u8> {
     if args.json {
         print(&(serde_json::to_string_pretty(&checkup)? + "\n"));
     } else {
-        print(&report::checkup::render(&checkup, super::width(), global.color));
+        print(&crate::rooms::checkup::render(&checkup, super::width(), global.color));
     }
     Ok(if checkup.status == Status::Fail { exit_code::FAILED } else { exit_code::PASSED })
 }

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 
 use super::print;
 use crate::cli::{ExplainArgs, Global};
+use crate::exit_code;
 use crate::explain::{Rules, explain as read};
-use crate::{exit_code, report};
 
 /// Carries out `dlsoak explain` and returns the exit code.
 ///
@@ -30,7 +30,7 @@ pub fn explain(args: &ExplainArgs, global: Global) -> anyhow::Result<u8> {
     if args.json {
         print(&(serde_json::to_string_pretty(&found)? + "\n"));
     } else {
-        print(&report::explanation::render(&found, super::width(), global.color, global.verbose > 0));
+        print(&crate::rooms::explanation::render(&found, super::width(), global.color, global.verbose > 0));
     }
     Ok(if found.errors.is_empty() { exit_code::PASSED } else { exit_code::FAILED })
 }

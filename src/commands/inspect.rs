@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use super::print;
 use crate::cli::{Global, InspectArgs};
-use crate::{exit_code, inspect, report};
+use crate::{exit_code, inspect};
 
 /// Carries out `dlsoak inspect` and returns the exit code.
 ///
@@ -15,7 +15,7 @@ pub fn inspect(args: &InspectArgs, global: Global) -> anyhow::Result<u8> {
     if args.json {
         print(&(serde_json::to_string_pretty(&found)? + "\n"));
     } else {
-        print(&report::inspection::render(&found, super::width(), global.color, global.verbose > 0));
+        print(&crate::rooms::inspection::render(&found, super::width(), global.color, global.verbose > 0));
     }
     Ok(exit_code::PASSED)
 }

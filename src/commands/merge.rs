@@ -20,7 +20,7 @@ pub fn merge(args: &MergeArgs, global: Global) -> anyhow::Result<u8> {
     for warning in &merged.warnings {
         note(warning);
     }
-    report::write_record(&merged.run, &args.out)?;
+    crate::publish::write_record(&merged.run, &args.out)?;
     print(&report::terminal::render(&merged.run, super::width(), global.color));
     print(&format!("record: {}\n", args.out.display()));
     Ok(exit_code::of(&merged.run))

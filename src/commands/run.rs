@@ -54,7 +54,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         events: json,
     };
     soaks.carry_out(&mut run, &mut saver)?;
-    let charts = report::write(&run, &out, &report::Format::OF_A_RUN[1..]);
+    let charts = crate::publish::write(&run, &out, &report::Format::OF_A_RUN[1..]);
     let code = match saver.record() {
         Err(_) => exit_code::USAGE,
         Ok(_) if interrupted.load(Relaxed) => exit_code::INTERRUPTED,

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::files::write_atomic;
 use crate::record::Run;
-use crate::report::{self, Format};
+use crate::report::Format;
 
 /// Where the record of a run goes.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Saver {
     /// # Errors
     /// When it can be written nowhere.
     pub(super) fn save(&mut self, run: &Run) -> anyhow::Result<()> {
-        let Err(error) = report::write(run, &self.out, &[Format::Json]) else {
+        let Err(error) = crate::publish::write(run, &self.out, &[Format::Json]) else {
             // What was saved elsewhere is older now.
             if let Some((path, _)) = self.instead.take() {
                 let _ = std::fs::remove_file(path);

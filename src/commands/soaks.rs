@@ -157,7 +157,7 @@ impl Growing<'_> {
             soaks: soaks.into_values().cloned().collect(),
         };
         // Where that fails now, it does at the end as well, and is told then.
-        let _ = report::write(&run, out, &[report::Format::Json]);
+        let _ = crate::publish::write(&run, out, &[report::Format::Json]);
     }
 }
 

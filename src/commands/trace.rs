@@ -38,7 +38,7 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
             .map(|trace| soak.trace = Some(trace)),
     };
     let run = Run { passed: soak.gate.passed == Some(true), soaks: vec![soak], ..conduct::begin(started) };
-    report::write(&run, &out, &[report::Format::Json, report::Format::Html])?;
+    crate::publish::write(&run, &out, &[report::Format::Json, report::Format::Html])?;
     traced.map_err(anyhow::Error::msg)?;
     let Some(soak) = run.soaks.first() else { bail!("nothing was soaked") };
     if let Some(trace) = &soak.trace {

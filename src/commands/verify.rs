@@ -11,7 +11,7 @@ use crate::files::write_atomic;
 use crate::record::{OutcomeKind, Run};
 use crate::supervisor::{self, Context};
 use crate::verify::{self, Answer, Asked};
-use crate::{conduct, exit_code, report};
+use crate::{conduct, exit_code};
 
 /// Carries out `dlsoak verify` and returns the exit code.
 ///
@@ -57,13 +57,13 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     if args.json {
         print(&json);
     } else {
-        print(&report::verify::render(&found, super::width(), global.color, global.verbose > 0));
+        print(&crate::rooms::verify::render(&found, super::width(), global.color, global.verbose > 0));
     }
     if let Some(out) = &args.out {
         let path = out.join("verify.json");
         write_atomic(&path, json.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
         let run = Run { passed: soak.gate.passed == Some(true), soaks: vec![soak], ..begun };
-        report::write(&run, out, &[report::Format::Json])?;
+        crate::publish::write(&run, out, &[crate::report::Format::Json])?;
         if !args.json {
             print(&format!("verify.json and record.json: {}\n", out.display()));
         }

@@ -6,7 +6,7 @@ use super::{Check, Checks, Group, headers};
 use crate::elf::{Facts, Kind};
 use crate::files;
 use crate::inspect::{self, InspectError, Inspection};
-use crate::units;
+use crate::settings::units;
 
 /// Problems that are told one by one.
 const MOST: usize = 20;

@@ -4,8 +4,8 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::{Check, Checks, Group};
 use crate::sampling;
+use crate::settings::units;
 use crate::supervisor;
-use crate::units;
 
 /// Less memory than this ends soaks of ordinary libraries early.
 const MEMORY: u64 = 512 << 20;

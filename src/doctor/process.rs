@@ -66,7 +66,7 @@ fn within(program: &Path, args: &[&str], patience: Duration) -> Result<String, S
         Some(status) => {
             let said = stderr.lines().chain(stdout.lines()).map(str::trim).find(|line| !line.is_empty());
             Err(match said {
-                Some(line) => crate::units::elide(&crate::units::printable(line), 200),
+                Some(line) => crate::settings::units::elide(&crate::settings::units::printable(line), 200),
                 None => format!("it ended with {status}"),
             })
         }

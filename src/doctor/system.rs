@@ -9,9 +9,9 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::{Check, Checks, Group};
+use crate::settings::units;
 use crate::supervisor;
 use crate::sys::ptrace;
-use crate::units;
 
 /// Kernel versions since which there is what is used: `pidfd_open(2)` and `process_madvise(2)`, for memory pressure under
 /// `--chaos`.

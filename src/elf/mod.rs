@@ -19,8 +19,8 @@ pub use loadable::{Host, check_loadable};
 pub use machine::Machine;
 pub use predict::{Certainty, Prediction, nodelete, predictions};
 
-use crate::nearest::nearest;
 use crate::record::{Language, Toolchain};
+use crate::settings::nearest;
 use symbols::Export;
 
 /// `DF_1_NOW` and its like, the bits of `DT_FLAGS_1` that matter to a load.

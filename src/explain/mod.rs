@@ -11,8 +11,8 @@ use std::io::{self, BufRead};
 
 use serde::Serialize;
 
+use crate::settings::units::printable;
 use crate::suite::replay::quoted;
-use crate::units::printable;
 use rules::filled;
 pub use rules::{Rule, Rules, RulesError, Stage};
 pub use scan::{EchoLine, Scan, Scanned};

@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 
 use super::line;
 use super::rules::{Echo, Rule, Rules};
-use crate::units;
+use crate::settings::units;
 
 /// Different errors that are kept; a log with more has one cause.
 const MOST: usize = 500;

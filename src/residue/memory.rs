@@ -3,7 +3,7 @@
 
 use super::snapshot::{Mapping, Snapshot};
 use super::{Case, Found, Kind, tally};
-use crate::analysis::words;
+use crate::settings::units as words;
 
 /// glibc's arenas for threads are reserved in pieces of this size, at multiples of it.
 const ARENA: u64 = 64 << 20;

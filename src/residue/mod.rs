@@ -4,7 +4,6 @@
 mod crash;
 mod environment;
 mod held;
-mod kind;
 mod memory;
 mod settings;
 mod signals;
@@ -13,7 +12,7 @@ mod stdio;
 #[cfg(test)]
 mod tests;
 
-pub use kind::{Kind, UnknownKind};
+pub use crate::settings::{ResidueKind as Kind, UnknownKind};
 
 use crate::record::{Residue, UnloadState};
 use snapshot::{Mapping, Snapshot};

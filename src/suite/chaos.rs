@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Refusal;
 use super::settings::Settings;
-use super::units::UnitError;
-use crate::nearest::nearest;
 use crate::record::Mode;
+use crate::settings::nearest;
+use crate::settings::quantity::UnitError;
 
 /// A disturbance and how often it comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

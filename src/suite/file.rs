@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(suite.name.as_deref(), Some("nightly"));
         assert_eq!(suite.defaults.cycles, Some(100_000));
         assert_eq!(suite.defaults.env["GOGC"], "50");
-        assert_eq!(suite.defaults.allow_residue, Some(vec![crate::residue::Kind::Fds]));
+        assert_eq!(suite.defaults.allow_residue, Some(vec![crate::settings::ResidueKind::Fds]));
         let [fib, z] = suite.libraries.as_slice() else { panic!("two libraries") };
         assert_eq!(fib.path, Path::new("suites/build/libfib.so"));
         assert_eq!(z.path, Path::new("/abs/libz.so.1"));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::units::UnitError;
+use crate::settings::quantity::UnitError;
 
 /// `RTLD_DEEPBIND`. The libc crate has it for glibc only; musl ignores the bit.
 const DEEPBIND: i32 = 0x8;

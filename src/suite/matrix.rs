@@ -11,7 +11,7 @@ use super::file::{BAD_PATH, Library, settings, take};
 use super::names::{check_name, default_name};
 use super::settings::Settings;
 use super::suite_error::Fault;
-use crate::units::elide;
+use crate::settings::units::elide;
 
 /// Most soaks that one matrix makes: each is a process of its own, and a table that a person reads has fewer rows.
 const MOST: usize = 1000;

@@ -3,19 +3,14 @@
 use std::str::FromStr;
 
 use super::plan::Plan;
-use super::units::UnitError;
-use crate::record;
+use crate::record::{self, share_of};
+use crate::settings::quantity::UnitError;
 
 /// One machine's share of a suite: `1/4` is the first of four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
     number: usize,
     of: usize,
-}
-
-/// The share that soak number `index` of a suite is in, from 1, where there are `of`.
-pub fn share_of(index: usize, of: usize) -> usize {
-    index % of.max(1) + 1
 }
 
 impl Partition {

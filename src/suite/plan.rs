@@ -12,15 +12,15 @@ use super::call::Call;
 use super::chaos::{Chaos, check_chaos};
 use super::file::SuiteFile;
 use super::flags::OpenFlags;
-use super::limits::Limits;
 use super::matrix::in_force;
 use super::mode::check_mode;
 use super::names::{Unique, default_name, fit_name};
 use super::partition::Partition;
 use super::settings::{Exercise, Settings, check_variable};
 use super::suite_error::SuiteError;
-use super::units::MAX_CYCLES;
 use crate::record::{CallFrom, Metric, Mode};
+use crate::settings::Limits;
+use crate::settings::quantity::MAX_CYCLES;
 
 /// Cycles where nobody said how many.
 pub const DEFAULT_CYCLES: u64 = 100_000;

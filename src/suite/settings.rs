@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::call::{Call, check_symbol};
 use super::chaos::Chaos;
 use super::flags::OpenFlags;
-use super::limits::{CountLimits, Increase, LeakRate, Limits};
-use super::units::{self, UnitError};
 use crate::record::{CallFrom, Mode};
-use crate::residue::Kind;
+use crate::settings::ResidueKind as Kind;
+use crate::settings::quantity::{self as units, UnitError};
+use crate::settings::{CountLimits, Increase, LeakRate, Limits};
 
 /// What one layer says about a soak; `None` leaves it to the layer below.
 ///

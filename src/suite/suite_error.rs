@@ -7,7 +7,7 @@ use std::path::Path;
 use thiserror::Error;
 use toml::de::{DeTable, DeValue};
 
-use crate::nearest::nearest;
+use crate::settings::nearest;
 
 /// Longest part of a line, in characters, that is shown around an error.
 const SHOWN: usize = 100;

@@ -1,8 +1,8 @@
 //! Soaks beside the requested one: the same library without its calls, or called from another thread.
 
-use super::limits::Per;
 use super::plan::{Purpose, SoakPlan};
 use crate::record::{CallFrom, Metric};
+use crate::settings::Per;
 
 /// Most checkpoints of a soak that only tells growth with the call from growth without it: 33 in each octave that decides.
 const CHECKPOINTS_ASIDE: u32 = 100;

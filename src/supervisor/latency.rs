@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 
 use super::over_time::Intervals;
 use crate::channel::Entry;
-use crate::histogram::encode;
+use crate::record::histogram::encode;
 use crate::record::{Latencies, OverTime};
 
 use std::sync::atomic::Ordering::Relaxed;

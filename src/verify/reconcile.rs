@@ -3,7 +3,7 @@
 use super::trend::Trend;
 use super::{Accord, Agreement, Answer, Figure, Instrument, Look, Place, PlaceKind, State, words};
 use crate::record::{Language, OutcomeKind, Soak, Unit, Verdict};
-use crate::units;
+use crate::settings::units;
 
 /// How far apart two exact figures may be that are the same.
 const SAME: f64 = 0.01;

@@ -4,7 +4,7 @@ use super::reconcile::{Looks, bytes};
 use super::trend::Trend;
 use super::{Accord, Agreement, Answer, Instrument, Place, PlaceKind, State};
 use crate::record::{Soak, Unit};
-use crate::units;
+use crate::settings::units;
 
 /// What follows, the growth first and then who agrees on it.
 pub(super) fn conclusion(

@@ -12,9 +12,9 @@ use crate::elf::{self, Facts, check_loadable};
 use crate::files;
 use crate::inspect;
 use crate::sampling;
+use crate::settings::units;
 use crate::supervisor;
 use crate::sys::glibc;
-use crate::units;
 use libraries::Libraries;
 
 /// This machine in a few words.

@@ -1,0 +1,301 @@
+//! Joins the records of the parts of a run into one, or says why they don't belong together.
+
+use std::collections::BTreeMap;
+
+use dlsoak_record::share_of;
+use dlsoak_record::{Partition, Run, Soak};
+
+/// A record to join, with the file that it came from, and what its soaks are told apart by, where that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// The file, for errors.
+    pub file: String,
+    /// Put before the names of its soaks.
+    pub label: Option<String>,
+    /// The record.
+    pub run: Run,
+}
+
+/// What parts make together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Merged {
+    /// The whole.
+    pub run: Run,
+    /// What a reader should know, in plain words.
+    pub warnings: Vec<String>,
+}
+
+/// Why parts don't belong together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// There is nothing to join.
+    #[error("no part was given")]
+    Nothing,
+    /// Two versions of dlsoak wrote them: what they measure and how they judge may differ.
+    #[error("{0} was written by dlsoak {1} and {2} by {3}: run all parts with one version")]
+    Versions(String, String, String, String),
+    /// Not the same suite, or not split the same way.
+    #[error("{0} is part {1}, and {2} is part {3}: they are not shares of one suite")]
+    Suites(String, String, String, String),
+    /// One is a part and another is not.
+    #[error("{0} is a share of a suite (--partition) and {1} is not")]
+    Mixed(String, String),
+    /// The same soak is in two parts.
+    #[error("`{soak}` is in {first} and in {second}{hint}")]
+    Overlap {
+        /// Name of the soak.
+        soak: String,
+        /// The one file.
+        first: String,
+        /// The other file.
+        second: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Shares are missing.
+    #[error("of the {of} parts of suite `{suite}` these are missing: {missing}")]
+    Missing {
+        /// How many there should be.
+        of: u32,
+        /// Name of the suite.
+        suite: String,
+        /// Numbers of those that are missing.
+        missing: String,
+    },
+    /// A part was cut short, or holds what is not in its share.
+    #[error(
+        "{file} is part {part} and should hold {expected} soaks, in the suite's order; it holds {found}: run this part again"
+    )]
+    Incomplete {
+        /// The file.
+        file: String,
+        /// Its number.
+        part: u32,
+        /// Soaks of the share.
+        expected: usize,
+        /// Soaks in the record.
+        found: usize,
+    },
+}
+
+/// Joins parts. Shares of a suite come out in the order of the suite, whatever the order of the files; others in the order
+/// that they are given.
+///
+/// # Errors
+/// When they don't belong together; see [`MergeError`].
+pub fn merge(mut parts: Vec<Part>) -> Result<Merged, MergeError> {
+    for part in &mut parts {
+        if let Some(label) = &part.label {
+            part.run.soaks.iter_mut().for_each(|soak| soak.name = format!("{label}:{}", soak.name));
+        }
+    }
+    check_versions(&parts)?;
+    check_names(&parts)?;
+    let order = check_shares(&parts)?;
+    if order.is_some() {
+        parts.sort_by_key(|part| part.run.partition.as_ref().map_or(0, |share| share.part));
+    }
+    let first = parts.first().ok_or(MergeError::Nothing)?;
+    let (host, tool, schema) = (first.run.host.clone(), first.run.tool.clone(), first.run.schema.clone());
+    let mut warnings = Vec::new();
+    if parts.iter().any(|part| part.run.host != host) {
+        warnings.push("the parts were run on machines that differ: `host` of a soak says which".to_owned());
+    }
+    let passed = parts.iter().all(|part| part.run.passed);
+    // The time of day sorts as text: RFC 3339 in UTC.
+    let started_at = parts.iter().map(|part| part.run.started_at.clone()).min().unwrap_or_default();
+    let mut soaks: Vec<Soak> = Vec::new();
+    for part in parts {
+        let elsewhere = (part.run.host != host).then_some(part.run.host);
+        soaks.extend(
+            part.run
+                .soaks
+                .into_iter()
+                .map(|soak| Soak { host: soak.host.or_else(|| elsewhere.clone()), ..soak }),
+        );
+    }
+    if let Some(order) = order {
+        let place: BTreeMap<&str, usize> =
+            order.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        soaks.sort_by_key(|soak| place.get(soak.name.as_str()).copied());
+    }
+    Ok(Merged { run: Run { schema, tool, started_at, passed, host, partition: None, soaks }, warnings })
+}
+
+fn check_versions(parts: &[Part]) -> Result<(), MergeError> {
+    for pair in parts.windows(2) {
+        if let [a, b] = pair
+            && (a.run.tool != b.run.tool || a.run.schema != b.run.schema)
+        {
+            let version = |part: &Part| part.run.tool.version.clone();
+            return Err(MergeError::Versions(a.file.clone(), version(a), b.file.clone(), version(b)));
+        }
+    }
+    Ok(())
+}
+
+fn check_names(parts: &[Part]) -> Result<(), MergeError> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for part in parts {
+        for soak in &part.run.soaks {
+            if let Some(first) = seen.insert(&soak.name, &part.file) {
+                let shares = part.run.partition.is_some();
+                return Err(MergeError::Overlap {
+                    soak: soak.name.clone(),
+                    first: first.to_owned(),
+                    second: part.file.clone(),
+                    hint: if shares {
+                        ""
+                    } else {
+                        "; where both are meant, tell them apart: LABEL=FILE puts a label before the names"
+                    },
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the parts are shares of a suite: that they are all there and whole. Returns the suite's order then.
+fn check_shares(parts: &[Part]) -> Result<Option<Vec<String>>, MergeError> {
+    let Some(first) = parts.first() else { return Ok(None) };
+    let shares = |part: &Part| part.run.partition.clone().filter(|_| part.label.is_none());
+    let Some(whole) = shares(first) else {
+        return match parts.iter().find(|part| shares(part).is_some()) {
+            Some(part) => Err(MergeError::Mixed(part.file.clone(), first.file.clone())),
+            None => Ok(None),
+        };
+    };
+    let named = |share: &Partition| format!("{}/{} of `{}`", share.part, share.of, share.suite);
+    let mut numbers = Vec::new();
+    for part in parts {
+        let Some(share) = shares(part) else {
+            return Err(MergeError::Mixed(first.file.clone(), part.file.clone()));
+        };
+        if (share.of, &share.suite, &share.soaks) != (whole.of, &whole.suite, &whole.soaks) {
+            return Err(MergeError::Suites(
+                first.file.clone(),
+                named(&whole),
+                part.file.clone(),
+                named(&share),
+            ));
+        }
+        let (of, number) = (share.of as usize, share.part as usize);
+        let expected: Vec<&String> = share
+            .soaks
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| share_of(*i, of) == number)
+            .map(|(_, n)| n)
+            .collect();
+        let found: Vec<&String> = part.run.soaks.iter().map(|soak| &soak.name).collect();
+        if expected != found {
+            let (expected, found) = (expected.len(), found.len());
+            return Err(MergeError::Incomplete {
+                file: part.file.clone(),
+                part: share.part,
+                expected,
+                found,
+            });
+        }
+        numbers.push(share.part);
+    }
+    let missing: Vec<String> =
+        (1..=whole.of).filter(|number| !numbers.contains(number)).map(|number| number.to_string()).collect();
+    if missing.is_empty() {
+        Ok(Some(whole.soaks))
+    } else {
+        Err(MergeError::Missing { of: whole.of, suite: whole.suite, missing: missing.join(", ") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dlsoak_record::{Host, SCHEMA, Tool};
+
+    const SUITE: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+    fn part(file: &str, share: Option<(u32, u32)>, soaks: &[&str]) -> Part {
+        let soak = |name: &&str| Soak { name: (*name).to_owned(), ..Soak::default() };
+        let partition = share.map(|(part, of)| Partition {
+            part,
+            of,
+            suite: "s".to_owned(),
+            soaks: SUITE.map(str::to_owned).to_vec(),
+        });
+        let host = Host {
+            kernel: "6".to_owned(),
+            libc: "glibc 2.36".to_owned(),
+            machine: "x86_64".to_owned(),
+            cpus: 2,
+            page_size: 4096,
+            thp: "never".to_owned(),
+        };
+        let run = Run {
+            schema: SCHEMA.to_owned(),
+            tool: Tool { version: "1".to_owned() },
+            started_at: format!("2026-01-0{}", 9 - file.len()),
+            passed: true,
+            host,
+            partition,
+            soaks: soaks.iter().map(soak).collect(),
+        };
+        Part { file: file.to_owned(), label: None, run }
+    }
+
+    fn names(run: &Run) -> Vec<&str> {
+        run.soaks.iter().map(|soak| soak.name.as_str()).collect()
+    }
+
+    #[test]
+    fn shares_come_out_in_the_order_of_the_suite() {
+        let mut parts =
+            vec![part("two", Some((2, 2)), &["b", "d"]), part("one1", Some((1, 2)), &["a", "c", "e"])];
+        parts[0].run.host.cpus = 64;
+        parts[0].run.passed = false;
+        let merged = merge(parts).unwrap();
+        assert_eq!(names(&merged.run), SUITE);
+        assert!(!merged.run.passed && merged.run.partition.is_none());
+        assert_eq!(merged.run.started_at, "2026-01-05");
+        let elsewhere: Vec<_> = merged.run.soaks.iter().map(|s| s.host.as_ref().map(|h| h.cpus)).collect();
+        assert_eq!(elsewhere, [None, Some(64), None, Some(64), None]);
+        assert_eq!(merged.warnings.len(), 1);
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        let one = || part("one", Some((1, 2)), &["a", "c", "e"]);
+        let two = || part("two", Some((2, 2)), &["b", "d"]);
+        let refused = |parts: Vec<Part>, text: &str| {
+            let error = merge(parts).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        };
+        refused(vec![], "no part");
+        refused(vec![one()], "missing: 2");
+        refused(vec![one(), one()], "`a` is in one and in one");
+        refused(vec![one(), part("two", Some((2, 2)), &["b"])], "two is part 2 and should hold 2 soaks");
+        refused(
+            vec![one(), part("plain", None, &["x"])],
+            "one is a share of a suite (--partition) and plain",
+        );
+        refused(vec![part("plain", None, &["x"]), one()], "one is a share");
+        refused(vec![one(), part("odd", Some((2, 3)), &["b"])], "not shares of one suite");
+        let mut other = two();
+        other.run.tool.version = "2".to_owned();
+        refused(vec![one(), other], "written by dlsoak 1 and two by 2");
+        let mut other = two();
+        if let Some(share) = &mut other.run.partition {
+            share.soaks.pop();
+        }
+        refused(vec![one(), other], "not shares of one suite");
+        refused(vec![part("x", None, &["a"]), part("y", None, &["a"])], "LABEL=FILE");
+    }
+
+    #[test]
+    fn labels_tell_apart_what_has_one_name() {
+        let labelled = |label: &str| Part { label: Some(label.to_owned()), ..part(label, None, &["a", "b"]) };
+        let merged = merge(vec![labelled("go1.26"), labelled("go1.27")]).unwrap();
+        assert_eq!(names(&merged.run), ["go1.26:a", "go1.26:b", "go1.27:a", "go1.27:b"]);
+    }
+}

@@ -1,0 +1,85 @@
+//! Reads the checkpoints of a soak into one series per metric, over the exposure that growth is counted in.
+
+use super::line::Point;
+use dlsoak_record::{Checkpoints, Metric, Soak, UnloadState};
+
+/// What growth is counted over.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Exposure {
+    /// Exposure at each usable row: cycles, or real loads where threads share one path.
+    pub at: Vec<f64>,
+    /// Index of each usable row.
+    rows: Vec<usize>,
+    /// Cycle of each usable row.
+    pub cycles: Vec<f64>,
+    /// Real loads per cycle, where they are fewer than the cycles; `None` where each cycle loads once.
+    pub loads_per_cycle: Option<f64>,
+    /// Units of exposure per cycle: 1, or the loads per cycle where exposure is loads.
+    pub per_cycle: f64,
+}
+
+impl Exposure {
+    /// The exposure of `soak`. Rows that do not advance the cycle are left out.
+    pub(super) fn of(soak: &Soak) -> Self {
+        let points = &soak.checkpoints;
+        let mut rows = Vec::new();
+        let mut cycles: Vec<f64> = Vec::new();
+        if let Some(index) = index_of(points, "cycle") {
+            for (row, values) in points.rows.iter().enumerate() {
+                let Some(cycle) = values.get(index).map(|cycle| *cycle as f64) else { continue };
+                if cycle >= 0.0 && cycles.last().is_none_or(|last| cycle > *last) {
+                    rows.push(row);
+                    cycles.push(cycle);
+                }
+            }
+        }
+        let loads_per_cycle = loads_per_cycle(soak);
+        let loads = loads_per_cycle.filter(|_| soak.share_path).and_then(|_| loads_at(soak, &rows));
+        let mut exposure = Self { at: cycles.clone(), rows, cycles, loads_per_cycle, per_cycle: 1.0 };
+        if let Some(loads) = loads {
+            let cycles = exposure.length();
+            exposure.at = loads;
+            exposure.per_cycle = exposure.length() / cycles;
+        }
+        exposure
+    }
+
+    /// The series of `metric` over this exposure; `None` where it was not measured.
+    pub(super) fn series(&self, points: &Checkpoints, metric: Metric) -> Option<Vec<Point>> {
+        let index = index_of(points, metric.name())?;
+        let value = |row: &usize| points.rows.get(*row)?.get(index).map(|value| *value as f64);
+        let series: Vec<Point> =
+            self.at.iter().zip(&self.rows).filter_map(|(x, row)| Some((*x, value(row)?))).collect();
+        (!series.is_empty()).then_some(series)
+    }
+
+    /// Exposure from the first to the last row.
+    pub(super) fn length(&self) -> f64 {
+        self.at.last().unwrap_or(&0.0) - self.at.first().unwrap_or(&0.0)
+    }
+}
+
+/// Position of the column of that name.
+fn index_of(points: &Checkpoints, name: &str) -> Option<usize> {
+    points.columns.iter().position(|column| column == name)
+}
+
+/// Real loads per cycle of a library that is unloaded, where they are clearly fewer than one.
+fn loads_per_cycle(soak: &Soak) -> Option<f64> {
+    if soak.unload.state == UnloadState::Pinned || soak.unload.objects_per_load == 0 {
+        return None;
+    }
+    let loads = soak.unload.loads_per_cycle / soak.unload.objects_per_load as f64;
+    (loads > 0.0 && loads < 0.99).then_some(loads)
+}
+
+/// Real loads since the first of `rows`, where every one of them advances; a stretch without a load can't tell
+/// growth per load from growth by other causes, so such a series falls back to cycles.
+fn loads_at(soak: &Soak, rows: &[usize]) -> Option<Vec<f64>> {
+    let index = index_of(&soak.checkpoints, "loads")?;
+    let per_load = soak.unload.objects_per_load as f64;
+    let read = |row: &usize| soak.checkpoints.rows.get(*row)?.get(index).map(|loads| *loads as f64);
+    let first = read(rows.first()?)?;
+    let loads: Option<Vec<f64>> = rows.iter().map(|row| Some((read(row)? - first) / per_load)).collect();
+    loads.filter(|loads| loads.windows(2).all(|pair| pair[1] > pair[0]))
+}

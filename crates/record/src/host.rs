@@ -1,0 +1,48 @@
+//! The part of a record that is about where it was made: by which version, on which machine, and as which share of a suite.
+
+use serde::{Deserialize, Serialize};
+
+/// The share that soak number `index` of a suite is in, from 1, where there are `of`.
+pub fn share_of(index: usize, of: usize) -> usize {
+    index % of.max(1) + 1
+}
+
+/// A share of a suite that several machines soak together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Partition {
+    /// Number of the share, from 1.
+    pub part: u32,
+    /// How many shares there are.
+    pub of: u32,
+    /// Name of the suite.
+    pub suite: String,
+    /// Soaks of the whole suite, by name and in order.
+    pub soaks: Vec<String>,
+}
+
+/// What wrote the record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Tool {
+    /// Version of `dlsoak`, as in its `Cargo.toml`.
+    pub version: String,
+}
+
+/// The machine, as far as it changes what a soak measures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Host {
+    /// Kernel release, as `uname -r` prints it.
+    pub kernel: String,
+    /// C library and its version, for example `glibc 2.36`.
+    pub libc: String,
+    /// Machine, as `uname -m` prints it.
+    pub machine: String,
+    /// Number of CPUs this process may run on.
+    pub cpus: u32,
+    /// Size of a page in bytes.
+    pub page_size: u64,
+    /// The transparent huge page setting in force: `always`, `madvise`, `never` or `unknown`.
+    pub thp: String,
+}

@@ -1,0 +1,335 @@
+//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. `docs/record.md` documents each field for `jq` users.
+//!
+//! **Invariant:** only this crate crosses from measuring to judging and reporting. It has no logic but how a record is read, so that
+//! every judgement, report and comparison can be made again from a saved record.
+
+mod gate;
+mod growth;
+pub mod histogram;
+mod host;
+mod language;
+mod latency;
+mod limits;
+mod modes;
+mod outcome;
+mod over_time;
+mod read;
+#[cfg(any(test, feature = "sample"))]
+pub mod sample;
+mod surroundings;
+#[cfg(test)]
+mod tests;
+mod toolchain;
+mod trace;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use dlsoak_settings::{
+    CallFrom, CountLimits, Increase, LeakRate, Limits, Metric, Mode, Per, ResidueKind, Unit, units,
+};
+pub use gate::{Gate, Rule};
+pub use growth::{Fit, Growth, Leak, OneTime, Trend, WithoutCall};
+pub use host::{Host, Partition, Tool, share_of};
+pub use language::Language;
+pub use latency::{Latencies, Latency};
+pub use limits::Limit;
+pub use modes::{InstanceCost, Instances, Pattern};
+pub use outcome::{Fault, Outcome, OutcomeKind};
+pub use over_time::OverTime;
+pub use read::{ReadError, read};
+pub use surroundings::{Disturbance, Sandbox};
+pub use toolchain::Toolchain;
+pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
+
+/// The value of [`Run::schema`] that this version writes and reads.
+pub const SCHEMA: &str = "dlsoak.run/1";
+
+/// One saved run: one or more soaks on one host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Run {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// What wrote this record.
+    pub tool: Tool,
+    /// When the run began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// True when every soak passed its gate; an undecided soak makes it false.
+    pub passed: bool,
+    /// The machine the run was made on; of a merged run, that of its first part.
+    pub host: Host,
+    /// Which share of a suite this is, where it is not the whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partition: Option<Partition>,
+    /// One entry per soak, in the order of the suite.
+    pub soaks: Vec<Soak>,
+}
+
+/// What was asked of one library, what was measured, and the verdict. The default is a soak of which nothing is
+/// known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Soak {
+    /// Name of the soak; unique within a run.
+    pub name: String,
+    /// The library, as given.
+    pub path: String,
+    /// GNU build-id in hexadecimal, where the file has one.
+    pub build_id: Option<String>,
+    /// Language the file was written in, as far as the file tells.
+    pub language: Language,
+    /// What the file was built with, as far as it tells.
+    #[serde(skip_serializing_if = "Toolchain::is_empty", default)]
+    pub toolchain: Toolchain,
+    /// The machine it was made on, where that is not the run's: in a run that was merged from several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub host: Option<Host>,
+    /// What a cycle opens.
+    pub mode: Mode,
+    /// Flags for `dlopen`, as words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flags: Option<String>,
+    /// Number of threads that cycle.
+    pub threads: u32,
+    /// Which thread a cycle runs on.
+    #[serde(default)]
+    pub call_from: CallFrom,
+    /// True when all threads open one path and so share one reference count (`--share-path`).
+    #[serde(default)]
+    pub share_path: bool,
+    /// Other soaks that ran at the same time (`--jobs`), at most: where there were any, latencies and all rates per second
+    /// are contended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub beside: u32,
+    /// The calls made in each cycle, as given.
+    #[serde(default)]
+    pub calls: Vec<String>,
+    /// Environment variables set for the worker, besides those inherited.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// What the worker was kept from (`--sandbox`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sandbox: Option<Sandbox>,
+    /// What the worker was disturbed with (`--chaos`).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub chaos: Vec<Disturbance>,
+    /// How many cycles were asked for, completed, and spent on warm-up.
+    pub cycles: Cycles,
+    /// Active time of the measured cycles in seconds: parked time and warm-up are not in it.
+    pub seconds: f64,
+    /// How the soak ended.
+    pub outcome: Outcome,
+    /// The limits that were set, and the one that ended it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub limits: Vec<Limit>,
+    /// Whether the library was really unloaded.
+    pub unload: Unload,
+    /// One entry per metric that could be measured.
+    pub growth: Vec<Growth>,
+    /// The leak, where growth of memory is proven.
+    pub leak: Option<Leak>,
+    /// Memory kept once, by the first loads: before the first open against after the warm-up.
+    #[serde(default)]
+    pub one_time: Vec<OneTime>,
+    /// The same library soaked shortly without its calls, where that tells a leak of the call from one of the load.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_call: Option<WithoutCall>,
+    /// What instances cost that stay, in the modes `copies` and `namespace`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instances: Option<Instances>,
+    /// Short soaks of each calling pattern (`--patterns all`).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub patterns: Vec<Pattern>,
+    /// Who left what behind (`dlsoak trace`, `--trace-on-leak`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<Trace>,
+    /// What else the process was left with.
+    pub residue: Vec<Residue>,
+    /// Latencies of the measured cycles in nanoseconds, all threads merged.
+    pub latency_ns: Latencies,
+    /// Latencies of the warm-up cycles, kept apart.
+    #[serde(default)]
+    pub warmup_latency_ns: Latencies,
+    /// Latencies over the cycles: per interval and phase the median, the 99th percentile and the largest value, in
+    /// nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latency_over_time: Option<OverTime>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in plain words, most important first.
+    pub reasons: Vec<String>,
+    /// What a reader should know of how it was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
+    /// A shell command that repeats this soak up to where it ended.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub replay: String,
+    /// What the gate made of it.
+    pub gate: Gate,
+    /// The measured series.
+    pub checkpoints: Checkpoints,
+    /// Resident memory in bytes by kind of mapping, at some of the checkpoints.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resident_by_kind: Option<OverTime>,
+    /// What the worker itself did, so that its own cost can be told from the library's.
+    #[serde(default)]
+    pub worker: Worker,
+}
+
+/// Cycle counts, all threads together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Cycles {
+    /// Cycles asked for, warm-up not included.
+    pub requested: u64,
+    /// Cycles completed, warm-up not included.
+    pub completed: u64,
+    /// Warm-up cycles completed.
+    pub warmup: u64,
+}
+
+/// Whether the library was really unloaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Unload {
+    /// The answer.
+    pub state: UnloadState,
+    /// Objects the loader added per measured cycle (`dlpi_adds`): the library and what it brings.
+    pub loads_per_cycle: f64,
+    /// Objects the loader removed per measured cycle (`dlpi_subs`).
+    pub unloads_per_cycle: f64,
+    /// Objects that one real load adds, measured on a cycle that ran alone; 0 when nothing is reloaded.
+    #[serde(default)]
+    pub objects_per_load: u64,
+    /// Objects still loaded while every handle was closed, which were not there before the first open.
+    pub objects_left: Vec<String>,
+    /// Why it stays, where it stays.
+    pub causes: Vec<Cause>,
+}
+
+/// The answer to "was it unloaded".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum UnloadState {
+    /// Every handle closed took the library and all it brought out of the process.
+    #[default]
+    Unloaded,
+    /// The library went, something it brought stayed.
+    Partial,
+    /// The library itself stayed.
+    Pinned,
+}
+
+/// One cause for which an object stays loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Cause {
+    /// Short name, for example `nodelete`.
+    pub kind: String,
+    /// Evidence, in plain words.
+    pub detail: String,
+    /// The object it is about, where that is not the library itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub object: Option<String>,
+}
+
+/// Something the process was left with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Residue {
+    /// Kind, as `--allow-residue` names it.
+    pub kind: String,
+    /// Evidence, in plain words.
+    pub detail: String,
+    /// How many per cycle, where it grows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub per_cycle: Option<f64>,
+}
+
+/// The verdict on one soak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Unloaded every cycle, nothing grows.
+    Clean,
+    /// Growth is proven.
+    Leak,
+    /// It is not unloaded.
+    Pinned,
+    /// No memory leak, but the process is not as it was.
+    Residue,
+    /// A signal ended the worker.
+    Crashed,
+    /// No cycle finished within the stall timeout.
+    Hung,
+    /// The library ended the process.
+    Exited,
+    /// A limit was hit.
+    Limit,
+    /// The loader refused it.
+    LoadFailed,
+    /// The interval still straddles the limit.
+    #[default]
+    Inconclusive,
+}
+
+/// The measured series, one row per checkpoint.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Checkpoints {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The rows; the first one is after the warm-up, at cycle 0.
+    pub rows: Vec<Vec<i64>>,
+    /// One row before the first open, where it was reached.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before_first_open: Option<Vec<i64>>,
+}
+
+/// The worker's own account.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Worker {
+    /// How malloc was counted, which decides what latencies can be compared with.
+    #[serde(default)]
+    pub agent: Agent,
+    /// Objects in the process before the first open: what the worker itself links.
+    pub objects: Vec<String>,
+    /// The clock that phases were timed by: `tsc`, the processor's time stamp counter, or `monotonic`.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub clock: String,
+    /// Last lines that the library wrote to standard output or standard error, where it wrote any.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub output_tail: String,
+}
+
+/// How malloc is counted in the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Agent {
+    /// The host itself counts malloc, with the thread cache on.
+    #[default]
+    Counting,
+    /// Nothing is interposed. The thread cache is off, so that `mallinfo2` is exact.
+    Plain,
+}
+
+impl Agent {
+    /// Its name, as in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counting => "counting",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}

@@ -1,0 +1,401 @@
+//! Records for the tests of all formats, made up but shaped as real runs are: latencies with tails, heaps counted
+//! without noise, resident memory that moves in pages. The same seed gives the same record.
+#![allow(clippy::unwrap_used, reason = "its numbers are constants: a test would show one that is wrong")]
+
+use base64::Engine as _;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+
+use crate::*;
+
+/// A small generator of numbers, good enough for pictures and free of dependencies.
+#[derive(Debug)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// A generator that begins at `seed`.
+    pub fn new(seed: u64) -> Rng {
+        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// Uniform in 0..1.
+    fn unit(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Normal, near enough, by the sum of three.
+    fn normal(&mut self) -> f64 {
+        (self.unit() + self.unit() + self.unit() - 1.5) * 2.0
+    }
+}
+
+/// Latencies around `median` with a log-normal body and now and then a scheduler's tick.
+pub fn latency(median: f64, count: u64, rng: &mut Rng) -> Latency {
+    let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+    for _ in 0..count {
+        let mut ns = median * (0.12 * rng.normal()).exp();
+        let u = rng.unit();
+        if u > 0.99 {
+            ns += 4_000.0 * (0.5 * rng.normal()).exp();
+        }
+        if u > 0.9995 {
+            ns += 400_000.0 * (0.9 * rng.normal()).exp();
+        }
+        histogram.record(ns.max(1.0) as u64).unwrap();
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
+    Latency {
+        count: histogram.len(),
+        min: histogram.min(),
+        mean: histogram.mean(),
+        p50: histogram.value_at_quantile(0.5),
+        p90: histogram.value_at_quantile(0.9),
+        p99: histogram.value_at_quantile(0.99),
+        p999: histogram.value_at_quantile(0.999),
+        max: histogram.max(),
+        hdr: base64::engine::general_purpose::STANDARD.encode(bytes),
+    }
+}
+
+/// What makes one soak of the sample differ from another.
+struct Shape {
+    name: &'static str,
+    language: Language,
+    open_ns: f64,
+    call_ns: f64,
+    leak: f64,
+    pinned: Option<(&'static str, &'static str)>,
+}
+
+const SHAPES: [Shape; 8] = [
+    Shape { name: "c-clean", language: Language::C, open_ns: 31e3, call_ns: 92.0, leak: 0.0, pinned: None },
+    Shape {
+        name: "c-leak-constructor",
+        language: Language::C,
+        open_ns: 32e3,
+        call_ns: 95.0,
+        leak: 32.0,
+        pinned: None,
+    },
+    Shape {
+        name: "cpp-clean",
+        language: Language::Cpp,
+        open_ns: 118e3,
+        call_ns: 90.0,
+        leak: 0.0,
+        pinned: None,
+    },
+    Shape {
+        name: "cpp-unique",
+        language: Language::Cpp,
+        open_ns: 240.0,
+        call_ns: 88.0,
+        leak: 0.0,
+        pinned: Some(("unique-symbol", "Counter<int>::value is STB_GNU_UNIQUE in its .dynsym")),
+    },
+    Shape {
+        name: "rust-clean",
+        language: Language::Rust,
+        open_ns: 142e3,
+        call_ns: 61.0,
+        leak: 0.0,
+        pinned: None,
+    },
+    Shape {
+        name: "rust-tls-destructor",
+        language: Language::Rust,
+        open_ns: 260.0,
+        call_ns: 74.0,
+        leak: 0.0,
+        pinned: Some(("tls-destructor", "a thread_local! with Drop waits for its thread to end")),
+    },
+    Shape {
+        name: "go-clean",
+        language: Language::Go,
+        open_ns: 270.0,
+        call_ns: 1_350.0,
+        leak: 0.0,
+        pinned: Some(("nodelete", "DT_FLAGS_1 has NODELETE, as Go links every c-shared library")),
+    },
+    Shape {
+        name: "libz.so.1",
+        language: Language::Unknown,
+        open_ns: 45e3,
+        call_ns: 410.0,
+        leak: 0.4,
+        pinned: None,
+    },
+];
+
+/// A run of `n` soaks. Beyond eight the shapes repeat under numbered names with other medians.
+pub fn run(n: usize) -> Run {
+    let soaks: Vec<Soak> = (0..n).map(|i| soak(&SHAPES[i % SHAPES.len()], i / SHAPES.len())).collect();
+    Run {
+        schema: SCHEMA.to_owned(),
+        tool: Tool { version: "0.1.0".to_owned() },
+        started_at: "2026-05-04T10:15:00Z".to_owned(),
+        passed: soaks.iter().all(|soak| soak.gate.passed == Some(true)),
+        host: Host {
+            kernel: "6.12.9".to_owned(),
+            libc: "glibc 2.36".to_owned(),
+            machine: "x86_64".to_owned(),
+            cpus: 2,
+            page_size: 4096,
+            thp: "madvise".to_owned(),
+        },
+        partition: None,
+        soaks,
+    }
+}
+
+/// One soak of a shape; `round` varies it.
+fn soak(shape: &Shape, round: usize) -> Soak {
+    // Rounds differ in how far their lines reach, too.
+    let samples = 20_000 / (1 + 5 * round as u64);
+    let mut rng = Rng::new((shape.open_ns + shape.call_ns) as u64 + 7919 * round as u64);
+    let factor = 1.0 + 0.35 * round as f64;
+    let cycles = 100_000u64;
+    let seconds = cycles as f64 * (shape.open_ns * 1.4 + shape.call_ns) * factor / 1e9;
+    let per_cycle = shape.leak * factor;
+    let rows = rows(per_cycle, cycles, &mut rng);
+    let growing = per_cycle > 1.0;
+    let (verdict, reason) = match shape.pinned {
+        Some((_, detail)) => (Verdict::Pinned, Some(format!("not unloaded: {detail}"))),
+        None if growing => (
+            Verdict::Leak,
+            Some(format!("heap grows by {per_cycle:.1} B per cycle, exactly, and does not fade")),
+        ),
+        None if per_cycle > 0.0 => (
+            Verdict::Inconclusive,
+            Some("heap: the interval still straddles the limit of 1.0 B/cycle".to_owned()),
+        ),
+        None => (Verdict::Clean, None),
+    };
+    let state = if shape.pinned.is_some() { UnloadState::Pinned } else { UnloadState::Unloaded };
+    let loads = if shape.pinned.is_some() { 0.0 } else { 1.0 + f64::from(shape.language == Language::Rust) };
+    let grow = |metric, column: usize, exact, noise: f64, trend| {
+        let (slope, intercept) = fit(&rows[rows.len() / 2..], column);
+        Growth {
+            metric,
+            unit: Unit::Bytes,
+            per_cycle: slope,
+            low: slope - noise,
+            high: slope + noise,
+            per_second: slope * cycles as f64 / seconds,
+            per_load: None,
+            detectable: noise,
+            trend,
+            exact,
+            fit: Some(Fit { intercept, from_cycle: cycles / 2, to_cycle: cycles }),
+        }
+    };
+    let trend = match verdict {
+        Verdict::Leak => Trend::Growing,
+        Verdict::Inconclusive => Trend::Unclear,
+        _ => Trend::Flat,
+    };
+    // A Rust library brings others along, so even its heap is measured and not counted.
+    let noise = match (trend, shape.language) {
+        (Trend::Unclear, _) => 0.9,
+        (_, Language::Rust) => 0.02,
+        _ => 0.0,
+    };
+    let growth =
+        vec![grow(Metric::Heap, 2, noise == 0.0, noise, trend), grow(Metric::Rss, 3, false, 1.6, trend)];
+    let rate = growth[0].per_second / 1e6;
+    Soak {
+        name: if round == 0 { shape.name.to_owned() } else { format!("{}-{}", shape.name, round + 1) },
+        path: format!("target/fixtures/lib{}.so", shape.name),
+        language: shape.language,
+        threads: 1,
+        calls: vec!["fibonacci(20)".to_owned()],
+        cycles: Cycles { requested: cycles, completed: cycles, warmup: 500 },
+        seconds,
+        outcome: completed(),
+        unload: Unload {
+            state,
+            loads_per_cycle: loads,
+            unloads_per_cycle: loads,
+            objects_per_load: loads as u64,
+            objects_left: Vec::new(),
+            causes: shape
+                .pinned
+                .iter()
+                .map(|(kind, detail)| Cause {
+                    kind: (*kind).to_owned(),
+                    detail: (*detail).to_owned(),
+                    object: None,
+                })
+                .collect(),
+        },
+        growth,
+        leak: growing.then_some(Leak {
+            metric: Metric::Heap,
+            bytes_per_cycle: per_cycle,
+            low: per_cycle,
+            high: per_cycle,
+            mb_per_second: rate,
+            bytes_per_load: None,
+        }),
+        latency_ns: Latencies {
+            open: Some(latency(shape.open_ns * factor, samples, &mut rng)),
+            symbol: Some(latency(110.0 * factor, 2_000, &mut rng)),
+            call: Some(latency(shape.call_ns * factor, samples, &mut rng)),
+            close: Some(latency(shape.open_ns * 0.4 * factor, samples, &mut rng)),
+            cycle: Some(latency((shape.open_ns * 1.4 + shape.call_ns) * factor, 2_000, &mut rng)),
+        },
+        verdict,
+        reasons: reason.into_iter().collect(),
+        gate: Gate {
+            passed: match verdict {
+                Verdict::Clean => Some(true),
+                Verdict::Inconclusive => None,
+                _ => Some(false),
+            },
+            rules: Vec::new(),
+        },
+        checkpoints: Checkpoints {
+            columns: ["cycle", "active_ns", "heap", "rss", "anon", "mappings", "threads", "fds"]
+                .map(str::to_owned)
+                .to_vec(),
+            rows,
+            before_first_open: None,
+        },
+        latency_over_time: Some(latency_over_time(shape.open_ns, &mut rng)),
+        resident_by_kind: Some(by_kind(per_cycle, cycles)),
+        ..Soak::default()
+    }
+}
+
+/// Twenty-five intervals, one of them disturbed.
+fn latency_over_time(open_ns: f64, rng: &mut Rng) -> OverTime {
+    let phases = ["open", "symbol", "call", "close", "cycle"];
+    let columns = phases.iter().flat_map(|phase| ["p50", "p99", "max"].map(|what| format!("{phase}_{what}")));
+    let row = |interval: i64| {
+        let factor = if interval == 17 { 6.0 } else { 1.0 };
+        let figures =
+            (0..15).map(|i| (open_ns * factor * (1.0 + f64::from(i % 3)) * (1.0 + 0.1 * rng.unit())) as i64);
+        std::iter::once(4_000 * interval).chain(figures).collect()
+    };
+    OverTime {
+        columns: ["cycle".to_owned()].into_iter().chain(columns).collect(),
+        rows: (1..=25).map(row).collect(),
+    }
+}
+
+/// Fifty checkpoints by kind of mapping.
+fn by_kind(per_cycle: f64, cycles: u64) -> OverTime {
+    let columns = ["cycle", "heap", "anonymous", "stacks", "library", "other_libraries", "files"];
+    let row = |i: u64| {
+        let cycle = (cycles * i / 50) as i64;
+        vec![cycle, 28_672 + (per_cycle * cycle as f64) as i64, 36_864, 24_576, 0, 12_804_096, 675_840]
+    };
+    OverTime { columns: columns.map(str::to_owned).to_vec(), rows: (0..=50).map(row).collect() }
+}
+
+/// Two hundred checkpoints: an exact heap, and resident memory that creeps in pages and jitters.
+fn rows(per_cycle: f64, cycles: u64, rng: &mut Rng) -> Vec<Vec<i64>> {
+    let mut creep = 0.0;
+    (0..=200u64)
+        .map(|i| {
+            let cycle = cycles * i / 200;
+            let grown = (per_cycle * cycle as f64) as i64;
+            if rng.unit() > 0.93 && creep < 120_000.0 {
+                creep += 4096.0 * (1.0 + 3.0 * rng.unit()).floor();
+            }
+            let jitter = 4096 * (rng.unit() * 3.0) as i64;
+            let rss = 3_200_000 + (grown / 4096) * 4096 + creep as i64 + jitter;
+            vec![cycle as i64, (cycle * 46_000) as i64, 71_680 + grown, rss, rss - 2_000_000, 36, 1, 5]
+        })
+        .collect()
+}
+
+/// Least squares through one column: slope and intercept.
+fn fit(rows: &[Vec<i64>], column: usize) -> (f64, f64) {
+    let n = rows.len() as f64;
+    let mean = |i: usize| rows.iter().map(|row| row[i] as f64).sum::<f64>() / n;
+    let (x, y) = (mean(0), mean(column));
+    let both: f64 = rows.iter().map(|row| (row[0] as f64 - x) * (row[column] as f64 - y)).sum();
+    let slope = both / rows.iter().map(|row| (row[0] as f64 - x).powi(2)).sum::<f64>();
+    (slope, y - slope * x)
+}
+
+/// The outcome of a soak that ran to its end.
+fn completed() -> Outcome {
+    Outcome {
+        kind: OutcomeKind::Completed,
+        cycle: None,
+        phase: None,
+        signal: None,
+        detail: None,
+        fault: None,
+        stacks: None,
+    }
+}
+
+/// A trace with two ways to one place that grows, and a place that does not.
+pub fn trace() -> Trace {
+    let frame = |function: &str, line: u32| TraceFrame {
+        function: Some(function.to_owned()),
+        file: Some("src/leak.c".to_owned()),
+        line: Some(line),
+        module: "target/fixtures/libc-leak-constructor.so".to_owned(),
+        ..TraceFrame::default()
+    };
+    let stack = |bytes: f64, caller: &str| TraceStack {
+        count_per_cycle: bytes / 32.0,
+        bytes_per_cycle: bytes,
+        frames: vec![frame("keep", 9), frame(caller, 30), frame("load", 41)],
+    };
+    let grows = TracePlace {
+        function: Some("keep".to_owned()),
+        file: Some("src/leak.c".to_owned()),
+        line: Some(9),
+        module: "target/fixtures/libc-leak-constructor.so".to_owned(),
+        phase: "open".to_owned(),
+        count_per_cycle: 4.0,
+        bytes_per_cycle: 128.0,
+        count: 8_000,
+        bytes: 256_000,
+        stacks: vec![stack(96.0, "table"), stack(32.0, "names")],
+        ..TracePlace::default()
+    };
+    let kept = TracePlace {
+        function: Some("fill".to_owned()),
+        trend: PlaceTrend::Saturating,
+        stacks: Vec::new(),
+        count_per_cycle: 0.0,
+        bytes_per_cycle: 0.0,
+        ..grows.clone()
+    };
+    Trace {
+        cycles: 2_000,
+        ns_per_cycle: 24_500.0,
+        places: vec![grows, kept],
+        explained: vec![Explained { metric: Metric::Heap, measured: 160.0, noted: 128.0 }],
+        unexplained_bytes_per_cycle: 32.0,
+        ..Trace::default()
+    }
+}
+
+/// A soak of which nothing was measured.
+pub fn load_failed() -> Soak {
+    let mut soak = soak(&SHAPES[0], 0);
+    soak.name = "not-there".to_owned();
+    soak.verdict = Verdict::LoadFailed;
+    soak.outcome.kind = OutcomeKind::LoadFailed;
+    soak.outcome.detail =
+        Some("libmissing.so.3: cannot open shared object file: install the package that has it".to_owned());
+    soak.cycles.completed = 0;
+    soak.seconds = 0.0;
+    soak.growth.clear();
+    soak.checkpoints = Checkpoints::default();
+    (soak.latency_over_time, soak.resident_by_kind) = (None, None);
+    soak.latency_ns = Latencies::default();
+    soak.gate.passed = Some(false);
+    soak
+}

@@ -1,0 +1,161 @@
+//! A comparison of runs as people look at it: a table with what changed, the same as Markdown, and charts.
+
+mod markdown;
+mod terminal;
+
+use super::{Error, Rendered, chart, units};
+use dlsoak_judge::compare::{Against, Comparison, LatencyChange, SoakChange, Told};
+use dlsoak_record::{Metric, Run, Soak};
+
+pub use markdown::render as markdown;
+pub use terminal::render;
+
+/// Libraries that one latency chart can show of several runs.
+const IN_ONE_CHART: usize = 8;
+
+/// The charts, the table and the data.
+///
+/// # Errors
+/// When a chart can't be drawn.
+pub fn files(comparison: &Comparison, runs: &[(String, Run)]) -> Result<Vec<Rendered>, Error> {
+    let file = |name: &str, contents: Vec<u8>| Rendered { name: name.to_owned(), contents };
+    let mut files = vec![
+        file("compare.json", serde_json::to_vec_pretty(comparison)?),
+        file("compare.md", markdown(comparison).into_bytes()),
+    ];
+    let Some((_, first)) = runs.first() else { return Ok(files) };
+    let labels: Vec<&str> = runs.iter().map(|(label, _)| label.as_str()).collect();
+    let mut charts = vec![
+        ("memory", chart::overlay(&labels, &overlaid(comparison, runs))?),
+        ("latency", chart::latency(&laid_over(comparison, first, runs))?),
+    ];
+    if !comparison.languages.is_empty() {
+        charts.push(("languages", chart::languages(&comparison.languages, runs.len() > 1)?));
+    }
+    for (name, svg) in charts {
+        let png = chart::png(&svg)?;
+        files.push(file(&format!("{name}.svg"), svg.into_bytes()));
+        files.push(file(&format!("{name}.png"), png));
+    }
+    Ok(files)
+}
+
+/// Each library of the first run with its soaks in all runs that have it, what changed before what did not.
+fn overlaid<'a>(comparison: &'a Comparison, runs: &'a [(String, Run)]) -> Vec<chart::Overlaid<'a>> {
+    let Some((_, base)) = runs.first() else { return Vec::new() };
+    let mut libraries: Vec<chart::Overlaid<'a>> = base
+        .soaks
+        .iter()
+        .map(|soak| {
+            let others = comparison.others.iter().zip(runs.iter().skip(1)).enumerate();
+            let matched = others.filter_map(|(index, (against, (_, run)))| {
+                let change = against.soaks.iter().find(|change| change.name == soak.name)?;
+                let name = change.other_name.as_ref().unwrap_or(&change.name);
+                Some((index + 1, run.soaks.iter().find(|other| other.name == *name)?))
+            });
+            (soak.name.as_str(), std::iter::once((0, soak)).chain(matched).collect::<Vec<_>>())
+        })
+        .filter(|(_, soaks)| soaks.len() > 1)
+        .collect();
+    let changed = |name: &str| comparison.others.iter().flat_map(Against::changed).any(|c| c.name == name);
+    libraries.sort_by_key(|(name, _)| !changed(name));
+    libraries
+}
+
+/// One run that holds the soaks of all, named by library and run, so that one chart shows them.
+fn laid_over(comparison: &Comparison, first: &Run, runs: &[(String, Run)]) -> Run {
+    let soaks: Vec<Soak> = overlaid(comparison, runs)
+        .into_iter()
+        .take((IN_ONE_CHART / runs.len().max(1)).max(1))
+        .flat_map(|(_, soaks)| soaks)
+        .map(|(run, soak)| Soak {
+            name: format!("{}, {}", soak.name, runs.get(run).map_or("", |(label, _)| label)),
+            latency_ns: soak.latency_ns.clone(),
+            cycles: soak.cycles.clone(),
+            ..Soak::default()
+        })
+        .collect();
+    Run { soaks, ..first.clone() }
+}
+
+/// The cells of one library, as text: name, verdict, growth of the heap, medians of open, call and close, what changed.
+fn cells(soak: &SoakChange) -> [String; 7] {
+    let verdict = |verdict| super::summary::verdict_word(verdict);
+    let (before, after) = soak.verdict;
+    let verdict = if before == after {
+        verdict(after).to_owned()
+    } else {
+        format!("{} -> {}", verdict(before), verdict(after))
+    };
+    let heap = soak.growth.iter().find(|growth| growth.metric == Metric::Heap);
+    let heap = heap.map_or_else(
+        || units::NONE.to_owned(),
+        |growth| match (units::number(growth.base), units::number(growth.other)) {
+            (a, b) if a == b || !growth.changed => b,
+            (a, b) => format!("{a} -> {b}"),
+        },
+    );
+    let name = match &soak.other_name {
+        Some(other) => format!("{} / {other}", soak.name),
+        None => soak.name.clone(),
+    };
+    let mut kinds: Vec<String> = soak
+        .changes
+        .iter()
+        .filter_map(|change| Some(serde_json::to_value(change.kind).ok()?.as_str()?.to_owned()))
+        .collect();
+    kinds.dedup();
+    let kinds = if kinds.is_empty() { "no change".to_owned() } else { kinds.join(", ") };
+    let phase = |name: &str| latency(soak.latency.iter().find(|phase| phase.phase == name));
+    [units::printable(&name), verdict, heap, phase("open"), phase("call"), phase("close"), kinds]
+}
+
+/// A median after, with how much more it is than before.
+fn latency(phase: Option<&LatencyChange>) -> String {
+    let Some(phase) = phase else { return units::NONE.to_owned() };
+    let change = format!("{:+.0} %", (phase.p50_ratio - 1.0) * 100.0);
+    let mark = match phase.told {
+        Told::Same | Told::AsAll => "",
+        Told::Slower | Told::Faster => " !",
+        Told::TailSlower | Told::TailFaster => " ~",
+    };
+    format!("{} {change}{mark}", units::nanos(phase.other.p50 as f64))
+}
+
+/// Titles of [`cells`].
+const TITLES: [&str; 7] =
+    ["library", "verdict", "heap B/cycle", "open p50", "call p50", "close p50", "what changed"];
+
+/// What closes a comparison with one run.
+fn closing(against: &Against) -> String {
+    let changed: Vec<&str> = against.changed().map(|soak| soak.name.as_str()).collect();
+    match (changed.len(), against.soaks.len()) {
+        (_, 0) => "no library is in both".to_owned(),
+        (0, 1) => "no change in the one library".to_owned(),
+        (0, all) => format!("no change in {all} libraries"),
+        (_, all) => format!("changed: {} ({} of {all})", changed.join(", "), changed.len()),
+    }
+}
+
+/// The lines below a table: what changed of each library, what is not in both.
+fn findings(against: &Against) -> Vec<String> {
+    let mut lines: Vec<String> = against
+        .changed()
+        .flat_map(|soak| {
+            soak.changes.iter().map(move |change| {
+                let sign = match change.worse {
+                    Some(true) => "worse",
+                    Some(false) => "better",
+                    None => "other",
+                };
+                format!("{} ({sign}): {}", soak.name, change.text)
+            })
+        })
+        .collect();
+    for (names, whose) in [(&against.only_in_base, "the first run"), (&against.only_here, "this run")] {
+        if !names.is_empty() {
+            lines.push(format!("only in {whose}: {}", names.join(", ")));
+        }
+    }
+    lines
+}

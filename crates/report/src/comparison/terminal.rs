@@ -1,0 +1,104 @@
+//! A comparison for a terminal: for each run one table, then what changed in words.
+
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::super::terminal::wrap;
+use super::super::{summary, units};
+use super::{TITLES, cells, closing, findings};
+use dlsoak_judge::compare::{Against, Comparison, Work};
+
+/// Columns whose figures are read from the right.
+const FIGURES: std::ops::RangeInclusive<usize> = 2..=5;
+
+/// The whole text; `width` is that of the terminal.
+pub fn render(comparison: &Comparison, width: u16) -> String {
+    let mut out = String::new();
+    for against in &comparison.others {
+        one(&mut out, &comparison.base, against, width);
+    }
+    for work in &comparison.languages {
+        languages(&mut out, work, comparison.others.is_empty(), width);
+    }
+    out
+}
+
+fn one(out: &mut String, base: &str, against: &Against, width: u16) {
+    let head = format!("{} against {}", units::printable(&against.label), units::printable(base));
+    out.push_str(&head);
+    out.push('\n');
+    for warning in &against.warnings {
+        wrap(out, "warning: ", "         ", warning, width);
+    }
+    if !against.soaks.is_empty() {
+        let rows = against.soaks.iter().map(|soak| cells(soak).to_vec()).collect();
+        table(out, &TITLES, rows, FIGURES, width);
+        wrap(
+            out,
+            "  ",
+            "  ",
+            "!: more than two runs of one library differ; ~: the slowest cycles differ, which a busy machine does as well; all else is noise (docs/compare.md)",
+            width,
+        );
+    }
+    out.push('\n');
+    for line in findings(against) {
+        wrap(out, "- ", "  ", &line, width);
+    }
+    wrap(out, "", "", &closing(against), width);
+    out.push('\n');
+}
+
+/// The languages on one piece of work.
+fn languages(out: &mut String, work: &Work, one_run: bool, width: u16) {
+    let calls = if work.calls.is_empty() { "load and unload".to_owned() } else { work.calls.join(", ") };
+    wrap(out, "", "", &format!("languages on the same work: {calls}"), width);
+    let rows = work
+        .soaks
+        .iter()
+        .map(|soak| {
+            let nanos =
+                |ns: Option<u64>| ns.map_or_else(|| units::NONE.to_owned(), |ns| units::nanos(ns as f64));
+            let rate = |bytes: Option<f64>| bytes.map_or_else(|| units::NONE.to_owned(), units::number);
+            let name = units::printable(&soak.name);
+            vec![
+                summary::language_word(soak.language).to_owned(),
+                if one_run { name } else { format!("{name}, {}", units::printable(&soak.run)) },
+                nanos(soak.cycle_p50_ns),
+                nanos(soak.call_p50_ns),
+                rate(soak.heap_per_cycle),
+                rate(soak.rss_per_cycle),
+                summary::verdict_word(soak.verdict).to_owned(),
+            ]
+        })
+        .collect();
+    let titles = ["lang", "library", "cycle p50", "call p50", "heap B/cycle", "resident B/cycle", "verdict"];
+    table(out, &titles, rows, 2..=5, width);
+    out.push('\n');
+}
+
+fn table(
+    out: &mut String,
+    titles: &[&str],
+    rows: Vec<Vec<String>>,
+    figures: std::ops::RangeInclusive<usize>,
+    width: u16,
+) {
+    let line = |c| LineStyle::none().fill(c).junction(c);
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(line('=')));
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width).force_no_tty();
+    table.set_header(titles.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    for row in rows {
+        table.add_row(row);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if index == 0 { 0 } else { 2 }, 0));
+        if figures.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for line in table.to_string().lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}

@@ -1,0 +1,207 @@
+//! The charts of a soak, each with what it shows in words, its key, and the table behind it.
+
+use super::super::chart::small::{self, Chart, Key, Name};
+use super::super::histogram::phases;
+use super::super::summary::{self, Headline};
+use super::super::{Error, units};
+use super::Detail;
+use dlsoak_record::{Latency, OverTime, Soak};
+
+/// A chart in the page.
+pub(super) struct Figure {
+    pub(super) id: String,
+    pub(super) title: &'static str,
+    pub(super) svg: String,
+    pub(super) key: Vec<Key>,
+    pub(super) note: &'static str,
+    pub(super) table: Table,
+}
+
+/// A table of figures.
+pub(super) struct Table {
+    pub(super) caption: String,
+    pub(super) head: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// All charts that the soak has figures for.
+pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<Figure>, Error> {
+    let rows = detail.rows;
+    let mut figures = Vec::new();
+    let mut add =
+        |id: &str, title: &'static str, note: &'static str, says: String, chart: Chart, table: Table| {
+            let id = format!("{anchor}-{id}");
+            let full = format!("{title}: {}", units::printable(&soak.name));
+            let name = Name { id: &id, title: &full, description: &says };
+            if let Some(drawing) = chart(soak, detail.points, &name)? {
+                figures.push(Figure { id, title, svg: drawing.svg, key: drawing.key, note, table });
+            }
+            Ok::<(), Error>(())
+        };
+    add(
+        "memory",
+        "Memory gained since cycle 0",
+        "Thin: checkpoints with every handle closed. Thick: the fitted line, with the band of its 95 % interval, over the \
+         cycles it was fitted on.",
+        told(soak),
+        small::MEMORY,
+        of_checkpoints(soak, &["rss", "anon", "heap", "private_dirty", "virtual"], true, rows),
+    )?;
+    add(
+        "kinds",
+        "What grew, by kind of mapping",
+        "Resident memory above the lowest that each kind had, stacked. In the key: its level at the end, and what it \
+         gained.",
+        "A stacked area of resident memory by kind of mapping over the cycles; the key and the table give the figures."
+            .to_owned(),
+        small::KINDS,
+        of_series(soak.resident_by_kind.as_ref(), "Resident memory by kind of mapping", rows, units::bytes),
+    )?;
+    add(
+        "latency",
+        "Latency by percentile",
+        "Both axes are logarithmic; the line ends where its samples end.",
+        "A line for each phase of a cycle, latency against percentile; the table gives the figures."
+            .to_owned(),
+        small::LATENCY,
+        percentiles(soak),
+    )?;
+    add(
+        "heat",
+        "Latency over the cycles",
+        "Each row is shaded by how far an interval is above the lowest of its row: drift darkens a row, a disturbance a \
+         column.",
+        "A heatmap of the median, the 99th percentile and the largest latency of each phase over the cycles; the table \
+         gives the figures."
+            .to_owned(),
+        small::HEAT,
+        of_series(soak.latency_over_time.as_ref(), "Latency over the cycles", rows, units::nanos),
+    )?;
+    add(
+        "counts",
+        "Mappings, threads and descriptors",
+        "Each strip has its own scale.",
+        "Three lines: mappings, threads and file descriptors over the cycles; the table gives the figures."
+            .to_owned(),
+        small::COUNTS,
+        of_checkpoints(soak, &["mappings", "threads", "fds", "page_tables", "loads", "unloads"], false, rows),
+    )?;
+    Ok(figures)
+}
+
+/// What the chart of memory shows, in a sentence.
+fn told(soak: &Soak) -> String {
+    let (amount, what) = match summary::headline(soak) {
+        Headline::Nothing => return "Nothing was measured.".to_owned(),
+        Headline::Leak { per_cycle, metric, .. } => (per_cycle, format!("leaks in {}", metric.name())),
+        Headline::Exact { per_cycle, metric, .. } => (per_cycle, format!("counted in {}", metric.name())),
+        Headline::Below { per_cycle, metric, .. } => {
+            return format!(
+                "No growth of {}; a leak of {} per cycle would have been seen.",
+                metric.name(),
+                units::bytes(per_cycle)
+            );
+        }
+        Headline::Unclear { per_cycle, metric, .. } => {
+            (per_cycle, format!("perhaps gained in {}", metric.name()))
+        }
+    };
+    format!("{} per cycle {what}; the table gives the checkpoints.", units::bytes(amount))
+}
+
+/// A table of some columns of the checkpoints, as far as they are there.
+fn of_checkpoints(soak: &Soak, wanted: &[&str], memory: bool, most: usize) -> Table {
+    let points = &soak.checkpoints;
+    let position = |name: &str| points.columns.iter().position(|column| column == name);
+    let columns: Vec<(usize, &str)> =
+        ["cycle"].iter().chain(wanted).filter_map(|name| Some((position(name)?, *name))).collect();
+    let what = if memory { "Memory" } else { "Counts" };
+    let rows = evenly(&points.rows, most);
+    Table {
+        caption: caption(&format!("{what} at the checkpoints"), rows.len(), points.rows.len()),
+        head: columns.iter().map(|(_, name)| head(name)).collect(),
+        rows: rows
+            .into_iter()
+            .map(|row| {
+                let cell = |(index, name): &(usize, &str)| {
+                    let value = row.get(*index).copied();
+                    match *name {
+                        "cycle" => value.map_or_else(none, whole),
+                        _ if memory || *name == "page_tables" => {
+                            value.map_or_else(none, |x| units::bytes(x as f64))
+                        }
+                        _ => value.map_or_else(none, whole),
+                    }
+                };
+                columns.iter().map(cell).collect()
+            })
+            .collect(),
+    }
+}
+
+/// A table of a series, its first column the cycle.
+fn of_series(series: Option<&OverTime>, caption_of: &str, most: usize, cell: fn(f64) -> String) -> Table {
+    let empty = OverTime::default();
+    let series = series.unwrap_or(&empty);
+    let rows = evenly(&series.rows, most);
+    // What is nothing but zeros was not there.
+    let shown: Vec<usize> = (0..series.columns.len())
+        .filter(|i| *i == 0 || series.rows.iter().any(|row| row.get(*i).is_some_and(|x| *x != 0)))
+        .collect();
+    Table {
+        caption: caption(caption_of, rows.len(), series.rows.len()),
+        head: shown.iter().filter_map(|i| series.columns.get(*i)).map(|name| head(name)).collect(),
+        rows: rows
+            .into_iter()
+            .map(|row| {
+                let value = |i: &usize| {
+                    let value = row.get(*i).copied();
+                    value.map_or_else(none, |x| if *i == 0 { whole(x) } else { cell(x as f64) })
+                };
+                shown.iter().map(value).collect()
+            })
+            .collect(),
+    }
+}
+
+/// The percentiles of each phase.
+fn percentiles(soak: &Soak) -> Table {
+    let row = |(name, latency): (&str, &Latency)| {
+        let times = [latency.min, latency.p50, latency.p90, latency.p99, latency.p999, latency.max]
+            .map(|ns| units::nanos(ns as f64));
+        let mut row = vec![name.to_owned(), units::count(latency.count), units::nanos(latency.mean)];
+        row.extend(times);
+        row
+    };
+    Table {
+        caption: "Latency by phase".to_owned(),
+        head: ["phase", "cycles", "mean", "min", "p50", "p90", "p99", "p99.9", "max"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: phases(&soak.latency_ns).map(row).collect(),
+    }
+}
+
+/// At most about `most` of the rows, the first and the last among them.
+fn evenly(rows: &[Vec<i64>], most: usize) -> Vec<&Vec<i64>> {
+    let step = rows.len().div_ceil(most.max(1)).max(1);
+    let last = rows.len().saturating_sub(1);
+    rows.iter().enumerate().filter(|(i, _)| i % step == 0 || *i == last).map(|(_, row)| row).collect()
+}
+
+fn caption(what: &str, shown: usize, all: usize) -> String {
+    if shown == all { what.to_owned() } else { format!("{what}: {shown} of {all}; all are in record.json") }
+}
+
+/// The name of a column for people.
+fn head(name: &str) -> String {
+    units::printable(&name.replace('_', " "))
+}
+
+fn whole(value: i64) -> String {
+    units::number(value as f64)
+}
+
+fn none() -> String {
+    units::NONE.to_owned()
+}

@@ -1,0 +1,237 @@
+//! `report.html`: one file that holds everything, with no script and nothing to fetch, so that it works from a mail
+//! attachment. First what failed and why; then each library with its charts, and a table behind each chart.
+
+mod figures;
+mod section;
+mod style;
+mod traced;
+
+use askama::Template;
+
+use super::summary::{self, Mark};
+use super::{Error, units};
+use dlsoak_record::{Run, Soak};
+
+use section::Section;
+
+/// How much of each series a page of so many soaks holds: the page stays of a size that a phone opens.
+#[derive(Debug, Clone, Copy)]
+struct Detail {
+    /// Points of a line.
+    points: usize,
+    /// Rows of a table.
+    rows: usize,
+    /// Whether passing libraries are open from the start.
+    all_open: bool,
+}
+
+impl Detail {
+    fn of(soaks: usize) -> Self {
+        let share = |all: usize, least: usize, most: usize| (all / soaks.max(1)).clamp(least, most);
+        Detail { points: share(1_000, 24, 100), rows: share(1_600, 12, 200), all_open: soaks <= 12 }
+    }
+}
+
+/// Renders the page.
+///
+/// # Errors
+///
+/// When a chart can't be drawn, which no record should cause.
+pub(super) fn render(run: &Run) -> Result<String, Error> {
+    let detail = Detail::of(run.soaks.len());
+    let mut order: Vec<(usize, &Soak)> = run.soaks.iter().enumerate().collect();
+    order.sort_by_key(|(_, soak)| match Mark::of(soak) {
+        Mark::Fail => 0,
+        Mark::Undecided => 1,
+        Mark::Pass => 2,
+    });
+    let sections = order.into_iter().map(|(index, soak)| section::section(soak, index, detail));
+    let sections = sections.collect::<Result<Vec<_>, _>>()?;
+    let count = |mark| run.soaks.iter().filter(|soak| Mark::of(soak) == mark).count();
+    let page = Page {
+        title: summary::closing(run),
+        failed: count(Mark::Fail),
+        undecided: count(Mark::Undecided),
+        passed: count(Mark::Pass),
+        started_at: when(&run.started_at),
+        version: units::printable(&run.tool.version),
+        schema: units::printable(&run.schema),
+        host: host(run),
+        style: style::css(),
+        sections,
+    };
+    page.render().map_err(|error| Error::Page(error.to_string()))
+}
+
+/// What the template is filled with. All text but the style and the charts is escaped by the template.
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page {
+    title: String,
+    failed: usize,
+    undecided: usize,
+    passed: usize,
+    started_at: String,
+    version: String,
+    schema: String,
+    host: Vec<(&'static str, String)>,
+    style: String,
+    sections: Vec<Section>,
+}
+
+/// The machine, as a list.
+fn host(run: &Run) -> Vec<(&'static str, String)> {
+    let host = &run.host;
+    vec![
+        ("Kernel", units::printable(&host.kernel)),
+        ("C library", units::printable(&host.libc)),
+        ("Machine", units::printable(&host.machine)),
+        ("CPUs", host.cpus.to_string()),
+        ("Page size", units::bytes(host.page_size as f64)),
+        ("Transparent huge pages", units::printable(&host.thp)),
+    ]
+}
+
+/// The time of a run for people: to the minute, in UTC. What is no time stands as it is.
+fn when(text: &str) -> String {
+    text.parse::<jiff::Timestamp>()
+        .map_or_else(|_| units::printable(text), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dlsoak_record::Trace;
+    use dlsoak_record::sample;
+
+    #[test]
+    fn nothing_is_fetched_and_nothing_is_run() {
+        let mut run = sample::run(8);
+        run.soaks[1].trace = Some(sample::trace());
+        let page = render(&run).unwrap();
+        for word in
+            ["<script", "javascript:", " src=", "@import", "url(", "<link", "<iframe", "<img", "onload="]
+        {
+            assert!(!page.contains(word), "{word}");
+        }
+        assert!(page.contains("default-src 'none'"));
+        // The one address is the name of a language, which is not fetched.
+        assert!(!page.replace("http://www.w3.org/2000/svg", "").contains("://"));
+    }
+
+    #[test]
+    fn what_failed_comes_first_with_its_reason() {
+        let run = sample::run(8);
+        let page = render(&run).unwrap();
+        let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text}"));
+        assert!(at("c-leak-constructor") < at("c-clean"));
+        assert!(at("libz.so.1") < at("c-clean") && at("c-leak-constructor") < at("libz.so.1"));
+        assert!(at("heap grows by 32") < at("<section"));
+        for soak in &run.soaks {
+            assert!(page.matches(soak.name.as_str()).count() >= 2, "{}", soak.name);
+        }
+    }
+
+    #[test]
+    fn text_from_a_record_stays_text() {
+        let mut run = sample::run(1);
+        let bad = "</title><evil>&amp;\"'\u{202e}{{ x }}".to_owned();
+        let soak = &mut run.soaks[0];
+        soak.name.clone_from(&bad);
+        soak.path.clone_from(&bad);
+        soak.reasons = vec![bad.clone()];
+        soak.notes = vec![bad.clone()];
+        soak.worker.output_tail.clone_from(&bad);
+        soak.outcome.detail = Some(bad.clone());
+        soak.outcome.stacks = Some(vec![bad.clone()]);
+        soak.calls = vec![bad.clone()];
+        soak.unload.causes =
+            vec![dlsoak_record::Cause { kind: bad.clone(), detail: bad.clone(), object: Some(bad.clone()) }];
+        let mut trace = sample::trace();
+        for place in &mut trace.places {
+            (place.function, place.file) = (Some(bad.clone()), Some(bad.clone()));
+            (place.module, place.phase) = (bad.clone(), bad.clone());
+            for frame in place.stacks.iter_mut().flat_map(|stack| &mut stack.frames) {
+                (frame.function, frame.file, frame.module) =
+                    (Some(bad.clone()), Some(bad.clone()), bad.clone());
+            }
+        }
+        trace.ended = Some(bad.clone());
+        soak.trace = Some(trace);
+        run.host.kernel = bad;
+        let page = render(&run).unwrap();
+        assert!(!page.contains("<evil>") && !page.contains('\u{202e}'));
+        assert!(page.contains("&#60;evil&#62;"), "{}", &page[..3000]);
+    }
+
+    #[test]
+    fn every_chart_has_a_name_and_every_table_a_caption_and_headers() {
+        let mut run = sample::run(8);
+        run.soaks.push(sample::load_failed());
+        let page = render(&run).unwrap();
+        assert!(page.matches("<svg").count() >= 8 * 5);
+        is_well_made(&page);
+    }
+
+    /// Pictures have names, tables captions, ids are there once, and links lead somewhere.
+    fn is_well_made(page: &str) {
+        assert_eq!(page.matches("<svg").count(), page.matches("<title id=").count());
+        assert_eq!(page.matches("<svg").count(), page.matches("<desc id=").count());
+        assert_eq!(page.matches("<table").count(), page.matches("<caption").count());
+        assert_eq!(page.matches("<table").count(), page.matches("<thead").count());
+        let mut ids: Vec<&str> =
+            page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count, "an id is there twice");
+        for link in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(ids.contains(&link), "#{link} leads nowhere");
+        }
+    }
+
+    #[test]
+    fn a_trace_names_places_draws_their_stacks_and_tells_what_is_not_explained() {
+        let mut run = sample::run(3);
+        assert!(!render(&run).unwrap().contains("Who left it behind"));
+        for soak in &mut run.soaks {
+            soak.trace = Some(sample::trace());
+        }
+        let page = render(&run).unwrap();
+        assert_eq!(page.matches("Who left it behind").count(), 3);
+        for text in [
+            "<td>keep (leak.c:9)</td>",
+            "<td>128</td>",
+            "<td>grows</td>",
+            "table (leak.c:30)",
+            "32 B not explained",
+        ] {
+            assert!(page.contains(text), "{text}");
+        }
+        // Of what does not grow there are no stacks.
+        assert!(page.contains("Stacks: keep") && !page.contains("Stacks: fill"));
+        let frames = page.split("<svg class=\"flame\"").nth(1).and_then(|rest| rest.split("</svg>").next());
+        let frames = frames.unwrap();
+        for text in ["table (96,000 bytes, 75.00%)", "names (32,000 bytes, 25.00%)", "<desc id=\"soak-"] {
+            assert!(frames.contains(text), "{text}: {frames}");
+        }
+        is_well_made(&page);
+        // Nothing that grows: no picture, and it says so.
+        run.soaks.truncate(1);
+        let clean = Trace { places: Vec::new(), ..sample::trace() };
+        run.soaks[0].trace = Some(clean);
+        let page = render(&run).unwrap();
+        assert!(page.contains("nothing grows") && !page.contains("class=\"flame\""));
+    }
+
+    #[test]
+    fn a_suite_of_two_hundred_is_still_a_page() {
+        let mut run = sample::run(200);
+        run.soaks.push(sample::load_failed());
+        let size = render(&run).unwrap().len();
+        assert!(size < 10_000_000, "{size}");
+        let size = render(&sample::run(7)).unwrap().len();
+        assert!(size < 2_000_000, "{size}");
+        render(&sample::run(0)).unwrap();
+    }
+}

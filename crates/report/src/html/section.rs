@@ -1,0 +1,205 @@
+//! One library in the page: its verdict and reasons, key figures, charts, and everything else that its record tells.
+
+use serde_json::Value;
+
+use super::super::summary::{self, Mark};
+use super::super::{Error, built, cells, terminal, units};
+use super::Detail;
+use super::figures::{Figure, Table, figures};
+use super::traced::{Traced, traced};
+use dlsoak_record::{Fault, Rule, Soak};
+
+/// One library.
+pub(super) struct Section {
+    pub(super) anchor: String,
+    pub(super) name: String,
+    /// `pass`, `fail` or `open`: the class of everything that tells the verdict.
+    pub(super) mark: &'static str,
+    pub(super) symbol: &'static str,
+    pub(super) word: &'static str,
+    pub(super) verdict: &'static str,
+    pub(super) language: &'static str,
+    pub(super) path: String,
+    pub(super) open: bool,
+    /// The first reason.
+    pub(super) why: String,
+    /// The others.
+    pub(super) further: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    pub(super) loads: String,
+    pub(super) growth: String,
+    pub(super) open_p50: String,
+    pub(super) open_p99: String,
+    pub(super) facts: Vec<(&'static str, String)>,
+    pub(super) figures: Vec<Figure>,
+    pub(super) rules: Vec<[String; 4]>,
+    /// Kind, detail, and the object or rate it is about.
+    pub(super) causes: Vec<[String; 3]>,
+    pub(super) residue: Vec<[String; 3]>,
+    pub(super) left: Vec<String>,
+    pub(super) patterns: Option<Table>,
+    pub(super) traced: Option<Traced>,
+    pub(super) fault: Vec<(&'static str, String)>,
+    pub(super) stacks: Vec<String>,
+    pub(super) output: String,
+    pub(super) notes: Vec<String>,
+    pub(super) repeat: Option<String>,
+}
+
+/// Everything of one soak.
+pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Section, Error> {
+    let mark = Mark::of(soak);
+    let (class, symbol) = match mark {
+        Mark::Pass => ("good", "✓"),
+        Mark::Fail => ("bad", "✕"),
+        Mark::Undecided => ("open", "?"),
+    };
+    let anchor = format!("soak-{}", index + 1);
+    let mut reasons = if mark == Mark::Pass { soak.reasons.clone() } else { summary::reasons(soak) };
+    let why = if reasons.is_empty() { "no reason was recorded".to_owned() } else { reasons.remove(0) };
+    let text = |text: &String| units::printable(text);
+    let [open_p50, open_p99] = cells::median_and_p99(soak, soak.latency_ns.open.as_ref());
+    Ok(Section {
+        name: units::printable(&soak.name),
+        mark: class,
+        symbol,
+        word: if mark == Mark::Undecided { "undecided" } else { mark.word() },
+        verdict: summary::verdict_word(soak.verdict),
+        language: summary::language_word(soak.language),
+        path: units::printable(&soak.path),
+        open: detail.all_open || mark != Mark::Pass,
+        why: units::printable(&why),
+        further: reasons.iter().map(text).collect(),
+        warnings: summary::warnings(soak).iter().map(text).collect(),
+        loads: cells::loads(soak),
+        growth: cells::growth(soak, true).0,
+        open_p50,
+        open_p99,
+        facts: facts(soak),
+        figures: figures(soak, &anchor, detail)?,
+        rules: soak.gate.rules.iter().map(rule).collect(),
+        causes: soak
+            .unload
+            .causes
+            .iter()
+            .map(|cause| [&cause.kind, &cause.detail, &cause.object.clone().unwrap_or_default()].map(text))
+            .collect(),
+        residue: soak
+            .residue
+            .iter()
+            .map(|residue| {
+                let rate = residue.per_cycle.map(|rate| format!("{} per cycle", units::number(rate)));
+                [text(&residue.kind), text(&residue.detail), rate.unwrap_or_default()]
+            })
+            .collect(),
+        left: soak.unload.objects_left.iter().map(text).collect(),
+        traced: traced(soak, &anchor, detail)?,
+        patterns: (!soak.patterns.is_empty()).then(|| patterns(soak)),
+        fault: soak.outcome.fault.as_ref().map(fault).unwrap_or_default(),
+        stacks: soak.outcome.stacks.iter().flatten().map(|stack| lines(stack)).collect(),
+        output: lines(&soak.worker.output_tail),
+        notes: soak.notes.iter().map(text).collect(),
+        repeat: (!soak.replay.is_empty()).then(|| units::printable(&soak.replay)),
+        anchor,
+    })
+}
+
+/// Text of several lines, each without what moves a cursor.
+fn lines(text: &str) -> String {
+    text.lines().map(units::printable).collect::<Vec<_>>().join("\n")
+}
+
+/// What was asked for and what came of it, in pairs.
+fn facts(soak: &Soak) -> Vec<(&'static str, String)> {
+    let plain = |value: Value| value.as_str().map(str::to_owned).unwrap_or_default();
+    let mut facts = vec![
+        (
+            "Cycles",
+            format!("{} of {}", units::count(soak.cycles.completed), units::count(soak.cycles.requested)),
+        ),
+        ("Loads per cycle", cells::loads(soak)),
+        ("Unloaded", summary::unload_word(soak).to_owned()),
+    ];
+    let (growth, rate) = cells::growth(soak, true);
+    facts.push(("Growth per cycle", growth));
+    facts.push(("Growth per second", rate));
+    for (title, latency) in
+        [("Open p50, p99", &soak.latency_ns.open), ("Close p50, p99", &soak.latency_ns.close)]
+    {
+        if let Some(latency) = latency {
+            let [p50, p99] = [latency.p50, latency.p99].map(|ns| units::nanos(ns as f64));
+            facts.push((title, format!("{p50}, {p99}")));
+        }
+    }
+    facts.push(("Active time", units::nanos(soak.seconds * 1e9)));
+    let threads = if soak.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", soak.threads) };
+    let share = if soak.share_path { ", one path" } else { "" };
+    let mode = plain(serde_json::to_value(soak.mode).unwrap_or_default());
+    facts.push(("Mode", format!("{mode}, {threads}{share}, from {}", soak.call_from.name())));
+    if !soak.calls.is_empty() {
+        facts.push(("Calls", units::printable(&soak.calls.join(", "))));
+    }
+    if let Some(instances) = &soak.instances {
+        facts.push(("Instances", units::printable(&terminal::instances(soak.mode, instances))));
+    }
+    if !soak.toolchain.is_empty() {
+        facts.push(("Built with", built::told(&soak.toolchain)));
+    }
+    if let Some(id) = &soak.build_id {
+        facts.push(("Build id", units::printable(id)));
+    }
+    for (name, value) in &soak.env {
+        facts.push(("Environment", units::printable(&format!("{name}={value}"))));
+    }
+    facts
+}
+
+/// A rule of the gate: its name, limit, what was measured with the detail, and the answer.
+fn rule(rule: &Rule) -> [String; 4] {
+    let answer = match rule.passed {
+        Some(true) => "✓ met",
+        Some(false) => "✕ not met",
+        None => "? undecided",
+    };
+    let measured = match &rule.detail {
+        Some(detail) => format!("{} ({detail})", rule.measured),
+        None => rule.measured.clone(),
+    };
+    [
+        units::printable(&rule.name),
+        units::printable(&rule.limit),
+        units::printable(&measured),
+        answer.to_owned(),
+    ]
+}
+
+/// The short soaks of each calling pattern.
+fn patterns(soak: &Soak) -> Table {
+    let row = |pattern: &dlsoak_record::Pattern| {
+        vec![
+            pattern.call_from.name().to_owned(),
+            summary::verdict_word(pattern.verdict).to_owned(),
+            units::count(pattern.cycles),
+            units::number(pattern.loads_per_cycle),
+            pattern.heap_per_cycle.map_or_else(|| units::NONE.to_owned(), units::bytes),
+            pattern.cycle_p50_ns.map_or_else(|| units::NONE.to_owned(), |ns| units::nanos(ns as f64)),
+            pattern.detail.as_deref().map(units::printable).unwrap_or_default(),
+        ]
+    };
+    Table {
+        caption: "By the thread that calls".to_owned(),
+        head: ["called from", "verdict", "cycles", "loads/cycle", "heap/cycle", "cycle p50", "what happened"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: soak.patterns.iter().map(row).collect(),
+    }
+}
+
+/// Where a crash happened: each part that is known.
+fn fault(fault: &Fault) -> Vec<(&'static str, String)> {
+    let access = fault.access.as_deref().unwrap_or("read or write");
+    let mut parts = vec![("access", units::printable(access)), ("address", units::printable(&fault.address))];
+    parts.extend(fault.place.as_ref().map(|place| ("what is there", units::printable(place))));
+    parts.push(("instruction", units::printable(&fault.instruction)));
+    parts
+}

@@ -1,0 +1,176 @@
+//! The record as `record.json`: indented, but with each row of figures on one line. A checkpoint is then a line
+//! that `grep` and `diff` understand, and two hundred of them are not two thousand lines.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+
+use dlsoak_record::Run;
+
+/// The whole file.
+///
+/// # Errors
+///
+/// When serde_json refuses, which these types give it no cause for.
+pub(super) fn render(run: &Run) -> Result<Vec<u8>, serde_json::Error> {
+    let mut out = Vec::new();
+    run.serialize(&mut Serializer::with_formatter(&mut out, Rows::default()))?;
+    out.push(b'\n');
+    Ok(out)
+}
+
+/// What an open array or object holds so far.
+#[derive(Clone, Copy, PartialEq)]
+enum Holds {
+    Nothing,
+    Numbers,
+    Others,
+}
+
+/// Indents by two, except between numbers of an array. What kind a value is shows only when it is written, so the
+/// space before it waits until then.
+#[derive(Default)]
+struct Rows {
+    open: Vec<Holds>,
+    waiting: Option<bool>,
+}
+
+impl Rows {
+    fn line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
+        out.write_all(b"\n")?;
+        (0..self.open.len()).try_for_each(|_| out.write_all(b"  "))
+    }
+
+    /// Before a number: it stays on the line of its array.
+    fn number<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        let Some(first) = self.waiting.take() else { return Ok(()) };
+        if let Some(holds) = self.open.last_mut() {
+            *holds = Holds::Numbers;
+        }
+        if first { Ok(()) } else { out.write_all(b" ") }
+    }
+
+    /// Before anything else: it begins a line of its array.
+    fn other<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        if self.waiting.take().is_none() {
+            return Ok(());
+        }
+        if let Some(holds) = self.open.last_mut() {
+            *holds = Holds::Others;
+        }
+        self.line(out)
+    }
+
+    fn begin<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.other(out)?;
+        self.open.push(Holds::Nothing);
+        out.write_all(bracket)
+    }
+
+    fn end<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.waiting = None;
+        if self.open.pop() == Some(Holds::Others) {
+            self.line(out)?;
+        }
+        out.write_all(bracket)
+    }
+}
+
+impl Formatter for Rows {
+    fn write_null<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        // What is not finite is written as null among numbers, and belongs on their line.
+        self.number(out)?;
+        out.write_all(b"null")
+    }
+
+    fn write_bool<W: ?Sized + Write>(&mut self, out: &mut W, value: bool) -> io::Result<()> {
+        self.other(out)?;
+        write!(out, "{value}")
+    }
+
+    fn write_i64<W: ?Sized + Write>(&mut self, out: &mut W, value: i64) -> io::Result<()> {
+        self.number(out)?;
+        write!(out, "{value}")
+    }
+
+    fn write_u64<W: ?Sized + Write>(&mut self, out: &mut W, value: u64) -> io::Result<()> {
+        self.number(out)?;
+        write!(out, "{value}")
+    }
+
+    fn write_f64<W: ?Sized + Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
+        self.number(out)?;
+        CompactFormatter.write_f64(out, value)
+    }
+
+    fn begin_string<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.other(out)?;
+        out.write_all(b"\"")
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, b"[")
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"]")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.waiting = Some(first);
+        if first { Ok(()) } else { out.write_all(b",") }
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"}")
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if let Some(holds) = self.open.last_mut() {
+            *holds = Holds::Others;
+        }
+        if !first {
+            out.write_all(b",")?;
+        }
+        self.line(out)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dlsoak_record::sample;
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        let run = sample::run(8);
+        assert_eq!(serde_json::from_slice::<Run>(&render(&run).unwrap()).unwrap(), run);
+    }
+
+    #[test]
+    fn any_text_comes_back_as_it_was() {
+        let mut run = sample::run(1);
+        run.soaks[0].name = "\"\\\n\t\u{0}\u{1b}\u{65e5}</script>".to_owned();
+        run.soaks[0].reasons = vec![String::new(), "a".to_owned()];
+        assert_eq!(serde_json::from_slice::<Run>(&render(&run).unwrap()).unwrap(), run);
+    }
+
+    #[test]
+    fn a_checkpoint_is_a_line() {
+        let mut run = sample::run(1);
+        run.soaks[0].checkpoints.rows.truncate(2);
+        run.soaks[0].resident_by_kind = None;
+        let text = String::from_utf8(render(&run).unwrap()).unwrap();
+        let from = text.find("\"checkpoints\"").unwrap();
+        insta::assert_snapshot!(&text[from..]);
+    }
+}

@@ -1,0 +1,115 @@
+//! `junit.xml`: a test case for each soak, for whatever collects test results. A soak that did not pass is a failure,
+//! an undecided one an error: a reader that knows only red and green must not take it for green.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use dlsoak_record::{Run, Soak};
+
+use super::summary::{self, Mark};
+use super::{Error, cells, units};
+
+/// Renders the file.
+///
+/// # Errors
+///
+/// When the XML writer refuses, which text without control characters gives it no cause for.
+pub(super) fn render(run: &Run) -> Result<Vec<u8>, Error> {
+    let mut suite = TestSuite::new("dlsoak");
+    for (name, value) in [
+        ("version", &run.tool.version),
+        ("kernel", &run.host.kernel),
+        ("libc", &run.host.libc),
+        ("machine", &run.host.machine),
+    ] {
+        suite.add_property((name, value.as_str()));
+    }
+    suite.set_time(seconds(run.soaks.iter().map(|soak| soak.seconds).sum()));
+    suite.add_test_cases(run.soaks.iter().map(case));
+    let mut report = Report::new("dlsoak");
+    report.add_test_suite(suite);
+    let mut text = report.to_string().map_err(|error| Error::Export(error.to_string()))?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text.into_bytes())
+}
+
+/// One soak.
+fn case(soak: &Soak) -> TestCase {
+    let mark = Mark::of(soak);
+    let mut status = match mark {
+        Mark::Pass => TestCaseStatus::success(),
+        Mark::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Mark::Undecided => TestCaseStatus::non_success(NonSuccessKind::Error),
+    };
+    if mark != Mark::Pass {
+        let reasons = summary::reasons(soak);
+        let verdict = summary::verdict_word(soak.verdict);
+        let first = reasons.first().map_or("no reason was recorded", String::as_str);
+        status.set_type(verdict).set_message(format!("{verdict}: {}", units::printable(first)));
+        let mut text = reasons.join("\n");
+        for stack in soak.outcome.stacks.iter().flatten() {
+            text.push_str("\n\n");
+            text.push_str(stack);
+        }
+        status.set_description(text);
+    }
+    let mut case = TestCase::new(units::printable(&soak.name), status);
+    let language = serde_json::to_value(soak.language).ok();
+    let language = language.as_ref().and_then(|name| name.as_str()).unwrap_or("unknown");
+    case.set_classname(format!("dlsoak.{language}")).set_time(seconds(soak.seconds));
+    let (growth, rate) = cells::growth(soak, true);
+    let property = |name: &str, value: String| (name.to_owned(), value);
+    case.add_properties([
+        property("verdict", summary::verdict_word(soak.verdict).to_owned()),
+        property("cycles", soak.cycles.completed.to_string()),
+        property("unload", summary::unload_word(soak).to_owned()),
+        property("loads_per_cycle", cells::loads(soak)),
+        property("growth_per_cycle", growth),
+        property("growth_per_second", rate),
+    ]);
+    let latency =
+        [("open", &soak.latency_ns.open), ("call", &soak.latency_ns.call), ("close", &soak.latency_ns.close)];
+    for (phase, latency) in latency {
+        if let Some(latency) = latency {
+            case.add_property((format!("{phase}_p50_ns"), latency.p50.to_string()));
+            case.add_property((format!("{phase}_p99_ns"), latency.p99.to_string()));
+        }
+    }
+    if !soak.worker.output_tail.is_empty() {
+        case.set_system_out(soak.worker.output_tail.as_str());
+    }
+    case
+}
+
+/// A time that a record may have as anything.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use resvg::usvg::roxmltree::Document;
+
+    use super::*;
+    use dlsoak_record::sample;
+
+    #[test]
+    fn each_soak_is_a_case_with_its_reasons() {
+        let mut run = sample::run(8);
+        run.soaks.push(sample::load_failed());
+        run.soaks[1].reasons[0] = "a < b & \"c\" \u{1b}[31m ]]>".to_owned();
+        run.soaks[1].seconds = f64::NAN;
+        let text = String::from_utf8(render(&run).unwrap()).unwrap();
+        let document = Document::parse(&text).unwrap();
+        let count = |name: &str| document.descendants().filter(|node| node.has_tag_name(name)).count();
+        assert_eq!((count("testcase"), count("failure"), count("error")), (9, 5, 1));
+        let suite = document.descendants().find(|node| node.has_tag_name("testsuite")).unwrap();
+        assert_eq!((suite.attribute("tests"), suite.attribute("failures")), (Some("9"), Some("5")));
+        let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
+        assert_eq!(failure.attribute("type"), Some("leak"));
+        assert!(failure.text().unwrap().contains("a < b & \"c\""), "{failure:?}");
+    }
+}

@@ -1,0 +1,107 @@
+//! What stands below the table for soaks that were asked more: what instances cost that stay, and how calling patterns
+//! compare.
+
+use dlsoak_record::{
+    InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind, Pattern, Soak, UnloadState,
+};
+
+use super::super::{summary, units};
+use super::wrap;
+
+/// The cost of an instance, in a sentence.
+pub(in super::super) fn instances(mode: Mode, instances: &Instances) -> String {
+    let what = match mode {
+        Mode::Namespace => "namespaces",
+        Mode::Reopen | Mode::Copies => "copies",
+    };
+    let cost = |cost: &InstanceCost| {
+        let (amount, name) = (cost.per_instance, cost.metric.name());
+        match cost.metric {
+            Metric::Mappings | Metric::Threads | Metric::Fds => format!("{} {name}", units::number(amount)),
+            _ => format!("{} of {name}", units::bytes(amount)),
+        }
+    };
+    let costs: Vec<String> =
+        instances.cost.iter().filter(|cost| cost.per_instance.abs() >= 0.01).map(cost).collect();
+    format!("{} {what} stay; each costs {}", units::count(instances.live), costs.join(", "))
+}
+
+/// One line for each calling pattern, in columns.
+pub(super) fn patterns(soak: &Soak) -> String {
+    let mut out = format!("{}, by the thread that calls:\n", units::printable(&soak.name));
+    let header =
+        ["called from", "cycles", "end", "unload", "loads/cycle", "heap B/cycle", "cycle p50", "verdict"];
+    let mut lines = vec![header.map(str::to_owned)];
+    lines.extend(soak.patterns.iter().map(line));
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| lines.iter().map(|line| units::columns(&line[column])).max().unwrap_or(0))
+        .collect();
+    for line in &lines {
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(&format!("  {}\n", cells.join("  ").trim_end()));
+    }
+    out
+}
+
+fn line(pattern: &Pattern) -> [String; 8] {
+    let unload = match pattern.state {
+        UnloadState::Unloaded => "unloaded",
+        UnloadState::Partial => "partial",
+        UnloadState::Pinned => "pinned",
+    };
+    let end = match pattern.end {
+        OutcomeKind::Completed => "completed",
+        OutcomeKind::Crashed => "crashed",
+        OutcomeKind::Hung => "hung",
+        OutcomeKind::Exited => "exited",
+        OutcomeKind::Limit => "limit",
+        OutcomeKind::LoadFailed => "load-failed",
+        OutcomeKind::Interrupted => "interrupted",
+    };
+    let unknown = || "-".to_owned();
+    [
+        pattern.call_from.name().to_owned(),
+        units::count(pattern.cycles),
+        end.to_owned(),
+        unload.to_owned(),
+        units::number(pattern.loads_per_cycle),
+        pattern.heap_per_cycle.map_or_else(unknown, units::number),
+        pattern.cycle_p50_ns.map_or_else(unknown, |p50| units::nanos(p50 as f64)),
+        summary::verdict_word(pattern.verdict).to_owned(),
+    ]
+}
+
+/// Lines of the first stack that are shown where no more are asked for.
+const STACK_LINES: usize = 14;
+
+/// Whether a soak came to an end that its library brought about.
+pub(super) fn ended(kind: OutcomeKind) -> bool {
+    !matches!(kind, OutcomeKind::Completed | OutcomeKind::Interrupted)
+}
+
+/// The fault and the stacks; only the first stack where not all are asked for.
+pub(super) fn end(out: &mut String, outcome: &Outcome, width: u16, verbose: bool) {
+    if let Some(fault) = &outcome.fault {
+        let access = fault.access.as_deref().unwrap_or("read or write");
+        let place = fault.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        let text = format!("{access} at {}{place}, instruction at {}", fault.address, fault.instruction);
+        wrap(out, "  fault: ", "    ", &text, width);
+    }
+    let stacks = outcome.stacks.as_deref().unwrap_or_default();
+    let (shown, lines) = if verbose { (stacks.len(), usize::MAX) } else { (1, STACK_LINES) };
+    let mut left_out = 0;
+    for stack in stacks.iter().take(shown) {
+        for line in stack.lines().take(lines) {
+            out.push_str(&format!("      {}\n", units::printable(line)));
+        }
+        left_out += stack.lines().count().saturating_sub(lines);
+    }
+    let threads = stacks.len().saturating_sub(shown);
+    if left_out + threads > 0 {
+        let frames = if left_out > 0 { format!("{left_out} frames more") } else { String::new() };
+        let others = if threads > 0 { format!("{threads} threads more") } else { String::new() };
+        let both: Vec<String> = [frames, others].into_iter().filter(|part| !part.is_empty()).collect();
+        out.push_str(&format!("      ({} in record.json, or with -v)\n", both.join(" and ")));
+    }
+}

@@ -1,0 +1,262 @@
+//! The result for a terminal: one table, then why each soak that did not pass did not, warnings, and one closing
+//! line. Read at night by someone tired: the verdict comes first in each row, and colour only repeats words.
+
+mod further;
+mod table;
+
+use dlsoak_record::{Run, Soak};
+
+use super::summary::{self, Headline, Mark};
+use super::units;
+
+pub(super) use further::instances;
+
+/// The width to render for where output is no terminal.
+pub const PIPED_WIDTH: u16 = 120;
+/// The whole text: table, reasons, warnings, closing line. Ends with a newline.
+///
+/// `width` is that of the terminal, or [`PIPED_WIDTH`]. `color` is for the caller to decide (see
+/// [`color_allowed`]).
+pub fn render(run: &Run, width: u16, color: bool) -> String {
+    detailed(run, width, color, false)
+}
+
+/// The same, and with `verbose` the stacks of all threads of a soak that came to a bad end.
+pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
+    let mut out = String::new();
+    if !run.soaks.is_empty() {
+        for line in table::render(run, width, color).lines() {
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        for note in notes(run) {
+            wrap(&mut out, "  ", "  ", note, width);
+        }
+        out.push('\n');
+    }
+    let before = out.len();
+    for soak in run.soaks.iter().filter(|soak| Mark::of(soak) != Mark::Pass) {
+        explain(&mut out, soak, width, color, verbose);
+    }
+    for soak in &run.soaks {
+        for warning in summary::warnings(soak) {
+            let text = format!("{}: {warning}", units::printable(&soak.name));
+            wrap(&mut out, "warning: ", "         ", &text, width);
+        }
+    }
+    for soak in &run.soaks {
+        if let Some(instances) = &soak.instances {
+            let text =
+                format!("{}: {}", units::printable(&soak.name), further::instances(soak.mode, instances));
+            wrap(&mut out, "instances: ", "           ", &text, width);
+        }
+    }
+    if out.len() > before {
+        out.push('\n');
+    }
+    for soak in run.soaks.iter().filter(|soak| !soak.patterns.is_empty()) {
+        out.push_str(&further::patterns(soak));
+        out.push('\n');
+    }
+    let closing = summary::closing(run);
+    out.push_str(&if color { paint(&closing, result_mark(run), true) } else { closing });
+    out.push('\n');
+    out
+}
+
+/// Whether colours may be used: the terminal can show them and `NO_COLOR` is unset or empty, as
+/// <https://no-color.org> has it.
+pub fn color_allowed(is_terminal: bool, no_color: Option<&str>) -> bool {
+    is_terminal && no_color.is_none_or(str::is_empty)
+}
+
+/// What the shorthand in the growth column means, where it is used.
+fn notes(run: &Run) -> Vec<&'static str> {
+    let headlines: Vec<Headline> = run.soaks.iter().map(summary::headline).collect();
+    let mut notes = Vec::new();
+    if headlines.iter().any(|h| *h != Headline::Nothing) {
+        notes.push("growth: of the C heap, unless another metric is named beside it.");
+    }
+    if headlines.iter().any(|h| matches!(h, Headline::Below { .. })) {
+        notes.push("<x: nothing grew; x is the smallest leak that the run would have called.");
+    }
+    if headlines.iter().any(|h| matches!(h, Headline::Exact { .. })) {
+        notes.push("exact: the series had no noise; the figure is a count, not an estimate.");
+    }
+    if headlines.iter().any(|h| matches!(h, Headline::Unclear { decaying: false, .. })) {
+        notes.push("x ?: growth is neither proven nor excluded; x is the best estimate.");
+    }
+    if run.soaks.iter().any(|soak| soak.beside > 0) {
+        notes.push("~x: other soaks ran at the same time; times and MB/s are contended.");
+    }
+    notes
+}
+
+/// One soak that did not pass, with its reasons and where its threads stood.
+fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool) {
+    let mark = Mark::of(soak);
+    let head = format!("{} {}", mark.word(), summary::verdict_word(soak.verdict));
+    let head = if color { paint(&head, mark, true) } else { head };
+    out.push_str(&format!("{head}: {}\n", units::printable(&soak.name)));
+    let reasons = summary::reasons(soak);
+    if reasons.is_empty() {
+        wrap(out, "  - ", "    ", "no reason was recorded", width);
+    }
+    for reason in &reasons {
+        wrap(out, "  - ", "    ", reason, width);
+    }
+    further::end(out, &soak.outcome, width, verbose);
+    // What the library itself said last is often the whole answer.
+    let tail: Vec<&str> = soak.worker.output_tail.lines().collect();
+    for line in tail.iter().skip(tail.len().saturating_sub(3)) {
+        wrap(out, "  its output: ", "    ", line, width);
+    }
+    if further::ended(soak.outcome.kind) && !soak.replay.is_empty() {
+        // On a line of its own and unbroken, to be copied.
+        out.push_str(&format!("  again: {}\n", units::printable(&soak.replay)));
+    }
+}
+
+/// Appends `text` with its words wrapped at `width`. A word longer than the line stays whole: a path that is cut
+/// can't be copied.
+pub fn wrap(out: &mut String, first: &str, rest: &str, text: &str, width: u16) {
+    let width = usize::from(width.max(40));
+    let mut line = first.to_owned();
+    let mut length = units::columns(first);
+    let mut empty = true;
+    for word in units::printable(text).split_whitespace() {
+        let word_length = units::columns(word);
+        if !empty && length + 1 + word_length > width {
+            out.push_str(&line);
+            out.push('\n');
+            line = rest.to_owned();
+            length = units::columns(rest);
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+            length += 1;
+        }
+        line.push_str(word);
+        length += word_length;
+        empty = false;
+    }
+    out.push_str(line.trim_end());
+    out.push('\n');
+}
+
+/// The mark of a whole run.
+fn result_mark(run: &Run) -> Mark {
+    match summary::result_word(run) {
+        "passed" => Mark::Pass,
+        "undecided" => Mark::Undecided,
+        _ => Mark::Fail,
+    }
+}
+
+/// The text in the colour of a mark, by the eight colours that every terminal has.
+pub fn paint(text: &str, mark: Mark, bold: bool) -> String {
+    let code = match mark {
+        Mark::Pass => 32,
+        Mark::Fail => 31,
+        Mark::Undecided => 33,
+    };
+    format!("\u{1b}[{}{code}m{text}\u{1b}[0m", if bold { "1;" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::units;
+    use super::*;
+    use dlsoak_record::sample;
+
+    /// Eight libraries and one that does not load.
+    fn run() -> Run {
+        let mut run = sample::run(8);
+        run.soaks.push(sample::load_failed());
+        run
+    }
+
+    #[test]
+    fn wide() {
+        insta::assert_snapshot!(render(&run(), PIPED_WIDTH, false));
+    }
+
+    #[test]
+    fn narrow() {
+        insta::assert_snapshot!(render(&run(), 80, false));
+    }
+
+    #[test]
+    fn one_clean_library() {
+        insta::assert_snapshot!(render(&sample::run(1), PIPED_WIDTH, false));
+    }
+
+    #[test]
+    fn a_crash_shows_where_and_what_the_library_said() {
+        let mut run = sample::run(1);
+        let soak = &mut run.soaks[0];
+        soak.verdict = dlsoak_record::Verdict::Crashed;
+        soak.gate.passed = Some(false);
+        soak.cycles.completed = 4_211;
+        soak.outcome = dlsoak_record::Outcome {
+            kind: dlsoak_record::OutcomeKind::Crashed,
+            cycle: Some(4_711),
+            phase: Some("call".to_owned()),
+            signal: Some("SIGSEGV".to_owned()),
+            detail: Some("address 0x7f00deadbeef is in no mapping".to_owned()),
+            fault: None,
+            stacks: Some(vec!["thread 1\n  #0 fibonacci fib.c:12\n  #1 worker".to_owned()]),
+        };
+        soak.worker.output_tail = "starting\nassertion failed: n > 0\n".to_owned();
+        run.passed = false;
+        insta::assert_snapshot!(render(&run, 100, false));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let mut run = run();
+        run.soaks[0].name = "x".repeat(200);
+        run.soaks[1].name = "\u{65e5}\u{672c}\u{8a9e}".repeat(20);
+        run.soaks[2].name = "\u{1b}[31m<&>\n".to_owned();
+        run.soaks[3].growth[0].per_cycle = -61.0;
+        run.soaks[4].cycles.completed = 100_000_000;
+        run.soaks[4].unload.loads_per_cycle = 0.0511;
+        for width in [80, 90, 100, 111, 112, 120, 200] {
+            let text = table::render(&run, width, false);
+            let widest = text.lines().map(units::columns).max().unwrap();
+            assert!(widest <= usize::from(width), "{widest} > {width}\n{text}");
+            assert!(!text.contains('\u{1b}'));
+        }
+        // Beyond what a machine can do a line may be too long, but it is printed.
+        run.soaks[2].unload.loads_per_cycle = 1e300;
+        run.soaks[3].growth[0].per_cycle = -1e300;
+        run.soaks[4].cycles.completed = u64::MAX;
+        for width in [0, 1, 40, u16::MAX] {
+            render(&run, width, true);
+        }
+    }
+
+    #[test]
+    fn colour_is_only_added() {
+        let colored = render(&run(), PIPED_WIDTH, true);
+        let mut plain = String::new();
+        let mut rest = colored.as_str();
+        while let Some((before, after)) = rest.split_once('\u{1b}') {
+            plain.push_str(before);
+            rest = after.split_once('m').unwrap().1;
+        }
+        plain.push_str(rest);
+        let trim = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        assert!(colored.len() > plain.len());
+        assert_eq!(trim(&plain), trim(&render(&run(), PIPED_WIDTH, false)));
+    }
+
+    #[test]
+    fn no_color_is_heeded() {
+        assert!(color_allowed(true, None));
+        assert!(color_allowed(true, Some("")));
+        assert!(!color_allowed(true, Some("1")));
+        assert!(!color_allowed(false, None));
+    }
+}
