@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dlsoak::analysis;
-use dlsoak::record::{Checkpoints, Cycles, Run, SCHEMA, Soak, Tool, read};
+use dlsoak::record::{Checkpoints, Column, Cycles, Measured, Run, SCHEMA, Tool, read};
 use dlsoak::sampling::Sampler;
 use dlsoak::settings::Limits;
 use dlsoak::sys::glibc::monotonic_ns;
@@ -140,11 +140,8 @@ fn checkpoint(c: &mut Criterion) {
 }
 
 /// A soak with so many checkpoints, of which the heap grows by 32 bytes a cycle and the rest is as a process's is.
-fn soak(checkpoints: u64) -> Soak {
+fn soak(checkpoints: u64) -> Measured {
     const EACH: u64 = 500;
-    let columns =
-        ["cycle", "active_ns", "loads", "unloads", "heap", "rss", "anon", "private_dirty", "pss", "virtual"];
-    let columns = columns.into_iter().chain(["page_tables", "mappings", "threads", "fds"]).map(str::to_owned);
     let row = |at: u64| {
         let cycle = (at * EACH).cast_signed();
         // Pages that come and go, the same each time.
@@ -169,17 +166,17 @@ fn soak(checkpoints: u64) -> Soak {
         ]
     };
     let cycles = checkpoints * EACH;
-    Soak {
+    Measured {
         name: "soak".to_owned(),
         threads: 1,
         cycles: Cycles { requested: cycles, completed: cycles, warmup: 500 },
         seconds: cycles as f64 * 20e-6,
         checkpoints: Checkpoints {
-            columns: columns.collect(),
+            columns: Column::ALL.to_vec(),
             rows: (0..=checkpoints).map(row).collect(),
             before_first_open: None,
         },
-        ..Soak::default()
+        ..Measured::default()
     }
 }
 
@@ -205,7 +202,7 @@ fn record(c: &mut Criterion) {
             passed: true,
             host: dlsoak::supervisor::host(),
             partition: None,
-            soaks: vec![soak(checkpoints)],
+            soaks: vec![dlsoak::analysis::judged(soak(checkpoints))],
         };
         let bytes = serde_json::to_vec_pretty(&run).unwrap_or_default();
         let mut group = c.benchmark_group(format!("record, {checkpoints} checkpoints"));

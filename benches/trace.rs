@@ -90,7 +90,12 @@ fn traced(
     }
     let text = std::fs::read(directory.path().join("record.json"))?;
     let run: Run = serde_json::from_slice(&text)?;
-    let trace = run.soaks.into_iter().next().and_then(|soak| soak.trace).context("no trace in the record")?;
+    let trace = run
+        .soaks
+        .into_iter()
+        .next()
+        .and_then(|soak| soak.measured.trace)
+        .context("no trace in the record")?;
     Ok((trace, text.len() as u64))
 }
 

@@ -36,8 +36,9 @@ fn main() -> anyhow::Result<()> {
             "= {} {} {} {} {seconds:.3}",
             recorded.case, recorded.threads, recorded.cycles, recorded.run
         );
-        for (index, name) in points.columns.iter().enumerate() {
-            if !DROPPED.contains(&name.as_str()) {
+        for (index, column) in points.columns.iter().enumerate() {
+            let name = column.name();
+            if !DROPPED.contains(&name) {
                 let values: Vec<i64> = kept.iter().map(|at| points.rows[*at as usize][index]).collect();
                 println!("{name}{}", pack(&values));
             }

@@ -12,8 +12,9 @@ mod reference;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
-use dlsoak::analysis::{Judgement, Look, Policy, judge, look};
-use dlsoak::record::{Metric, Soak, Trend, Verdict};
+use dlsoak::analysis::{Look, judge, look};
+use dlsoak::record::{Judged, Limits};
+use dlsoak::record::{Measured, Metric, Trend, Verdict};
 use reference::Truth;
 
 /// What became of the runs of one case.
@@ -30,7 +31,7 @@ fn main() -> anyhow::Result<()> {
     let path = arguments.next().context("which file?")?;
     let limit = arguments.next().map(|limit| limit.parse()).transpose()?;
     let shown = arguments.next();
-    let policy = Policy { max_leak_rate: limit, ..Policy::default() };
+    let policy = Limits { max_leak_rate: limit, ..Limits::default() };
     let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
     let mut coverage: BTreeMap<(Truth, Metric), (u32, u32)> = BTreeMap::new();
     let mut looks: BTreeMap<(Truth, u64), BTreeMap<String, u32>> = BTreeMap::new();
@@ -86,7 +87,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// What the first look to decide says, and at which share of the run.
-fn first_decision(soak: &Soak, policy: &Policy) -> String {
+fn first_decision(soak: &Measured, policy: &Limits) -> String {
     for (index, share) in [8, 4, 2, 1].into_iter().enumerate() {
         let mut part = soak.clone();
         let until = (soak.cycles.requested / share) as i64;
@@ -101,16 +102,13 @@ fn first_decision(soak: &Soak, policy: &Policy) -> String {
     "none".to_owned()
 }
 
-fn print(judgement: &Judgement) {
+fn print(judgement: &Judged) {
     println!("  {:?}, gate {:?}", judgement.verdict, judgement.gate.passed);
-    for reason in &judgement.reasons {
-        println!("    - {reason}");
+    for reason in &judgement.findings {
+        println!("    - {reason:?}");
     }
     for rule in &judgement.gate.rules {
-        println!(
-            "    {}: {} | {} | {:?} | {:?}",
-            rule.name, rule.limit, rule.measured, rule.passed, rule.detail
-        );
+        println!("    {}: {:?} | {:?} | {:?}", rule.name.name(), rule.limit, rule.measured, rule.passed);
     }
     for g in &judgement.growth {
         println!(

@@ -97,6 +97,17 @@ pub fn read_bytes(from: &[AtomicU8], len: usize) -> Vec<u8> {
     from.iter().take(len).map(|cell| cell.load(Relaxed)).collect()
 }
 
+/// A phase as the record has it.
+pub(crate) fn recorded(phase: Phase) -> crate::record::Phase {
+    match phase {
+        Phase::Between => crate::record::Phase::Between,
+        Phase::Open => crate::record::Phase::Open,
+        Phase::Symbol => crate::record::Phase::Symbol,
+        Phase::Call => crate::record::Phase::Call,
+        Phase::Close => crate::record::Phase::Close,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

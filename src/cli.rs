@@ -1,5 +1,6 @@
 //! The command line: clap definitions and the way from them to a verb. Nothing is done here.
 
+mod judge;
 mod machine;
 mod soaks;
 mod verify;
@@ -13,29 +14,69 @@ use crate::commands;
 use crate::exit_code;
 use crate::report::terminal::color_allowed;
 
-pub use machine::{DoctorArgs, ExplainArgs};
+pub use judge::JudgeArgs;
+use machine::{DOCTOR_HELP, EXPLAIN_HELP, INSPECT_HELP};
+pub use machine::{DoctorArgs, ExplainArgs, InspectArgs};
 pub use soaks::{CycleArgs, MessageFormat, Patterns, RunArgs, TraceArgs};
 pub use verify::VerifyArgs;
 
-/// Soak-tests shared libraries: loads and unloads them many thousand times, and says whether they were really
-/// unloaded, what each cycle leaves behind, and whether that may be merged.
+const HELP: &str = "EXAMPLES:
+  dlsoak run ./libplugin.so --until-decided
+  dlsoak trace ./libplugin.so -c 'process(20)'
+  dlsoak inspect ./libplugin.so
+  dlsoak report record.json --to markdown
+
+Exit codes: 0 all passed, 1 at least one failed, 2 wrong usage or an error in dlsoak itself, 3 none failed but at least \
+one is undecided, 130 interrupted.";
+
+const RUN_HELP: &str = "EXAMPLES:
+  dlsoak run ./libplugin.so
+  dlsoak run ./libplugin.so -c 'process(20)' --until-decided --trace-on-leak
+  dlsoak run ./libplugin.so --threads 4 --max-leak-rate 16B/cycle --out soak
+  dlsoak run dlsoak.toml --jobs 4 --save-baseline main
+
+Exit codes: 0 all passed, 1 at least one failed, 2 wrong usage or an error in dlsoak itself, 3 none failed but at least \
+one is undecided, 130 interrupted.";
+
+const TRACE_HELP: &str = "EXAMPLES:
+  dlsoak trace ./libplugin.so
+  dlsoak trace ./libplugin.so -c 'process(20)' -n 10k
+  dlsoak trace ./libplugin.so --exercise ./driver.so:one_cycle --out leak
+
+Exit codes: 0 nothing grows, 1 something grows, 2 wrong usage or an error in dlsoak itself, 3 undecided: the soak ended \
+early, and nothing had grown by then, 130 interrupted.";
+
+const REPORT_HELP: &str = "EXAMPLES:
+  dlsoak report soak/record.json --to text
+  dlsoak report soak/record.json --to markdown
+  dlsoak report soak/record.json --to junit --out results
+
+Exit codes: 0 the report was written, 2 wrong usage, or a file that dlsoak can't read or write.";
+
+const COMPLETIONS_HELP: &str = "EXAMPLES:
+  dlsoak completions bash > ~/.local/share/bash-completion/completions/dlsoak
+  dlsoak completions fish > ~/.config/fish/completions/dlsoak.fish
+  dlsoak completions zsh > _dlsoak";
+
+const MAN_HELP: &str = "EXAMPLES:
+  dlsoak man > dlsoak.1
+  dlsoak man --out man1";
+
+/// Load and unload shared libraries many thousand times, and report whether each is really unloaded, what each cycle
+/// leaves behind, and whether the change may be merged
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 110)]
-#[command(
-    after_help = "Exit codes: 0 all passed, 1 one or more did not pass, 2 usage or an error of dlsoak's \
-    own, 3 none failed but one or more is undecided, 130 interrupted."
-)]
+#[command(version, max_term_width = 110, after_help = HELP)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// When to use colours.
+    /// Choose when to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
-    /// No progress; the result only.
+    /// Print the result only, without progress
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// More detail; may be given twice.
+    /// Print more detail; repeatable
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }
@@ -43,85 +84,93 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Soak libraries, or the suite in dlsoak.toml.
+    /// Soak libraries, or the suite in dlsoak.toml, and judge them.
     ///
-    /// Loading a library executes its code: soak only what you would run.
+    /// Loading a library executes its code, so soak only libraries that you would run.
+    #[command(after_help = RUN_HELP)]
     Run(Box<RunArgs>),
-    /// Say what a library's file tells, without loading it: will it unload, what does it need, will it load here.
+    /// Read a library's file and predict whether it unloads and whether it loads here.
+    ///
+    /// dlsoak reads the library and the libraries that it needs, without executing them.
+    #[command(after_help = INSPECT_HELP)]
     Inspect(InspectArgs),
-    /// Say who leaks, by function and line, also when the library is gone by the time anyone asks.
+    /// Name the function and line of each leak, even after the library is unloaded.
     ///
-    /// Soaks the library shortly, then once more while notes are taken of all that it obtains. Loading a library
-    /// executes its code: trace only what you would run.
-    #[command(
-        after_help = "Exit codes: 0 nothing grows, 1 something grows, 2 usage or an error of dlsoak's own, 3 it \
-        ended early and nothing grew until then, 130 interrupted."
-    )]
+    /// dlsoak soaks the library briefly, then once more while it records every resource that the library obtains. Loading
+    /// a library executes its code, so trace only libraries that you would run.
+    #[command(after_help = TRACE_HELP)]
     Trace(Box<TraceArgs>),
-    /// Have other instruments look at the same library and cycles, and hold what they say together.
+    /// Run the same cycles under other leak detectors (valgrind, LeakSanitizer, Go's gctrace, /proc) and compare the results.
     ///
-    /// valgrind, LeakSanitizer, Go's GODEBUG=gctrace=1 and /proc, as far as they are there. Loading a library executes its
-    /// code: verify only what you would run.
-    #[command(
-        after_help = "Exit codes: 0 nothing grows, 1 something grows or the library ended the soak, 2 usage or an error of \
-        dlsoak's own, 3 undecided: instruments contradict each other or the soak can't tell, 130 interrupted."
-    )]
+    /// Instruments that are not installed are skipped. Loading a library executes its code: verify only what you would run.
+    #[command(after_help = "Examples:
+  dlsoak verify ./libplugin.so
+  dlsoak verify ./libplugin.so -c 'fibonacci(20)' -n 100k
+  dlsoak verify ./libplugin.so --memcheck-cycles 2k --timeout 10m
+  dlsoak verify ./libplugin.so --json -o found/
+
+Exit codes: 0 nothing grows, 1 something grows or the library ended the soak, 2 usage or an error of dlsoak's own, 3 \
+undecided because instruments contradict each other or the soak is inconclusive, 130 interrupted.")]
     Verify(Box<VerifyArgs>),
-    /// Make a report from a saved record.
+    /// Judge a saved record again, with other limits.
+    #[command(
+        after_help = "EXAMPLES:\n  dlsoak judge record.json --max-leak-rate 64B/cycle\n  dlsoak judge record.json --allow-pinned \
+        --allow-residue fds\n  dlsoak judge old.json -o judged.json\n\nThe exit codes are those of `dlsoak run`."
+    )]
+    Judge(JudgeArgs),
+    /// Write a report from a saved record.
+    #[command(after_help = REPORT_HELP)]
     Report(ReportArgs),
-    /// Compare runs: what changed from the first record to each of the others, and what is only noise.
+    /// Compare saved runs and report what changed from the first to each of the others, beyond noise.
+    #[command(after_help = "Examples:
+  dlsoak compare old/record.json new/record.json
+  dlsoak compare old/record.json new/record.json --max-leak-increase 8B/cycle --max-p99-increase 20%
+  dlsoak compare old/record.json new/record.json -o compared/
+  dlsoak compare old/record.json new/record.json --json
+
+Exit codes: 0 passed, or no limit was set, 1 a limit is exceeded, 2 usage or an error of dlsoak's own, 3 no limit is \
+exceeded but one or more is undecided.")]
     Compare(CompareArgs),
-    /// Join the records of a suite's parts, or of several machines, into one.
+    /// Merge the records of a suite's parts, or of several machines, into one.
+    #[command(after_help = "Examples:
+  dlsoak merge part1.json part2.json -o record.json
+  dlsoak merge go1.26=a/record.json go1.27=b/record.json -o record.json
+
+Exit codes: those of `dlsoak run` for the merged record; 2 also if the records do not belong together.")]
     Merge(MergeArgs),
-    /// Say what this machine has for building, loading and soaking libraries, what it lacks, and the mend.
+    /// Check whether this machine can build, load and soak libraries, and suggest a fix for whatever is missing.
     ///
-    /// With a library also whether it will load here. Nothing of it is executed.
-    #[command(
-        after_help = "Exit codes: 0 nothing fails, 1 something fails, 2 usage or an error of dlsoak's own. A warning \
-        is no failure."
-    )]
+    /// With a library, dlsoak also checks whether it loads here. It reads the file and does not execute it.
+    #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),
-    /// Find linker, loader, cgo and dlopen errors in a build log, and say what each means here and what mends it.
-    #[command(
-        after_help = "Exit codes: 0 no error that is known, 1 one or more, 2 usage, or the log can't be read. With -v \
-        every error is told."
-    )]
+    /// Find linker, loader, cgo and dlopen errors in a build log, explain each for this machine, and suggest a fix.
+    #[command(after_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
-    /// Print completions for a shell.
+    /// Print the script with which a shell completes dlsoak's command lines.
+    #[command(after_help = COMPLETIONS_HELP)]
     Completions {
-        /// The shell.
+        /// Print the script for this shell
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
     /// Print the manual page.
-    #[command(hide = true)]
+    #[command(hide = true, after_help = MAN_HELP)]
     Man {
-        /// Write a page for the program and for each verb into this directory.
+        /// Write a page for the program and one for each verb to DIR [default: the program's page, to stdout]
         #[arg(short, long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
 
-/// Arguments of `dlsoak inspect`.
-#[derive(Debug, Args)]
-pub struct InspectArgs {
-    /// A shared library; nothing of it is executed. With -v all its exports are listed.
-    #[arg(value_name = "LIB")]
-    pub library: PathBuf,
-    /// As JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Arguments of `dlsoak report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// A record.json.
+    /// Read this record.json
     pub record: PathBuf,
-    /// What to make.
+    /// Write the report in this format
     #[arg(long, value_enum)]
     pub to: ReportFormat,
-    /// Directory for files [default: beside the record].
+    /// Write the files to DIR [default: the directory of the record]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -129,19 +178,20 @@ pub struct ReportArgs {
 /// Arguments of `dlsoak compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Records or baselines; the first is what the others are held against.
+    /// Records or baselines. The first is the one that the others are compared with.
     #[arg(value_name = "RECORD", num_args = 2.., required = true)]
     pub records: Vec<PathBuf>,
-    /// As JSON.
+    /// Print the comparison as JSON.
     #[arg(long)]
     pub json: bool,
     /// Write charts, compare.md and compare.json into this directory.
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Fail where memory grows by more than this beyond the first record, for example 8B/cycle.
+    /// Fail if memory grows faster than in the first record by more than this, for example 8B/cycle.
     #[arg(long, value_name = "RATE")]
     pub max_leak_increase: Option<String>,
-    /// Fail where the 99th percentile of open, call or close takes longer by more than this, for example 20%.
+    /// Fail if the 99th percentile of open, call or close exceeds that of the first record by more than this, for
+    /// example 20%.
     #[arg(long, value_name = "PERCENT")]
     pub max_p99_increase: Option<String>,
 }
@@ -149,10 +199,10 @@ pub struct CompareArgs {
 /// Arguments of `dlsoak merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Records; LABEL=FILE puts a label before the names of its soaks.
+    /// Records to merge. LABEL=FILE prefixes the names of a record's soaks with LABEL.
     #[arg(value_name = "PART", required = true)]
     pub parts: Vec<PathBuf>,
-    /// The record to write.
+    /// Write the merged record to this file.
     #[arg(short, long, value_name = "RECORD")]
     pub out: PathBuf,
 }
@@ -160,29 +210,29 @@ pub struct MergeArgs {
 /// Formats that a record can be turned into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
-    /// The table, on stdout.
+    /// Print the table to stdout
     Text,
-    /// report.html: one file that holds everything.
+    /// Write report.html, one file that holds everything
     Html,
-    /// latency.svg and memory.svg.
+    /// Write latency.svg and memory.svg
     Svg,
-    /// latency.png and memory.png.
+    /// Write latency.png and memory.png
     Png,
-    /// report.md, for a step summary or a comment.
+    /// Write report.md, for a step summary or a comment
     Markdown,
-    /// junit.xml, a test case for each library.
+    /// Write junit.xml, with one test case for each library
     Junit,
-    /// checkpoints.csv, every checkpoint of every library.
+    /// Write checkpoints.csv, with every checkpoint of every library
     Csv,
-    /// LIBRARY.PHASE.hgrm, percentile distributions of HdrHistogram.
+    /// Write LIBRARY.PHASE.hgrm, the percentile distributions of HdrHistogram
     Hgrm,
-    /// latency.hlog, an interval log of HdrHistogram.
+    /// Write latency.hlog, an interval log of HdrHistogram
     Hlog,
-    /// costs.md, costs.svg and costs.png: what reopening, copies and calls cost, by library and settings.
+    /// Write costs.md, costs.svg and costs.png, the cost of reopening, of copies and of calls by library and settings
     Costs,
 }
 
-/// What every verb is told.
+/// The options that every verb takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Global {
     /// Colours on stdout.
@@ -202,6 +252,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::inspect(&args, global),
         Command::Trace(args) => commands::trace::trace(&args, global),
         Command::Verify(args) => commands::verify::verify(&args, global),
+        Command::Judge(args) => commands::judge::judge(&args, global),
         Command::Report(args) => commands::report::report(&args, global),
         Command::Compare(args) => commands::compare::compare(&args, global),
         Command::Merge(args) => commands::merge::merge(&args, global),
@@ -235,5 +286,22 @@ mod tests {
     #[test]
     fn the_definitions_are_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_examples_in_the_help_texts_are_valid_commands() {
+        let program = Cli::command();
+        let mut count = 0;
+        for verb in program.get_subcommands().chain([&program]) {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for example in help.lines().filter_map(|line| line.strip_prefix("  dlsoak ")) {
+                let command = example.split(" > ").next().and_then(|c| c.split(" | ").next()).unwrap();
+                let words = command.split_whitespace().map(|word| word.trim_matches('\''));
+                let parsed = Cli::try_parse_from(std::iter::once("dlsoak").chain(words));
+                assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+                count += 1;
+            }
+        }
+        assert!(count > 10, "{count} examples");
     }
 }

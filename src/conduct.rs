@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::analysis;
-use crate::record::{Agent, OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, WithoutCall};
+use crate::record::{Measured, OutcomeKind, Run, SCHEMA, Soak, Tool, Verdict, Why};
 use crate::suite::plan::SoakPlan;
 use crate::suite::replay::replay;
 use crate::supervisor::{self, Context};
@@ -17,71 +17,47 @@ const WITHOUT_CALL_CYCLES: u64 = 10_000;
 /// them follows.
 pub(crate) fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
     let began = Instant::now();
-    let mut soak = judged(plan, context);
-    soak.notes.extend(note_on_latencies(&soak));
+    let soak = judged(plan, context);
     let calls = !plan.calls.is_empty() || plan.exercise.is_some();
-    if calls
-        && matches!(soak.verdict, Verdict::Leak | Verdict::Inconclusive)
-        && !context.interrupted.load(Relaxed)
+    let verdict = soak.judged.verdict;
+    if !calls
+        || !matches!(verdict, Verdict::Leak | Verdict::Inconclusive)
+        || context.interrupted.load(Relaxed)
     {
-        let leak = soak.leak.as_ref().map(|leak| (leak.metric, leak.bytes_per_cycle));
-        let short = SoakPlan {
-            // The soak without the calls has the rest of the time.
-            allowance: plan.allowance.after(began.elapsed()),
-            ..plan.without_calls(soak.cycles.completed.clamp(1, WITHOUT_CALL_CYCLES), leak)
-        };
-        let alone = judged(&short, context);
-        if alone.outcome.kind == OutcomeKind::Completed {
-            let position = soak.reasons.len().min(1);
-            soak.reasons.insert(position, analysis::shares(&soak, &alone));
-            soak.without_call = Some(WithoutCall {
-                cycles: alone.cycles.completed,
-                verdict: alone.verdict,
-                growth: alone.growth,
-            });
-        }
+        return soak;
     }
-    soak
+    let leak = soak.judged.leak.as_ref().map(|leak| (leak.metric, leak.bytes_per_cycle));
+    let short = SoakPlan {
+        // The soak without the calls has the rest of the time.
+        allowance: plan.allowance.after(began.elapsed()),
+        ..plan.without_calls(soak.cycles.completed.clamp(1, WITHOUT_CALL_CYCLES), leak)
+    };
+    let alone = measured(&short, context);
+    if alone.outcome.kind != OutcomeKind::Completed {
+        return soak;
+    }
+    analysis::judged(Measured { without_calls: Some(Box::new(alone)), ..soak.measured })
 }
 
-/// What a reader of the latencies should know.
-fn note_on_latencies(soak: &Soak) -> Option<String> {
-    // A user who sets the size of the cache gets what was set.
-    let uncached = soak.env.get("GLIBC_TUNABLES").is_some_and(|set| set.contains("malloc.tcache_count=0"));
-    let timed = soak.latency_ns.cycle.is_some();
-    (soak.worker.agent == Agent::Plain && uncached && timed).then(|| {
-        "the latencies are those with malloc's thread cache off, so calls that allocate take longer than in a host"
-            .to_owned()
-    })
+/// Soaks one library.
+pub(crate) fn measured(plan: &SoakPlan, context: &Context<'_>) -> Measured {
+    let mut soak = supervisor::soak(plan, context);
+    let cycles = soak.cycles.completed.saturating_add(soak.cycles.warmup);
+    soak.replay = replay(plan, &soak.outcome, cycles);
+    soak
 }
 
 /// Soaks one library and judges what was measured.
 pub(crate) fn judged(plan: &SoakPlan, context: &Context<'_>) -> Soak {
-    let mut soak = supervisor::soak(plan, context);
-    let cycles = soak.cycles.completed.saturating_add(soak.cycles.warmup);
-    soak.replay = replay(plan, &soak.outcome, cycles);
-    judge(plan, &mut soak);
-    soak
+    analysis::judged(measured(plan, context))
 }
 
 /// What was measured so far of a soak that is under way, judged; it stands for the soak where the run is cut short.
-pub(crate) fn so_far(plan: &SoakPlan, measured: &Soak) -> Soak {
+pub(crate) fn so_far(measured: &Measured) -> Soak {
     let mut soak = measured.clone();
     soak.outcome.kind = OutcomeKind::Interrupted;
-    soak.outcome.detail =
-        Some("the run was cut short; this is what was measured up to a checkpoint".to_owned());
-    judge(plan, &mut soak);
-    soak
-}
-
-/// Fills in what the analysis makes of what was measured.
-fn judge(plan: &SoakPlan, soak: &mut Soak) {
-    let judgement = analysis::judge(soak, &plan.limits);
-    soak.growth = judgement.growth;
-    soak.leak = judgement.leak;
-    soak.verdict = judgement.verdict;
-    soak.reasons = judgement.reasons;
-    soak.gate = judgement.gate;
+    soak.outcome.why = Some(Why::CutShort);
+    analysis::judged(soak)
 }
 
 /// The record of a run that begins now, without a soak. What runs before it have left behind is cleaned away.

@@ -19,9 +19,9 @@ pub const INTERRUPTED: u8 = 130;
 pub fn of(run: &Run) -> u8 {
     if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) {
         INTERRUPTED
-    } else if run.soaks.iter().any(|s| s.gate.passed == Some(false)) {
+    } else if run.soaks.iter().any(|s| s.judged.gate.passed == Some(false)) {
         FAILED
-    } else if run.soaks.iter().any(|s| s.gate.passed.is_none()) {
+    } else if run.soaks.iter().any(|s| s.judged.gate.passed.is_none()) {
         UNDECIDED
     } else {
         PASSED

@@ -1,5 +1,5 @@
 //! Writes files whole or not at all, so that a reader never meets half a record or half a picture; and reads what people
-//! name without waiting on what is no file, or taking in more than there is room for.
+//! name without waiting on what is not a file, or taking in more than there is room for.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -18,17 +18,17 @@ const TRIES: u32 = 4;
 /// Most bytes that are read of a library; the largest ones, with their debug information, have some gigabytes.
 const LARGEST_LIBRARY: u64 = 4 << 30;
 
-/// Bytes of a file that is no library which tell what else it is.
+/// Bytes of a file that show what it is if it is not a library.
 const HEAD: u64 = 64 * 1024;
 
 /// What an ELF file begins with.
 const ELF: &[u8] = b"\x7fELF";
 
-/// Reads a library. Of a file that does not begin as one only the beginning is read, which tells what it is; what is no
-/// regular file is not opened for long: a FIFO would keep its reader waiting, a device would never end.
+/// Reads a library. Of a file that does not begin as one only the beginning is read, which shows what it is; what is not a
+/// regular file is not opened for long, because a FIFO would keep its reader waiting and a device would never end.
 ///
 /// # Errors
-/// Whatever the file system says; that it is no regular file; that it is larger than any library.
+/// Whatever the file system says; that it is not a regular file; that it is larger than any library.
 pub fn read_library(path: &Path) -> io::Result<Vec<u8>> {
     if path.as_os_str().is_empty() {
         return Err(io::Error::other("the path is empty; name a shared library (.so)"));
@@ -46,7 +46,7 @@ pub fn read_library(path: &Path) -> io::Result<Vec<u8>> {
     }
     if metadata.len() > LARGEST_LIBRARY {
         return Err(io::Error::other(format!(
-            "{} bytes are more than any library has; at most {LARGEST_LIBRARY} are read",
+            "the file has {} bytes, but dlsoak reads libraries of at most {LARGEST_LIBRARY} bytes",
             metadata.len()
         )));
     }
@@ -68,7 +68,7 @@ fn regular(metadata: &std::fs::Metadata) -> io::Result<()> {
     if metadata.is_file() {
         return Ok(());
     }
-    Err(io::Error::other("not a regular file; a shared library (.so) is needed"))
+    Err(io::Error::other("not a regular file; name a shared library (.so)"))
 }
 
 /// What is left of a file after what was read of it.
@@ -77,7 +77,9 @@ fn rest(file: File, most: u64, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     let room = most.saturating_sub(bytes.len() as u64);
     file.take(room.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(io::Error::other(format!("it has more than {most} bytes, the most that are read")));
+        return Err(io::Error::other(format!(
+            "the file has more than {most} bytes, the most that dlsoak reads"
+        )));
     }
     Ok(bytes)
 }
@@ -113,7 +115,7 @@ fn write_once(dir: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
         .rand_bytes(RANDOM)
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(dir)?;
-    // Tells those who clean up that it is in use; where locks are not to be had, nothing is lost but that.
+    // Shows a process that cleans up that the file is in use; where locks are unavailable, only that is lost.
     let lock = Flock::lock(file.as_file().try_clone()?, FlockArg::LockExclusiveNonblock);
     file.write_all(contents)?;
     file.persist(path)?;

@@ -19,7 +19,6 @@ pub mod observer;
 pub mod pool;
 pub mod publish;
 pub mod residue;
-pub mod rooms;
 pub mod sampling;
 mod soak;
 pub mod suite;

@@ -192,7 +192,7 @@ impl Soak {
         let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
         let soak = plan.soaks.first().ok_or(PlanError::NoLibrary)?;
         let soak = conduct::soak(soak, &context);
-        run.passed = soak.gate.passed == Some(true);
+        run.passed = soak.judged.gate.passed == Some(true);
         run.soaks.push(soak.clone());
         Ok(Soaked { run, soak })
     }
@@ -219,12 +219,12 @@ impl Soaked {
 
     /// The verdict.
     pub fn verdict(&self) -> Verdict {
-        self.soak.verdict
+        self.soak.judged.verdict
     }
 
     /// What the gate made of it: passed, failed, or `None` for undecided.
     pub fn passed(&self) -> Option<bool> {
-        self.soak.gate.passed
+        self.soak.judged.gate.passed
     }
 
     /// Fails the test unless the library was unloaded in every cycle and left nothing behind, and that is certain.
@@ -233,7 +233,7 @@ impl Soaked {
     /// With the table and the reasons where the verdict is any but `clean`.
     #[track_caller]
     pub fn assert_clean(&self) {
-        assert!(self.soak.verdict == Verdict::Clean, "{} is not clean\n{self}", self.soak.path);
+        assert!(self.soak.judged.verdict == Verdict::Clean, "{} is not clean\n{self}", self.soak.path);
     }
 
     /// Fails the test unless the soak passes what it is held against: limits, and what is allowed.
@@ -242,7 +242,7 @@ impl Soaked {
     /// With the table and the reasons where the gate failed or is undecided.
     #[track_caller]
     pub fn assert_passed(&self) {
-        assert!(self.soak.gate.passed == Some(true), "{} does not pass\n{self}", self.soak.path);
+        assert!(self.soak.judged.gate.passed == Some(true), "{} does not pass\n{self}", self.soak.path);
     }
 
     /// Writes what `dlsoak run` leaves, the record first, into a directory that exists; the files written.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use dlsoak::elf::{self, Facts};
+use dlsoak::elf;
 use dlsoak::explain::{self, Rules};
 use dlsoak::inspect::ldcache::Cache;
 use dlsoak::lddebug::Log;
@@ -91,10 +91,11 @@ pub fn record(data: &[u8]) {
 pub fn elf(data: &[u8]) {
     let cache = Cache::parse(data);
     assert!(cache.find("libc.so.6").count() <= cache.len());
-    match Facts::parse(data) {
+    match elf::parse(data) {
         Ok(facts) => {
             if let Err(error) = elf::check_loadable(&facts, elf::Host::CURRENT) {
-                assert!(!error.to_string().contains('\n'), "{error:?}");
+                let text = dlsoak::report::inspection::problem(&error).to_string();
+                assert!(!text.contains('\n'), "{text:?}");
             }
             let _ = elf::predictions(&facts);
             let _ = elf::nodelete(&facts);
@@ -104,7 +105,10 @@ pub fn elf(data: &[u8]) {
             }
             assert_eq!(facts.exports().count(), facts.export_count());
         }
-        Err(error) => assert!(!error.to_string().contains('\n'), "{error:?}"),
+        Err(error) => {
+            let text = dlsoak::report::inspection::unreadable(&error).to_string();
+            assert!(!text.contains('\n'), "{text:?}");
+        }
     }
 }
 
@@ -125,7 +129,7 @@ pub fn explain(data: &[u8]) {
         assert!(error.count >= 1 && !error.text.contains('\n') && error.here.is_empty());
     }
     for all in [false, true] {
-        assert!(dlsoak::rooms::explanation::render(&found, 80, all, all).ends_with('\n'));
+        assert!(dlsoak::report::explanation::render(&found, 80, all, all).ends_with('\n'));
     }
 }
 

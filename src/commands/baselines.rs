@@ -1,4 +1,4 @@
-//! Baselines: records that are kept under a name, to hold later runs against.
+//! Baselines: records that are kept under a name, to compare later runs with.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use super::{note, print, records};
 use crate::analysis::compare;
 use crate::cli::RunArgs;
-use crate::record::{OutcomeKind, Run, Soak};
+use crate::record::{self, OutcomeKind, Run};
 use crate::settings::Limits;
 use crate::suite::names::check_name;
 use crate::suite::plan::Plan;
@@ -26,14 +26,14 @@ pub(super) fn read(name: &str, directory: &Path) -> anyhow::Result<Baseline> {
         let known = known(directory);
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         format!(
-            "no baseline `{name}`: make it with --save-baseline {name} (in {} there are: {known})",
+            "no baseline `{name}` in {} (available: {known}); save one with --save-baseline {name}",
             directory.display()
         )
     })?;
     Ok(Baseline { name: name.to_owned(), run })
 }
 
-/// Says before the run what can't work after it: a name that is none, and a limit without anything to hold it against.
+/// Reports before the run what can't work after it: a name that can't be one, and a limit without a baseline.
 pub(super) fn check(args: &RunArgs, plan: &Plan, baseline: Option<&Baseline>) -> anyhow::Result<()> {
     if let Some(name) = &args.save_baseline {
         place(name, &args.baselines)?;
@@ -41,36 +41,16 @@ pub(super) fn check(args: &RunArgs, plan: &Plan, baseline: Option<&Baseline>) ->
     let limits = |soak: &Limits| soak.max_leak_increase.is_some() || soak.max_p99_increase.is_some();
     if baseline.is_none() && plan.soaks.iter().any(|soak| limits(&soak.limits)) {
         note(
-            "max-leak-increase and max-p99-increase hold a run against a baseline, and none was given: name one with \
-              --baseline",
+            "max-leak-increase and max-p99-increase have no effect without a baseline; name one with --baseline",
         );
     }
     Ok(())
 }
 
-/// Adds the rules on change to the gate of a soak.
-pub(super) fn hold_against(soak: &mut Soak, baseline: &Baseline, limits: &Limits) {
-    // What did not run to its end is judged by that; its figures would only say more of the same.
-    if !matches!(soak.outcome.kind, OutcomeKind::Completed | OutcomeKind::Interrupted) {
-        return;
-    }
-    let before = compare::like(soak, &baseline.run.soaks);
-    let rules = compare::rules(before, soak, limits);
-    for rule in rules.iter().filter(|rule| rule.passed != Some(true)) {
-        let word = if rule.passed.is_none() { "undecided against" } else { "worse than" };
-        soak.reasons.push(format!(
-            "{word} the baseline `{}`: {}: {}; the limit is {}",
-            baseline.name, rule.name, rule.measured, rule.limit
-        ));
-    }
-    if before.is_none() {
-        soak.notes.push(format!(
-            "the baseline `{}` has no soak of this name: nothing to compare with",
-            baseline.name
-        ));
-    }
-    soak.gate.passed = compare::passed(soak.gate.passed, &rules);
-    soak.gate.rules.extend(rules);
+/// What the baseline has of the library that is soaked under this name.
+pub(super) fn like(name: &str, baseline: &Baseline) -> record::Baseline {
+    let soak = baseline.run.soaks.iter().find(|soak| soak.name == name).map(compare::baseline);
+    record::Baseline { name: baseline.name.clone(), soak }
 }
 
 /// Saves the record as a baseline; not one of a run that was cut short, against which all later ones would look worse or
@@ -79,16 +59,16 @@ pub(super) fn save(run: &Run, name: &str, directory: &Path, soaks: usize, quiet:
     let whole =
         run.soaks.len() == soaks && !run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted);
     if !whole {
-        note(&format!("the baseline `{name}` was not saved: the run was interrupted"));
+        note(&format!("the baseline `{name}` was not saved because the run was interrupted"));
         return Ok(());
     }
     let path = place(name, directory)?;
     std::fs::create_dir_all(directory).with_context(|| {
-        format!("cannot make the directory {}; choose another with --baselines", directory.display())
+        format!("cannot create the directory {}; choose another with --baselines", directory.display())
     })?;
     crate::publish::write_record(run, &path)?;
     if !quiet {
-        print(&format!("baseline: {}\n", path.display()));
+        print(&format!("baseline saved to {}\n", path.display()));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a run tells GitHub Actions, where it runs there: annotations, and the summary of the step.
+//! What a run reports to GitHub Actions, if it runs there: annotations, and the summary of the step.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! `dlsoak compare`: runs side by side, and what changed.
+//! `dlsoak compare`: compares runs and prints what changed.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{print, records};
 use crate::analysis::compare::{self, Comparison};
 use crate::cli::{CompareArgs, Global};
-use crate::record::{Gate, Run};
+use crate::record::{Baseline, Gate, Measured, Run};
 use crate::settings::Limits;
 use crate::{exit_code, report};
 
@@ -41,13 +41,14 @@ pub fn compare(args: &CompareArgs, _global: Global) -> anyhow::Result<u8> {
         for (of, gate) in &gates {
             for rule in gate.rules.iter().filter(|rule| rule.passed != Some(true)) {
                 let word = if rule.passed.is_none() { "undecided" } else { "FAIL" };
-                print(&format!("{word} {of}: {}: {} (limit: {})\n", rule.name, rule.measured, rule.limit));
+                let (measured, limit) = (report::words::rule_measured(rule), report::words::rule_limit(rule));
+                print(&format!("{word} {of}: {}: {measured} (limit: {limit})\n", rule.name.name()));
             }
         }
     }
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out)
-            .with_context(|| format!("cannot make the directory {}", out.display()))?;
+            .with_context(|| format!("cannot create the directory {}", out.display()))?;
         for file in crate::publish::write_comparison(&comparison, &runs, out)? {
             if !args.json {
                 print(&format!("{}\n", file.display()));
@@ -63,7 +64,7 @@ pub fn compare(args: &CompareArgs, _global: Global) -> anyhow::Result<u8> {
     })
 }
 
-/// The gate on each library of each run but the first, where a limit was given.
+/// The gate on each library of each run but the first, if a limit was given.
 fn gates(comparison: &Comparison, runs: &[(String, Run)], limits: &Limits) -> Vec<(String, Gate)> {
     let Some(((_, base), others)) = runs.split_first() else { return Vec::new() };
     let mut gates = Vec::new();
@@ -73,7 +74,9 @@ fn gates(comparison: &Comparison, runs: &[(String, Run)], limits: &Limits) -> Ve
             let soak = run.soaks.iter().find(|soak| soak.name == *name);
             let before = base.soaks.iter().find(|soak| soak.name == change.name);
             let Some(soak) = soak else { continue };
-            let rules = compare::rules(before, soak, limits);
+            let baseline = Baseline { name: comparison.base.clone(), soak: before.map(compare::baseline) };
+            let measured = Measured { baseline: Some(baseline), ..soak.measured.clone() };
+            let rules = compare::rules(&measured, &soak.judged.growth, limits);
             if !rules.is_empty() {
                 let passed = compare::passed(Some(true), &rules);
                 gates.push((format!("{name} of {label}"), Gate { passed, rules }));

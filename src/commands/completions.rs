@@ -34,7 +34,7 @@ pub fn man(out: Option<&Path>, _global: Global) -> anyhow::Result<u8> {
         print(&String::from_utf8_lossy(&page(&command)?));
         return Ok(exit_code::PASSED);
     };
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make the directory {}", out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create the directory {}", out.display()))?;
     let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help");
     let pages: Vec<(String, Vec<u8>)> = std::iter::once(Ok(("dlsoak".to_owned(), page(&command)?)))
         .chain(verbs.map(|verb| Ok((format!("dlsoak-{}", verb.get_name()), page(verb)?))))
@@ -50,6 +50,6 @@ pub fn man(out: Option<&Path>, _global: Global) -> anyhow::Result<u8> {
 /// One page in roff.
 fn page(command: &Command) -> anyhow::Result<Vec<u8>> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut text).context("cannot make the manual page")?;
+    clap_mangen::Man::new(command.clone()).render(&mut text).context("cannot render the manual page")?;
     Ok(text)
 }

@@ -1,9 +1,10 @@
-//! `dlsoak inspect`: what a library's file tells. Nothing of it is executed.
+//! `dlsoak inspect`: prints what a library's file says, without loading it.
 
 use anyhow::Context as _;
 
 use super::print;
 use crate::cli::{Global, InspectArgs};
+use crate::report::inspection;
 use crate::{exit_code, inspect};
 
 /// Carries out `dlsoak inspect` and returns the exit code.
@@ -15,7 +16,7 @@ pub fn inspect(args: &InspectArgs, global: Global) -> anyhow::Result<u8> {
     if args.json {
         print(&(serde_json::to_string_pretty(&found)? + "\n"));
     } else {
-        print(&crate::rooms::inspection::render(&found, super::width(), global.color, global.verbose > 0));
+        print(&inspection::render(&found, super::width(), global.color, global.verbose > 0));
     }
     Ok(exit_code::PASSED)
 }

@@ -1,4 +1,4 @@
-//! `dlsoak merge`: joins the records of several machines into one.
+//! `dlsoak merge`: merges the records of several machines into one.
 
 use std::path::{Path, PathBuf};
 
@@ -13,11 +13,11 @@ use crate::{exit_code, report};
 /// Carries out `dlsoak merge` and returns the exit code, which is that of the whole run.
 ///
 /// # Errors
-/// When a record can't be read, the records don't belong together, or the whole can't be written.
+/// When a record can't be read, the records do not belong together, or the result can't be written.
 pub fn merge(args: &MergeArgs, global: Global) -> anyhow::Result<u8> {
     let parts = args.parts.iter().map(|part| read(part)).collect::<anyhow::Result<Vec<_>>>()?;
     let merged = merge::merge(parts)?;
-    for warning in &merged.warnings {
+    if let Some(warning) = report::comparison::of_merged(&merged) {
         note(warning);
     }
     crate::publish::write_record(&merged.run, &args.out)?;
@@ -29,7 +29,7 @@ pub fn merge(args: &MergeArgs, global: Global) -> anyhow::Result<u8> {
 /// Reads `FILE` or `LABEL=FILE`.
 fn read(text: &Path) -> anyhow::Result<Part> {
     let shown = text.to_string_lossy();
-    // A file that is there is meant as such, whatever its name.
+    // A file that exists is a file, even with `=` in its name.
     let (label, path) = match shown.split_once('=') {
         Some((label, path)) if !text.exists() => (Some(label.to_owned()), PathBuf::from(path)),
         _ => (None, text.to_owned()),

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod doctor;
 pub mod explain;
 pub mod inspect;
+pub mod judge;
 pub mod merge;
 pub mod report;
 pub mod run;
@@ -28,7 +29,7 @@ use anyhow::Context as _;
 use crate::exit_code;
 use crate::report::terminal::PIPED_WIDTH;
 
-/// Writes the result to stdout. A reader that has gone away (`dlsoak run | head`) is no error.
+/// Writes the result to stdout. A reader that has gone away (`dlsoak run | head`) is not an error.
 fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -49,7 +50,8 @@ pub fn complain(error: &anyhow::Error) -> u8 {
 fn interruptible() -> anyhow::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("cannot catch signals")?;
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))
+            .context("cannot install the handlers of SIGINT and SIGTERM")?;
     }
     Ok(interrupted)
 }

@@ -21,7 +21,7 @@ impl Bars {
     }
 }
 
-/// Shows progress as it is told.
+/// Shows progress as it is reported.
 pub(super) struct Reporter {
     kind: Kind,
 }
@@ -71,14 +71,14 @@ impl Reporter {
         }
     }
 
-    /// Tells which soak of how many comes next.
+    /// Sets which soak of how many comes next.
     pub(super) fn position(&self, index: usize, of: usize) {
         if let Kind::Lines(lines) = &self.kind {
             lines.borrow_mut().position = format!("[{}/{of}] ", index + 1);
         }
     }
 
-    /// Shows what a soak tells.
+    /// Shows the progress that a soak reports.
     pub(super) fn show(&self, progress: Progress<'_>) {
         match &self.kind {
             Kind::Quiet => {}

@@ -13,15 +13,15 @@ const LARGEST: u64 = 1 << 30;
 /// Reads a saved record.
 ///
 /// # Errors
-/// When it can't be read or is none of ours.
+/// When it can't be read or is not a record of dlsoak.
 pub(super) fn read(path: &Path) -> anyhow::Result<Run> {
     let bytes =
         read_at_most(path, LARGEST).with_context(|| format!("cannot read the record {}", path.display()))?;
     record::read(&bytes).with_context(|| path.display().to_string())
 }
 
-/// What tells each of these files from the others, in as few words as that takes: the end of its path from where all
-/// begin to differ.
+/// What distinguishes each of these files from the others, in as few words as that takes: the end of its path from where
+/// all begin to differ.
 pub(super) fn labels(paths: &[&Path]) -> Vec<String> {
     let parts: Vec<Vec<String>> = paths
         .iter()

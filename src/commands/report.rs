@@ -31,7 +31,7 @@ pub fn report(args: &ReportArgs, global: Global) -> anyhow::Result<u8> {
     };
     let beside = args.record.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let out = args.out.as_deref().unwrap_or(beside);
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make the directory {}", out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create the directory {}", out.display()))?;
     for file in crate::publish::write(&run, out, &[format])? {
         print(&format!("{}\n", file.display()));
     }

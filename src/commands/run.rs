@@ -40,7 +40,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     let interrupted = super::interruptible()?;
     // A file that may not grow any more is an error like a full disk, and no reason to die.
     let too_large = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(libc::SIGXFSZ, too_large).context("cannot catch signals")?;
+    signal_hook::flag::register(libc::SIGXFSZ, too_large).context("cannot install the handler of SIGXFSZ")?;
     let json = args.message_format == MessageFormat::Json;
     let mut run = Run { partition, ..conduct::begin(started) };
     let mut saver = Saver::new(&out, &plan.name);
@@ -67,7 +67,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     } else {
         print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
         if saver.record().is_ok() {
-            print(&format!("record and report: {}\n", out.display()));
+            print(&format!("record and report written to {}\n", out.display()));
         }
     }
     if let Some(name) = &args.save_baseline {
@@ -77,7 +77,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     let interrupted = run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted)
         || code == exit_code::INTERRUPTED;
     if let (true, Ok(record)) = (interrupted, saver.record()) {
-        super::note(&format!("interrupted; what was measured is in {}", record.display()));
+        super::note(&format!("interrupted; the results so far are in {}", record.display()));
     }
     saver.record()?;
     charts?;
@@ -91,7 +91,9 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
     let suite = match args.libraries.as_slice() {
         [] => Some(PathBuf::from(SUITE_FILE)),
         [one] if is_suite(one) => Some(one.clone()),
-        more if more.iter().any(is_suite) => bail!("name either one suite file or libraries, not both"),
+        more if more.iter().any(is_suite) => {
+            bail!("name either one suite file (.toml) or libraries, not both")
+        }
         _ => None,
     };
     let plan = match suite {
@@ -121,7 +123,7 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
 /// The text of a suite file.
 fn read_suite(file: &Path) -> std::io::Result<String> {
     let bytes = read_at_most(file, LARGEST_SUITE)?;
-    String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not text in UTF-8"))
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("the file is not valid UTF-8"))
 }
 
 /// What the command line says, as the topmost layer of settings.
@@ -177,7 +179,7 @@ pub(super) fn default_out(name: &str, started: jiff::Timestamp) -> PathBuf {
 /// Makes the output directory and makes sure that files can be written there.
 pub(super) fn prepare_out(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| {
-        format!("cannot make the output directory {}; choose another with --out", out.display())
+        format!("cannot create the output directory {}; choose another with --out", out.display())
     })?;
     clean_temporary(out);
     tempfile::tempfile_in(out).map(drop).with_context(|| {

@@ -46,14 +46,14 @@ impl Saver {
             let path = place.join(&self.name);
             if write_atomic(&path, contents).is_ok() {
                 if self.instead.as_ref().is_none_or(|(before, _)| *before != path) {
-                    super::note(&format!("{error}; the record is in {} instead", path.display()));
+                    super::note(&format!("{error}; the record was saved to {} instead", path.display()));
                 }
                 self.instead = Some((path, error.to_string()));
                 return Ok(());
             }
         }
         Err(error).context(
-            "the record could be saved nowhere, neither there nor in TMPDIR or HOME: make room, and run again",
+            "the record could not be saved in the output directory, TMPDIR or HOME; free some space, and run again",
         )
     }
 
@@ -65,7 +65,7 @@ impl Saver {
         match &self.instead {
             None => Ok(self.out.join("record.json")),
             Some((path, error)) => {
-                anyhow::bail!("{error}; the record is in {} instead", path.display())
+                anyhow::bail!("{error}; the record was saved to {} instead", path.display())
             }
         }
     }

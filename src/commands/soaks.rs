@@ -13,6 +13,7 @@ use super::baselines::{self, Baseline};
 use super::progress::{Bars, Reporter};
 use super::save::Saver;
 use super::{patterns, print, trace};
+use crate::analysis;
 use crate::cli::{Patterns, RunArgs};
 use crate::record::{Run, Soak, Verdict};
 use crate::suite::plan::{Plan, SoakPlan};
@@ -69,7 +70,7 @@ impl Soaks<'_> {
         growing.failed.map_or(Ok(()), Err)
     }
 
-    /// Soaks these, so many at a time.
+    /// Soaks these, up to `jobs` at a time.
     fn side_by_side(&self, indices: &[usize], jobs: usize, growing: &Mutex<Growing<'_>>) {
         let (next, bars) = (AtomicUsize::new(0), Bars::new());
         let queue = || indices.get(next.fetch_add(1, Relaxed));
@@ -83,7 +84,7 @@ impl Soaks<'_> {
         });
     }
 
-    /// Soaks one, with so many others at the same time; false when no other is to follow.
+    /// Soaks one, with `beside` others at the same time; false when no other is to follow.
     fn soak(&self, index: usize, beside: usize, reporter: &Reporter, growing: &Mutex<Growing<'_>>) -> bool {
         if self.interrupted.load(Relaxed) || locked(growing).failed.is_some() {
             return false;
@@ -100,22 +101,21 @@ impl Soaks<'_> {
             if let Progress::Checkpoint(measured) = progress
                 && measured.name == plan.name
             {
-                locked(growing).keep(index, conduct::so_far(&plan, measured), self.out);
+                locked(growing).keep(index, conduct::so_far(measured), self.out);
             }
             reporter.show(progress);
         };
         let context = Context { interrupted: self.interrupted, progress: &show };
-        let mut soak = conduct::soak(&plan, &context);
-        if self.args.trace_on_leak && soak.verdict == Verdict::Leak {
-            trace::on_leak(&mut soak, &plan, &context);
+        let soak = conduct::soak(&plan, &context);
+        let mut measured = soak.measured;
+        if self.args.trace_on_leak && soak.judged.verdict == Verdict::Leak {
+            trace::on_leak(&mut measured, &plan, &context);
         }
         if self.args.patterns == Some(Patterns::All) {
-            soak.patterns = patterns::all(&plan, &context);
+            measured.pattern_soaks = patterns::all(&plan, &context);
         }
-        soak.notes.extend(patterns::difference(&soak.patterns));
-        if let Some(baseline) = self.baseline {
-            baselines::hold_against(&mut soak, baseline, &plan.limits);
-        }
+        measured.baseline = self.baseline.map(|baseline| baselines::like(&plan.name, baseline));
+        let soak = analysis::judged(measured);
         if self.events {
             event(&soak_event(&soak));
         }
@@ -132,8 +132,8 @@ impl Growing<'_> {
         let position = self.done.partition_point(|before| *before < index);
         self.done.insert(position, index);
         self.run.soaks.insert(position, soak);
-        self.run.passed =
-            self.run.soaks.len() == of && self.run.soaks.iter().all(|soak| soak.gate.passed == Some(true));
+        self.run.passed = self.run.soaks.len() == of
+            && self.run.soaks.iter().all(|soak| soak.judged.gate.passed == Some(true));
         // The first stands: what is measured beside it can't make up for soaks that nobody begins any more.
         if let Err(error) = self.saver.save(self.run) {
             self.failed.get_or_insert(error);
@@ -156,7 +156,7 @@ impl Growing<'_> {
             partition: self.run.partition.clone(),
             soaks: soaks.into_values().cloned().collect(),
         };
-        // Where that fails now, it does at the end as well, and is told then.
+        // Where that fails now, it does at the end as well, and is reported then.
         let _ = crate::publish::write(&run, out, &[report::Format::Json]);
     }
 }

@@ -6,9 +6,10 @@ use anyhow::{Context as _, bail};
 
 use super::progress::Reporter;
 use super::{print, run};
+use crate::analysis;
 use crate::cli::{Global, TraceArgs};
 use crate::files::write_atomic;
-use crate::record::{OutcomeKind, PlaceTrend, Run, Soak, Verdict};
+use crate::record::{Measured, Note, OutcomeKind, PlaceTrend, Run, Soak, Verdict};
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::{self, Context};
 use crate::{conduct, exit_code, report};
@@ -22,7 +23,7 @@ const ON_LEAK: u64 = 2_000;
 /// When the plan is wrong, nothing could be traced, or the output directory can't be written.
 pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
     let (plan, _) = run::plan(&args.as_run())?;
-    let [soak_plan] = plan.soaks.as_slice() else { bail!("name one library to trace, not a suite") };
+    let [soak_plan] = plan.soaks.as_slice() else { bail!("trace takes one library, not a suite") };
     let started = jiff::Timestamp::now();
     let out = args.out.clone().unwrap_or_else(|| run::default_out(&format!("trace-{}", plan.name), started));
     run::prepare_out(&out)?;
@@ -30,14 +31,17 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };
-    let mut soak = conduct::judged(soak_plan, &context);
+    let mut soak = conduct::measured(soak_plan, &context);
     let traced = match soak.outcome.kind {
-        OutcomeKind::LoadFailed => Err(soak.outcome.detail.clone().unwrap_or_default()),
+        OutcomeKind::LoadFailed => Err(report::words::outcome(&soak.outcome, soak.cycles.completed).line()),
         _ if interrupted.load(Relaxed) => Ok(()),
         _ => supervisor::trace(soak_plan, &soak, soak_plan.cycles, &context)
-            .map(|trace| soak.trace = Some(trace)),
+            .map(|trace| soak.trace = Some(trace))
+            .map_err(|why| report::words::early(&why)),
     };
-    let run = Run { passed: soak.gate.passed == Some(true), soaks: vec![soak], ..conduct::begin(started) };
+    let soak = analysis::judged(soak);
+    let passed = soak.judged.gate.passed == Some(true);
+    let run = Run { passed, soaks: vec![soak], ..conduct::begin(started) };
     crate::publish::write(&run, &out, &[report::Format::Json, report::Format::Html])?;
     traced.map_err(anyhow::Error::msg)?;
     let Some(soak) = run.soaks.first() else { bail!("nothing was soaked") };
@@ -52,7 +56,7 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
         }
         print(&report::trace::render(soak, trace, global.verbose > 0));
     }
-    print(&format!("record, report and stacks: {}\n", out.display()));
+    print(&format!("record, report and stacks written to {}\n", out.display()));
     Ok(if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { code(soak) })
 }
 
@@ -60,7 +64,7 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
 fn code(soak: &Soak) -> u8 {
     let Some(trace) = &soak.trace else { return exit_code::USAGE };
     let grows = trace.places.iter().any(|place| place.trend == PlaceTrend::Growing);
-    if grows || soak.verdict == Verdict::Leak {
+    if grows || soak.judged.verdict == Verdict::Leak {
         exit_code::FAILED
     } else if trace.ended.is_some() {
         exit_code::UNDECIDED
@@ -69,16 +73,10 @@ fn code(soak: &Soak) -> u8 {
     }
 }
 
-/// Traces a library that leaks, and puts the culprit among the reasons.
-pub(super) fn on_leak(soak: &mut Soak, plan: &SoakPlan, context: &Context<'_>) {
+/// Traces a library that leaks.
+pub(super) fn on_leak(soak: &mut Measured, plan: &SoakPlan, context: &Context<'_>) {
     match supervisor::trace(plan, soak, ON_LEAK.min(plan.cycles), context) {
-        Ok(trace) => {
-            let position = soak.reasons.len().min(1);
-            if let Some(culprit) = report::trace::culprit(&trace) {
-                soak.reasons.insert(position, culprit);
-            }
-            soak.trace = Some(trace);
-        }
-        Err(problem) => soak.notes.push(format!("it could not be traced: {problem}")),
+        Ok(trace) => soak.trace = Some(trace),
+        Err(why) => soak.notes.push(Note::NotTraced { why }),
     }
 }

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Checks, library, variable};
+use super::{Checks, library, text, variable};
 use crate::elf::Facts;
 use crate::files;
+use crate::record::checkup::{Found, HeadersFit, Name, Status};
 
 /// Files of pkg-config that are read, and bytes of each.
 const PACKAGES: usize = 2000;
@@ -28,36 +29,25 @@ pub(super) fn check(checks: &mut Checks, path: &Path, facts: &Facts) {
         return;
     };
     let Some(package) = directories().iter().find_map(|directory| package(directory, name)) else { return };
-    let told = format!("{} says version {}", package.path.display(), package.version);
     let link = package.libdir.join(format!("lib{name}.so"));
-    let Some(other) = library::facts(&link) else {
-        checks.note("headers", format!("{told}; there is no library {} to compare with", link.display()));
-        return;
-    };
-    let linked = other.soname.as_deref().unwrap_or("no soname");
-    let same = std::fs::canonicalize(&link).ok() == std::fs::canonicalize(path).ok();
-    if linked != soname {
-        checks.warn(
-            "headers",
-            format!("{told}, and its library {} is {linked}, where this one is {soname}: headers and library do not fit", link.display()),
-            format!("build with the headers of this library, or load {linked}"),
-        );
+    let (status, fit) = fit(path, facts, soname, &link);
+    let found =
+        Found::Headers { package: text(&package.path), version: package.version, library: text(&link), fit };
+    checks.add(status, Name::Headers, found);
+}
+
+/// Whether the library that is linked with is the one at `path`.
+fn fit(path: &Path, facts: &Facts, soname: &str, link: &Path) -> (Status, HeadersFit) {
+    let Some(other) = library::facts(link) else { return (Status::Note, HeadersFit::NoLibrary) };
+    let same = std::fs::canonicalize(link).ok() == std::fs::canonicalize(path).ok();
+    if other.soname.as_deref() != Some(soname) {
+        (Status::Warn, HeadersFit::OtherSoname { theirs: other.soname, ours: soname.to_owned() })
     } else if other.machine != facts.machine {
-        checks.note("headers", format!("{told}; its library is for {}, as this one is not", other.machine));
+        (Status::Note, HeadersFit::OtherMachine { machine: other.machine })
     } else if same || other.build_id.is_some() && other.build_id == facts.build_id {
-        checks.ok("headers", told);
+        (Status::Ok, HeadersFit::Same)
     } else {
-        checks.warn(
-            "headers",
-            format!(
-                "{told}, of another copy of {soname}, {}: the two may be of different versions",
-                link.display()
-            ),
-            format!(
-                "pkg-config --variable=pcfiledir {}",
-                package.path.file_stem().unwrap_or_default().to_string_lossy()
-            ),
-        );
+        (Status::Warn, HeadersFit::OtherCopy { soname: soname.to_owned() })
     }
 }
 

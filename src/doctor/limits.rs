@@ -2,9 +2,9 @@
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
-use super::{Check, Checks, Group};
+use super::Checks;
+use crate::record::checkup::{Check, Found, Group, Name, Status};
 use crate::sampling;
-use crate::settings::units;
 use crate::supervisor;
 
 /// Less memory than this ends soaks of ordinary libraries early.
@@ -19,117 +19,48 @@ const MAPPINGS: u64 = 65_530;
 /// Limits and settings.
 pub(super) fn checks() -> Vec<Check> {
     let mut checks = Checks::new(Group::Limits);
-    cpus(&mut checks);
-    memory(&mut checks);
-    resource(&mut checks, "open files", Resource::RLIMIT_NOFILE, DESCRIPTORS, "ulimit -n 65536");
-    resource(&mut checks, "processes", Resource::RLIMIT_NPROC, TASKS, "ulimit -u unlimited");
-    for (name, kind, flag) in [
-        ("address space", Resource::RLIMIT_AS, "ulimit -v unlimited"),
-        ("data segment", Resource::RLIMIT_DATA, "ulimit -d unlimited"),
-    ] {
-        if let Ok((soft, _)) = getrlimit(kind).map(|limit| (limit.0, limit.1))
-            && soft != RLIM_INFINITY
-        {
-            let found = format!(
-                "{} at most: Go libraries and sanitizers reserve far more than they use",
-                units::bytes(soft as f64)
-            );
-            checks.warn(name, found, flag);
-        }
-    }
-    tasks(&mut checks);
-    mappings(&mut checks);
-    huge_pages(&mut checks);
+    let cpus = supervisor::host().cpus;
+    checks.add(warns(cpus == 1), Name::Cpus, Found::Cpus { count: cpus });
+    let free = sampling::available_memory();
+    checks.add(low(free, MEMORY), Name::Memory, Found::Memory { free });
+    limit(&mut checks, Name::OpenFiles, Resource::RLIMIT_NOFILE, Some(DESCRIPTORS));
+    limit(&mut checks, Name::Processes, Resource::RLIMIT_NPROC, Some(TASKS));
+    limit(&mut checks, Name::AddressSpace, Resource::RLIMIT_AS, None);
+    limit(&mut checks, Name::DataSegment, Resource::RLIMIT_DATA, None);
+    let free = sampling::available_tasks();
+    checks.add(low(free, TASKS), Name::Threads, Found::Threads { free });
+    let most = procfs::sys::vm::max_map_count().ok();
+    checks.add(low(most, MAPPINGS), Name::Mappings, Found::Mappings { most, usual: MAPPINGS });
+    let setting = supervisor::host().thp;
+    let status = if setting == "always" { Status::Note } else { Status::Ok };
+    checks.add(status, Name::HugePages, Found::HugePages { setting });
     governor(&mut checks);
     checks.all
 }
 
-fn cpus(checks: &mut Checks) {
-    match supervisor::host().cpus {
-        1 => checks.warn(
-            "CPUs",
-            "1: the worker and who watches it take turns, and threads never run at once, so races stay unseen",
-            "give the container or machine two or more",
-        ),
-        count => checks.ok("CPUs", count.to_string()),
-    }
+fn warns(trouble: bool) -> Status {
+    if trouble { Status::Warn } else { Status::Ok }
 }
 
-fn memory(checks: &mut Checks) {
-    match sampling::available_memory() {
-        None => checks.note("memory", "what is free can't be read"),
-        Some(free) => {
-            let found = format!("{} free, limits of control groups considered", units::bytes(free as f64));
-            if free < MEMORY {
-                checks.warn(
-                    "memory",
-                    format!("{found}: a soak may use half of it by default"),
-                    "raise memory.max of the control group, or end other programs",
-                );
-            } else {
-                checks.ok("memory", found);
-            }
-        }
-    }
+/// How it stands with a number that has to be at least `enough`, and may be unknown.
+fn low(number: Option<u64>, enough: u64) -> Status {
+    number.map_or(Status::Note, |number| warns(number < enough))
 }
 
-/// A limit that has to be at least `enough`.
-fn resource(checks: &mut Checks, name: &str, kind: Resource, enough: u64, mend: &str) {
+/// A limit that has to be at least `enough`, or, where that is not known, should not be set at all.
+fn limit(checks: &mut Checks, name: Name, kind: Resource, enough: Option<u64>) {
     let Ok((soft, hard)) = getrlimit(kind) else { return };
-    let text = |limit: u64| if limit == RLIM_INFINITY { "no limit".to_owned() } else { units::count(limit) };
-    let found = format!("{} ({} at most)", text(soft), text(hard));
-    if soft < enough {
-        checks.warn(name, format!("{found}: fewer than {enough} may not do for a soak with threads"), mend);
-    } else {
-        checks.ok(name, found);
+    let [soft, hard] = [soft, hard].map(|limit| (limit != RLIM_INFINITY).then_some(limit));
+    if soft.is_none() && enough.is_none() {
+        return;
     }
-}
-
-fn tasks(checks: &mut Checks) {
-    match sampling::available_tasks() {
-        Some(free) if free < TASKS => checks.warn(
-            "threads",
-            format!("room for {} more: fewer than a Go library may want", units::count(free)),
-            "raise pids.max of the control group, or kernel.threads-max",
-        ),
-        Some(free) => checks.ok("threads", format!("room for {} more", units::count(free))),
-        None => checks.note("threads", "how many more there may be can't be read"),
-    }
-}
-
-fn mappings(checks: &mut Checks) {
-    match procfs::sys::vm::max_map_count() {
-        Ok(most) if most < MAPPINGS => checks.warn(
-            "mappings",
-            format!("max_map_count {}: libraries that stay use it up sooner than usual", units::count(most)),
-            format!("sysctl vm.max_map_count={MAPPINGS}"),
-        ),
-        Ok(most) => checks.ok("mappings", format!("max_map_count {}", units::count(most))),
-        Err(_) => checks.note("mappings", "max_map_count can't be read"),
-    }
-}
-
-fn huge_pages(checks: &mut Checks) {
-    match supervisor::host().thp.as_str() {
-        "always" => checks.note(
-            "huge pages",
-            "always: resident memory grows in steps of 2 MiB; `echo madvise > /sys/kernel/mm/transparent_hugepage/enabled` \
-             makes it finer",
-        ),
-        thp => checks.ok("huge pages", thp.to_owned()),
-    }
+    let trouble = soft.is_some_and(|soft| enough.is_none_or(|enough| soft < enough));
+    checks.add(warns(trouble), name, Found::Limit { soft, hard, enough });
 }
 
 fn governor(checks: &mut Checks) {
     let path = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
-    match std::fs::read_to_string(path).as_deref().map(str::trim) {
-        Ok("powersave") => {
-            checks.note(
-                "CPU frequency",
-                "powersave: latencies vary with it; `cpupower frequency-set -g performance` steadies them",
-            );
-        }
-        Ok(name) => checks.ok("CPU frequency", name.to_owned()),
-        Err(_) => checks.ok("CPU frequency", "nothing to set here, as in a virtual machine"),
-    }
+    let governor = std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    let status = if governor.as_deref() == Some("powersave") { Status::Note } else { Status::Ok };
+    checks.add(status, Name::CpuFrequency, Found::CpuFrequency { governor });
 }

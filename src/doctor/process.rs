@@ -1,5 +1,5 @@
-//! Asks a program for its version or its settings: for seconds at most, and for so much of what it says. One that
-//! does not end by then is ended, with what it has started.
+//! Asks a program for its version or its settings, for seconds at most, and reads a bounded part of its answer. A program that
+//! does not end in time is killed with everything that it started.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::record::checkup::Failure;
+use crate::settings::units;
+
 /// Time that a program has.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked at.
@@ -21,12 +24,12 @@ const MOST: u64 = 256 * 1024;
 /// Runs a program and returns what it wrote to standard output.
 ///
 /// # Errors
-/// In a line: that it could not be started, did not end in time, or what it complained of.
-pub(crate) fn output(program: &Path, args: &[&str]) -> Result<String, String> {
+/// How it failed.
+pub(crate) fn output(program: &Path, args: &[&str]) -> Result<String, Failure> {
     within(program, args, PATIENCE)
 }
 
-fn within(program: &Path, args: &[&str], patience: Duration) -> Result<String, String> {
+fn within(program: &Path, args: &[&str], patience: Duration) -> Result<String, Failure> {
     let mut child = Command::new(program)
         .args(args)
         // In no directory whose go.mod or toolchain file would have other tools fetched.
@@ -39,7 +42,7 @@ fn within(program: &Path, args: &[&str], patience: Duration) -> Result<String, S
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
-        .map_err(|error| format!("it can't be started: {error}"))?;
+        .map_err(|error| Failure::NotStarted { error: error.to_string() })?;
     let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
     let (stdout, stderr) = (collected(child.stdout.take()), collected(child.stderr.take()));
     let began = Instant::now();
@@ -51,27 +54,24 @@ fn within(program: &Path, args: &[&str], patience: Duration) -> Result<String, S
         }
     };
     // It may have children that hold the pipes open; until it is waited for, its group is nobody else's.
-    if status.is_none() {
+    let Some(status) = status else {
         let _ = killpg(group, Signal::SIGKILL);
         let _ = child.wait();
-        return Err(format!("it did not answer within {} s", patience.as_secs_f64()));
-    }
+        return Err(Failure::NoAnswer { seconds: patience.as_secs() });
+    };
     let text = |from: Receiver<Vec<u8>>| {
         let bytes = from.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let (stdout, stderr) = (text(stdout), text(stderr));
-    match status {
-        Some(status) if status.success() => Ok(stdout),
-        Some(status) => {
-            let said = stderr.lines().chain(stdout.lines()).map(str::trim).find(|line| !line.is_empty());
-            Err(match said {
-                Some(line) => crate::settings::units::elide(&crate::settings::units::printable(line), 200),
-                None => format!("it ended with {status}"),
-            })
-        }
-        None => Err("it did not end".to_owned()),
+    if status.success() {
+        return Ok(stdout);
     }
+    let said = stderr.lines().chain(stdout.lines()).map(str::trim).find(|line| !line.is_empty());
+    Err(match said {
+        Some(line) => Failure::Message { line: units::elide(&units::printable(line), 200) },
+        None => Failure::Status { exit_code: status.code() },
+    })
 }
 
 /// Reads a pipe to its end in a thread of its own, and keeps the first so many bytes.
@@ -93,26 +93,27 @@ fn collected(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn sh(script: &str) -> Result<String, String> {
+    fn sh(script: &str) -> Result<String, Failure> {
         within(Path::new("/bin/sh"), &["-c", script], Duration::from_secs(60))
     }
 
-    fn endless(script: &str) -> Result<String, String> {
+    fn endless(script: &str) -> Result<String, Failure> {
         within(Path::new("/bin/sh"), &["-c", script], Duration::from_millis(300))
     }
 
     #[test]
-    fn what_a_program_says_and_complains_of_is_told() {
+    fn a_program_answers_or_fails() {
         assert_eq!(sh("echo a; echo b >&2"), Ok("a\n".to_owned()));
-        assert_eq!(sh("echo no >&2; exit 3"), Err("no".to_owned()));
-        assert!(sh("exit 3").is_err_and(|error| error.contains('3')));
-        assert!(output(Path::new("/no/such"), &[]).is_err_and(|error| error.contains("started")));
+        assert_eq!(sh("echo no >&2; exit 3"), Err(Failure::Message { line: "no".to_owned() }));
+        assert_eq!(sh("exit 3"), Err(Failure::Status { exit_code: Some(3) }));
+        assert_eq!(sh("kill -9 $$"), Err(Failure::Status { exit_code: None }));
+        assert!(matches!(output(Path::new("/no/such"), &[]), Err(Failure::NotStarted { .. })));
     }
 
     #[test]
     fn one_that_does_not_end_or_never_stops_talking_is_ended() {
-        assert!(endless("sleep 60").is_err_and(|error| error.contains("within")));
-        assert!(endless("cat /dev/zero").is_err_and(|error| error.contains("within")));
+        assert_eq!(endless("sleep 60"), Err(Failure::NoAnswer { seconds: 0 }));
+        assert_eq!(endless("cat /dev/zero"), Err(Failure::NoAnswer { seconds: 0 }));
         assert_eq!(sh("head -c 1000000 /dev/zero").map(|text| text.len()), Ok(256 * 1024));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Check, Checks, Group, process, tools};
+use super::{Checks, process, text, tools};
+use crate::record::checkup::{Check, Found, Group, Name, Status};
 
 /// Targets that are listed.
 const MOST: usize = 40;
@@ -11,51 +12,36 @@ const MOST: usize = 40;
 pub(super) fn checks() -> Vec<Check> {
     let mut checks = Checks::new(Group::Rust);
     let Some(path) = tools::find("rustc") else {
-        checks.note("rustc", "not in PATH; only needed to build Rust libraries (https://rustup.rs)");
+        checks.note(Name::Rustc, Found::NotInPath { elsewhere: None });
         return checks.all;
     };
-    let text = match process::output(&path, &["-vV"]) {
-        Ok(text) => text,
-        Err(error) => {
-            checks.warn(
-                "rustc",
-                format!("{} does not work: {error}", path.display()),
-                "rustup toolchain list",
-            );
+    let broken = |failure| Found::Broken { path: text(&path), failure, variable: None };
+    let answer = match process::output(&path, &["-vV"]) {
+        Ok(answer) => answer,
+        Err(failure) => {
+            checks.warn(Name::Rustc, broken(failure));
             return checks.all;
         }
     };
-    let field =
-        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
+    let field = |name: &str| {
+        let value = answer.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        value.unwrap_or_default().to_owned()
+    };
     let host = field("host:");
-    let release = field("release:");
-    if host.contains("musl") {
-        checks.warn(
-            "rustc",
-            format!("{release} for {host}: libraries for musl do not load into programs of glibc"),
-            "cargo build --target x86_64-unknown-linux-gnu",
-        );
-    } else {
-        checks.ok("rustc", format!("{release} for {host} ({})", path.display()));
+    let found = Found::Rustc { path: text(&path), release: field("release:"), host: host.clone() };
+    match host.contains("musl") {
+        true => checks.warn(Name::Rustc, found),
+        false => checks.ok(Name::Rustc, found),
     }
-    let targets = process::output(&path, &["--print", "sysroot"]).map(|root| targets(Path::new(root.trim())));
-    match targets {
-        Ok(targets) if targets.is_empty() => {
-            checks.warn(
-                "targets",
-                "rustc has no standard library at all",
-                format!("rustup target add {host}"),
-            );
+    match process::output(&path, &["--print", "sysroot"]).map(|root| targets(Path::new(root.trim()))) {
+        Ok(targets) => {
+            let status = if targets.is_empty() { Status::Warn } else { Status::Ok };
+            checks.add(status, Name::RustTargets, Found::RustTargets { targets, host: host.clone() });
         }
-        Ok(targets) => checks.ok("targets", targets.join(", ")),
-        Err(error) => checks.note("targets", error),
+        Err(failure) => checks.note(Name::RustTargets, broken(failure)),
     }
-    if let Some(target) = super::variable("CARGO_BUILD_TARGET").filter(|target| target != host) {
-        checks.warn(
-            "CARGO_BUILD_TARGET",
-            format!("cargo builds for {target} and not for {host}; what it builds may not load here"),
-            "unset CARGO_BUILD_TARGET",
-        );
+    if let Some(target) = super::variable("CARGO_BUILD_TARGET").filter(|target| *target != host) {
+        checks.warn(Name::CargoBuildTarget, Found::CargoTarget { target, host });
     }
     checks.all
 }

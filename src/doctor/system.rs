@@ -8,8 +8,8 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use super::{Check, Checks, Group};
-use crate::settings::units;
+use super::{Checks, text};
+use crate::record::checkup::{Attempt, Check, Confinement, Found, Group, KernelLack, Name, Room, Status};
 use crate::supervisor;
 use crate::sys::ptrace;
 
@@ -17,11 +17,11 @@ use crate::sys::ptrace;
 /// `--chaos`.
 const MADVISE_SINCE: (u32, u32) = (5, 10);
 /// Landlock versions, with what each adds for `--sandbox`.
-const LANDLOCK: [(ABI, &str); 4] = [
-    (ABI::V1, "writing files"),
-    (ABI::V3, "truncating files"),
-    (ABI::V4, "TCP"),
-    (ABI::V6, "signals to other processes"),
+const LANDLOCK: [(ABI, Confinement); 4] = [
+    (ABI::V1, Confinement::WritingFiles),
+    (ABI::V3, Confinement::TruncatingFiles),
+    (ABI::V4, Confinement::Tcp),
+    (ABI::V6, Confinement::Signals),
 ];
 /// Room that copies of libraries need, in bytes.
 const ROOM: u64 = 256 << 20;
@@ -40,45 +40,24 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 fn libc(checks: &mut Checks) {
-    let host = supervisor::host();
     if cfg!(target_env = "musl") {
-        let mend = "build dlsoak for a gnu target";
-        checks.fail("C library", "this program was built for musl, which never unloads a library", mend);
+        checks.fail(Name::CLibrary, Found::BuiltForMusl);
         return;
     }
-    let musl = Path::new("/lib").join(format!("ld-musl-{}.so.1", std::env::consts::ARCH));
-    let beside = if musl.exists() {
-        "; musl is here too, and its libraries do not load into programs of glibc"
-    } else {
-        ""
-    };
-    checks.ok("C library", format!("{}{beside}", host.libc));
+    let musl = Path::new("/lib").join(format!("ld-musl-{}.so.1", std::env::consts::ARCH)).exists();
+    checks.ok(Name::CLibrary, Found::CLibrary { libc: supervisor::host().libc, musl });
 }
 
 fn kernel(checks: &mut Checks) {
     let host = supervisor::host();
-    let found = format!("Linux {}, {}", host.kernel, host.machine);
     let sealed = memfd_create(c"dlsoak-doctor", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
         .and_then(|fd| fcntl(&fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW)));
-    if let Err(error) = sealed {
-        let what = format!(
-            "{found}: memory that supervisor and worker share (memfd_create, sealed) is refused: {error}"
-        );
-        checks.fail(
-            "kernel",
-            what,
-            "run on Linux 3.17 or later, or allow memfd_create in the container's seccomp profile",
-        );
-        return;
-    }
-    match release(&host.kernel) {
-        Some(version) if version < MADVISE_SINCE => checks.warn(
-            "kernel",
-            format!("{found}: without process_madvise, so --chaos can make no memory pressure"),
-            "run on Linux 5.10 or later",
-        ),
-        _ => checks.ok("kernel", found),
-    }
+    let (status, lacks) = match (sealed, release(&host.kernel)) {
+        (Err(error), _) => (Status::Fail, Some(KernelLack::SealedMemory { error: error.to_string() })),
+        (Ok(_), Some(version)) if version < MADVISE_SINCE => (Status::Warn, Some(KernelLack::ProcessMadvise)),
+        (Ok(_), _) => (Status::Ok, None),
+    };
+    checks.add(status, Name::Kernel, Found::Kernel { release: host.kernel, machine: host.machine, lacks });
 }
 
 /// The first two numbers of a kernel's release.
@@ -99,108 +78,67 @@ fn landlock(checks: &mut Checks) {
         };
         ruleset.and_then(|set| set.create()).is_ok()
     };
-    let lacking: Vec<&str> = LANDLOCK.iter().filter(|(abi, _)| !has(*abi)).map(|(_, what)| *what).collect();
-    if lacking.is_empty() {
-        checks.ok("landlock", "--sandbox can keep a library from writing, from TCP and from sending signals");
-    } else if lacking.len() == LANDLOCK.len() {
-        checks.warn(
-            "landlock",
-            "not there or not enabled: --sandbox can at most take the network away",
-            "boot with lsm=landlock,... (Linux 5.13 or later); in a container allow landlock_create_ruleset",
-        );
-    } else {
-        checks.note(
-            "landlock",
-            format!("--sandbox can't keep a library from {}: a newer kernel can", lacking.join(", ")),
-        );
-    }
+    let lacks: Vec<Confinement> =
+        LANDLOCK.iter().filter(|(abi, _)| !has(*abi)).map(|(_, what)| *what).collect();
+    let status = match lacks.len() {
+        0 => Status::Ok,
+        all if all == LANDLOCK.len() => Status::Warn,
+        _ => Status::Note,
+    };
+    checks.add(status, Name::Landlock, Found::Landlock { lacks });
 }
 
-/// Whether a child can be traced: how ends are told depends on it.
+/// Whether a child can be traced: what is known of an end depends on it.
 fn tracing(checks: &mut Checks) {
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
-    let scope = scope.as_deref().map(str::trim);
-    let setting = scope.map_or_else(|| "no ptrace_scope".to_owned(), |scope| format!("ptrace_scope {scope}"));
-    // A program that waits until it is told to end.
+    let scope = scope.map(|text| text.trim().to_owned());
+    // A program that waits until it is killed.
     let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let Ok(mut child) = child else {
-        checks.note("ptrace", format!("{setting}; it was not tried, since `cat` is not there"));
-        return;
+    let (status, attempt) = match child {
+        Err(_) => (Status::Note, Attempt::NotMade),
+        Ok(mut child) => {
+            let seized = ptrace::seize(i32::try_from(child.id()).unwrap_or_default());
+            let _ = child.kill();
+            let _ = child.wait();
+            match seized {
+                Ok(()) => (Status::Ok, Attempt::Succeeded),
+                Err(error) => (Status::Warn, Attempt::Refused { error: error.to_string() }),
+            }
+        }
     };
-    let seized = ptrace::seize(i32::try_from(child.id()).unwrap_or_default());
-    let _ = child.kill();
-    let _ = child.wait();
-    match seized {
-        Ok(()) => checks.ok("ptrace", format!("a worker can be traced ({setting})")),
-        Err(error) => checks.warn(
-            "ptrace",
-            format!("a worker can't be traced ({error}, {setting}): a crash is told without stacks and without who caused it"),
-            match scope {
-                Some("2" | "3") => "sysctl kernel.yama.ptrace_scope=1",
-                _ => "docker run --cap-add=SYS_PTRACE, or allow ptrace in the seccomp profile",
-            },
-        ),
-    }
+    checks.add(status, Name::Ptrace, Found::Ptrace { scope, attempt });
 }
 
 fn perf(checks: &mut Checks) {
-    let path = "/proc/sys/kernel/perf_event_paranoid";
-    match std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<i32>().ok()) {
-        Some(level) => {
-            let who = if level <= 2 { "all may measure their own programs" } else { "only root may measure" };
-            checks.note(
-                "perf events",
-                format!("perf_event_paranoid {level}: {who} with perf; dlsoak itself uses none"),
-            );
-        }
-        None => checks.note("perf events", "not there; dlsoak itself uses none"),
-    }
+    let text = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok();
+    let paranoid = text.and_then(|text| text.trim().parse().ok());
+    checks.note(Name::PerfEvents, Found::PerfEvents { paranoid });
 }
 
 /// What the supervisor reads of a worker.
 fn proc(checks: &mut Checks) {
-    let missing: Vec<&str> = ["smaps_rollup", "status", "maps", "fd"]
+    let missing: Vec<String> = ["smaps_rollup", "status", "maps", "fd"]
         .into_iter()
         .filter(|name| !Path::new("/proc/self").join(name).exists())
+        .map(str::to_owned)
         .collect();
-    if missing.is_empty() {
-        checks.ok("/proc", "a worker's memory, mappings and descriptors can be read");
-    } else {
-        checks.fail(
-            "/proc",
-            format!("/proc/self has no {}: what a soak measures can't be read", missing.join(", ")),
-            "mount -t proc proc /proc; smaps_rollup needs Linux 4.14",
-        );
-    }
+    let status = if missing.is_empty() { Status::Ok } else { Status::Fail };
+    checks.add(status, Name::Proc, Found::Proc { missing });
 }
 
 /// Where copies of libraries are made that are then loaded.
 fn temporary(checks: &mut Checks) {
     let directory = std::env::temp_dir();
-    let place = directory.display();
-    let mend = "export TMPDIR=DIRECTORY, one that can be written to, on a file system that is not noexec";
-    match statvfs(&directory) {
-        Err(error) => checks.fail("TMPDIR", format!("{place}: {error}"), mend),
-        Ok(state) if state.flags().contains(FsFlags::ST_NOEXEC) => {
-            checks.fail(
-                "TMPDIR",
-                format!("{place} is mounted noexec: copies of libraries made there do not load"),
-                mend,
-            );
-        }
-        Ok(_) if tempfile::tempdir_in(&directory).is_err() => {
-            checks.fail("TMPDIR", format!("{place} can't be written to"), mend);
-        }
+    let (status, room) = match statvfs(&directory) {
+        Err(error) => (Status::Fail, Room::Unreachable { error: error.to_string() }),
+        Ok(state) if state.flags().contains(FsFlags::ST_NOEXEC) => (Status::Fail, Room::NoExec),
+        Ok(_) if tempfile::tempdir_in(&directory).is_err() => (Status::Fail, Room::NotWritable),
         Ok(state) => {
-            let free = state.blocks_available().saturating_mul(state.fragment_size());
-            let found = format!("{place}, {} free", units::bytes(free as f64));
-            if free < ROOM {
-                checks.warn("TMPDIR", format!("{found}: little room for copies of libraries"), mend);
-            } else {
-                checks.ok("TMPDIR", found);
-            }
+            let bytes = state.blocks_available().saturating_mul(state.fragment_size());
+            (if bytes < ROOM { Status::Warn } else { Status::Ok }, Room::Free { bytes })
         }
-    }
+    };
+    checks.add(status, Name::TmpDir, Found::TmpDir { directory: text(&directory), room });
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Check, Checks, Group, process, variable};
+use super::{Checks, process, text, variable};
+use crate::record::checkup::{Check, Found, Group, Name, Status};
 
-/// The oldest gcc that the build of this program and of its fixtures is tried with.
+/// The oldest gcc that the build of this program and of its fixtures is tested with.
 const OLDEST_GCC: u32 = 9;
 
 /// The program that a name stands for: itself where it is a path, else the first of that name in `path` that may be
@@ -44,103 +45,98 @@ fn dotted(version: &[u32]) -> String {
     version.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
 }
 
+/// What stands for a program that is not in `PATH`.
+const ABSENT: Found = Found::NotInPath { elsewhere: None };
+
+/// A program that is there, whatever its version.
+fn program(path: &Path) -> Found {
+    Found::Program { path: text(path), version: None }
+}
+
 /// Compilers, linkers, pkg-config and their variables.
 pub(super) fn checks() -> Vec<Check> {
     let mut checks = Checks::new(Group::Tools);
-    let gcc = compiler(&mut checks, "gcc");
-    let clang = compiler(&mut checks, "clang");
+    let gcc = compiler(&mut checks, Name::Gcc);
+    let clang = compiler(&mut checks, Name::Clang);
     if !gcc && !clang && find("cc").is_none() {
-        checks.warn(
-            "C compiler",
-            "neither gcc, clang nor cc is in PATH; soaking needs none, building libraries does",
-            "apt-get install build-essential",
-        );
+        checks.warn(Name::CCompiler, ABSENT);
     }
     if (gcc || clang) && find("g++").is_none() && find("clang++").is_none() && find("c++").is_none() {
-        checks.note("C++ compiler", "none in PATH; only needed for C++");
+        checks.note(Name::CppCompiler, ABSENT);
     }
     if gcc && find("ld").is_none() {
-        checks.warn("ld", "gcc is here and no linker is in PATH", "apt-get install binutils");
+        checks.warn(Name::Ld, ABSENT);
     }
-    for name in ["CC", "CXX"] {
+    for name in [Name::Cc, Name::Cxx] {
         named_compiler(&mut checks, name);
     }
-    pkg_config(&mut checks);
+    optional(&mut checks, Name::PkgConfig, find("pkg-config").or_else(|| find("pkgconf")));
+    for name in [Name::PkgConfigPath, Name::PkgConfigLibdir] {
+        directories(&mut checks, name);
+    }
     loader_variables(&mut checks);
-    for (name, what) in
-        [("valgrind", "a second look at leaks of the C heap"), ("gdb", "looking into a crash yourself")]
-    {
-        match find(name) {
-            Some(path) => checks.ok(name, path.display().to_string()),
-            None => checks.note(name, format!("not in PATH; only needed for {what}")),
-        }
+    for name in [Name::Valgrind, Name::Gdb] {
+        optional(&mut checks, name, find(name.word()));
     }
     checks.all
 }
 
+/// A program that not everyone needs.
+fn optional(checks: &mut Checks, name: Name, path: Option<PathBuf>) {
+    match path {
+        Some(path) => checks.ok(name, program(&path)),
+        None => checks.note(name, ABSENT),
+    }
+}
+
 /// One compiler by its own name; whether it is there.
-fn compiler(checks: &mut Checks, name: &str) -> bool {
-    let Some(path) = find(name) else {
-        checks.note(name, "not in PATH");
+fn compiler(checks: &mut Checks, name: Name) -> bool {
+    let Some(path) = find(name.word()) else {
+        checks.note(name, ABSENT);
         return false;
     };
-    match process::output(&path, &["--version"]) {
-        Err(error) => {
-            checks.warn(name, format!("{}: {error}", path.display()), format!("{name} --version"));
+    let answer = match process::output(&path, &["--version"]) {
+        Ok(answer) => answer,
+        Err(failure) => {
+            checks.warn(name, Found::Broken { path: text(&path), failure, variable: None });
+            return true;
         }
-        Ok(text) => match version(&text) {
-            None => checks.note(name, format!("{}: of no version that it tells", path.display())),
-            Some(numbers) => {
-                let found = format!("{} ({})", dotted(&numbers), path.display());
-                // On some systems clang is called gcc.
-                if name == "gcc"
-                    && !text.contains("clang")
-                    && numbers.first().is_some_and(|major| *major < OLDEST_GCC)
-                {
-                    let mend = format!("install gcc {OLDEST_GCC} or later, and name it in CC");
-                    checks.warn(
-                        name,
-                        format!("{found}, older than {OLDEST_GCC}, which nothing here was tried with"),
-                        mend,
-                    );
-                } else {
-                    checks.ok(name, found);
-                }
-            }
-        },
+    };
+    match version(&answer) {
+        None => checks.note(name, program(&path)),
+        // On some systems clang is called gcc.
+        Some(numbers)
+            if name == Name::Gcc
+                && !answer.contains("clang")
+                && numbers.first().is_some_and(|major| *major < OLDEST_GCC) =>
+        {
+            let (path, version) = (text(&path), dotted(&numbers));
+            checks.warn(name, Found::OldProgram { path, version, oldest: OLDEST_GCC });
+        }
+        Some(numbers) => {
+            checks.ok(name, Found::Program { path: text(&path), version: Some(dotted(&numbers)) });
+        }
     }
     true
 }
 
 /// `CC` or `CXX`, where it is set: it must name a compiler, and one for this machine.
-fn named_compiler(checks: &mut Checks, name: &str) {
-    let Some(value) = variable(name) else { return };
+fn named_compiler(checks: &mut Checks, name: Name) {
+    let Some(value) = variable(name.word()) else { return };
     // It may be a command with flags, or `ccache gcc`.
-    let first = value.split_whitespace().next().unwrap_or_default();
-    let Some(path) = find(first) else {
-        let found = format!("{value}: {first} is not there, so builds that honour {name} fail");
-        checks.fail(name, found, format!("unset {name}, or install {first}"));
+    let first = value.split_whitespace().next().unwrap_or_default().to_owned();
+    let Some(path) = find(&first) else {
+        checks.fail(name, Found::NamesNoProgram { value, program: first });
         return;
     };
     let target = process::output(&path, &["-dumpmachine"]).ok().map(|text| text.trim().to_owned());
     let arch = target.as_deref().and_then(|target| target.split('-').next()).unwrap_or_default();
-    match target.as_deref() {
-        Some(target) if same_machine(arch) == Some(false) => checks.warn(
-            name,
-            format!(
-                "{value} compiles for {target}; what it builds does not load on {}",
-                std::env::consts::ARCH
-            ),
-            format!("unset {name} to build for this machine"),
-        ),
-        Some(target) if target.contains("musl") => checks.warn(
-            name,
-            format!(
-                "{value} builds for musl, and this program runs on glibc: such libraries do not load into it"
-            ),
-            format!("unset {name}"),
-        ),
-        _ => checks.ok(name, value),
+    let foreign = same_machine(arch) == Some(false);
+    match target {
+        Some(target) if foreign || target.contains("musl") => {
+            checks.warn(name, Found::CompilesFor { value, target, host: std::env::consts::ARCH.to_owned() });
+        }
+        _ => checks.ok(name, Found::Set { value }),
     }
 }
 
@@ -163,60 +159,36 @@ pub(super) fn same_machine(arch: &str) -> Option<bool> {
     (known.contains(&arch) || arch == here).then_some(arch == here)
 }
 
-fn pkg_config(checks: &mut Checks) {
-    match find("pkg-config").or_else(|| find("pkgconf")) {
-        Some(path) => checks.ok("pkg-config", path.display().to_string()),
-        None => checks.note("pkg-config", "not in PATH; only needed where a build asks it for libraries"),
+/// A variable that lists directories, where it is set.
+fn directories(checks: &mut Checks, name: Name) {
+    let Some(value) = variable(name.word()) else { return };
+    let missing = missing(value.split(':').filter(|entry| !entry.is_empty()));
+    match missing.is_empty() {
+        true => checks.ok(name, Found::Set { value }),
+        false => checks.warn(name, Found::MissingDirectories { value, missing }),
     }
-    for name in ["PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR"] {
-        let Some(value) = variable(name) else { continue };
-        let directories = value.split(':').filter(|entry| !entry.is_empty());
-        let missing: Vec<&str> = directories.filter(|entry| !Path::new(entry).is_dir()).collect();
-        if missing.is_empty() {
-            checks.ok(name, value);
-        } else {
-            let list = missing.join(", ");
-            checks.warn(
-                name,
-                format!("{value}: no directory: {list}"),
-                format!("take it out of {name}, or install what is to be there"),
-            );
-        }
-    }
+}
+
+/// Those of a list that are no directories.
+fn missing<'a>(list: impl Iterator<Item = &'a str>) -> Vec<String> {
+    list.filter(|entry| !Path::new(entry).is_dir()).map(str::to_owned).collect()
 }
 
 /// Variables that change what every program here loads, the worker of a soak included.
 fn loader_variables(checks: &mut Checks) {
     if let Some(value) = variable("LD_LIBRARY_PATH") {
-        let odd: Vec<&str> =
-            value.split([':', ';']).filter(|entry| entry.is_empty() || !Path::new(entry).is_dir()).collect();
-        if odd.is_empty() {
-            checks.note(
-                "LD_LIBRARY_PATH",
-                format!("{value}: searched before the system's own libraries, by soaks too"),
-            );
-        } else if odd.contains(&"") {
-            checks.warn(
-                "LD_LIBRARY_PATH",
-                format!(
-                    "{value}: an empty entry stands for the current directory, wherever a program is started"
-                ),
-                "take leading, trailing and double colons out of it",
-            );
+        let missing = missing(value.split([':', ';']));
+        let (status, found) = if missing.is_empty() {
+            (Status::Note, Found::Set { value })
+        } else if missing.iter().any(String::is_empty) {
+            (Status::Warn, Found::EmptyEntry { value })
         } else {
-            checks.warn(
-                "LD_LIBRARY_PATH",
-                format!("{value}: no directory: {}", odd.join(", ")),
-                "unset LD_LIBRARY_PATH",
-            );
-        }
+            (Status::Warn, Found::MissingDirectories { value, missing })
+        };
+        checks.add(status, Name::LdLibraryPath, found);
     }
     if let Some(value) = variable("LD_PRELOAD") {
-        checks.warn(
-            "LD_PRELOAD",
-            format!("{value}: loaded into every program, and into the worker that is measured"),
-            "unset LD_PRELOAD",
-        );
+        checks.warn(Name::LdPreload, Found::Set { value });
     }
 }
 

@@ -5,10 +5,17 @@ use object::elf;
 use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, SectionHeader};
 use object::{Endianness, Pod};
 
-use super::error::{ElfError, Look};
 use super::language::Marks;
 use super::symbols::Symbols;
-use super::{Class, Endian, Facts, Kind, Libc, Machine, Relro, Tls, VersionNeed, bits, language, toolchain};
+use super::{Class, Endian, Facts, Kind, Libc, Machine, Relro, Tls, Unreadable, VersionNeed};
+use super::{content, language, toolchain};
+use crate::record::file::Damage;
+
+/// The bits of `DT_FLAGS_1` that matter to a load, and those of `DT_FLAGS`.
+const DF_1_NOW: u64 = 0x1;
+const DF_1_PIE: u64 = 0x0800_0000;
+const DF_TEXTREL: u64 = 0x4;
+const DF_BIND_NOW: u64 = 0x8;
 
 /// Longest name that is read, in bytes; C++ templates reach some ten thousand.
 pub(super) const MAX_NAME: usize = 32 * 1024;
@@ -37,56 +44,59 @@ pub(super) struct Image<'data, Elf: FileHeader<Endian = Endianness>> {
     strings: &'data [u8],
 }
 
+/// A file whose headers contradict themselves.
+pub(super) fn damaged(part: Damage) -> Unreadable {
+    Unreadable::Damaged { part }
+}
+
 /// Reads the facts of a file of either class.
-pub(super) fn parse(data: &[u8]) -> Result<Facts, ElfError> {
+pub(super) fn parse(data: &[u8]) -> Result<Facts, Unreadable> {
     let need = size_of::<elf::FileHeader32<Endianness>>() as u64;
     let have = data.len() as u64;
     if data.is_empty() {
-        return Err(ElfError::Empty);
+        return Err(Unreadable::Empty);
     }
     if !data.starts_with(&elf::ELFMAG) {
         return Err(if elf::ELFMAG.starts_with(data) {
-            ElfError::CutShort { have, need }
+            Unreadable::CutShort { have, need }
         } else {
-            ElfError::NotElf(Look::of(data))
+            Unreadable::NotElf { content: content::of(data) }
         });
     }
     match data.get(4) {
-        None => Err(ElfError::CutShort { have, need }),
+        None => Err(Unreadable::CutShort { have, need }),
         Some(1) => Image::<elf::FileHeader32<Endianness>>::open(data)?.facts(Class::Bits32),
         Some(2) => Image::<elf::FileHeader64<Endianness>>::open(data)?.facts(Class::Bits64),
-        Some(_) => Err(ElfError::Damaged("its class is neither 32 nor 64 bits")),
+        Some(_) => Err(damaged(Damage::Class)),
     }
 }
 
 impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
-    fn open(data: &'data [u8]) -> Result<Self, ElfError> {
+    fn open(data: &'data [u8]) -> Result<Self, Unreadable> {
         let have = data.len() as u64;
         let need = size_of::<Elf>() as u64;
         if have < need {
-            return Err(ElfError::CutShort { have, need });
+            return Err(Unreadable::CutShort { have, need });
         }
-        let header = Elf::parse(data).map_err(|_| ElfError::Damaged("its header is invalid"))?;
-        let endian = header.endian().map_err(|_| ElfError::Damaged("its byte order is neither"))?;
+        let header = Elf::parse(data).map_err(|_| damaged(Damage::Header))?;
+        let endian = header.endian().map_err(|_| damaged(Damage::ByteOrder))?;
         let mut image = Self { data, endian, header, segments: &[], dynamic: Vec::new(), strings: &[] };
         let table = header.e_phoff(endian).into();
         let count = u64::from(header.e_phnum(endian));
         if table != 0 && count != 0 {
             let need = table.saturating_add(count * size_of::<Elf::ProgramHeader>() as u64);
             if have < need {
-                return Err(ElfError::CutShort { have, need });
+                return Err(Unreadable::CutShort { have, need });
             }
         }
-        image.segments = header
-            .program_headers(endian, data)
-            .map_err(|_| ElfError::Damaged("its program headers are invalid"))?;
+        image.segments = header.program_headers(endian, data).map_err(|_| damaged(Damage::ProgramHeaders))?;
         // A file of debug information keeps the headers of segments that it does not hold.
         if image.kind_by_header() != Kind::DebugInfo {
             for segment in image.loads() {
                 let (start, size) = segment.file_range(endian);
-                let need = start.checked_add(size).ok_or(ElfError::Damaged("a segment has no end"))?;
+                let need = start.checked_add(size).ok_or(damaged(Damage::Segment))?;
                 if size != 0 && have < need {
-                    return Err(ElfError::CutShort { have, need });
+                    return Err(Unreadable::CutShort { have, need });
                 }
             }
             image.read_dynamic();
@@ -198,7 +208,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             Kind::SharedObject if self.dynamic.is_empty() => Kind::Other,
             // Linkers give DT_DEBUG to executables only; old ones did not set the flag.
             Kind::SharedObject
-                if flags_1 & bits::PIE != 0 || interpreter && self.value(elf::DT_DEBUG).is_some() =>
+                if flags_1 & DF_1_PIE != 0 || interpreter && self.value(elf::DT_DEBUG).is_some() =>
             {
                 Kind::PositionIndependentExecutable
             }
@@ -206,7 +216,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
         }
     }
 
-    fn facts(&self, class: Class) -> Result<Facts, ElfError> {
+    fn facts(&self, class: Class) -> Result<Facts, Unreadable> {
         let flags = self.value(elf::DT_FLAGS).unwrap_or(0);
         let flags_1 = self.value(elf::DT_FLAGS_1).unwrap_or(0);
         let needed: Vec<String> =
@@ -237,7 +247,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
         let libc = libc(&needed, &versions);
         let machine = Machine(self.header.e_machine(self.endian).0);
         let now =
-            flags & bits::BIND_NOW != 0 || flags_1 & bits::NOW != 0 || self.value(elf::DT_BIND_NOW).is_some();
+            flags & DF_BIND_NOW != 0 || flags_1 & DF_1_NOW != 0 || self.value(elf::DT_BIND_NOW).is_some();
         let relro = match self.of_type(elf::PT_GNU_RELRO).next() {
             None => Relro::None,
             Some(_) if now => Relro::Full,
@@ -285,7 +295,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             versions,
             language,
             producer,
-            text_relocations: flags & bits::TEXTREL != 0 || self.value(elf::DT_TEXTREL).is_some(),
+            text_relocations: flags & DF_TEXTREL != 0 || self.value(elf::DT_TEXTREL).is_some(),
             executable_stack: match self.of_type(elf::PT_GNU_STACK).next() {
                 Some(stack) => stack.p_flags(self.endian).0 & elf::PF_X.0 != 0,
                 // Without the header the kernel's old default counts, which x86 alone made executable.

@@ -1,9 +1,6 @@
-//! Whether a file can be loaded here, told before the loader is asked: its answer comes too late and says
-//! little.
+//! Whether a file can be loaded here, decided before the loader is asked, because its answer comes late and says little.
 
-use super::error::ElfError;
-use super::machine::Machine;
-use super::{Class, Endian, Facts, Kind};
+use super::{Class, Endian, Facts, Kind, Machine, Problem};
 
 /// The machine that a library is to be loaded on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +18,7 @@ impl Host {
     pub const CURRENT: Self = Self {
         class: if cfg!(target_pointer_width = "64") { Class::Bits64 } else { Class::Bits32 },
         endian: if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little },
-        machine: Machine::of_this_program(),
+        machine: machine_of_this_program(),
     };
 }
 
@@ -30,30 +27,44 @@ impl Host {
 ///
 /// # Errors
 ///
-/// The [`ElfError`] that says why not, and what to do.
-pub fn check_loadable(facts: &Facts, host: Host) -> Result<(), ElfError> {
+/// The [`Problem`] that keeps it from being loaded.
+pub fn check_loadable(facts: &Facts, host: Host) -> Result<(), Problem> {
     let machine = facts.machine;
     // The machine first: a 32-bit ARM file on x86-64 is of the wrong machine above all.
     match host.machine {
         Some(here) if here != machine && !same_family(here, machine) => {
-            return Err(ElfError::WrongMachine { machine, host: here });
+            return Err(Problem::WrongMachine { machine, host: here });
         }
         _ => {}
     }
     if facts.endian != host.endian {
-        return Err(ElfError::WrongEndian { endian: facts.endian, machine });
+        return Err(Problem::WrongEndian { endian: facts.endian, machine });
     }
     if facts.class != host.class {
-        return Err(ElfError::WrongClass { class: facts.class, machine });
+        return Err(Problem::WrongClass { class: facts.class, machine });
     }
     match facts.kind {
-        Kind::SharedObject if facts.noopen() => Err(ElfError::NoOpen),
+        Kind::SharedObject if facts.noopen() => Err(Problem::NoOpen),
         Kind::SharedObject => Ok(()),
-        kind => Err(ElfError::NotShared(kind)),
+        kind => Err(Problem::NotShared { kind }),
     }
 }
 
 /// An i386 library on x86-64 has the wrong width rather than the wrong machine.
 fn same_family(one: Machine, other: Machine) -> bool {
     matches!((one, other), (Machine::X86_64, Machine::I386) | (Machine::I386, Machine::X86_64))
+}
+
+const fn machine_of_this_program() -> Option<Machine> {
+    if cfg!(target_arch = "x86_64") {
+        Some(Machine::X86_64)
+    } else if cfg!(target_arch = "aarch64") {
+        Some(Machine::AARCH64)
+    } else if cfg!(any(target_arch = "riscv64", target_arch = "riscv32")) {
+        Some(Machine::RISCV)
+    } else if cfg!(target_arch = "x86") {
+        Some(Machine::I386)
+    } else {
+        None
+    }
 }

@@ -6,9 +6,9 @@ use object::Endianness;
 use object::elf;
 use object::read::elf::{FileHeader, GnuHashTable, HashTable, Sym};
 
-use super::ExportKind;
-use super::error::ElfError;
-use super::image::Image;
+use super::image::{Image, damaged};
+use super::{ExportKind, Unreadable};
+use crate::record::file::{Damage, Export};
 
 /// `STB_GNU_UNIQUE`.
 const UNIQUE: u8 = 10;
@@ -27,13 +27,6 @@ const TLS: u8 = 6;
 
 /// Functions whose use decides whether a library can go: thread-local destructors, and handles.
 const OF_NOTE: [&str; 4] = ["__cxa_thread_atexit", "__cxa_thread_atexit_impl", "dlmopen", "dlopen"];
-
-/// A symbol that `dlsym` would find.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Export {
-    pub(super) name: Box<str>,
-    pub(super) kind: ExportKind,
-}
 
 /// What the symbols tell about the language.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,7 +49,7 @@ pub(super) struct Symbols {
 }
 
 impl Symbols {
-    pub(super) fn read<'data, Elf>(image: &Image<'data, Elf>) -> Result<Self, ElfError>
+    pub(super) fn read<'data, Elf>(image: &Image<'data, Elf>) -> Result<Self, Unreadable>
     where
         Elf: FileHeader<Endian = Endianness>,
     {
@@ -66,7 +59,7 @@ impl Symbols {
         };
         let count = count(image).unwrap_or(0).min(table.len() / size_of::<Elf::Sym>());
         let (symbols, _) = object::pod::slice_from_bytes::<Elf::Sym>(table, count)
-            .map_err(|()| ElfError::Damaged("its symbol table is invalid"))?;
+            .map_err(|()| damaged(Damage::SymbolTable))?;
         // Names share the bytes of the string table at most a few times; a damaged table might have each symbol
         // name the same 32 KiB.
         let mut budget = image.data.len();
@@ -82,9 +75,7 @@ impl Symbols {
                 if symbol.st_info().0 >> 4 != WEAK
                     && let Some(name) = image.string(symbol.st_name(image.endian).into())
                 {
-                    budget = budget
-                        .checked_sub(name.len())
-                        .ok_or(ElfError::Damaged("its symbols share their names"))?;
+                    budget = budget.checked_sub(name.len()).ok_or(damaged(Damage::SharedNames))?;
                     all.required.push(String::from_utf8_lossy(name).into());
                 }
                 continue;
@@ -93,8 +84,7 @@ impl Symbols {
                 continue;
             }
             let Some(name) = image.string(symbol.st_name(image.endian).into()) else { continue };
-            budget =
-                budget.checked_sub(name.len()).ok_or(ElfError::Damaged("its symbols share their names"))?;
+            budget = budget.checked_sub(name.len()).ok_or(damaged(Damage::SharedNames))?;
             let name = String::from_utf8_lossy(name);
             if symbol.st_info().0 >> 4 == UNIQUE {
                 all.unique.push(name.clone().into_owned());

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+
+use crate::record::explanation::Stage;
 
 /// The rules as they come with the program.
 const OWN: &str = include_str!("rules.toml");
@@ -42,28 +44,8 @@ pub enum RulesError {
     },
 }
 
-/// Where in a build something goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// A compiler.
-    Compile,
-    /// A linker.
-    Link,
-    /// The loader, at the start of a program or in `dlopen`.
-    Load,
-    /// A program that was started, or could not be.
-    Run,
-    /// The Go tools.
-    Go,
-    /// rustc and cargo.
-    Rust,
-    /// pkg-config.
-    Package,
-}
-
 /// What is looked up on this machine for a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Look {
     /// Files that the linker takes for `-l`.
@@ -132,14 +114,14 @@ pub struct Rule {
     pattern: Vec<String>,
     /// What it means, with `{group}`.
     pub means: String,
-    /// Commands that mend or check it, with `{group}`.
+    /// Commands that fix or check it, with `{group}`.
     #[serde(default)]
     pub run: Vec<String>,
     /// What is looked up on this machine.
     pub look: Option<Look>,
     /// Set where the line repeats another one.
     pub echo: Option<Echo>,
-    /// Whether an echo is told where no cause is near.
+    /// Whether an echo counts where no cause is near.
     #[serde(default)]
     pub alone: bool,
     /// Lines that it must fit.
@@ -273,7 +255,7 @@ fn check(rule: &Rule, regex: &Regex) -> Result<(), RulesError> {
         return refuse("it has no example".to_owned());
     }
     if rule.run.is_empty() && rule.echo.is_none() {
-        return refuse("it has no command that mends or checks it".to_owned());
+        return refuse("it has no command that fixes or checks it".to_owned());
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::io::{self, BufRead};
 
 use super::line;
 use super::rules::{Echo, Rule, Rules};
+use crate::record::explanation::EchoLine;
 use crate::settings::units;
 
 /// Different errors that are kept; a log with more has one cause.
@@ -18,15 +19,6 @@ const NEAR: u64 = 60;
 const BESIDE: u64 = 3;
 /// Columns of a line that are kept.
 const KEPT: usize = 400;
-
-/// A line that repeats an error.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct EchoLine {
-    /// Its number, from 1.
-    pub line: u64,
-    /// What it says.
-    pub text: String,
-}
 
 /// An error that was found, as often as it was.
 #[derive(Debug)]
@@ -172,7 +164,7 @@ impl<'r> Scan<'r> {
         }
     }
 
-    /// An echo without a cause is told by itself, where it says enough.
+    /// An echo without a cause counts by itself, where it says enough.
     fn by_itself(&mut self, pending: Pending) {
         if self.rule(pending.rule).is_some_and(|rule| rule.alone) {
             self.keep(pending.rule, pending.found, pending.echo.line, pending.echo.text);

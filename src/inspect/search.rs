@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use super::ldcache::Cache;
-use crate::elf::{Facts, Host, check_loadable};
+use crate::elf::{self, Facts, Host, check_loadable};
 use crate::files;
+use crate::record::inspection::Place;
 
 /// Where glibc writes down what `ldconfig` found.
 const CACHE: &str = "/etc/ld.so.cache";
@@ -24,43 +23,6 @@ pub(crate) const DEFAULTS: [&str; 10] = [
     "/lib",
     "/usr/lib",
 ];
-
-/// By what a library was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Place {
-    /// Its name is a path.
-    #[serde(rename = "path")]
-    Path,
-    /// `DT_RPATH`.
-    #[serde(rename = "RPATH")]
-    Rpath,
-    /// The environment.
-    #[serde(rename = "LD_LIBRARY_PATH")]
-    Environment,
-    /// `DT_RUNPATH`.
-    #[serde(rename = "RUNPATH")]
-    Runpath,
-    /// `/etc/ld.so.cache`.
-    #[serde(rename = "ld.so.cache")]
-    Cache,
-    /// glibc's own directories.
-    #[serde(rename = "default directory")]
-    Default,
-}
-
-impl Place {
-    /// Its name, as people know it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Path => "path",
-            Self::Rpath => "RPATH",
-            Self::Environment => "LD_LIBRARY_PATH",
-            Self::Runpath => "RUNPATH",
-            Self::Cache => "ld.so.cache",
-            Self::Default => "default directory",
-        }
-    }
-}
 
 /// A library that was found.
 #[derive(Debug, Clone)]
@@ -148,7 +110,7 @@ fn variable(text: &str, name: &str, value: &str) -> String {
 /// The file, if it is a library that can be loaded here: others the loader passes over.
 fn open(path: &Path, place: Place) -> Option<Found> {
     let bytes = files::read_library(path).ok()?;
-    let facts = Facts::parse(&bytes).ok()?;
+    let facts = elf::parse(&bytes).ok()?;
     check_loadable(&facts, Host::CURRENT).ok()?;
     Some(Found { path: path.to_path_buf(), place, facts, bytes })
 }
@@ -169,7 +131,7 @@ mod tests {
     #[test]
     fn the_c_library_is_found_on_this_machine() {
         let this = std::env::current_exe().unwrap();
-        let facts = Facts::parse(&std::fs::read(&this).unwrap()).unwrap();
+        let facts = elf::parse(&std::fs::read(&this).unwrap()).unwrap();
         let search = Search::of_this_machine();
         let found = search.find("libc.so.6", &this, &facts, &[]).unwrap();
         assert_eq!(found.facts.soname.as_deref(), Some("libc.so.6"));

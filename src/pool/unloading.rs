@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::elf::Facts;
+use crate::elf::{self, Facts};
 use crate::record::Language;
 
 /// Why a library stays in the pool for good.
@@ -74,7 +74,7 @@ pub(super) fn by_file(path: &Path) -> Option<Kept> {
         Ok(bytes) => bytes,
         Err(error) => return Some(Kept::Unreadable(error.to_string())),
     };
-    match Facts::parse(&bytes) {
+    match elf::parse(&bytes) {
         Ok(facts) => by_facts(&facts, &bytes),
         Err(error) => Some(Kept::Unreadable(error.to_string())),
     }

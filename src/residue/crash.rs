@@ -1,8 +1,9 @@
-//! Tells a thread that will crash from one that only waits: its code, or a function it returns to, lies in memory
-//! that is no longer mapped.
+//! Distinguishes a thread that will crash from one that only waits: its code, or a function it returns to, lies in
+//! memory that is no longer mapped.
 
+use super::Case;
 use super::snapshot::{Snapshot, Thread};
-use super::{Case, Kind};
+use crate::record::{At, Place};
 
 /// Words on a stack that can be a return address of a frame that waits: the innermost kilobytes.
 const DEEP: usize = 1024;
@@ -40,20 +41,12 @@ pub(super) fn fate(thread: &Thread, case: &Case<'_>) -> Fate {
     if stayed(wait.at) || words().any(stayed) { Fate::Alive } else { Fate::Unknown }
 }
 
-/// Where an address is, in words; for a handler or a function that stays registered.
-pub(super) fn place(address: u64, snapshot: &Snapshot) -> String {
-    match snapshot.mapping_at(address) {
-        None => format!("{address:#x}, where nothing is mapped any more"),
-        Some(mapping) if mapping.name.is_empty() => format!("{address:#x}, in anonymous memory"),
-        Some(mapping) => format!("{address:#x}, in {}", mapping.name),
-    }
-}
-
-/// What a kind of thing does when its code is gone; shared by the kinds that have code.
-pub(super) fn consequence(kind: Kind, what: &str) -> String {
-    match kind {
-        Kind::Threads => format!("{what} crashes the process as soon as it wakes up"),
-        Kind::SignalHandler => format!("the next {what} kills the process"),
-        _ => format!("{what} crashes the process"),
-    }
+/// An address with what is mapped there; of a handler or a function that stays registered.
+pub(super) fn at(address: u64, snapshot: &Snapshot) -> At {
+    let place = match snapshot.mapping_at(address) {
+        None => Place::Unmapped,
+        Some(mapping) if mapping.name.is_empty() => Place::Anonymous,
+        Some(mapping) => Place::File(mapping.name.clone()),
+    };
+    At { address: format!("{address:#x}"), place }
 }

@@ -3,60 +3,44 @@
 
 use std::collections::BTreeMap;
 
-use super::crash::consequence;
 use super::snapshot::Environment;
-use super::{Case, Found, Kind, tally};
+use super::{Case, tally};
+use crate::record::{EnvironmentChange as Change, Evidence, Residue};
 
-/// Finds what changed. Values are not told: they may be secret.
-pub(super) fn find(case: &Case<'_>) -> Vec<(Kind, Found)> {
+/// Finds what changed. Values are not recorded: they may be secret.
+pub(super) fn find(case: &Case<'_>) -> Vec<Residue> {
+    changes(case).into_iter().map(|change| Residue::once(Evidence::Environment(change))).collect()
+}
+
+fn changes(case: &Case<'_>) -> Vec<Change> {
     let (Some(before), Some(after)) = (&case.before.environment, &case.after.environment) else {
         return Vec::new();
     };
-    let mut found = Vec::new();
-    let mut told = |detail: String| found.push((Kind::Environment, Found::once(detail)));
     if after.array_gone {
-        told(format!(
-            "environ itself lies in memory that is no longer mapped: {}; don't point environ into a library",
-            consequence(Kind::Environment, "the next getenv")
-        ));
-        return found;
+        return vec![Change::ArrayGone];
     }
     let (old, new) = (by_name(before), by_name(after));
-    let names = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
+    let names = |wanted: &dyn Fn(&str) -> bool| {
         let all = old.keys().chain(new.keys()).collect::<std::collections::BTreeSet<_>>();
-        all.into_iter().filter(|name| wanted(name)).map(|name| format!("`{name}`")).collect()
+        tally(all.into_iter().filter(|name| wanted(name)).map(|name| (*name).to_owned()))
     };
     let missing = names(&|name| old.contains_key(name) && !new.contains_key(name));
-    let gone = after.variables.iter().filter(|variable| variable.is_none()).count();
+    let set = names(&|name| !old.contains_key(name) && new.contains_key(name));
+    let changed = names(&|name| old.get(name).is_some_and(|o| new.get(name).is_some_and(|n| n != o)));
+    let gone = after.variables.iter().filter(|variable| variable.is_none()).count() as u64;
+    let mut found = Vec::new();
     if gone > 0 {
-        let which = if missing.is_empty() {
-            String::new()
-        } else {
-            format!(" (no longer readable: {})", tally(missing.clone()))
-        };
-        told(format!(
-            "{gone} of the environment's variables lie in memory that is no longer mapped{which}: {}; putenv \
-             keeps the pointer it is given, setenv makes a copy",
-            consequence(Kind::Environment, "the next getenv that passes them")
-        ));
+        found.push(Change::TextGone { count: gone, names: missing.clone() });
     }
-    let lists = [
-        ("was set", names(&|name| !old.contains_key(name) && new.contains_key(name))),
-        (
-            "has another value",
-            names(&|name| old.get(name).is_some_and(|o| new.get(name).is_some_and(|n| n != o))),
-        ),
-        // What lies in gone memory has been told already.
-        ("was removed", if gone > 0 { Vec::new() } else { missing }),
-    ];
-    for (what, names) in lists {
-        if !names.is_empty() {
-            told(format!(
-                "{} {what} in the environment, for the whole process and its children; put it back before the \
-                 library is unloaded",
-                tally(names)
-            ));
-        }
+    if !set.is_empty() {
+        found.push(Change::Set { names: set });
+    }
+    if !changed.is_empty() {
+        found.push(Change::Changed { names: changed });
+    }
+    // A variable whose text is gone was not removed.
+    if gone == 0 && !missing.is_empty() {
+        found.push(Change::Removed { names: missing });
     }
     found
 }

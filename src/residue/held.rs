@@ -5,28 +5,29 @@ use std::collections::BTreeSet;
 
 use dlsoak_wire::channel::KEYS;
 
-use super::crash::{Fate, consequence, fate, place};
+use super::crash::{Fate, at, fate};
 use super::snapshot::{Snapshot, Thread};
-use super::{Case, Found, Kind, count, signal_name, tally};
+use super::{Case, signal_name, tally};
+use crate::record::{Child, CrashHow, Evidence, Residue, SharedMemory, ThreadCrash, Timer};
 
 /// Prefix of what a descriptor of anonymous memory points to, and of a mapping of it.
 const MEMFD: &str = "/memfd:";
 
 /// Finds what is left.
-pub(super) fn find(case: &Case<'_>) -> Vec<(Kind, Found)> {
+pub(super) fn find(case: &Case<'_>) -> Vec<Residue> {
     let mut found = Vec::new();
-    found.extend(threads(case).map(|f| (Kind::Threads, f)));
+    found.extend(threads(case));
     if !case.context.is_held() {
-        found.extend(descriptors(case).map(|f| (Kind::Fds, f)));
+        found.extend(descriptors(case));
     }
-    found.extend(keys(case).map(|f| (Kind::TlsKeys, f)));
-    found.extend(timers(case).map(|f| (Kind::Timers, f)));
-    found.extend(children(case).map(|f| (Kind::Children, f)));
-    found.extend(shared_memory(case).into_iter().map(|f| (Kind::Ipc, f)));
+    found.extend(keys(case));
+    found.extend(timers(case));
+    found.extend(children(case));
+    found.extend(shared_memory(case));
     found
 }
 
-fn threads(case: &Case<'_>) -> Option<Found> {
+fn threads(case: &Case<'_>) -> Option<Residue> {
     let known = |thread: &Thread| case.before.threads.iter().any(|old| old.id == thread.id);
     let new: Vec<(&Thread, Fate)> = case
         .after
@@ -35,12 +36,13 @@ fn threads(case: &Case<'_>) -> Option<Found> {
         .filter(|thread| !known(thread) && !is_timer_helper(thread, case.after))
         .map(|thread| (thread, fate(thread, case)))
         .collect();
-    let doomed = new.iter().find_map(|(_, fate)| match fate {
-        Fate::InGoneCode(at) => Some(format!("is at {}", place(*at, case.after))),
-        Fate::ReturnsToGoneCode(at) => {
-            Some(format!("returns to the library's code at {}", place(*at, case.after)))
-        }
-        Fate::Alive | Fate::Unknown => None,
+    let crash = new.iter().find_map(|(_, fate)| {
+        let (how, address) = match fate {
+            Fate::InGoneCode(address) => (CrashHow::InGoneCode, *address),
+            Fate::ReturnsToGoneCode(address) => (CrashHow::ReturnsToGoneCode, *address),
+            Fate::Alive | Fate::Unknown => return None,
+        };
+        Some(ThreadCrash { how, at: at(address, case.after) })
     });
     let left: Vec<&Thread> = if case.context.is_held() {
         // What lives may own threads; one in code that is gone is nobody's.
@@ -52,19 +54,9 @@ fn threads(case: &Case<'_>) -> Option<Found> {
     if left.is_empty() {
         return None;
     }
-    let names = tally(left.iter().map(|thread| format!("`{}`", thread.name)));
-    let fate = doomed.map_or_else(
-        || "end and join it before the library is unloaded".to_owned(),
-        |how| {
-            let what = consequence(Kind::Threads, "it");
-            format!("it waits and {how}: {what}; end and join it in the destructor")
-        },
-    );
-    Some(Found {
-        detail: format!(
-            "{} left behind, called {names}; {fate}",
-            count(left.len(), "thread is", "threads are")
-        ),
+    let left = tally(left.iter().map(|thread| thread.name.clone()));
+    Some(Residue {
+        evidence: Evidence::Threads { left, crash },
         per_cycle: case.per_cycle(|s| s.threads.len() as u64),
     })
 }
@@ -81,7 +73,7 @@ fn is_timer_helper(thread: &Thread, snapshot: &Snapshot) -> bool {
     wait.call == libc::SYS_rt_sigtimedwait && in_libc(wait.at)
 }
 
-fn descriptors(case: &Case<'_>) -> Option<Found> {
+fn descriptors(case: &Case<'_>) -> Option<Residue> {
     // A number may be used again for something else, so both must be the same.
     let known = |fd: &i32, target: &String| case.before.descriptors.get(fd) == Some(target);
     let new = case.after.descriptors.iter().filter(|(fd, target)| !known(fd, target));
@@ -90,138 +82,91 @@ fn descriptors(case: &Case<'_>) -> Option<Found> {
         Some((kind, _)) => kind.to_owned(),
         None => target.clone(),
     };
-    let targets: Vec<String> = new.map(|(_, target)| kind(target)).collect();
+    let left = tally(new.map(|(_, target)| kind(target)));
     let closed = case.before.descriptors.keys().filter(|fd| !case.after.descriptors.contains_key(fd));
-    let closed: Vec<String> = closed.map(ToString::to_string).collect();
-    let mut parts = Vec::new();
-    if !targets.is_empty() {
-        let left = count(targets.len(), "descriptor is left open", "descriptors are left open");
-        parts.push(format!(
-            "{left}, to {}; close what was opened, in the destructor at the latest",
-            tally(targets)
-        ));
-    }
-    if !closed.is_empty() {
-        parts.push(format!("descriptor {} of the host was closed", closed.join(", ")));
-    }
-    (!parts.is_empty()).then(|| Found {
-        detail: parts.join("; "),
+    let closed: Vec<i32> = closed.copied().collect();
+    (!left.is_empty() || !closed.is_empty()).then(|| Residue {
+        evidence: Evidence::Fds { left, closed },
         per_cycle: case.per_cycle(|s| s.descriptors.len() as u64),
     })
 }
 
-fn keys(case: &Case<'_>) -> Option<Found> {
+fn keys(case: &Case<'_>) -> Option<Residue> {
     let left = case.after.keys_in_use.saturating_sub(case.before.keys_in_use);
     let per_cycle = case.per_cycle(|s| u64::from(s.keys_in_use));
     if left == 0 || case.context.is_held() && per_cycle.is_none() {
         return None;
     }
-    let end = per_cycle.map_or_else(String::new, |rate| {
-        format!(
-            "; a process has {KEYS}, so after about {:.0} cycles pthread_key_create fails for everybody in it",
-            f64::from(KEYS.saturating_sub(case.before.keys_in_use)) / rate
-        )
+    let lasts_cycles = per_cycle.map(|rate| {
+        let free = KEYS.saturating_sub(case.before.keys_in_use);
+        (f64::from(free) / rate).round() as u64
     });
-    Some(Found {
-        detail: format!(
-            "{} left behind (pthread_key_create without pthread_key_delete; Rust's standard library makes one per \
-             load once thread::current() has run, and aborts when there is none){end}",
-            count(left as usize, "thread-specific key is", "thread-specific keys are")
-        ),
+    Some(Residue {
+        evidence: Evidence::TlsKeys { left: left.into(), limit: KEYS.into(), lasts_cycles },
         per_cycle,
     })
 }
 
-fn timers(case: &Case<'_>) -> Option<Found> {
+fn timers(case: &Case<'_>) -> Option<Residue> {
     let new = case.after.timers.iter().filter(|t| !case.before.timers.iter().any(|old| old.id == t.id));
-    let mut names: Vec<String> = new
+    let mut left: Vec<Timer> = new
         .map(|timer| match timer.notify.split('/').next() {
-            Some("none") => "one that tells nobody".to_owned(),
-            Some("thread") => "one with SIGEV_THREAD, whose function is called on a thread".to_owned(),
-            _ => format!("one that sends {}", signal_name(timer.signal)),
+            Some("none") => Timer::Silent,
+            Some("thread") => Timer::Thread,
+            _ => Timer::Signal { signal: signal_name(timer.signal) },
         })
         .collect();
     let armed = case.before.interval_timers.iter().zip(&case.after.interval_timers);
     for ((before, after), signal) in armed.zip(["SIGALRM", "SIGVTALRM", "SIGPROF"]) {
         if *before == 0 && *after != 0 {
-            names.push(format!("an interval timer (setitimer, alarm) that sends {signal}"));
+            left.push(Timer::Interval { signal: signal.to_owned() });
         }
     }
     let per_cycle = case.per_cycle(|s| s.timers.len() as u64);
-    if names.is_empty() || case.context.is_held() && per_cycle.is_none() {
+    if left.is_empty() || case.context.is_held() && per_cycle.is_none() {
         return None;
     }
-    Some(Found {
-        detail: format!(
-            "{} left: {}; when it fires it interrupts, or kills, a host that knows nothing of it; call \
-             timer_delete, or setitimer with 0, before the library is unloaded",
-            count(names.len(), "timer is", "timers are"),
-            tally(names)
-        ),
-        per_cycle,
-    })
+    Some(Residue { evidence: Evidence::Timers { left: tally(left) }, per_cycle })
 }
 
-fn children(case: &Case<'_>) -> Option<Found> {
+fn children(case: &Case<'_>) -> Option<Residue> {
     let new = case.after.children.iter().filter(|c| !case.before.children.iter().any(|old| old.id == c.id));
-    let names: Vec<String> = new
-        .map(|child| {
-            let state = if child.ended { ", ended, nobody has waited for it" } else { ", still running" };
-            format!("`{}`{state}", child.name)
-        })
-        .collect();
+    let left = tally(new.map(|child| Child { name: child.name.clone(), ended: child.ended }));
     let per_cycle = case.per_cycle(|s| s.children.len() as u64);
-    if names.is_empty() || case.context.is_held() && per_cycle.is_none() {
+    if left.is_empty() || case.context.is_held() && per_cycle.is_none() {
         return None;
     }
-    Some(Found {
-        detail: format!(
-            "{} left: {}; end it and call waitpid before the library is unloaded",
-            count(names.len(), "child process is", "child processes are"),
-            tally(names)
-        ),
-        per_cycle,
-    })
+    Some(Residue { evidence: Evidence::Children { left }, per_cycle })
 }
 
-fn shared_memory(case: &Case<'_>) -> Vec<Found> {
+fn shared_memory(case: &Case<'_>) -> Vec<Residue> {
     /// Attached SysV segments are mapped under this name.
     const ATTACHED: &str = "/SYSV";
     let mut found = Vec::new();
-    let held = case.context.is_held();
-    let mut told = |names: Vec<String>, what: &str, mend: &str, per_cycle: Option<f64>| {
-        if !names.is_empty() && (!held || per_cycle.is_some()) {
-            let left = count(names.len(), "is", "are");
-            found.push(Found { detail: format!("{what}: {left} left, {}; {mend}", tally(names)), per_cycle });
+    let mut add = |memory: SharedMemory, per_cycle: Option<f64>| {
+        if !case.context.is_held() || per_cycle.is_some() {
+            found.push(Residue { evidence: Evidence::Ipc(memory), per_cycle });
         }
     };
-    let new: Vec<_> =
-        case.after.segments.iter().filter(|(id, _)| !case.before.segments.contains_key(id)).collect();
-    let own = !new.is_empty();
-    told(
-        new.into_iter().map(|(_, bytes)| format!("{bytes} B")).collect(),
-        "SysV shared memory",
-        "call shmdt, and shmctl(IPC_RMID), without which it outlives the process",
-        case.per_cycle(|s| s.segments.len() as u64),
-    );
-    if case.context.makes_shared_files {
-        let new =
-            case.after.shared_files.iter().filter(|(name, _)| !case.before.shared_files.contains_key(*name));
-        told(
-            new.map(|(name, _)| format!("/dev/shm/{name}")).collect(),
-            "POSIX shared memory or semaphores",
-            "they outlive the process; call shm_unlink or sem_unlink",
-            case.per_cycle(|s| s.shared_files.len() as u64),
-        );
+    let new = case.after.segments.iter().filter(|(id, _)| !case.before.segments.contains_key(id));
+    let segments = tally(new.map(|(_, bytes)| *bytes));
+    let own = !segments.is_empty();
+    if own {
+        add(SharedMemory::Sysv { left: segments }, case.per_cycle(|s| s.segments.len() as u64));
+    }
+    let new = case.after.shared_files.keys().filter(|name| !case.before.shared_files.contains_key(*name));
+    let files = tally(new.map(|name| format!("/dev/shm/{name}")));
+    if case.context.makes_shared_files && !files.is_empty() {
+        add(SharedMemory::Posix { left: files }, case.per_cycle(|s| s.shared_files.len() as u64));
     }
     let mapped = |snapshot: &Snapshot| -> Vec<String> {
         let open: BTreeSet<&String> = snapshot.descriptors.values().collect();
         let shared =
             |name: &str| [ATTACHED, "/dev/shm/", MEMFD].iter().any(|prefix| name.starts_with(prefix));
         let names = snapshot.mappings.iter().map(|m| &m.name);
-        // What this process made has been told already.
-        let told = |name: &str| own && name.starts_with(ATTACHED);
-        names.filter(|name| shared(name) && !open.contains(name) && !told(name)).cloned().collect()
+        // What this process made is found already.
+        let known = |name: &str| own && name.starts_with(ATTACHED);
+        names.filter(|name| shared(name) && !open.contains(name) && !known(name)).cloned().collect()
     };
     let mut before = mapped(case.before);
     let mut now = mapped(case.after);
@@ -232,11 +177,8 @@ fn shared_memory(case: &Case<'_>) -> Vec<Found> {
         }
         None => true,
     });
-    told(
-        now,
-        "shared memory that is still mapped",
-        "call munmap or shmdt",
-        case.per_cycle(|s| mapped(s).len() as u64),
-    );
+    if !now.is_empty() {
+        add(SharedMemory::Mapped { left: tally(now) }, case.per_cycle(|s| mapped(s).len() as u64));
+    }
     found
 }

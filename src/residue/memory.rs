@@ -1,9 +1,10 @@
 //! Mappings that stay. Much of what is new in an address space is the C library's own: arenas of malloc, stacks kept
-//! for the next thread, tables of locales. None of that is residue; what can't be told apart from it is not told.
+//! for the next thread, tables of locales. None of that is residue, and neither is what can't be
+//! distinguished from it.
 
 use super::snapshot::{Mapping, Snapshot};
-use super::{Case, Found, Kind, tally};
-use crate::settings::units as words;
+use super::{Case, tally};
+use crate::record::{Evidence, Mapped, Residue, Tally};
 
 /// glibc's arenas for threads are reserved in pieces of this size, at multiples of it.
 const ARENA: u64 = 64 << 20;
@@ -18,49 +19,28 @@ const OF_GLIBC: [&str; 6] =
     ["/locale/", "/locale-archive", "gconv-modules.cache", ".mo", "/nscd/", "/sss/mc/"];
 
 /// Finds mappings that were not there before.
-pub(super) fn find(case: &Case<'_>) -> Vec<(Kind, Found)> {
+pub(super) fn find(case: &Case<'_>) -> Vec<Residue> {
     if case.context.is_held() {
         return Vec::new();
     }
     let mut found = Vec::new();
-    let names = named(case);
-    if !names.is_empty() {
-        let per_cycle = case.per_cycle(|s| s.mappings.iter().filter(|m| is_named(m)).count() as u64);
-        found.push((
-            Kind::Mappings,
-            Found {
-                detail: format!("still mapped: {}; call munmap before the library is unloaded", tally(names)),
-                per_cycle,
-            },
-        ));
+    let files = named(case);
+    if !files.is_empty() {
+        found.push(Residue {
+            evidence: Evidence::Mappings(Mapped::Files { left: files }),
+            per_cycle: case.per_cycle(|s| s.mappings.iter().filter(|m| is_named(m)).count() as u64),
+        });
     }
-    let left = anonymous(case, case.after);
-    if left.bytes < WORTH {
+    let Left { bytes, execute } = anonymous(case, case.after);
+    if bytes < WORTH {
         return found;
     }
-    let size = words::bytes(left.bytes as f64);
-    match case.per_cycle(|s| anonymous(case, s).bytes) {
-        Some(rate) => found.push((
-            Kind::Allocator,
-            Found {
-                detail: format!(
-                    "address space grows by {} per cycle and the C heap does not account for it: the library maps \
-                     memory itself, by mmap or by an allocator of its own that is linked into it, and does not \
-                     give it back",
-                    words::bytes(rate)
-                ),
-                per_cycle: Some(rate),
-            },
-        )),
-        None => found.push((
-            Kind::Mappings,
-            Found::once(format!(
-                "{size} of anonymous memory{} are still mapped, which malloc does not account for; call munmap before \
-                 the library is unloaded",
-                if left.execute { ", where code may run," } else { "" }
-            )),
-        )),
-    }
+    let per_cycle = case.per_cycle(|s| anonymous(case, s).bytes);
+    let evidence = match per_cycle {
+        Some(_) => Evidence::Allocator { bytes },
+        None => Evidence::Mappings(Mapped::Anonymous { bytes, executable: execute }),
+    };
+    found.push(Residue { evidence, per_cycle });
     found
 }
 
@@ -74,7 +54,7 @@ fn is_named(mapping: &Mapping) -> bool {
 }
 
 /// New mappings of files and of memory that is shared, by name.
-fn named(case: &Case<'_>) -> Vec<String> {
+fn named(case: &Case<'_>) -> Tally<String> {
     let mut old: Vec<&str> = case.before.mappings.iter().map(|m| m.name.as_str()).collect();
     let mut new = Vec::new();
     for mapping in case.after.mappings.iter().filter(|m| is_named(m)) {
@@ -82,11 +62,10 @@ fn named(case: &Case<'_>) -> Vec<String> {
             Some(index) => {
                 old.swap_remove(index);
             }
-            None if mapping.name.starts_with("/dev/zero") => new.push("shared anonymous memory".to_owned()),
             None => new.push(mapping.name.clone()),
         }
     }
-    new
+    tally(new)
 }
 
 /// Anonymous memory that was not there before and is not the C library's own.

@@ -14,7 +14,7 @@ mod tests;
 
 pub use crate::settings::{ResidueKind as Kind, UnknownKind};
 
-use crate::record::{Residue, UnloadState};
+use crate::record::{Counted, Evidence, Residue, Tally, UnloadState};
 use snapshot::{Mapping, Snapshot};
 
 /// Objects that are brought along everywhere, stay for reasons of their own, and keep nothing but memory: what a
@@ -31,7 +31,7 @@ pub struct Context<'a> {
     pub objects_left: &'a [String],
     /// Addresses that the library had when it was seen loaded: each time the first, and the first after them.
     pub library: &'a [(u64, u64)],
-    /// In which cycle the loader refused a load, and why, where it did.
+    /// In which cycle the loader refused a load for lack of static thread-local storage, and its words, where it did.
     pub refusal: Option<(u64, &'a str)>,
     /// Whether the library takes functions from elsewhere that make files in `/dev/shm`.
     pub makes_shared_files: bool,
@@ -74,28 +74,8 @@ pub fn find(snapshots: &[Snapshot], context: Context<'_>) -> Vec<Residue> {
     found.extend(stdio::find(&case));
     found.extend(static_tls(&case));
     found.extend(exit_handlers(&case));
-    found.sort_by_key(|(kind, _)| *kind);
+    found.sort_by_key(Residue::kind);
     found
-        .into_iter()
-        .map(|(kind, found)| Residue {
-            kind: kind.name().to_owned(),
-            detail: found.detail,
-            per_cycle: found.per_cycle,
-        })
-        .collect()
-}
-
-/// A finding before it has its place in the record.
-#[derive(Debug, Clone, PartialEq)]
-struct Found {
-    detail: String,
-    per_cycle: Option<f64>,
-}
-
-impl Found {
-    fn once(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), per_cycle: None }
-    }
 }
 
 impl Case<'_> {
@@ -122,62 +102,39 @@ impl Case<'_> {
     }
 }
 
-/// A load that the loader refused since static thread-local storage had run out.
-fn static_tls(case: &Case<'_>) -> Option<(Kind, Found)> {
-    // What is refused at the first load has left nothing behind.
-    let (loads, refusal) =
-        case.context.refusal.filter(|(cycle, text)| *cycle > 0 && text.contains("static TLS block"))?;
-    Some((
-        Kind::StaticTls,
-        Found::once(format!(
-            "after {} loads the room for static thread-local storage was used up ({refusal}): glibc gets it back \
-             only where such libraries are closed in the reverse order of their loads; compile without \
-             -ftls-model=initial-exec, or give more with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=N",
-            loads
-        )),
-    ))
+/// A load that the loader refused because static thread-local storage had run out.
+fn static_tls(case: &Case<'_>) -> Option<Residue> {
+    // A library that is refused at the first load has left nothing behind.
+    let refused = case.context.refusal.filter(|(cycle, _)| *cycle > 0);
+    refused.map(|(loads, words)| Residue::once(Evidence::StaticTls { loads, message: words.to_owned() }))
 }
 
 /// Functions that the process will call when it ends, and whose code is gone.
-fn exit_handlers(case: &Case<'_>) -> Option<(Kind, Found)> {
+fn exit_handlers(case: &Case<'_>) -> Option<Residue> {
     let (handlers, _) = &case.after.exit_handlers;
     let gone: Vec<u64> = handlers.iter().copied().filter(|at| !case.after.is_code(*at)).collect();
-    let first = gone.first()?;
-    let detail = format!(
-        "{} registered with on_exit is at {}: {}; use atexit, which runs when the library is unloaded, or a \
-         destructor",
-        count(gone.len(), "function", "functions"),
-        crash::place(*first, case.after),
-        crash::consequence(Kind::Atexit, "exit")
-    );
-    Some((Kind::Atexit, Found { detail, per_cycle: case.per_cycle(|s| s.exit_handlers.1) }))
+    let first = crash::at(*gone.first()?, case.after);
+    Some(Residue {
+        evidence: Evidence::Atexit { count: gone.len() as u64, first },
+        per_cycle: case.per_cycle(|s| s.exit_handlers.1),
+    })
 }
 
-/// `3 times X` for what is there several times, most frequent first, and no more than fit a line.
-fn tally(names: impl IntoIterator<Item = String>) -> String {
-    const SHOWN: usize = 4;
-    let mut counts: Vec<(String, usize)> = Vec::new();
-    for name in names {
-        match counts.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((name, 1)),
+/// Counts things by what they are, most frequent first. A record keeps no more of them than fit a line.
+fn tally<T: PartialEq>(things: impl IntoIterator<Item = T>) -> Tally<T> {
+    const KEPT: usize = 4;
+    let mut items: Vec<Counted<T>> = Vec::new();
+    for what in things {
+        match items.iter_mut().find(|known| known.what == what) {
+            Some(known) => known.count += 1,
+            None => items.push(Counted { what, count: 1 }),
         }
     }
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let more = counts.len().saturating_sub(SHOWN);
-    let shown = counts.into_iter().take(SHOWN);
-    let mut shown: Vec<String> = shown
-        .map(|(name, count)| if count == 1 { name } else { format!("{name} ({count} times)") })
-        .collect();
-    if more > 0 {
-        shown.push(format!("and {more} more"));
-    }
-    shown.join(", ")
-}
-
-/// `1 thread`, `3 threads`.
-fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+    items.sort_by_key(|item| std::cmp::Reverse(item.count));
+    let count = items.iter().map(|item| item.count).sum();
+    let more = items.len().saturating_sub(KEPT) as u64;
+    items.truncate(KEPT);
+    Tally { count, items, more }
 }
 
 /// Name of a signal.

@@ -1,8 +1,9 @@
 //! Signal handlers that stay, and above all those whose code does not.
 
-use super::crash::{consequence, place};
+use super::crash::at;
 use super::snapshot::Action;
-use super::{Case, Found, Kind, signal_name};
+use super::{Case, signal_name};
+use crate::record::{Evidence, Residue, SignalAction};
 
 /// `SIG_DFL` and `SIG_IGN`, as the kernel keeps them.
 const DEFAULT: u64 = 0;
@@ -21,7 +22,7 @@ fn what(action: &Action) -> (u64, u64) {
 }
 
 /// Finds signals that do something else than before.
-pub(super) fn find(case: &Case<'_>) -> Vec<(Kind, Found)> {
+pub(super) fn find(case: &Case<'_>) -> Vec<Residue> {
     let pairs = case.before.signals.iter().zip(&case.after.signals).enumerate();
     let changed = pairs
         .map(|(index, (before, after))| (index + 1, before, after))
@@ -29,28 +30,22 @@ pub(super) fn find(case: &Case<'_>) -> Vec<(Kind, Found)> {
     changed.filter_map(|(signal, before, after)| left(case, signal, before, after)).collect()
 }
 
-fn left(case: &Case<'_>, signal: usize, before: &Action, after: &Action) -> Option<(Kind, Found)> {
-    let name = signal_name(signal);
+fn left(case: &Case<'_>, signal: usize, before: &Action, after: &Action) -> Option<Residue> {
     let known = |action: &Action| match action.handler {
-        DEFAULT => "its default".to_owned(),
-        IGNORE => "being ignored".to_owned(),
-        handler => format!("a handler at {}", place(handler, case.after)),
+        DEFAULT => SignalAction::Default,
+        IGNORE => SignalAction::Ignore,
+        handler => {
+            SignalAction::Handler { at: at(handler, case.after), flags: format!("{:#x}", action.flags) }
+        }
     };
     let gone = after.handler > IGNORE && !case.after.is_code(after.handler);
-    let detail = if gone {
-        format!(
-            "{name} has a handler at {}: {}; restore the old action with sigaction before the library is \
-             unloaded",
-            place(after.handler, case.after),
-            consequence(Kind::SignalHandler, &name)
-        )
-    } else if case.context.is_held() {
-        // A handler of something that is still loaded is at its place.
-        return None;
-    } else if after.handler == before.handler {
-        format!("{name} has other flags than before: {:#x}, and was {:#x}", after.flags, before.flags)
-    } else {
-        format!("{name} has {}, and had {}; the host did not ask for that", known(after), known(before))
-    };
-    Some((Kind::SignalHandler, Found::once(detail)))
+    // A handler of something that is still loaded is at its place.
+    (gone || !case.context.is_held()).then(|| {
+        Residue::once(Evidence::SignalHandler {
+            signal: signal_name(signal),
+            old: known(before),
+            new: known(after),
+            gone,
+        })
+    })
 }

@@ -1,8 +1,11 @@
 //! Pairs of snapshots with what is true of them.
 
 use super::snapshot::{Action, Child, Environment, Mapping, Own, Snapshot, Stream, Thread, Timer, Wait};
-use super::{Context, find};
-use crate::record::{Residue, UnloadState};
+use super::{Context, find, tally};
+use crate::record::{
+    self, At, Counted, CrashHow, EnvironmentChange, Evidence, FpChange, FpRegister, LocaleChange, Mapped,
+    Place, Residue, SharedMemory, SignalAction, SoftHard, StreamChange, Tally, ThreadCrash, UnloadState,
+};
 
 /// Where the library was in these tests; nothing is mapped there.
 const LIBRARY: (u64, u64) = (0x7000_0000, 0x7001_0000);
@@ -66,11 +69,29 @@ fn after(change: impl FnOnce(&mut Snapshot)) -> Vec<Residue> {
     find(&[process(), Snapshot { cycle: 0, ..later.clone() }, later], context())
 }
 
-/// The only finding, of that kind, whose detail holds these words.
-fn told(found: &[Residue], kind: &str, words: &[&str]) {
-    let [one] = found else { panic!("{kind}: {found:?}") };
-    assert_eq!(one.kind, kind, "{found:?}");
-    assert!(words.iter().all(|word| one.detail.contains(word)), "{words:?} in {found:?}");
+/// That there is one finding, with that evidence.
+#[track_caller]
+fn is(found: &[Residue], evidence: &Evidence) {
+    let [one] = found else { panic!("{evidence:?} is not the only one of {found:?}") };
+    assert_eq!(one.evidence, *evidence);
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+/// Things of which there is one each.
+fn each<T: PartialEq>(things: impl IntoIterator<Item = T>) -> Tally<T> {
+    let items: Vec<_> = things.into_iter().map(|what| Counted { what, count: 1 }).collect();
+    Tally { count: items.len() as u64, items, more: 0 }
+}
+
+fn names(names: &[&str]) -> Tally<String> {
+    each(names.iter().map(|name| text(name)))
+}
+
+fn gone(address: u64) -> At {
+    At { address: format!("{address:#x}"), place: Place::Unmapped }
 }
 
 #[test]
@@ -81,28 +102,57 @@ fn a_process_as_it_was_has_no_residue() {
 }
 
 #[test]
-fn settings_are_told_with_what_they_were() {
-    told(&after(|s| s.cwd = Some("/".to_owned())), "cwd", &["is / and was /srv"]);
-    told(&after(|s| s.umask = Some(0)), "umask", &["0000", "0022"]);
-    told(&after(|s| s.locale = Some("de_DE".to_owned())), "locale", &["de_DE", "was C"]);
-    told(&after(|s| s.oom_score = Some(500)), "oom-score", &["500"]);
-    let limit = |s: &mut Snapshot| drop(s.limits.insert("max stack size".to_owned(), "1 / 1".to_owned()));
-    told(&after(limit), "rlimits", &["max stack size", "1 / 1", "8388608"]);
+fn a_tally_keeps_the_most_frequent() {
+    let tally = tally(["a", "b", "c", "d", "e", "f", "f"]);
+    assert_eq!((tally.count, tally.items.len(), tally.more), (7, 4, 2));
+    assert_eq!(tally.items[0], Counted { what: "f", count: 2 });
+}
+
+#[test]
+fn settings_are_found_with_what_they_were() {
+    let cwd = Evidence::Cwd { old: text("/srv"), new: text("/") };
+    is(&after(|s| s.cwd = Some(text("/"))), &cwd);
+    is(&after(|s| s.umask = Some(0)), &Evidence::Umask { old: text("0022"), new: text("0000") });
+    let locale = LocaleChange::Process { old: text("C"), new: text("de_DE") };
+    is(&after(|s| s.locale = Some(text("de_DE"))), &Evidence::Locale(locale));
+    is(&after(|s| s.oom_score = Some(500)), &Evidence::OomScore { old: 0, new: 500 });
+    let limit = |soft, hard| Evidence::Rlimits {
+        limit: text("max stack size"),
+        old: SoftHard { soft: Some(8_388_608), hard: None },
+        new: SoftHard { soft: Some(soft), hard },
+    };
+    let lower = |s: &mut Snapshot| drop(s.limits.insert(text("max stack size"), text("1 / 1")));
+    is(&after(lower), &limit(1, Some(1)));
     // What lives may raise a limit, as Go does, and lower none.
     let held = Context { state: UnloadState::Pinned, ..context() };
     let with = |limit: &str| {
-        let limits = [("max stack size".to_owned(), limit.to_owned())].into();
+        let limits = [(text("max stack size"), text(limit))].into();
         find(&[process(), Snapshot { limits, ..process() }], held)
     };
     assert_eq!(with("9388608 / unlimited"), []);
-    told(&with("9388608 / 9388608"), "rlimits", &["9388608"]);
-    told(&after(|s| s.threads[0].name = "mine".to_owned()), "thread-name", &["`mine`"]);
-    told(&after(|s| s.threads[0].blocked = Some(1 << 9)), "signal-mask", &["blocks SIGUSR1"]);
+    is(&with("9388608 / 9388608"), &limit(9_388_608, Some(9_388_608)));
+    is(&after(|s| s.threads[0].name = text("mine")), &Evidence::ThreadName { new: text("mine") });
+    let mask = Evidence::SignalMask { blocked: vec![text("SIGUSR1")], unblocked: vec![] };
+    is(&after(|s| s.threads[0].blocked = Some(1 << 9)), &mask);
     let own = |own: Own| move |s: &mut Snapshot| s.threads[0].own = Some(own);
     let plain = Own { float_control: 0x1f80, x87_control: 0x37f, locale: 0 };
-    told(&after(own(Own { float_control: 0x9fc0, ..plain })), "fp-mode", &["0x9fc0", "-ffast-math"]);
-    told(&after(own(Own { x87_control: 0x27f, ..plain })), "fp-mode", &["x87", "0x27f"]);
-    told(&after(own(Own { locale: 7, ..plain })), "locale", &["uselocale"]);
+    is(&after(own(Own { locale: 7, ..plain })), &Evidence::Locale(LocaleChange::Thread));
+    let mode = |register, old: &str, new: &str, changes: &[FpChange]| Evidence::FpMode {
+        register,
+        old: text(old),
+        new: text(new),
+        changes: changes.to_vec(),
+    };
+    let x87 = mode(FpRegister::X87, "0x37f", "0x27f", &[FpChange::Precision]);
+    is(&after(own(Own { x87_control: 0x27f, ..plain })), &x87);
+    if cfg!(target_arch = "aarch64") {
+        let float = mode(FpRegister::Fpcr, "0x1f80", "0x1001f80", &[FpChange::FlushToZero { on: true }]);
+        is(&after(own(Own { float_control: 0x100_1f80, ..plain })), &float);
+    } else {
+        let zero = [FpChange::FlushToZero { on: true }, FpChange::DenormalsAreZero { on: true }];
+        let float = mode(FpRegister::Mxcsr, "0x1f80", "0x9fc0", &zero);
+        is(&after(own(Own { float_control: 0x9fc0, ..plain })), &float);
+    }
 }
 
 #[test]
@@ -110,9 +160,20 @@ fn a_handler_whose_code_is_gone_kills() {
     let handler = |signal: usize, handler: u64| {
         move |s: &mut Snapshot| s.signals[signal - 1] = Action { handler, flags: 0x400_0000 }
     };
-    told(&after(handler(10, LIBRARY.0)), "signal-handler", &["the next SIGUSR1 kills", "not", "mapped"]);
-    told(&after(handler(10, LIBC)), "signal-handler", &["SIGUSR1", "libc.so.6", "its default"]);
-    told(&after(handler(13, 1)), "signal-handler", &["SIGPIPE has being ignored"]);
+    let action = |signal: &str, new: SignalAction, gone: bool| Evidence::SignalHandler {
+        signal: text(signal),
+        old: SignalAction::Default,
+        new,
+        gone,
+    };
+    let at = |at: At| SignalAction::Handler { at, flags: text("0x4000000") };
+    is(&after(handler(10, LIBRARY.0)), &action("SIGUSR1", at(gone(LIBRARY.0)), true));
+    let libc = At { address: format!("{LIBC:#x}"), place: Place::File(text("/usr/lib/libc.so.6")) };
+    is(&after(handler(10, LIBC)), &action("SIGUSR1", at(libc), false));
+    is(&after(handler(13, 1)), &action("SIGPIPE", SignalAction::Ignore, false));
+    // Memory without code.
+    let anonymous = At { address: text("0xa0000000"), place: Place::Anonymous };
+    is(&after(handler(10, 0xa000_0000)), &action("SIGUSR1", at(anonymous), true));
     // The default, put back through glibc.
     assert_eq!(after(handler(10, 0)), []);
     // Those are glibc's.
@@ -139,10 +200,11 @@ fn what_lives_may_hold_what_is_left_but_not_what_dangles() {
     let partial = Context { objects_left: &runtime, ..partial };
     assert_eq!(find(&[process(), later.clone()], partial).len(), 5);
     later.signals[9].handler = LIBRARY.0;
-    told(&find(&[process(), later.clone()], held), "signal-handler", &["kills"]);
+    let found = find(&[process(), later.clone()], held);
+    assert!(matches!(&found[..], [Residue { evidence: Evidence::SignalHandler { gone: true, .. }, .. }]));
     later.signals[9].handler = 0;
     later.cwd = Some("/".to_owned());
-    told(&find(&[process(), later], held), "cwd", &["/srv"]);
+    is(&find(&[process(), later], held), &Evidence::Cwd { old: text("/srv"), new: text("/") });
 }
 
 #[test]
@@ -153,44 +215,59 @@ fn a_thread_that_returns_to_code_that_is_gone_is_a_crash_to_come() {
             s.threads.push(Thread { id: 2, name: "late".to_owned(), waits, ..Thread::default() });
         }
     };
-    told(&after(thread(vec![0, LIBRARY.0 + 16], LIBC, 34)), "threads", &["`late`", "returns", "crashes"]);
-    told(&after(thread(vec![], LIBRARY.0 + 8, 202)), "threads", &["is at 0x70000008", "crashes"]);
-    told(&after(thread(vec![LIBC], LIBC, 34)), "threads", &["end and join it before"]);
+    let late = |crash| Evidence::Threads { left: names(&["late"]), crash };
+    let crash = |how, address| Some(ThreadCrash { how, at: gone(address) });
+    let returns = crash(CrashHow::ReturnsToGoneCode, LIBRARY.0 + 16);
+    is(&after(thread(vec![0, LIBRARY.0 + 16], LIBC, 34)), &late(returns));
+    is(&after(thread(vec![], LIBRARY.0 + 8, 202)), &late(crash(CrashHow::InGoneCode, LIBRARY.0 + 8)));
+    is(&after(thread(vec![LIBC], LIBC, 34)), &late(None));
     // glibc's own, for timers.
     assert_eq!(after(thread(vec![LIBC], LIBC, libc::SYS_rt_sigtimedwait)), []);
 }
 
 #[test]
-fn things_are_told_by_what_they_are() {
+fn things_are_found_by_what_they_are() {
     let fd = |s: &mut Snapshot| {
-        s.descriptors.extend([(3, "socket:[77]".to_owned()), (4, "socket:[78]".to_owned())]);
+        s.descriptors.extend([(3, text("socket:[77]")), (4, text("socket:[78]"))]);
     };
-    told(&after(fd), "fds", &["2 descriptors", "socket (2 times)"]);
-    told(&after(|s| drop(s.descriptors.remove(&1))), "fds", &["descriptor 1 of the host was closed"]);
-    let timer = Timer { id: 0, signal: 10, notify: "signal/pid.7".to_owned() };
-    told(&after(|s| s.timers.push(timer)), "timers", &["1 timer is left", "sends SIGUSR1"]);
-    told(&after(|s| s.interval_timers[0] = 5), "timers", &["SIGALRM"]);
-    let child = Child { id: 9, name: "helper".to_owned(), ended: true };
-    told(&after(|s| s.children.push(child)), "children", &["`helper`", "nobody has waited"]);
+    let sockets = Tally { count: 2, items: vec![Counted { what: text("socket"), count: 2 }], more: 0 };
+    is(&after(fd), &Evidence::Fds { left: sockets, closed: vec![] });
+    let closed = Evidence::Fds { left: Tally::default(), closed: vec![1] };
+    is(&after(|s| drop(s.descriptors.remove(&1))), &closed);
+    let timers = |left| Evidence::Timers { left: each([left]) };
+    let timer = |notify: &str| Timer { id: 0, signal: 10, notify: text(notify) };
+    let signal = text("SIGUSR1");
+    is(&after(|s| s.timers.push(timer("signal/pid.7"))), &timers(record::Timer::Signal { signal }));
+    is(&after(|s| s.timers.push(timer("thread/pid.7"))), &timers(record::Timer::Thread));
+    is(&after(|s| s.timers.push(timer("none/pid.7"))), &timers(record::Timer::Silent));
+    let signal = text("SIGALRM");
+    is(&after(|s| s.interval_timers[0] = 5), &timers(record::Timer::Interval { signal }));
+    let child = Child { id: 9, name: text("helper"), ended: true };
+    let left = each([record::Child { name: text("helper"), ended: true }]);
+    is(&after(|s| s.children.push(child)), &Evidence::Children { left });
     let segment = |s: &mut Snapshot| s.segments.extend([(5, 4096)]);
-    told(&after(segment), "ipc", &["SysV", "4096 B"]);
-    let file = |s: &mut Snapshot| s.shared_files.extend([("mine".to_owned(), 3)]);
-    told(&after(file), "ipc", &["/dev/shm/mine"]);
-    told(&after(|s| s.exit_handlers = (vec![LIBRARY.0], 1)), "atexit", &["on_exit", "exit crashes"]);
+    is(&after(segment), &Evidence::Ipc(SharedMemory::Sysv { left: each([4096]) }));
+    let file = |s: &mut Snapshot| s.shared_files.extend([(text("mine"), 3)]);
+    is(&after(file), &Evidence::Ipc(SharedMemory::Posix { left: names(&["/dev/shm/mine"]) }));
+    let exit = Evidence::Atexit { count: 1, first: gone(LIBRARY.0) };
+    is(&after(|s| s.exit_handlers = (vec![LIBRARY.0], 1)), &exit);
     assert_eq!(after(|s| s.exit_handlers = (vec![LIBC], 1)), []);
-    told(&after(|s| s.keys_in_use = 3), "tls-keys", &["1 thread-specific key is left"]);
-    let refused = Context { refusal: Some((214, "cannot allocate memory in static TLS block")), ..context() };
-    told(&find(&[process(), process()], refused), "static-tls", &["after 214 loads", "optional_static_tls"]);
-    let at_once = Context { refusal: refused.refusal.map(|(_, text)| (0, text)), ..refused };
+    let key = Evidence::TlsKeys { left: 1, limit: 1024, lasts_cycles: None };
+    is(&after(|s| s.keys_in_use = 3), &key);
+    let message = "cannot allocate memory in static TLS block";
+    let refused = Context { refusal: Some((214, message)), ..context() };
+    let full = Evidence::StaticTls { loads: 214, message: text(message) };
+    is(&find(&[process(), process()], refused), &full);
+    let at_once = Context { refusal: Some((0, message)), ..refused };
     assert_eq!(find(&[process(), process()], at_once), []);
 }
 
 #[test]
-fn what_grows_is_told_with_its_rate() {
+fn what_grows_is_found_with_its_rate() {
     let at = |cycle: u64, keys_in_use: u32| Snapshot { cycle, keys_in_use, ..process() };
     let series = [process(), at(0, 3), at(10, 13), at(20, 23), at(40, 43)];
     let found = find(&series, context());
-    told(&found, "tls-keys", &["41 thread-specific keys", "after about 1022 cycles"]);
+    is(&found, &Evidence::TlsKeys { left: 41, limit: 1024, lasts_cycles: Some(1022) });
     assert_eq!(found[0].per_cycle, Some(1.0));
     // Also where the library stays.
     let held = Context { state: UnloadState::Pinned, ..context() };
@@ -202,7 +279,7 @@ fn what_grows_is_told_with_its_rate() {
 }
 
 #[test]
-fn the_environment_is_told_by_name_and_not_by_value() {
+fn the_environment_is_recorded_by_name_and_not_by_value() {
     let set = |index: usize, text: Option<&str>| {
         let text = text.map(str::to_owned);
         move |s: &mut Snapshot| {
@@ -211,27 +288,33 @@ fn the_environment_is_told_by_name_and_not_by_value() {
             variables.push(text);
         }
     };
+    let is = |found: &[Residue], change| is(found, &Evidence::Environment(change));
     let found = after(set(2, Some("TOKEN=secret")));
-    told(&found, "environment", &["`TOKEN` was set"]);
-    assert!(!found[0].detail.contains("secret"));
-    told(&after(set(1, Some("LANG=de"))), "environment", &["`LANG` has another value"]);
-    told(&after(set(2, None)), "environment", &["1 of the environment's", "getenv", "putenv"]);
-    told(&after(set(1, None)), "environment", &["no longer readable: `LANG`"]);
+    is(&found, EnvironmentChange::Set { names: names(&["TOKEN"]) });
+    assert!(!serde_json::to_string(&found).unwrap().contains("secret"));
+    is(&after(set(1, Some("LANG=de"))), EnvironmentChange::Changed { names: names(&["LANG"]) });
+    let lost = |lost: &[&str]| EnvironmentChange::TextGone { count: 1, names: names(lost) };
+    is(&after(set(2, None)), lost(&[]));
+    is(&after(set(1, None)), lost(&["LANG"]));
     let removed = |s: &mut Snapshot| drop(s.environment.as_mut().unwrap().variables.pop());
-    told(&after(removed), "environment", &["`LANG` was removed"]);
+    is(&after(removed), EnvironmentChange::Removed { names: names(&["LANG"]) });
     let gone = |s: &mut Snapshot| s.environment.as_mut().unwrap().array_gone = true;
-    told(&after(gone), "environment", &["environ itself"]);
+    is(&after(gone), EnvironmentChange::ArrayGone);
 }
 
 #[test]
 fn streams_and_their_buffers_are_looked_at() {
     let stream = |address, descriptor, buffer| Stream { address, name: "", descriptor, buffer };
     let open = |s: &mut Snapshot| s.streams.as_mut().unwrap().push(stream(7, Some(4), 0));
-    told(&after(open), "stdio", &["1 stream was left open"]);
+    let is = |found: &[Residue], change| is(found, &Evidence::Stdio(change));
+    let named = |name: Option<&str>, descriptor| record::Stream { name: name.map(text), descriptor };
+    is(&after(open), StreamChange::Open { count: 1 });
     let lost = |s: &mut Snapshot| s.streams.as_mut().unwrap()[0].buffer = LIBRARY.0;
-    told(&after(lost), "stdio", &["stdout has its buffer", "setvbuf"]);
+    is(&after(lost), StreamChange::BufferGone { stream: named(Some("stdout"), Some(1)) });
     let gone = |s: &mut Snapshot| s.streams.as_mut().unwrap().push(stream(LIBRARY.0, None, 0));
-    told(&after(gone), "stdio", &["a stream has its FILE"]);
+    is(&after(gone), StreamChange::FileGone { stream: named(None, None) });
+    let replaced = |s: &mut Snapshot| s.streams.as_mut().unwrap().clear();
+    is(&after(replaced), StreamChange::Replaced { stream: named(Some("stdout"), None) });
 }
 
 #[test]
@@ -257,10 +340,13 @@ fn mappings_of_the_c_library_are_not_residue() {
         with(vec![map(0x5000_0000, 0x10_0000, "rw", "")])(s);
     };
     assert_eq!(after(malloc), []);
-    told(&after(with(vec![map(0x5000_0000, 0x10_0000, "rw", "")])), "mappings", &["1.0 MiB of anonymous"]);
-    told(&after(with(vec![map(0x5000_0000, 0x1000, "rwx", "")])), "mappings", &["code may run"]);
-    told(&after(with(vec![map(0x5000_0000, 0x1000, "r", "/tmp/data")])), "mappings", &["/tmp/data"]);
-    told(&after(with(vec![map(0x5000_0000, 0x1000, "rws", "/SYSV00000001")])), "ipc", &["shmdt"]);
+    let anonymous = |bytes, executable| Evidence::Mappings(Mapped::Anonymous { bytes, executable });
+    is(&after(with(vec![map(0x5000_0000, 0x10_0000, "rw", "")])), &anonymous(0x10_0000, false));
+    is(&after(with(vec![map(0x5000_0000, 0x1000, "rwx", "")])), &anonymous(0x1000, true));
+    let files = Evidence::Mappings(Mapped::Files { left: names(&["/tmp/data"]) });
+    is(&after(with(vec![map(0x5000_0000, 0x1000, "r", "/tmp/data")])), &files);
+    let shared = Evidence::Ipc(SharedMemory::Mapped { left: names(&["/SYSV00000001"]) });
+    is(&after(with(vec![map(0x5000_0000, 0x1000, "rws", "/SYSV00000001")])), &shared);
 }
 
 #[test]
@@ -271,6 +357,6 @@ fn address_space_that_grows_beside_the_heap_is_an_allocators() {
         later
     };
     let found = find(&[process(), at(0), at(20), at(40)], context());
-    told(&found, "allocator", &["4,096 B per cycle"]);
+    is(&found, &Evidence::Allocator { bytes: 0x1000 * 41 });
     assert_eq!(found[0].per_cycle, Some(4096.0));
 }

@@ -28,11 +28,7 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    /// The names of the kinds, in the order of [`Kinds::figures`].
-    pub const NAMES: [&'static str; 6] =
-        ["heap", "anonymous", "stacks", "library", "other_libraries", "files"];
-
-    /// The figures.
+    /// The figures, in the order of the record's columns.
     pub fn figures(self) -> [u64; 6] {
         [self.heap, self.anonymous, self.stacks, self.library, self.other_libraries, self.files]
     }
@@ -95,7 +91,7 @@ mod tests {
         let (kinds, resident) = seen;
         assert_eq!(kinds.figures().iter().sum::<u64>(), resident, "{kinds:?}");
         assert!(kinds.library > 0 && kinds.other_libraries > 0 && kinds.stacks > 0, "{kinds:?}");
-        assert_eq!(Kinds::NAMES.len(), kinds.figures().len());
+        assert_eq!(crate::record::OverTimeColumn::KINDS.len(), kinds.figures().len());
     }
 
     #[test]

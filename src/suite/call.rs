@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(args("f(1, 2, 3, \"4\", null, 6, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0f)").len(), 14);
         assert_eq!(
             problem("f(1, 2, 3, 4, 5, 6, 7)"),
-            "column 21: at most 6 integer, string and null arguments: they travel in registers"
+            "column 21: a call takes at most 6 integer, string and null arguments, because they are passed in registers"
         );
         assert!(problem("f(1.,2.,3.,4.,5.,6.,7.,8.,9.)").contains("at most 8 floating-point"));
     }

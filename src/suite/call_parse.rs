@@ -38,8 +38,8 @@ impl<'a> Parser<'a> {
                     return self.expected("the end of the call");
                 }
             }
-            Some('@') => return self.expected("`(`: a symbol is looked up without its version"),
-            Some(_) => return self.expected("`(`, or the end of a call without arguments"),
+            Some('@') => return self.expected("`(` (dlsoak looks up a symbol without its version)"),
+            Some(_) => return self.expected("`(` or the end of the call"),
         }
         Ok((symbol, args))
     }
@@ -126,14 +126,18 @@ impl<'a> Parser<'a> {
                 return self.fail(
                     start,
                     format!(
-                        "at most {MAX_INTEGERS} integer, string and null arguments: they travel in registers"
+                        "a call takes at most {MAX_INTEGERS} integer, string and null arguments, because they are \
+                         passed in registers"
                     ),
                 );
             }
             if floats > MAX_FLOATS {
                 return self.fail(
                     start,
-                    format!("at most {MAX_FLOATS} floating-point arguments: they travel in registers"),
+                    format!(
+                        "a call takes at most {MAX_FLOATS} floating-point arguments, because they are passed in \
+                         registers"
+                    ),
                 );
             }
             args.push(arg);
@@ -161,7 +165,7 @@ impl<'a> Parser<'a> {
                     "false" => Ok(Arg::Int(0)),
                     _ => {
                         let word = clip(word);
-                        self.fail(start, format!("`{word}` is no value: a string is written \"{word}\""))
+                        self.fail(start, format!("`{word}` is not a value; write a string as \"{word}\""))
                     }
                 }
             }
@@ -210,7 +214,7 @@ impl<'a> Parser<'a> {
         } else {
             literal.parse::<f64>().map(|v| (Arg::Double(v), v.is_finite()))
         }
-        .or_else(|_| self.fail(start, "this is no number"))?;
+        .or_else(|_| self.fail(start, "this is not a number"))?;
         if finite { Ok(arg) } else { self.fail(start, "this number is too large for its type") }
     }
 
@@ -226,7 +230,7 @@ impl<'a> Parser<'a> {
                 Some(i64::try_from(size).map_or(Arg::Unsigned(size), Arg::Int))
             }
         });
-        arg.map_or_else(|| self.fail(start, "this integer does not fit into 64 bits"), Ok)
+        arg.map_or_else(|| self.fail(start, "this integer does not fit in 64 bits"), Ok)
     }
 
     /// `'c'`: one ASCII character. Above ASCII the value of a C `char` depends on the machine.
@@ -244,7 +248,7 @@ impl<'a> Parser<'a> {
         }
         match bytes.as_slice() {
             [byte] if byte.is_ascii() => Ok(Arg::Int(i64::from(*byte))),
-            _ => self.fail(start, "a character is ASCII: write others as an integer"),
+            _ => self.fail(start, "a character must be ASCII; write others as an integer"),
         }
     }
 
@@ -317,7 +321,7 @@ impl<'a> Parser<'a> {
                     return self.expected(&format!("{length} hexadecimal digits"));
                 }
                 let Some(c) = char::from_u32(value) else {
-                    return self.fail(start, "this is no Unicode character");
+                    return self.fail(start, "this is not a Unicode character");
                 };
                 bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 return Ok(());
@@ -341,7 +345,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-const NUL: &str = "a C string can't hold a NUL";
+const NUL: &str = "a C string can't contain a NUL";
 
 /// What C, C++ and Rust names and their mangled forms are made of, digits apart.
 fn starts_symbol(c: char) -> bool {

@@ -43,8 +43,8 @@ const KINDS: [(&str, u32, u32); 4] =
 /// Signals that are not sent, and why.
 const REFUSED: [(Signal, &str); 10] = [
     (Signal::SIGKILL, "nothing survives SIGKILL"),
-    (Signal::SIGSTOP, "write `stop`: it sends SIGSTOP and then SIGCONT"),
-    (Signal::SIGCONT, "write `stop`: it sends SIGSTOP and then SIGCONT"),
+    (Signal::SIGSTOP, "write `stop`, which sends SIGSTOP and then SIGCONT"),
+    (Signal::SIGCONT, "write `stop`, which sends SIGSTOP and then SIGCONT"),
     (Signal::SIGSEGV, SYNCHRONOUS),
     (Signal::SIGBUS, SYNCHRONOUS),
     (Signal::SIGILL, SYNCHRONOUS),
@@ -54,7 +54,7 @@ const REFUSED: [(Signal, &str); 10] = [
     (Signal::SIGABRT, SYNCHRONOUS),
 ];
 
-const SYNCHRONOUS: &str = "this signal tells of a fault in the code that runs; nobody sends it from outside";
+const SYNCHRONOUS: &str = "this signal reports a fault in the running code, so dlsoak does not send it";
 
 impl ChaosKind {
     fn row(self) -> (&'static str, u32, u32) {
@@ -101,7 +101,7 @@ impl FromStr for Chaos {
             ("cold-cache", None) => ChaosKind::ColdCache,
             (_, Some(_)) if is_kind(name) => {
                 return Err(UnitError::new(format!(
-                    "`{name}` takes nothing after a colon; a rate is `@5Hz`"
+                    "`{name}` takes nothing after a colon; write a rate as `{name}@5Hz`"
                 )));
             }
             _ => return Err(UnitError::new(unknown_kind(name))),
@@ -140,7 +140,7 @@ fn unknown_kind(name: &str) -> String {
         return format!("write signal:{}", signal.as_str());
     }
     match nearest(name, KINDS.iter().map(|(kind, ..)| *kind)) {
-        Some(meant) => format!("there is no `{}`; did you mean `{meant}`?", clip(name)),
+        Some(meant) => format!("unknown disturbance `{}`; did you mean `{meant}`?", clip(name)),
         None => "expected signal:SIGUSR1@100Hz, stop, memory-pressure or cold-cache".to_owned(),
     }
 }
@@ -154,7 +154,7 @@ fn signal(name: &str) -> Result<Signal, UnitError> {
         return Err(UnitError::new(match meant {
             Some(meant) => format!("there is no signal `{}`; did you mean `{meant}`?", clip(name)),
             None => {
-                format!("there is no signal `{}`; names are as in signal(7): SIGUSR1, SIGALRM", clip(name))
+                format!("there is no signal `{}`; use a name from signal(7), such as SIGUSR1", clip(name))
             }
         }));
     };
@@ -170,14 +170,14 @@ fn hertz(text: &str, most: u32) -> Result<u32, UnitError> {
     let (number, factor) = match (lower.strip_suffix("khz"), lower.strip_suffix("hz")) {
         (Some(number), _) => (number, 1000),
         (None, Some(number)) => (number, 1),
-        (None, None) => return Err(UnitError::new("a rate needs its unit, such as @100Hz")),
+        (None, None) => return Err(UnitError::new("a rate needs a unit, for example @100Hz")),
     };
     let number = number.trim().parse::<u32>();
     let number =
-        number.map_err(|_| UnitError::new("a rate is a whole number with its unit, such as @100Hz"))?;
+        number.map_err(|_| UnitError::new("a rate is a whole number with a unit, for example @100Hz"))?;
     match number.checked_mul(factor) {
         Some(rate) if (1..=most).contains(&rate) => Ok(rate),
-        _ => Err(UnitError::new(format!("this rate is out of range: from 1Hz to {most}Hz"))),
+        _ => Err(UnitError::new(format!("this rate is out of range; use a rate from 1Hz to {most}Hz"))),
     }
 }
 
@@ -186,12 +186,13 @@ pub(super) fn check_chaos(settings: &Settings) -> Result<(), Refusal> {
     let chaos = settings.chaos.as_deref().unwrap_or_default();
     for (position, one) in chaos.iter().enumerate() {
         if chaos[..position].iter().any(|other| other.kind == one.kind) {
-            return Err(("chaos", format!("`{one}`: the same disturbance is there twice")));
+            return Err(("chaos", format!("`{one}`: this kind of disturbance is listed twice")));
         }
     }
     let cold = chaos.iter().any(|one| one.kind == ChaosKind::ColdCache);
     if cold && settings.mode == Some(Mode::Copies) {
-        let problem = "cold-cache has no effect in mode `copies`: each cycle writes the file that it opens";
+        let problem =
+            "cold-cache has no effect in mode `copies`, because each cycle writes the file that it opens";
         return Err(("chaos", problem.to_owned()));
     }
     Ok(())
@@ -232,10 +233,10 @@ mod tests {
             ("signal:SIGKILL", "nothing survives SIGKILL"),
             ("signal:SIGSTOP", "write `stop`"),
             ("signal:SIGCONT", "write `stop`"),
-            ("signal:SEGV", "tells of a fault"),
+            ("signal:SEGV", "reports a fault"),
             ("stop:SIGUSR1", "takes nothing after a colon"),
-            ("stop@", "needs its unit"),
-            ("stop@5", "needs its unit"),
+            ("stop@", "needs a unit"),
+            ("stop@5", "needs a unit"),
             ("stop@fiveHz", "whole number"),
             ("stop@0.5Hz", "whole number"),
             ("stop@-1Hz", "whole number"),
@@ -258,7 +259,7 @@ mod tests {
         };
         assert!(check_chaos(&settings(&["signal:SIGUSR1", "signal:SIGUSR2", "stop"], None)).is_ok());
         let (key, problem) = check_chaos(&settings(&["stop", "stop@2Hz"], None)).unwrap_err();
-        assert!(key == "chaos" && problem.contains("there twice"), "{problem}");
+        assert!(key == "chaos" && problem.contains("listed twice"), "{problem}");
         let (_, problem) = check_chaos(&settings(&["cold-cache"], Some(Mode::Copies))).unwrap_err();
         assert!(problem.contains("no effect in mode `copies`"), "{problem}");
     }

@@ -53,11 +53,11 @@ const TABLES: [&str; 4] = ["suite", "defaults", "library", "gate"];
 const GATE: [&str; 6] =
     ["max-leak-rate", "max-growth", "max-leak-increase", "max-p99-increase", "allow-pinned", "allow-residue"];
 
-/// Keys of `[[library]]` that are no settings.
+/// Keys of `[[library]]` that are not settings.
 const LIBRARY: [&str; 3] = ["name", "path", "matrix"];
 
 /// What is wrong with a path that can't be one.
-pub(super) const BAD_PATH: &str = "a path is not empty and holds no NUL";
+pub(super) const BAD_PATH: &str = "a path can't be empty or contain a NUL";
 
 impl SuiteFile {
     /// Reads the text of a suite file. `file` is its path: shown in errors, and what relative paths in it are
@@ -106,7 +106,7 @@ impl SuiteFile {
             Some(list) => {
                 let span = list.span();
                 let DeValue::Array(list) = list.into_inner() else {
-                    return Err(Fault::at(span, "a library is written [[library]], with two brackets"));
+                    return Err(Fault::at(span, "write a library as [[library]], with two brackets"));
                 };
                 let mut libraries = Vec::new();
                 for entry in list {
@@ -133,7 +133,10 @@ impl Library {
     fn read(entry: Spanned<DeValue<'_>>, directory: &Path) -> Result<Vec<Self>, Fault> {
         let header = entry.span();
         let DeValue::Table(mut table) = entry.into_inner() else {
-            return Err(Fault::at(header, "a library is a table: [[library]] and its keys"));
+            return Err(Fault::at(
+                header,
+                "a library must be a table: write [[library]], followed by its keys",
+            ));
         };
         let keys = spans(&table).collect();
         let matrix = Matrix::take(&mut table, directory)?;
@@ -191,7 +194,7 @@ fn take_table<'de>(root: &mut DeTable<'de>, key: &str) -> Result<Option<DeTable<
     let span = value.span();
     match value.into_inner() {
         DeValue::Table(table) => Ok(Some(table)),
-        _ => Err(Fault::at(span, format!("this is a table, written [{key}] with one bracket"))),
+        _ => Err(Fault::at(span, format!("write this table as [{key}], with one bracket"))),
     }
 }
 

@@ -65,7 +65,7 @@ impl FromStr for OpenFlags {
         }
         for (one, other) in [("now", "lazy"), ("local", "global")] {
             if given.contains(&one) && given.contains(&other) {
-                return Err(UnitError::new(format!("`{one}` and `{other}` exclude each other")));
+                return Err(UnitError::new(format!("`{one}` and `{other}` are mutually exclusive")));
             }
         }
         if !given.contains(&"lazy") {
@@ -137,8 +137,8 @@ mod tests {
     #[test]
     fn conflicts_and_unknown_words_are_refused() {
         for (text, part) in [
-            ("now,lazy", "exclude each other"),
-            ("global,local", "exclude each other"),
+            ("now,lazy", "mutually exclusive"),
+            ("global,local", "mutually exclusive"),
             ("noload", "nothing to soak"),
             ("", "expected flags"),
             ("now,", "expected flags"),

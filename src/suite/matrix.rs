@@ -1,5 +1,5 @@
 //! `matrix` of a `[[library]]`: lists of values for its settings, of which each combination becomes a soak of its own.
-//! What is wrong in it is told at its place, and each combination is validated as if it had been written out.
+//! An error names its place, and each combination is validated as if it had been written out.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,8 @@ impl Matrix {
     pub(super) fn take<'de>(library: &mut DeTable<'de>, directory: &Path) -> Result<Option<Self>, Fault> {
         let Some(value) = library.remove("matrix") else { return Ok(None) };
         let span = value.span();
-        let table = as_table(value, "a matrix is a table of lists: matrix = { threads = [1, 4] }")?;
+        let table =
+            as_table(value, "a matrix must be a table of lists, for example matrix = { threads = [1, 4] }")?;
         let mut entries: Vec<_> = table.into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let mut lists = Vec::new();
@@ -63,7 +64,7 @@ impl Matrix {
                 lists.push(List::read(&name, &name, value, directory, of)?);
                 continue;
             }
-            let problem = "here stand variables, each with a list of values: env.GOGC = [50, 100]";
+            let problem = "give each variable a list of values, for example env.GOGC = [50, 100]";
             let mut variables: Vec<_> = as_table(value, problem)?.into_iter().collect();
             variables.sort_by_key(|(variable, _)| variable.span().start);
             let fixed = library.get("env").and_then(|env| env.get_ref().as_table());
@@ -81,9 +82,7 @@ impl Matrix {
         }
         let product = lists.iter().try_fold(1_usize, |product, list| product.checked_mul(list.values.len()));
         match product {
-            Some(_) if lists.is_empty() => {
-                Err(Fault::at(span, "this matrix has no list, so it varies nothing"))
-            }
+            Some(_) if lists.is_empty() => Err(Fault::at(span, "this matrix is empty, so it varies nothing")),
             Some(product) if product <= MOST => Ok(Some(Self { lists, span })),
             _ => {
                 let product = product.map_or_else(|| "too many".to_owned(), |product| product.to_string());
@@ -128,8 +127,8 @@ impl Matrix {
             }
         }
         if let Some(value) = combination.iter().find(|value| !in_force(&value.settings, &made.settings)) {
-            let problem = "another list of this matrix takes its place: `cycles` and `duration` together say when a soak \
-                           ends";
+            let problem = "another list of this matrix overrides this value, because `cycles` and `duration` together set \
+                           when a soak ends";
             return Err(Fault::at(value.span.clone(), problem));
         }
         let name = made.name.take().unwrap_or_else(|| default_name(&made.path));
@@ -155,10 +154,10 @@ impl List {
     ) -> Result<Self, Fault> {
         let span = value.span();
         let DeValue::Array(items) = value.into_inner() else {
-            return Err(Fault::at(span, "a list of values stands here, in brackets"));
+            return Err(Fault::at(span, "expected a list of values in brackets"));
         };
         if items.is_empty() {
-            return Err(Fault::at(span, "this list is empty, so there would be no soak at all"));
+            return Err(Fault::at(span, "this list is empty, so the matrix makes no soak"));
         }
         let mut values: Vec<Value> = Vec::new();
         for item in items {
@@ -174,7 +173,7 @@ impl List {
             let label = path.as_deref().map_or(label, default_name);
             let settings = settings(table, &["path"], directory).map_err(|fault| fault.or_at(&span))?;
             if values.iter().any(|known| known.settings == settings && known.path == path) {
-                return Err(Fault::at(span, "this value stands in the list already"));
+                return Err(Fault::at(span, "this value is already in the list"));
             }
             let label = label.chars().map(|c| if c.is_control() || c == '/' { '_' } else { c }).collect();
             values.push(Value { label, settings, path, span });
@@ -182,7 +181,7 @@ impl List {
         tell_apart(&mut values);
         for (index, value) in values.iter().enumerate() {
             if values.iter().take(index).any(|known| known.label == value.label) {
-                let problem = "in the name of a soak this would look like a value before it";
+                let problem = "this value and an earlier one would give two soaks the same name";
                 return Err(Fault::at(value.span.clone(), problem));
             }
         }
@@ -209,7 +208,7 @@ pub(super) fn in_force(layer: &Settings, settings: &Settings) -> bool {
 
 /// The error about something that a library says as well.
 fn twice(span: Range<usize>) -> Fault {
-    Fault::at(span, "the library says this, too: leave it out there or here")
+    Fault::at(span, "the library sets this as well; remove one of the two")
 }
 
 fn as_table<'de>(value: Spanned<DeValue<'de>>, problem: &str) -> Result<DeTable<'de>, Fault> {

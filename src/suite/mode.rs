@@ -12,16 +12,16 @@ pub(super) fn check_mode(mode: Mode, settings: &Settings) -> Result<(), Refusal>
     let shares = settings.share_path == Some(true);
     match mode {
         Mode::Copies if shares => {
-            Err(("share-path", "in mode `copies` each cycle opens a file of its own".to_owned()))
+            Err(("share-path", "mode `copies` opens a new file in each cycle; remove share-path".to_owned()))
         }
         Mode::Namespace if shares => {
-            Err(("share-path", "in mode `namespace` nothing is shared but the file".to_owned()))
+            Err(("share-path", "mode `namespace` shares only the file; remove share-path".to_owned()))
         }
-        Mode::Namespace if settings.flags.is_some_and(|flags| flags.bits() & libc::RTLD_GLOBAL != 0) => {
-            Err(("flags", "dlmopen does not take `global`: the namespace is new and empty".to_owned()))
-        }
+        Mode::Namespace if settings.flags.is_some_and(|flags| flags.bits() & libc::RTLD_GLOBAL != 0) => Err(
+            ("flags", "dlmopen does not accept `global`, because the namespace is new and empty".to_owned()),
+        ),
         Mode::Namespace if settings.threads.is_some_and(|threads| threads > NAMESPACES) => {
-            Err(("threads", format!("glibc has {NAMESPACES} namespaces to give, and each thread needs one")))
+            Err(("threads", format!("glibc provides {NAMESPACES} namespaces, and each thread needs one")))
         }
         Mode::Reopen | Mode::Copies | Mode::Namespace => Ok(()),
     }

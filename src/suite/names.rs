@@ -43,11 +43,11 @@ pub(super) fn default_name(path: &Path) -> String {
 /// What is wrong with a name that a person chose, if anything.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.trim().is_empty() || name == "." || name == ".." {
-        Err("a name is not empty".to_owned())
+        Err("a name can't be empty, `.` or `..`".to_owned())
     } else if name.chars().count() > MAX_NAME {
         Err(format!("a name has at most {MAX_NAME} characters"))
     } else if let Some(c) = name.chars().find(|&c| c.is_control() || c == '/') {
-        Err(format!("a name can't hold `{}`: it becomes part of a file name", c.escape_debug()))
+        Err(format!("a name can't contain `{}`, because it becomes part of a file name", c.escape_debug()))
     } else {
         Ok(())
     }

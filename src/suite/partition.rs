@@ -37,12 +37,12 @@ impl FromStr for Partition {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let wrong = || UnitError::new("expected a share such as 1/4: the first of four");
+        let wrong = || UnitError::new("expected a share such as 1/4, the first of four");
         let (number, of) = text.split_once('/').ok_or_else(wrong)?;
         let number: usize = number.trim().parse().map_err(|_| wrong())?;
         let of: usize = of.trim().parse().map_err(|_| wrong())?;
         if number == 0 || number > of {
-            return Err(UnitError::new("the share's number counts from 1 to the number of shares"));
+            return Err(UnitError::new("the first number must be between 1 and the second"));
         }
         Ok(Self { number, of })
     }

@@ -1,5 +1,5 @@
 //! The plan that a run carries out: all layers of settings merged, defaults filled in, everything validated.
-//! Whoever holds a [`Plan`] need not check it again.
+//! Code that holds a [`Plan`] need not check it again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ pub struct SoakPlan {
     pub until_decided: bool,
     /// Active time after which the soak ends, if `cycles` does not end it before.
     pub duration: Option<Duration>,
-    /// Warm-up cycles; `None` leaves the number to whoever runs it.
+    /// Warm-up cycles; `None` leaves the number to the code that runs the soak.
     pub warmup: Option<u64>,
     /// Number of checkpoints, at most `cycles`.
     pub checkpoints: u32,
@@ -100,7 +100,7 @@ pub struct SoakPlan {
     pub beside: u32,
     /// What it may use before it is ended.
     pub allowance: Allowance,
-    /// What the gate holds the soak against.
+    /// The limits that the gate applies to the soak.
     pub limits: Limits,
 }
 
@@ -110,7 +110,7 @@ pub enum Purpose {
     /// All there is to know.
     #[default]
     Everything,
-    /// How much the load alone grows, and the verdict on it: the worker's threads are not watched, memory is not told by
+    /// How much the load alone grows, and the verdict on it: the worker's threads are not watched, memory is not split by
     /// kind, and why a library stays is not asked.
     Share {
         /// What leaks with the calls, per cycle. When the load is seen to leak as much, no more is to be learned.
@@ -158,7 +158,7 @@ impl Plan {
                 let key = if library.name.is_some() { "name" } else { "path" };
                 return Err(fault(
                     key,
-                    &format!("a library named `{name}` stands above: give this one a `name` of its own"),
+                    &format!("there is already a library named `{name}`; give this one a different `name`"),
                 )
                 .into());
             }
@@ -166,8 +166,7 @@ impl Plan {
             let overridden =
                 |(_, varied): &&(String, _)| !in_force(varied, &overrides.clone().over(varied.clone()));
             if let Some((key, _)) = library.varied.iter().find(overridden) {
-                let problem =
-                    "the matrix varies this, and the command line sets it: leave it out in one of them";
+                let problem = "the matrix varies this, but the command line sets it; remove one of the two";
                 return Err(fault(key, problem).into());
             }
             let written = library.settings.clone().over(suite.defaults.clone());
@@ -246,7 +245,8 @@ impl SoakPlan {
             None => DEFAULT_CYCLES,
         });
         if cycles < u64::from(threads) {
-            let problem = format!("{cycles} cycles are too few for {threads} threads: each needs one");
+            let problem =
+                format!("{cycles} cycles are too few for {threads} threads, because each needs one");
             return Err(("cycles", problem));
         }
         let until_decided = settings.until_decided.unwrap_or(false);
@@ -255,7 +255,7 @@ impl SoakPlan {
                 return Err(("max-cycles", "this has no effect without until-decided".to_owned()));
             }
             if max < cycles {
-                return Err(("max-cycles", format!("{max} is fewer than the {cycles} cycles asked for")));
+                return Err(("max-cycles", format!("{max} is less than the number of cycles, {cycles}")));
             }
         }
         for (name, value) in &settings.env {
@@ -403,12 +403,12 @@ mod tests {
             Settings { mode: Some(Mode::Namespace), share_path: Some(true), ..Settings::default() };
         assert_eq!(
             Plan::from_paths(&[PathBuf::from("a.so")], &overrides).unwrap_err().to_string(),
-            "share-path: in mode `namespace` nothing is shared but the file"
+            "share-path: mode `namespace` shares only the file; remove share-path"
         );
         assert_eq!(Plan::from_paths(&[], &Settings::default()), Err(PlanError::NoLibrary));
         // Also with a suite that is right without it.
         let overrides = Settings { threads: Some(20), ..Settings::default() };
         let error = suite("[[library]]\npath = 'a.so'\ncycles = 10", &overrides).unwrap_err();
-        assert_eq!(error.to_string(), "cycles: 10 cycles are too few for 20 threads: each needs one");
+        assert_eq!(error.to_string(), "cycles: 10 cycles are too few for 20 threads, because each needs one");
     }
 }

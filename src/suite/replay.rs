@@ -87,7 +87,7 @@ fn as_operand(path: &Path) -> Vec<u8> {
     path.as_os_str().as_bytes().to_vec()
 }
 
-/// A word as a shell takes it for exactly these bytes. What is no text, or would break the line, is written as
+/// A word as a shell takes it for exactly these bytes. What is not text, or would break the line, is written as
 /// `$'..'`, which bash, zsh, ksh and POSIX since 2024 read.
 #[must_use]
 pub fn quoted(word: &[u8]) -> String {

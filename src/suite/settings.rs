@@ -155,7 +155,7 @@ impl Settings {
             max_leak_increase: self.max_leak_increase.clone(),
             max_p99_increase: self.max_p99_increase.clone(),
             allow_pinned: self.allow_pinned.clone(),
-            allow_residue: self.allow_residue.iter().flatten().map(Kind::to_string).collect(),
+            allow_residue: self.allow_residue.iter().flatten().copied().collect(),
         }
     }
 }
@@ -179,7 +179,7 @@ impl FromStr for Exercise {
             .rsplit_once(':')
             .filter(|(driver, _)| !driver.is_empty() && !driver.contains('\0'))
             .ok_or_else(|| UnitError::new("expected driver.so:function"))?;
-        check_symbol(symbol).map_err(|error| UnitError::new(format!("function, {error}")))?;
+        check_symbol(symbol).map_err(|error| UnitError::new(format!("in the function's name, {error}")))?;
         Ok(Self { driver: PathBuf::from(driver), symbol: symbol.to_owned() })
     }
 }
@@ -216,7 +216,7 @@ pub fn parse_mode(text: &str) -> Result<Mode, UnitError> {
 pub fn parse_env(text: &str) -> Result<(String, String), UnitError> {
     let (name, value) = text
         .split_once('=')
-        .ok_or_else(|| UnitError::new("expected NAME=VALUE; an empty value is `NAME=`"))?;
+        .ok_or_else(|| UnitError::new("expected NAME=VALUE; write an empty value as `NAME=`"))?;
     check_variable(name, value)?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -224,9 +224,9 @@ pub fn parse_env(text: &str) -> Result<(String, String), UnitError> {
 /// Refuses what `execve` could not pass on.
 pub(super) fn check_variable(name: &str, value: &str) -> Result<(), UnitError> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        Err(UnitError::new("the name of a variable is not empty and has no `=` in it"))
+        Err(UnitError::new("the name of a variable can't be empty or contain `=` or NUL"))
     } else if value.contains('\0') {
-        Err(UnitError::new("the value of a variable can't hold a NUL"))
+        Err(UnitError::new("the value of a variable can't contain a NUL"))
     } else {
         Ok(())
     }
@@ -266,7 +266,7 @@ impl<T> Visitor<'_> for Value<T> {
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<T, E> {
-        Err(E::custom(format_args!("`{value}` is not enough: expected {}", self.expecting)))
+        Err(E::custom(format_args!("`{value}` is not accepted here; expected {}", self.expecting)))
     }
 }
 
@@ -312,10 +312,10 @@ fn reason<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Erro
     input.deserialize_any(Value { expecting, number: None, text: check_reason }).map(Some)
 }
 
-/// A reason that says nothing is none.
+/// Refuses a reason that says nothing.
 fn check_reason(text: &str) -> Result<String, UnitError> {
     if text.trim().is_empty() {
-        Err(UnitError::new("a reason is required: why may this library stay loaded?"))
+        Err(UnitError::new("a reason is required; say why this library may stay loaded"))
     } else {
         Ok(text.to_owned())
     }

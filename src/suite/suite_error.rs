@@ -1,5 +1,5 @@
 //! How an error in a suite file is shown: place, key, the line itself with a mark, and what to write instead.
-//! The TOML library and serde word their errors for programmers; this says them to whoever wrote the file.
+//! The TOML library and serde word their errors for programmers; this words them for the person who wrote the file.
 
 use std::ops::Range;
 use std::path::Path;
@@ -101,7 +101,7 @@ pub(super) fn unknown_key<'a>(
 fn suggestion<'a>(what: &str, word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, known.clone()) {
         Some(meant) => format!("{what}; did you mean `{meant}`?"),
-        None => format!("{what}; known here: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        None => format!("{what}; expected one of {}", known.into_iter().collect::<Vec<_>>().join(", ")),
     }
 }
 

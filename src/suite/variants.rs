@@ -4,12 +4,12 @@ use super::plan::{Purpose, SoakPlan};
 use crate::record::{CallFrom, Metric};
 use crate::settings::Per;
 
-/// Most checkpoints of a soak that only tells growth with the call from growth without it: 33 in each octave that decides.
+/// Most checkpoints of a soak that only separates growth with the call from growth without it: 33 in each octave that decides.
 const CHECKPOINTS_ASIDE: u32 = 100;
 
 impl SoakPlan {
     /// Whether it must not run beside others: it is gated by time, which passes more slowly for its cycles then, so that a
-    /// leak per second looks smaller; or what disturbs it would disturb them.
+    /// leak per second appears smaller; or what disturbs it would disturb them.
     #[must_use]
     pub fn needs_the_machine(&self) -> bool {
         let limits = &self.limits;

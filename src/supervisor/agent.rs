@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::Agent;
+use crate::record::{Agent, Doubt};
 use crate::suite::plan::SoakPlan;
 
 /// What glibc's loader preloads.
@@ -17,32 +17,6 @@ pub(super) fn choose(plan: &SoakPlan, env: &BTreeMap<String, String>) -> Agent {
     let inherited = || std::env::var(PRELOAD).ok();
     let preloads = env.get(PRELOAD).cloned().or_else(inherited).is_some_and(|list| !list.trim().is_empty());
     if plan.plain || preloads || plan.flags.deepbind() { Agent::Plain } else { Agent::Counting }
-}
-
-/// Why what the counting agent counted is not to be believed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Doubt {
-    /// More threads lived at a time than can count.
-    Threads,
-    /// The counts and glibc's own account drift apart by this many bytes per cycle.
-    Drift(f64),
-}
-
-impl Doubt {
-    /// As a note.
-    pub(super) fn note(self) -> String {
-        let why = match self {
-            Self::Threads => {
-                "more than 1,024 threads lived at a time, which is more than the agent can count for"
-                    .to_owned()
-            }
-            Self::Drift(rate) => format!(
-                "the agent's count of the heap and glibc's own drifted apart by {rate:.1} B per cycle, as where a library is \
-                 opened with RTLD_DEEPBIND"
-            ),
-        };
-        format!("measured again with the plain agent, because {why}")
-    }
 }
 
 /// What glibc accounts for beyond the agent's counts at each checkpoint, in bytes: a constant where both see the same.
@@ -102,7 +76,7 @@ fn drift(points: &[(u64, i64)]) -> Option<Doubt> {
     };
     let ((before, some), (after, more)) = (rate(first, middle), rate(middle, last));
     let drifts = some > 0.0 && more > 0.0 && before.abs() >= DRIFT && (0.5..=2.0).contains(&(after / before));
-    drifts.then(|| Doubt::Drift(rate(first, last).0))
+    drifts.then(|| Doubt::Drift { per_cycle: rate(first, last).0 })
 }
 
 #[cfg(test)]
@@ -124,9 +98,9 @@ mod tests {
         // One new arena.
         assert_eq!(check(&[(0, 656, 0), (10, 656, 0), (20, 2_912, 0), (30, 2_912, 0)]), None);
         // Counted and not there, as strdup in the host and free in glibc; there and not counted.
-        let drift = Some(Doubt::Drift(-32.0));
+        let drift = Some(Doubt::Drift { per_cycle: -32.0 });
         assert_eq!(check(&[0, 10, 20, 30].map(|c| (c, 656, 32 * c))), drift);
-        assert_eq!(check(&[0, 10, 20, 30].map(|c| (c, leak(c), 0))), Some(Doubt::Drift(32.0)));
+        assert_eq!(check(&[0, 10, 20, 30].map(|c| (c, leak(c), 0))), Some(Doubt::Drift { per_cycle: 32.0 }));
         // Late: glibc's own account goes on where the count has stopped.
         let late = |cycle: u64| (cycle, 656 + 32 * cycle.saturating_sub(60), 0);
         assert!(check(&[0, 20, 40, 60, 70, 80, 90, 100].map(late)).is_some());

@@ -1,8 +1,9 @@
 //! Disturbs the worker while cycles run, as `--chaos` asks for. It is done by the one who waits for the worker, between
 //! two looks at it, so that nothing is disturbed while it is parked and looked at.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -11,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::Pid;
 
-use crate::record::Disturbance;
+use crate::record::{Disturbance, Refusal};
 use crate::sampling::Sampler;
 use crate::suite::chaos::{Chaos, ChaosKind};
 use crate::sys::pressure;
@@ -40,7 +41,7 @@ struct One {
     /// On the clock.
     due: Duration,
     times: u64,
-    refused: Option<String>,
+    refused: Option<Refusal>,
     process: Option<OwnedFd>,
 }
 
@@ -49,7 +50,7 @@ impl One {
         Duration::from_secs(1) / self.chaos.hertz.max(1)
     }
 
-    fn count(&mut self, done: Result<(), String>) {
+    fn count(&mut self, done: Result<(), Refusal>) {
         match done {
             Ok(()) => self.times += 1,
             Err(why) => self.refused = Some(why),
@@ -72,8 +73,7 @@ impl Disturber {
             one.due = one.period();
             if one.chaos.kind == ChaosKind::ColdCache {
                 // What has not been written yet can't be dropped.
-                let synced = files.iter().try_for_each(|file| std::fs::File::open(file)?.sync_all());
-                one.refused = synced.err().map(|error| format!("cannot write the file back: {error}"));
+                one.refused = files.iter().find_map(|file| write_back(file).err());
             }
         }
         Self { all, pid, files: files.to_vec(), ..Self::default() }
@@ -149,55 +149,51 @@ impl Disturber {
     }
 }
 
-/// What a reader of the record should know of it.
-pub(super) fn notes(done: &[Disturbance]) -> Vec<String> {
-    let times = |one: &Disturbance| match one.times {
-        1 => "once".to_owned(),
-        times => format!("{times} times"),
-    };
-    let told: Vec<String> =
-        done.iter().filter(|one| one.times > 0).map(|one| format!("{} {}", one.what, times(one))).collect();
-    let disturbed = (!told.is_empty()).then(|| {
-        let told = told.join(", ");
-        format!("disturbed on purpose (--chaos): {told}; latencies and rates are those under it")
-    });
-    let refused = done.iter().filter_map(|one| {
-        let why = one.refused.as_ref()?;
-        Some(format!("--chaos {} could not be done: {why}", one.what))
-    });
-    disturbed.into_iter().chain(refused).collect()
-}
-
-fn send(pid: i32, signal: Signal) -> Result<(), String> {
+fn send(pid: i32, signal: Signal) -> Result<(), Refusal> {
     match kill(Pid::from_raw(pid), signal) {
         // It has just ended, which the one who waits finds out by itself.
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(error) => Err(format!("{signal} can't be sent: {}", error.desc())),
+        Err(error) => Err(Refusal::NotSent { signal: signal.as_str().to_owned(), errno: error as i32 }),
     }
 }
 
+fn write_back(path: &Path) -> Result<(), Refusal> {
+    let (name, file) = open(path)?;
+    file.sync_all().map_err(|error| Refusal::NotWrittenBack { path: name, errno: errno(&error) })
+}
+
 /// Drops what no process has mapped at this moment.
-fn drop_pages(files: &[PathBuf]) -> Result<(), String> {
+fn drop_pages(files: &[PathBuf]) -> Result<(), Refusal> {
     for path in files {
-        let named = |problem: &str| format!("{}: {problem}", path.display());
-        let file = std::fs::File::open(path).map_err(|error| named(&error.to_string()))?;
+        let (path, file) = open(path)?;
         if fstatfs(&file).is_ok_and(|system| system.filesystem_type() == TMPFS_MAGIC) {
-            return Err(named("it lies in a tmpfs, which is memory; set TMPDIR to a place on a disk"));
+            return Err(Refusal::Tmpfs { path });
         }
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
-            .map_err(|error| named(error.desc()))?;
+            .map_err(|error| Refusal::NotDropped { path, errno: error as i32 })?;
     }
     Ok(())
 }
 
+/// The file, with its name for the record.
+fn open(path: &Path) -> Result<(String, File), Refusal> {
+    let name = path.to_string_lossy().into_owned();
+    match File::open(path) {
+        Ok(file) => Ok((name, file)),
+        Err(error) => Err(Refusal::NotOpened { path: name, errno: errno(&error) }),
+    }
+}
+
+/// What the kernel answered; only a path that can't be one has no answer of the kernel's.
+fn errno(error: &std::io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EINVAL)
+}
+
 /// Has the kernel reclaim what the worker has mapped.
-fn page_out(process: &mut Option<OwnedFd>, pid: i32, sampler: &Sampler) -> Result<(), String> {
-    let told = |error: std::io::Error| {
-        let hint = if error.raw_os_error() == Some(libc::EPERM) { "; it takes CAP_SYS_NICE" } else { "" };
-        format!("process_madvise: {error}{hint}")
-    };
+fn page_out(process: &mut Option<OwnedFd>, pid: i32, sampler: &Sampler) -> Result<(), Refusal> {
+    let refusal = |error: std::io::Error| Refusal::NotReclaimed { errno: errno(&error) };
     if process.is_none() {
-        *process = Some(pressure::open_process(pid).map_err(told)?);
+        *process = Some(pressure::open_process(pid).map_err(refusal)?);
     }
     let Some(process) = process else { return Ok(()) };
     let mut refused = None;
@@ -211,7 +207,7 @@ fn page_out(process: &mut Option<OwnedFd>, pid: i32, sampler: &Sampler) -> Resul
         }
     }
     match refused {
-        Some(error) if !done => Err(told(error)),
+        Some(error) if !done => Err(refusal(error)),
         _ => Ok(()),
     }
 }
@@ -262,7 +258,7 @@ mod tests {
         disturber.begin();
         disturber.end();
         let done = disturber.to_record();
-        assert_eq!((done[0].times, done[0].refused.is_some(), disturber.next()), (0, true, None));
-        assert!(notes(&done)[0].contains("--chaos cold-cache@10Hz could not be done: "));
+        let refused = Refusal::NotOpened { path: "/no/such/file".to_owned(), errno: libc::ENOENT };
+        assert_eq!((done[0].times, &done[0].refused, disturber.next()), (0, &Some(refused), None));
     }
 }

@@ -1,10 +1,11 @@
 //! What an instance costs that stays in the process: each copy or namespace of a library that is not unloaded. And
-//! what the loader's refusal of the next one means.
+//! what the loader's refusal of the next one has to do with them.
 
-use super::end::load::tls_mend;
 use crate::elf::Facts;
-use crate::record::{Checkpoints, InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind};
-use crate::suite::mode::NAMESPACES;
+use crate::record::{
+    Checkpoints, Column, InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind, Phase, Shortage,
+    Staying, Why,
+};
 
 /// What is told of each instance.
 const METRICS: [Metric; 7] = [
@@ -24,8 +25,11 @@ pub(super) fn may_stay(mode: Mode) -> bool {
 
 /// What the checkpoints say of instances; `None` where none stays.
 pub(super) fn instances(checkpoints: &Checkpoints) -> Option<Instances> {
-    let index = |name: &str| checkpoints.columns.iter().position(|column| column == name);
-    let (cycle, loads, unloads) = (index("cycle")?, index("loads")?, index("unloads")?);
+    let (cycle, loads, unloads) = (
+        checkpoints.position(Column::Cycle)?,
+        checkpoints.position(Column::Loads)?,
+        checkpoints.position(Column::Unloads)?,
+    );
     let before = checkpoints.before_first_open.as_ref()?;
     let (first, last) = (checkpoints.rows.first()?, checkpoints.rows.last()?);
     let objects = |row: &[i64]| Some(row.get(loads)? - row.get(unloads)?);
@@ -37,45 +41,30 @@ pub(super) fn instances(checkpoints: &Checkpoints) -> Option<Instances> {
     let live = |row: &[i64]| Some((objects(row)? - objects(before)?) / each);
     let more = live(last)? - live(first)?;
     let cost = METRICS.into_iter().filter_map(|metric| {
-        let column = index(metric.name())?;
+        let column = checkpoints.position(metric)?;
         let grown = last.get(column)? - first.get(column)?;
         (more > 0).then(|| InstanceCost { metric, per_instance: grown as f64 / more as f64 })
     });
     Some(Instances { live: u64::try_from(live(last)?).ok()?, cost: cost.collect(), next_load: None })
 }
 
-/// Where the next instance was refused: says so with the count, and what can be done.
+/// Where the next instance was refused: adds how many stay, and what they take.
 pub(super) fn explain(instances: &mut Instances, outcome: &mut Outcome, facts: &Facts, mode: Mode) {
-    let Some(words) = &outcome.detail else { return };
-    if outcome.kind != OutcomeKind::LoadFailed || outcome.phase.as_deref() != Some("open") {
+    if outcome.kind != OutcomeKind::LoadFailed || outcome.phase != Some(Phase::Open) {
         return;
     }
+    let Some(Why::LoadFailed(failure)) = &mut outcome.why else { return };
     let live = instances.live;
-    let what = if mode == Mode::Namespace { "namespaces" } else { "copies" };
-    let mut told =
-        format!("with {live} {what} in the process that do not unload, the next load failed: {words}");
-    if words.contains("static TLS block") {
-        let (who, tunable) = match (mode, facts.tls) {
-            (Mode::Namespace, _) => {
-                ("each namespace brings a C library of its own, which takes some".to_owned(), None)
-            }
-            (_, Some(tls)) => {
-                let size = tls.size.next_multiple_of(tls.align.max(1));
-                (format!("each takes {size} bytes"), Some(wanted(live, size)))
-            }
-            (_, None) => ("what each brings takes some".to_owned(), None),
-        };
-        told.push_str(&format!(
-            "; {who} of the static thread-local storage that glibc keeps for libraries, and {}",
-            tls_mend(tunable)
-        ));
-    } else if words.contains("namespaces") {
-        told.push_str(&format!(
-            "; glibc has {NAMESPACES} namespaces to give, and what is not unloaded keeps its own"
-        ));
+    failure.staying = Some(Staying { mode, live });
+    if let Some(Shortage::StaticTls { each, tunable }) = &mut failure.shortage
+        && mode != Mode::Namespace
+        && let Some(tls) = facts.tls
+    {
+        let size = tls.size.next_multiple_of(tls.align.max(1));
+        *each = Some(size);
+        *tunable = wanted(live, size);
     }
-    instances.next_load = Some(told.clone());
-    outcome.detail = Some(told);
+    instances.next_load = Some(failure.clone());
 }
 
 /// The tunable for four times as many instances as fit now.
@@ -89,7 +78,7 @@ mod tests {
     use super::*;
 
     fn checkpoints(rows: &[[i64; 5]]) -> Checkpoints {
-        let columns = ["cycle", "loads", "unloads", "rss", "threads"].map(str::to_owned).to_vec();
+        let columns = vec![Column::Cycle, Column::Loads, Column::Unloads, Column::Rss, Column::Threads];
         Checkpoints {
             columns,
             rows: rows.iter().map(|row| row.to_vec()).collect(),

@@ -2,8 +2,8 @@
 //! each checkpoint do not. The full list of mappings costs several times as much as the totals, so not each has it.
 
 use super::staging::Staging;
-use crate::record::OverTime;
-use crate::sampling::{Kinds as Sample, Sampler};
+use crate::record::{OverTime, OverTimeColumn};
+use crate::sampling::Sampler;
 
 /// Every so many checkpoints.
 const EVERY: u64 = 4;
@@ -43,7 +43,7 @@ impl Kinds {
 
     /// As the record has it.
     pub(super) fn to_record(&self) -> Option<OverTime> {
-        let columns = ["cycle"].into_iter().chain(Sample::NAMES).map(str::to_owned).collect();
+        let columns = std::iter::once(OverTimeColumn::Cycle).chain(OverTimeColumn::KINDS).collect();
         (!self.rows.is_empty()).then(|| OverTime { columns, rows: self.rows.clone() })
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::process::WorkerProcess;
-use crate::record::Limit;
+use crate::record::{Excess, Limit, LimitName, LimitReached};
 use crate::sampling::{self, Sampler};
 use crate::suite::plan::SoakPlan;
 
@@ -78,102 +78,26 @@ impl Limits {
     }
 
     /// The limits that a person set, and the one that was reached.
-    pub(super) fn to_record(self, reached: Option<&Excess>) -> Vec<Limit> {
+    pub(super) fn to_record(self, reached: Option<&LimitReached>) -> Vec<Limit> {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let given = |what: What, most: Most| most.given.then_some((what, most.most));
+        let given = |name: LimitName, most: Most| most.given.then_some((name, most.most));
         let mut limits: Vec<Limit> = [
-            self.timeout.map(|timeout| (What::Timeout, milliseconds(timeout))),
-            given(What::Memory, self.memory),
-            given(What::Descriptors, self.fds),
-            given(What::Processes, self.tasks),
-            given(What::Output, self.output),
+            self.timeout.map(|timeout| (LimitName::Timeout, milliseconds(timeout))),
+            given(LimitName::MemoryLimit, self.memory),
+            given(LimitName::FdLimit, self.fds),
+            given(LimitName::ProcessLimit, self.tasks),
+            given(LimitName::OutputLimit, self.output),
         ]
         .into_iter()
         .flatten()
-        .map(|(what, most)| Limit { name: what.name().to_owned(), allowed: most, used: None })
+        .map(|(name, allowed)| Limit { name, allowed, used: None })
         .collect();
-        if let Some(excess) = reached {
-            let name = excess.what.name();
+        if let Some(LimitReached { excess, used, allowed, .. }) = reached {
+            let name = excess.limit();
             limits.retain(|limit| limit.name != name);
-            limits.push(Limit { name: name.to_owned(), allowed: excess.most, used: Some(excess.used) });
+            limits.push(Limit { name, allowed: *allowed, used: Some(*used) });
         }
         limits
-    }
-}
-
-/// What there was too much of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    Timeout,
-    Memory,
-    Descriptors,
-    /// Threads and processes together.
-    Tasks,
-    Processes,
-    Output,
-    /// One file.
-    File,
-}
-
-impl What {
-    /// Name of the flag and of the key that sets it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::Memory => "memory-limit",
-            Self::Descriptors => "fd-limit",
-            Self::Tasks | Self::Processes => "process-limit",
-            Self::Output | Self::File => "output-limit",
-        }
-    }
-}
-
-/// A limit that was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Excess {
-    what: What,
-    used: u64,
-    most: u64,
-    given: bool,
-}
-
-impl Excess {
-    /// What happened, with the limit and who set it.
-    pub(super) fn words(&self) -> String {
-        let Self { used, most, .. } = self;
-        let flag = self.what.name();
-        let (happened, unit, default) = match self.what {
-            What::Timeout => {
-                return format!("it took {used} ms, and --{flag} allows {most} ms");
-            }
-            What::Memory => (
-                format!("the worker's resident memory reached {used} bytes"),
-                " bytes",
-                "half of what this machine had free",
-            ),
-            What::Descriptors => (
-                format!("the worker had {used} descriptors open"),
-                "",
-                "half of what this machine had free, or a million",
-            ),
-            What::Tasks => (
-                format!("the worker's threads and the processes that it started were {used}"),
-                "",
-                "half of what this machine had free, or ten thousand",
-            ),
-            What::Processes => {
-                (format!("the worker and its library had {used} processes running or not waited for"), "", "")
-            }
-            What::Output => (format!("the library wrote {used} bytes to stdout and stderr"), " bytes", ""),
-            What::File => ("the library wrote to a file beyond what one may have".to_owned(), " bytes", ""),
-        };
-        match (self.given, default) {
-            (true, _) => format!("{happened}; --{flag} allows {most}{unit}"),
-            (false, "") => format!("{happened}; the default of --{flag} is {most}{unit}"),
-            (false, default) => {
-                format!("{happened}, above {default}: {most}{unit}; --{flag} sets another limit")
-            }
-        }
     }
 }
 
@@ -209,25 +133,25 @@ impl Watch {
     }
 
     /// The limit of time, when it is over.
-    pub(super) fn timeout(&self, now: Instant) -> Option<Excess> {
+    pub(super) fn timeout(&self, now: Instant) -> Option<LimitReached> {
         let over = self.deadline.is_some_and(|deadline| now >= deadline);
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        over.then(|| Excess {
-            what: What::Timeout,
+        over.then(|| LimitReached {
+            excess: Excess::Time,
             used: milliseconds(now.saturating_duration_since(self.began)),
-            most: milliseconds(self.limits.timeout.unwrap_or_default()),
+            allowed: milliseconds(self.limits.timeout.unwrap_or_default()),
             given: true,
         })
     }
 
     /// Looks at what is due to be looked at: the first limit that is exceeded, if one is.
-    pub(super) fn look(&mut self, sampler: &Sampler, process: &WorkerProcess) -> Option<Excess> {
+    pub(super) fn look(&mut self, sampler: &Sampler, process: &WorkerProcess) -> Option<LimitReached> {
         let begin = Instant::now();
         if begin < self.next_glance {
             return None;
         }
         self.next_glance = begin + GLANCE_EVERY;
-        let written = exceeds(What::Output, process.written(), self.limits.output);
+        let written = exceeds(Excess::Output, process.written(), self.limits.output);
         if written.is_some() {
             return written;
         }
@@ -247,47 +171,46 @@ impl Watch {
     }
 
     /// Counts everything now.
-    pub(super) fn count(&self, sampler: &Sampler, process: &WorkerProcess) -> Option<Excess> {
+    pub(super) fn count(&self, sampler: &Sampler, process: &WorkerProcess) -> Option<LimitReached> {
         let limits = &self.limits;
-        let written = exceeds(What::Output, process.written(), limits.output);
+        let written = exceeds(Excess::Output, process.written(), limits.output);
         if written.is_some() {
             return written;
         }
         // Of a worker that is gone nothing can be read, and it uses nothing.
         let resident = sampler.resident()?;
-        if let Some(excess) = exceeds(What::Memory, resident, limits.memory) {
+        if let Some(excess) = exceeds(Excess::Memory, resident, limits.memory) {
             return Some(excess);
         }
         let (threads, places) = sampler.threads_and_places()?;
         if places > limits.fds.most
-            && let Some(excess) =
-                exceeds(What::Descriptors, sampler.descriptors(limits.fds.most)?, limits.fds)
+            && let Some(excess) = exceeds(Excess::Fds, sampler.descriptors(limits.fds.most)?, limits.fds)
         {
             return Some(excess);
         }
-        if let Some(excess) = exceeds(What::Tasks, threads, limits.tasks) {
+        if let Some(excess) = exceeds(Excess::Tasks, threads, limits.tasks) {
             return Some(excess);
         }
         let processes = process.family(limits.processes.most);
         // The worker itself is among them; its first thread is among the threads.
-        exceeds(What::Processes, processes, limits.processes).or_else(|| {
-            exceeds(What::Tasks, threads.saturating_add(processes).saturating_sub(1), limits.tasks)
+        exceeds(Excess::Processes, processes, limits.processes).or_else(|| {
+            exceeds(Excess::Tasks, threads.saturating_add(processes).saturating_sub(1), limits.tasks)
         })
     }
 
     /// The limit that the kernel ended the worker for.
-    pub(super) fn ended_for(&self, status: ExitStatus) -> Option<Excess> {
+    pub(super) fn ended_for(&self, status: ExitStatus) -> Option<LimitReached> {
         let most = self.limits.file_bytes();
         let given = self.limits.output.given;
-        (status.signal() == Some(libc::SIGXFSZ)).then_some(Excess {
-            what: What::File,
+        (status.signal() == Some(libc::SIGXFSZ)).then_some(LimitReached {
+            excess: Excess::File,
             used: most,
-            most,
+            allowed: most,
             given,
         })
     }
 }
 
-fn exceeds(what: What, used: u64, limit: Most) -> Option<Excess> {
-    (used > limit.most).then_some(Excess { what, used, most: limit.most, given: limit.given })
+fn exceeds(excess: Excess, used: u64, limit: Most) -> Option<LimitReached> {
+    (used > limit.most).then_some(LimitReached { excess, used, allowed: limit.most, given: limit.given })
 }

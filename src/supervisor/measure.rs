@@ -4,16 +4,13 @@
 use std::time::{Duration, Instant};
 
 use super::Progress;
-use super::agent::Doubt;
 use super::causes::{self, Pending};
-use super::chaos;
 use super::end;
 use super::instances;
 use super::kinds::Kinds;
 use super::latency::Histograms;
 use super::pace::Pace;
 use super::residue;
-use super::sandbox;
 use super::series::{self, Series};
 use super::session::{End, Session};
 use super::staging::Staging;
@@ -21,7 +18,7 @@ use super::unload::Watch;
 use crate::analysis::{self, Look};
 use crate::channel;
 use crate::elf;
-use crate::record::{Agent, Mode, Outcome, Soak};
+use crate::record::{Agent, Doubt, LoadCause, Measured, Mode, Note, Outcome};
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::clock;
 
@@ -60,7 +57,7 @@ impl<'a> Measurement<'a> {
         staging: Staging,
         facts: elf::Facts,
     ) -> Result<Self, Box<Outcome>> {
-        let histograms = || Histograms::new().map_err(|e| end::failed_before_start(e.to_string()));
+        let histograms = || Histograms::new().map_err(end::not_started);
         Ok(Self {
             plan,
             warmup,
@@ -82,7 +79,7 @@ impl<'a> Measurement<'a> {
     /// Runs the soak and fills in what was measured.
     ///
     /// Returns why the heap's figures are to be doubted.
-    pub(super) fn carry_out(mut self, soak: &mut Soak) -> Option<Doubt> {
+    pub(super) fn carry_out(mut self, soak: &mut Measured) -> Option<Doubt> {
         let end = self.run(soak);
         if is_quiet(&end) {
             self.session.ensure_state();
@@ -124,11 +121,10 @@ impl<'a> Measurement<'a> {
         }
         soak.resident_by_kind = self.kinds.as_ref().and_then(Kinds::to_record);
         soak.residue = self.residue.find(soak);
-        if let Some(note) = self.session.process.others_note() {
-            soak.notes.push(note);
+        let killed = self.session.process.others();
+        if killed > 0 {
+            soak.notes.push(Note::ProcessesKilled { count: killed });
         }
-        soak.notes.extend(chaos::notes(&soak.chaos));
-        soak.notes.extend(soak.sandbox.iter().flat_map(sandbox::notes));
         soak.worker.output_tail = self.session.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
         if self.plan.purpose == Purpose::Everything {
@@ -139,7 +135,7 @@ impl<'a> Measurement<'a> {
     }
 
     /// Runs to the end; true when it stopped because the verdict was certain.
-    fn run(&mut self, soak: &mut Soak) -> Result<bool, End> {
+    fn run(&mut self, soak: &mut Measured) -> Result<bool, End> {
         self.session.want_state(true);
         self.session.ready()?;
         if let Some(confinement) = &self.session.confinement {
@@ -148,7 +144,7 @@ impl<'a> Measurement<'a> {
         if self.plan.purpose == Purpose::Everything
             && let Err(error) = self.session.observe()
         {
-            soak.notes.push(end::unwatched(error));
+            soak.notes.push(Note::Unwatched { errno: error as i32 });
         }
         if self.plan.mode == Mode::Reopen {
             self.session.sampler.watch(&self.staging.files());
@@ -209,7 +205,7 @@ impl<'a> Measurement<'a> {
     }
 
     /// Whether no more cycles are needed to tell what this soak is for.
-    fn is_decided(&self, soak: &Soak, looks: u32) -> bool {
+    fn is_decided(&self, soak: &Measured, looks: u32) -> bool {
         let limits = &self.plan.limits;
         match self.plan.purpose {
             Purpose::Share { leak: Some((metric, rate)) } => {
@@ -266,7 +262,7 @@ impl<'a> Measurement<'a> {
     }
 
     /// Tells what was measured so far, unless it was told a moment ago. The worker is parked meanwhile.
-    fn tell(&mut self, soak: &mut Soak) {
+    fn tell(&mut self, soak: &mut Measured) {
         let (least, most) = TOLD_AGAIN;
         if self.told.elapsed() >= (self.began.elapsed() / 10).clamp(least, most) {
             self.fill(soak);
@@ -283,7 +279,7 @@ impl<'a> Measurement<'a> {
     }
 
     /// Puts what was measured so far into the record.
-    fn fill(&self, soak: &mut Soak) {
+    fn fill(&self, soak: &mut Measured) {
         let totals = self.series.totals();
         let completed = self.session.completed();
         soak.cycles.warmup = completed.min(self.warmup);
@@ -295,7 +291,7 @@ impl<'a> Measurement<'a> {
         }
         soak.one_time = series::one_time(&soak.checkpoints);
         self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
-        soak.worker.clock = clock::name(self.session.clock()).to_owned();
+        soak.worker.clock = Some(clock::recorded(self.session.clock()));
         soak.worker.objects = self.unload.at_start().to_vec();
     }
 }
@@ -314,12 +310,6 @@ fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
     match session.process.wait(Duration::from_secs(1)) {
         Some(status) => session.died(status),
         // What makes a process unreadable to its user: PR_SET_DUMPABLE, another user, other capabilities.
-        None => End::Failed {
-            thread: 0,
-            message: format!(
-                "cannot read /proc of the worker any more: {error}; the library has made its process unreadable \
-                 (PR_SET_DUMPABLE, setuid), so that only root can soak it"
-            ),
-        },
+        None => End::of(LoadCause::ProcessUnreadable { problem: error.to_string() }),
     }
 }

@@ -40,7 +40,10 @@ use std::time::Instant;
 use crate::channel::{self, Channel, Clock};
 use crate::elf;
 use crate::files;
-use crate::record::{Agent, CallFrom, Cycles, Disturbance, Mode, Outcome, Soak, Worker};
+use crate::record::{
+    Agent, Asked, CallFrom, Cycles, Disturbance, Doubt, FileProblem, LoadCause, Measured, Mode, Note,
+    Outcome, Phase, Worker,
+};
 use crate::sampling::Sampler;
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::clock;
@@ -49,8 +52,7 @@ pub use host::host;
 pub(crate) use private::{PrivateDirectory, clean as clean_private};
 pub use trace::trace;
 
-use agent::Doubt;
-use end::failed_before_start;
+use end::{failed_before_start, not_started};
 use limits::Limits;
 use measure::Measurement;
 use process::WorkerProcess;
@@ -91,7 +93,7 @@ pub enum Progress<'a> {
     /// A checkpoint has been taken; told once in a while, so that what was measured outlives this process.
     Checkpoint(
         /// All that was measured so far, not judged.
-        &'a Soak,
+        &'a Measured,
     ),
     /// It has ended.
     End,
@@ -115,18 +117,18 @@ impl std::fmt::Debug for Context<'_> {
 ///
 /// Where the counting agent's figures turn out to be doubtful, the soak is made again with the plain one. Whatever happens is in the
 /// result's `outcome`: this function has no error.
-pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
+pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Measured {
     let began = Instant::now();
     let (soak, doubt) = once(plan, context);
     let Some(doubt) = doubt.filter(|_| !context.interrupted.load(Ordering::Relaxed)) else { return soak };
     let allowance = plan.allowance.after(began.elapsed());
     let (mut again, _) = once(&SoakPlan { allowance, ..plan.plainly() }, context);
-    again.notes.push(doubt.note());
+    again.notes.push(Note::MeasuredAgain(doubt));
     again
 }
 
 /// One soak with one agent, and why its figures are to be doubted.
-fn once(plan: &SoakPlan, context: &Context<'_>) -> (Soak, Option<Doubt>) {
+fn once(plan: &SoakPlan, context: &Context<'_>) -> (Measured, Option<Doubt>) {
     let most = match plan.purpose {
         Purpose::Everything => plan.cycles,
         Purpose::Share { .. } => plan.cycles / WARMUP_ASIDE,
@@ -152,11 +154,12 @@ fn once(plan: &SoakPlan, context: &Context<'_>) -> (Soak, Option<Doubt>) {
 }
 
 /// What is known of a soak before it begins: what was asked for.
-fn asked_for(plan: &SoakPlan) -> Soak {
+fn asked_for(plan: &SoakPlan) -> Measured {
     let agent = agent::choose(plan, &plan.env);
-    Soak {
+    Measured {
         name: plan.name.clone(),
         path: plan.path.to_string_lossy().into_owned(),
+        asked: Asked { limits: plan.limits.clone() },
         mode: plan.mode,
         flags: Some(plan.flags.to_string()),
         call_from: plan.call_from,
@@ -172,7 +175,7 @@ fn asked_for(plan: &SoakPlan) -> Soak {
             .collect(),
         cycles: Cycles { requested: plan.cycles, ..Cycles::default() },
         worker: Worker { agent, ..Worker::default() },
-        ..Soak::default()
+        ..Measured::default()
     }
 }
 
@@ -180,52 +183,35 @@ fn asked_for(plan: &SoakPlan) -> Soak {
 fn prepare<'a>(
     plan: &'a SoakPlan,
     warmup: u64,
-    soak: &mut Soak,
+    soak: &mut Measured,
     context: &'a Context<'a>,
 ) -> Result<Measurement<'a>, Box<Outcome>> {
-    let refuse = failed_before_start;
-    if plan.beside > 0 {
-        soak.notes.push(format!(
-            "up to {} other soaks ran at the same time: latencies, and all that is told per second, are contended",
-            plan.beside
-        ));
-    }
-    let facts = elf_facts(&plan.path).map_err(refuse)?;
+    let facts = elf_facts(&plan.path)?;
     soak.build_id.clone_from(&facts.build_id);
     soak.language = facts.language;
     soak.toolchain.clone_from(&facts.toolchain);
     if let Some(call) =
         plan.calls.iter().find(|call| facts.export(&call.symbol) == Some(elf::ExportKind::Data))
     {
-        let detail = format!(
-            "{}: `{}` is data and not a function: calling it would run whatever it holds; call a function",
-            plan.path.display(),
-            call.symbol
-        );
-        return Err(Box::new(Outcome { phase: Some("symbol".to_owned()), ..*refuse(detail) }));
+        let failed = failed_before_start(LoadCause::DataSymbol { symbol: call.symbol.clone() });
+        return Err(Box::new(Outcome { phase: Some(Phase::Symbol), ..*failed }));
     }
     if plan.mode == Mode::Copies && !facts.unique_symbols.is_empty() {
-        soak.notes.push(
-            "the copies are not independent: the loader binds the STB_GNU_UNIQUE symbols of all to those of the first"
-                .to_owned(),
-        );
+        soak.notes.push(Note::CopiesShareUnique);
     }
     if plan.mode == Mode::Reopen && plan.threads > 1 && !plan.share_path && !facts.unique_symbols.is_empty() {
         // The loader binds the unique symbols of every copy to the first one: copies would not be independent,
         // and all but the first would be unloaded as no host's would.
         soak.share_path = true;
-        soak.notes.push(
-            "all threads open the one path: the library defines STB_GNU_UNIQUE symbols, which copies of it share"
-                .to_owned(),
-        );
+        soak.notes.push(Note::OnePath);
     }
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
-    let mut staging = Staging::new(&plan.path, plan.threads, files).map_err(refuse)?;
+    let mut staging = Staging::new(&plan.path, plan.threads, files).map_err(not_started)?;
     if staging.has_copies() {
         staging::keep_origin(&facts, &plan.path, &mut soak.env);
     }
     if plan.sandbox && !soak.env.contains_key(TMPDIR) {
-        let scratch = staging.make_scratch().map_err(refuse)?;
+        let scratch = staging.make_scratch().map_err(not_started)?;
         soak.env.insert(TMPDIR.to_owned(), scratch.to_string_lossy().into_owned());
     }
     let bounds = Bounds {
@@ -234,7 +220,7 @@ fn prepare<'a>(
         deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
         stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
     };
-    let mut session = start(plan, staging.paths(), &soak.env, bounds, context).map_err(refuse)?;
+    let mut session = start(plan, staging.paths(), &soak.env, bounds, context).map_err(not_started)?;
     session.disturber = chaos::Disturber::new(&plan.chaos, session.process.pid(), staging.paths());
     Measurement::new(plan, warmup, session, staging, facts)
 }
@@ -277,14 +263,13 @@ fn start<'a>(
     Ok(Session::new(channel, process, confinement, sampler, bounds, context))
 }
 
-/// Facts of the file, or in one line why it can't be loaded here.
-fn elf_facts(path: &Path) -> Result<elf::Facts, String> {
-    let named = |problem: String| match path.as_os_str().is_empty() {
-        true => problem,
-        false => format!("{}: {problem}", path.display()),
+/// Facts of the file, or why it can't be loaded here.
+fn elf_facts(path: &Path) -> Result<elf::Facts, Box<Outcome>> {
+    let bad = |problem| {
+        failed_before_start(LoadCause::BadFile { path: path.to_string_lossy().into_owned(), problem })
     };
-    let bytes = files::read_library(path).map_err(|e| named(e.to_string()))?;
-    let facts = elf::Facts::parse(&bytes).map_err(|e| named(e.to_string()))?;
-    elf::check_loadable(&facts, elf::Host::CURRENT).map_err(|e| named(e.to_string()))?;
+    let bytes = files::read_library(path).map_err(|e| bad(FileProblem::System { said: e.to_string() }))?;
+    let facts = elf::parse(&bytes).map_err(|e| bad(FileProblem::Unreadable(e)))?;
+    elf::check_loadable(&facts, elf::Host::CURRENT).map_err(|e| bad(FileProblem::NotLoadable(e)))?;
     Ok(facts)
 }

@@ -4,13 +4,13 @@
 use hdrhistogram::{CreationError, Histogram};
 
 use super::latency::LONGEST;
-use crate::record::OverTime;
+use crate::record::{OverTime, OverTimeColumn};
 
 /// Most intervals that are kept: a chart has no room for more.
 const MOST: usize = 64;
 
-/// Phases, in the order of the columns.
-const PHASES: [&str; 5] = ["open", "symbol", "call", "close", "cycle"];
+/// Phases, in the order of the columns: open, symbol, call, close, and the whole cycle.
+const PHASES: usize = 5;
 
 /// What is kept of one phase in an interval: how many cycles took how many nanoseconds, by rising time, to two
 /// significant digits; and the largest, exactly.
@@ -52,7 +52,7 @@ impl Kept {
 #[derive(Debug, Clone, Default)]
 struct Interval {
     cycles: u64,
-    phases: [Kept; PHASES.len()],
+    phases: [Kept; PHASES],
 }
 
 impl Interval {
@@ -66,8 +66,8 @@ impl Interval {
 #[derive(Debug)]
 pub(super) struct Intervals {
     /// The interval that is not closed yet.
-    open: [Histogram<u64>; PHASES.len()],
-    max: [u64; PHASES.len()],
+    open: [Histogram<u64>; PHASES],
+    max: [u64; PHASES],
     cycles: u64,
     /// An interval is closed when it has this many cycles.
     length: u64,
@@ -86,7 +86,7 @@ impl Intervals {
     }
 
     /// Adds a cycle: the nanoseconds of each phase.
-    pub(super) fn add(&mut self, phases: [u64; PHASES.len()]) {
+    pub(super) fn add(&mut self, phases: [u64; PHASES]) {
         for ((histogram, max), ns) in self.open.iter_mut().zip(&mut self.max).zip(phases) {
             histogram.saturating_record(ns);
             *max = (*max).max(ns.min(LONGEST));
@@ -129,8 +129,7 @@ impl Intervals {
         if self.cycles > 0 {
             self.close();
         }
-        let of = |phase: &str| ["p50", "p99", "max"].map(|what| format!("{phase}_{what}"));
-        let columns = std::iter::once("cycle".to_owned()).chain(PHASES.into_iter().flat_map(of)).collect();
+        let columns = std::iter::once(OverTimeColumn::Cycle).chain(OverTimeColumn::LATENCIES).collect();
         let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let mut cycle = 0;
         let row = |interval: &Interval| {
@@ -157,7 +156,7 @@ mod tests {
         intervals.quiet();
         intervals.add([50, 1, 2, 3, 4]);
         let record = intervals.finish().unwrap();
-        assert_eq!(record.columns[..4], ["cycle", "open_p50", "open_p99", "open_max"]);
+        assert_eq!(record.columns[1..4], OverTimeColumn::LATENCIES[..3]);
         assert_eq!(record.rows.len(), 2);
         assert_eq!(record.rows[0][..4], [100, 100, 100, 90_000]);
         assert_eq!(record.rows[0][15], i64::try_from(LONGEST).unwrap());

@@ -28,9 +28,6 @@ use crate::record::Agent;
 /// Bytes of the worker's output that are kept: the last ones, where the message before a crash is.
 const OUTPUT_KEPT: usize = 16 * 1024;
 
-/// What is said of a worker whose keeper was killed.
-pub(super) const KEEPER_LOST: &str = "the library killed the process that watches over it: the worker's parent, or all of \
-    that one's process group. In a host this ends whatever has started the host; the worker died with it";
 /// How long a keeper may take to start the worker. Only a machine that is about to fail takes this long.
 const START: Duration = Duration::from_secs(60);
 /// How long a keeper may take to end all that the worker started.
@@ -185,16 +182,9 @@ impl WorkerProcess {
         self.keeper_lost
     }
 
-    /// What is to be said of processes that the library had started and that were still there when all was ended.
-    pub(super) fn others_note(&self) -> Option<String> {
-        let (count, verb) = match self.others {
-            0 => return None,
-            1 => ("a process".to_owned(), "was"),
-            more => (format!("{more} processes"), "were"),
-        };
-        Some(format!(
-            "{count} that the library had started {verb} still running when the soak ended, and killed"
-        ))
+    /// Processes that the library had started, and that were still running when the soak ended; they were killed.
+    pub(super) fn others(&self) -> u64 {
+        u64::from(self.others)
     }
 
     /// How it ended, if it has.

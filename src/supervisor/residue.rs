@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::session::Session;
-use crate::record::{Residue, Soak};
+use crate::record::{Measured, Outcome, Residue, Shortage, Why};
 use crate::residue::{self, Context, snapshot::Snapshot};
 
 /// Functions that make files in `/dev/shm`.
@@ -84,7 +84,7 @@ impl Watch {
     }
 
     /// What was left behind, in a soak of which all else is known.
-    pub(super) fn find(&self, soak: &Soak) -> Vec<Residue> {
+    pub(super) fn find(&self, soak: &Measured) -> Vec<Residue> {
         let bytes = self.file_bytes.next_multiple_of(4096);
         let library: Vec<(u64, u64)> =
             self.loads.iter().map(|start| (*start, start.saturating_add(bytes))).collect();
@@ -98,10 +98,16 @@ impl Watch {
                 refusal: soak
                     .outcome
                     .cycle
-                    .zip(soak.outcome.detail.as_deref())
+                    .zip(static_tls_refusal(&soak.outcome))
                     .filter(|_| soak.instances.is_none()),
                 makes_shared_files: self.makes_shared_files,
             },
         )
     }
+}
+
+/// What the loader said where static thread-local storage had run out.
+fn static_tls_refusal(outcome: &Outcome) -> Option<&str> {
+    let Some(Why::LoadFailed(failure)) = &outcome.why else { return None };
+    matches!(failure.shortage, Some(Shortage::StaticTls { .. })).then_some(failure.said.as_deref()).flatten()
 }

@@ -1,4 +1,4 @@
-//! `--sandbox`: what keeps a worker from writing files and from the network, and what it was kept from, in words.
+//! `--sandbox`: what keeps a worker from writing files and from the network, and what it was kept from.
 //!
 //! The Landlock ruleset (`landlock(7)`) is made here, through its crate, and handed to the worker, which enters it before it loads
 //! anything.
@@ -13,7 +13,7 @@ use landlock::{
 };
 
 use crate::channel::{Header, confined};
-use crate::record::Sandbox;
+use crate::record::{Lack, Missing, Restriction, Sandbox};
 
 /// Versions of Landlock that are known here, each restricts more than the one before. Later ones would restrict what would then
 /// have to be told.
@@ -58,18 +58,16 @@ impl Confinement {
 
     /// What the worker was kept from, by what it wrote down; to be read once it has reached its first quiet point.
     pub(super) fn to_record(&self, header: &Header) -> Sandbox {
-        let errno = nix::errno::Errno::from_raw(header.network_refused.load(Relaxed).cast_signed());
+        let errno = header.network_refused.load(Relaxed).cast_signed();
         let entered = header.confined.load(Relaxed);
         let since = |version: ABI, what: u32| {
             let is_restricted = entered & confined::NO_WRITING != 0;
             let has = self.landlock.as_ref().is_some_and(|(_, abi)| is_restricted && *abi >= version);
             if has { what } else { 0 }
         };
-        let applied = entered
-            | since(ABI::V3, confined::NO_TRUNCATING)
-            | since(ABI::V4, confined::NO_TCP)
-            | since(ABI::V6, confined::NO_SIGNALS);
-        sandbox(applied, errno.desc())
+        let applied =
+            entered | LANDLOCK.iter().fold(0, |all, (_, what, version)| all | since(*version, *what));
+        sandbox(applied, errno)
     }
 }
 
@@ -88,57 +86,34 @@ fn ruleset(abi: ABI, level: CompatLevel, writable: &[PathBuf]) -> Result<Option<
     Ok(created.add_rules(path_beneath_rules(places, writing))?.into())
 }
 
-/// What a reader of the record should know of it.
-pub(super) fn notes(sandbox: &Sandbox) -> Vec<String> {
-    let told =
-        |what: &str, list: &[String]| (!list.is_empty()).then(|| format!("{what}: {}", list.join("; ")));
-    [told("--sandbox", &sandbox.applied), told("--sandbox could not", &sandbox.missing)]
-        .into_iter()
-        .flatten()
-        .collect()
-}
+/// The version of Landlock that each of its restrictions needs.
+const LANDLOCK: [(Restriction, u32, ABI); 4] = [
+    (Restriction::Writing, confined::NO_WRITING, ABI::V1),
+    (Restriction::Truncating, confined::NO_TRUNCATING, ABI::V3),
+    (Restriction::Tcp, confined::NO_TCP, ABI::V4),
+    (Restriction::Signals, confined::NO_SIGNALS, ABI::V6),
+];
 
-fn sandbox(applied: u32, network_refused: &str) -> Sandbox {
+/// What came of each restriction; `errno` is how the kernel refused a network namespace.
+fn sandbox(applied: u32, errno: i32) -> Sandbox {
     let has = |what: u32| applied & what != 0;
-    let mut told = Sandbox::default();
-    let mut tell = |is_applied: bool, yes: &str, no: &str| {
-        if is_applied {
-            told.applied.push(yes.to_owned());
-        } else {
-            told.missing.push(no.to_owned());
+    let mut sandbox = Sandbox::default();
+    for restriction in Restriction::ALL {
+        let landlock = LANDLOCK.iter().find(|(of, ..)| *of == restriction);
+        let (bit, lacks) = match landlock {
+            Some((_, bit, abi)) => (*bit, Lack::Landlock { version: *abi as u32 }),
+            None => (confined::NO_NETWORK, Lack::Namespace { errno }),
+        };
+        match restriction {
+            // Who can write can truncate.
+            Restriction::Truncating if !has(confined::NO_WRITING) => {}
+            // Nothing is left that TCP could reach.
+            Restriction::Tcp if has(confined::NO_NETWORK) => {}
+            _ if has(bit) => sandbox.applied.push(restriction),
+            _ => sandbox.missing.push(Missing { restriction, lacks }),
         }
-    };
-    tell(
-        has(confined::NO_WRITING),
-        "no file is written, made or removed outside the soak's private directory (Landlock)",
-        "files can be written: this kernel has no Landlock (Linux 5.13, enabled at boot)",
-    );
-    if has(confined::NO_WRITING) {
-        tell(
-            has(confined::NO_TRUNCATING),
-            "no file is truncated there either (Landlock)",
-            "files can be truncated: that takes Landlock's version 3 (Linux 6.2)",
-        );
     }
-    let no_namespace = format!(
-        "no network namespace: {network_refused}; it takes CAP_SYS_ADMIN. UDP and other sockets reach the network"
-    );
-    tell(has(confined::NO_NETWORK), "no network, not even the loopback (network namespace)", &no_namespace);
-    if has(confined::NO_NETWORK) {
-        // Nothing is left that TCP could reach.
-    } else {
-        tell(
-            has(confined::NO_TCP),
-            "no TCP, neither connecting nor listening (Landlock)",
-            "TCP can be used: keeping from it takes Landlock's version 4 (Linux 6.7)",
-        );
-    }
-    tell(
-        has(confined::NO_SIGNALS),
-        "no signals to processes outside, nor abstract Unix sockets of theirs (Landlock)",
-        "processes outside can be sent signals: keeping from it takes Landlock's version 6 (Linux 6.12)",
-    );
-    told
+    sandbox
 }
 
 #[cfg(test)]
@@ -146,17 +121,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_applied_is_told_as_missing() {
+    fn what_is_not_applied_is_missing() {
         let all = confined::NO_WRITING
             | confined::NO_TRUNCATING
             | confined::NO_NETWORK
             | confined::NO_TCP
             | confined::NO_SIGNALS;
-        assert_eq!(sandbox(all, "").missing, [""; 0]);
-        let old = sandbox(confined::NO_WRITING, "Operation not permitted");
-        assert_eq!((old.applied.len(), old.missing.len()), (1, 4), "{old:?}");
-        assert!(old.missing[1].contains("Operation not permitted; it takes CAP_SYS_ADMIN"));
-        let without = sandbox(confined::NO_NETWORK, "");
-        assert_eq!((without.applied.len(), without.missing.len()), (1, 2), "{without:?}");
+        let applied =
+            [Restriction::Writing, Restriction::Truncating, Restriction::Network, Restriction::Signals];
+        assert_eq!(sandbox(all, 0), Sandbox { applied: applied.to_vec(), missing: Vec::new() });
+        let missing = |restriction, lacks| Missing { restriction, lacks };
+        let signals = missing(Restriction::Signals, Lack::Landlock { version: 6 });
+        let old = Sandbox {
+            applied: vec![Restriction::Writing],
+            missing: vec![
+                missing(Restriction::Truncating, Lack::Landlock { version: 3 }),
+                missing(Restriction::Network, Lack::Namespace { errno: libc::EPERM }),
+                missing(Restriction::Tcp, Lack::Landlock { version: 4 }),
+                signals,
+            ],
+        };
+        assert_eq!(sandbox(confined::NO_WRITING, libc::EPERM), old);
+        let without = Sandbox {
+            applied: vec![Restriction::Network],
+            missing: vec![missing(Restriction::Writing, Lack::Landlock { version: 1 }), signals],
+        };
+        assert_eq!(sandbox(confined::NO_NETWORK, 0), without);
     }
 }

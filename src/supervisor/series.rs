@@ -4,27 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::agent::Check;
 use crate::channel::{Channel, UNKNOWN, read_bytes};
-use crate::record::{Checkpoints, Metric, OneTime};
+use crate::record::{Checkpoints, Column, Metric, OneTime};
 use crate::sampling::Sample;
-
-/// Columns of a checkpoint row, in order. Where nothing can tell the heap, it has no column.
-const COLUMNS: [&str; 14] = [
-    "cycle",
-    "active_ns",
-    "loads",
-    "unloads",
-    HEAP,
-    "rss",
-    "anon",
-    "private_dirty",
-    "pss",
-    "virtual",
-    "page_tables",
-    "mappings",
-    "threads",
-    "fds",
-];
-const HEAP: &str = "heap";
 
 /// Largest value that is believed of the worker's counts: two years in nanoseconds, 64 PiB in bytes. So differences and
 /// sums of what is read can't overflow.
@@ -92,7 +73,7 @@ impl Series {
     /// A series, in which the heap has a column only where something can tell it: a namespace of `dlmopen` has a C library and a
     /// heap of its own, which neither the agent nor `mallinfo2` of the host's sees.
     pub(super) fn new(has_heap: bool) -> Self {
-        let columns = COLUMNS.iter().filter(|name| has_heap || **name != HEAP).map(|name| (*name).to_owned());
+        let columns = Column::ALL.into_iter().filter(|column| has_heap || *column != Column::Heap);
         let checkpoints =
             Checkpoints { columns: columns.collect(), rows: Vec::new(), before_first_open: None };
         let (first, last) = (Observation::default(), Observation::default());
@@ -181,7 +162,7 @@ pub(super) fn one_time(checkpoints: &Checkpoints) -> Vec<OneTime> {
         return Vec::new();
     };
     let amount = |metric: Metric| {
-        let column = checkpoints.columns.iter().position(|column| column == metric.name())?;
+        let column = checkpoints.position(metric)?;
         Some(after.get(column)?.saturating_sub(*before.get(column)?))
     };
     Metric::ALL.into_iter().filter_map(|metric| Some(OneTime { metric, amount: amount(metric)? })).collect()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::private::PrivateDirectory;
 use crate::elf::Facts;
-use crate::record::Mode;
+use crate::record::{LoadCause, LoadFailure, Mode, Shortage};
 
 /// Which files the threads open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,19 +117,15 @@ impl Staging {
     }
 
     /// What became of the library's file since the soak began; `None` where it is as it was.
-    pub(super) fn change(&self) -> Option<String> {
+    pub(super) fn change(&self) -> Option<Shortage> {
         let now = identity(&self.original);
         if now == self.identity {
             return None;
         }
-        let path = self.original.display();
-        Some(match (self.identity, now) {
-            (_, None) => format!("{path} was there when the soak began and is gone now"),
-            (Some(before), Some(now)) if before.2 != now.2 => {
-                format!("{path} was changed during the soak: it had {} bytes and has {}", before.2, now.2)
-            }
-            _ => format!("{path} was changed or replaced during the soak"),
-        })
+        let path = self.original.to_string_lossy().into_owned();
+        let Some(now) = now else { return Some(Shortage::FileGone { path }) };
+        let bytes = self.identity.map(|before| (before.2, now.2)).filter(|(before, now)| before != now);
+        Some(Shortage::FileChanged { path, bytes })
     }
 
     /// The library itself.
@@ -151,6 +147,17 @@ impl Staging {
     pub(super) fn is_library(&self, name: &Path) -> bool {
         let private = self.directory.as_ref().is_some_and(|directory| name.starts_with(directory.path()));
         private || same_file(&self.original, name)
+    }
+
+    /// The failure with every private path in it replaced by that of the library.
+    pub(super) fn unstaged_failure(&self, mut failure: LoadFailure) -> LoadFailure {
+        if let LoadCause::CopyFailed { path, .. } | LoadCause::OriginalUnreadable { path, .. } =
+            &mut failure.cause
+        {
+            *path = self.unstaged(path);
+        }
+        failure.said = failure.said.map(|said| self.unstaged(&said));
+        failure
     }
 
     /// The text with every private path in it replaced by that of the library.

@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::causes::end_words;
-
 use super::latency::Histograms;
 use super::limits::Limits;
 use super::process;
@@ -17,7 +15,7 @@ use super::session::{Bounds, End, Session};
 use super::staging::{Files, Staging};
 use super::{Context, Progress, SHARED_STRIDE, WARMUP, start};
 use crate::channel;
-use crate::record::{Agent, Explained, Metric, Mode, Soak, Trace};
+use crate::record::{Agent, Column, EndedEarly, Explained, LoadCause, Measured, Metric, Mode, Trace};
 use crate::suite::plan::SoakPlan;
 use crate::trace::series::{Amount, Census, census, left, sites, want_stacks};
 use crate::trace::{Shared, names};
@@ -37,11 +35,17 @@ struct Notes {
 /// Traces `cycles` cycles of a library that was soaked before, as it was soaked.
 ///
 /// # Errors
-/// In one line, when nothing could be traced. What happens while it runs is in the trace's `ended`.
-pub fn trace(plan: &SoakPlan, soak: &Soak, cycles: u64, context: &Context<'_>) -> Result<Trace, String> {
+/// Why nothing could be traced. What happens while it runs is in the trace's `ended`.
+pub fn trace(
+    plan: &SoakPlan,
+    soak: &Measured,
+    cycles: u64,
+    context: &Context<'_>,
+) -> Result<Trace, EndedEarly> {
+    let not_started = |problem: String| EndedEarly::NotStarted { problem };
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
-    let staging = Staging::new(&plan.path, plan.threads, files)?;
-    let shared = Shared::create(staging.directory()).map_err(|e| e.to_string())?;
+    let staging = Staging::new(&plan.path, plan.threads, files).map_err(not_started)?;
+    let shared = Shared::create(staging.directory()).map_err(|e| not_started(e.to_string()))?;
     let mut env = soak.env.clone();
     let inherited = || std::env::var("LD_PRELOAD").ok();
     env.extend(shared.environment(env.get("LD_PRELOAD").cloned().or_else(inherited)));
@@ -54,19 +58,21 @@ pub fn trace(plan: &SoakPlan, soak: &Soak, cycles: u64, context: &Context<'_>) -
     };
     let warmup = plan.warmup.unwrap_or(WARMUP.min(cycles)).max(2);
     (context.progress)(Progress::Begin { name: &plan.name, cycles: cycles.saturating_add(warmup) });
-    let mut session = start(plan, staging.paths(), &env, bounds, context)?;
+    let mut session = start(plan, staging.paths(), &env, bounds, context).map_err(not_started)?;
     let mut notes = Notes { before: Census::new(), points: Vec::new() };
     let mut series = Series::new(plan.mode != Mode::Namespace);
     let end = run(&mut session, shared.memory(), (warmup, cycles), &mut notes, &mut series);
     (context.progress)(Progress::End);
     let ended = match end {
         Ok(ended) => ended,
-        Err(End::Failed { message, .. }) => Some(staging.unstaged(&message)),
-        Err(end) => Some(end_words(&end)),
+        Err(End::Failed { failure, .. }) => {
+            Some(EndedEarly::LoadFailed(Box::new(staging.unstaged_failure(*failure))))
+        }
+        Err(end) => Some(end.early()),
     };
     let memory = shared.memory();
     if memory.ready.load(Relaxed) == 0 {
-        return Err(ended.unwrap_or_else(|| "the worker took no notes".to_owned()));
+        return Err(ended.unwrap_or(EndedEarly::NoNotes));
     }
     let files = names::Files {
         library: staging.original(),
@@ -80,7 +86,7 @@ pub fn trace(plan: &SoakPlan, soak: &Soak, cycles: u64, context: &Context<'_>) -
     let heap = explained.iter().find(|e| e.metric == Metric::Heap);
     Ok(Trace {
         cycles: notes.points.last().map_or(0, |(cycle, _)| *cycle),
-        ns_per_cycle: per_cycle(rows, "active_ns"),
+        ns_per_cycle: per_cycle(rows, Column::ActiveNs),
         unexplained_bytes_per_cycle: heap.map_or(0.0, |heap| heap.measured - heap.noted),
         places,
         explained,
@@ -102,8 +108,8 @@ fn run(
     (warmup, cycles): (u64, u64),
     notes: &mut Notes,
     series: &mut Series,
-) -> Result<Option<String>, End> {
-    let mut histograms = Histograms::new().map_err(|e| End::Failed { thread: 0, message: e.to_string() })?;
+) -> Result<Option<EndedEarly>, End> {
+    let mut histograms = Histograms::new().map_err(End::not_started)?;
     session.ready()?;
     // As in a measured soak: what the loader allocates once for being asked is no growth.
     session.look(channel::Look::Presence)?;
@@ -135,25 +141,25 @@ fn run(
         let now = look(&mut last);
         let alive: i64 = now.values().map(|amount| amount.count).sum();
         notes.points.push((done, now));
-        let sample = session.sampler.sample().map_err(|e| End::Failed {
-            thread: 0,
-            message: format!("cannot read /proc of the worker: {e}"),
-        })?;
+        let sample = session
+            .sampler
+            .sample()
+            .map_err(|error| End::of(LoadCause::ProcessUnreadable { problem: error.to_string() }))?;
         series.take(done, &session.channel, &sample);
         reached?;
         if alive > ROOM && cycle < cycles {
-            return Ok(Some(format!(
-                "ended after {done} cycles: more is alive than there is room for notes"
-            )));
+            return Ok(Some(EndedEarly::NotesFull { cycles: done }));
         }
     }
     Ok(None)
 }
 
 /// Growth per cycle of one column, from the first row to the last.
-fn per_cycle(checkpoints: &crate::record::Checkpoints, name: &str) -> f64 {
-    let column = |name: &str| checkpoints.columns.iter().position(|column| column == name);
-    let (Some(cycle), Some(column)) = (column("cycle"), column(name)) else { return 0.0 };
+fn per_cycle(checkpoints: &crate::record::Checkpoints, column: impl Into<Column>) -> f64 {
+    let (Some(cycle), Some(column)) = (checkpoints.position(Column::Cycle), checkpoints.position(column))
+    else {
+        return 0.0;
+    };
     let (Some(first), Some(last)) = (checkpoints.rows.first(), checkpoints.rows.last()) else { return 0.0 };
     let difference = |column: usize| (last[column] - first[column]) as f64;
     difference(column) / difference(cycle).max(1.0)
@@ -170,8 +176,7 @@ fn explained(memory: &Memory, notes: &Notes, rows: &crate::record::Checkpoints) 
         (Metric::Threads, noted(Kind::Thread, |amount| amount.count)),
         (Metric::Fds, noted(Kind::Fd, |amount| amount.count)),
     ];
-    let all =
-        all.map(|(metric, noted)| Explained { metric, measured: per_cycle(rows, metric.name()), noted });
+    let all = all.map(|(metric, noted)| Explained { metric, measured: per_cycle(rows, metric), noted });
     all.into_iter().filter(|row| row.measured != 0.0 || row.noted != 0.0).collect()
 }
 

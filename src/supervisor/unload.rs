@@ -7,7 +7,7 @@ use super::series::{Observation, objects, observation};
 use super::session::Session;
 use super::staging::Staging;
 use crate::channel::Channel;
-use crate::record::{Checkpoints, Mode, Unload, UnloadState};
+use crate::record::{self, Checkpoints, Mode, Note, Unload, UnloadState, WitnessCount};
 use crate::sampling::Sample;
 
 /// Different objects that are kept in mind. Where no two lists of the worker's agree, there is no end to them.
@@ -54,16 +54,6 @@ impl Witness {
         self.asked += 1;
         self.seen += u64::from(there);
         self.last = there;
-    }
-
-    /// What it said, for a note.
-    fn words(self, name: &str) -> Option<String> {
-        match (self.asked, self.seen) {
-            (0, _) => None,
-            (asked, seen) if seen == asked => Some(format!("{name} always had it")),
-            (_, 0) => Some(format!("{name} never had it")),
-            (asked, seen) => Some(format!("{name} had it {seen} of {asked} times")),
-        }
     }
 }
 
@@ -205,49 +195,40 @@ impl Watch {
         unload.objects_left.dedup();
     }
 
-    /// Where the witnesses differ, or changed their minds, in plain words.
-    pub(super) fn notes(&self, staging: &Staging) -> Vec<String> {
+    /// Where the witnesses differ, or changed their minds, and what else is odd.
+    pub(super) fn notes(&self, staging: &Staging) -> Vec<Note> {
         let mut notes = Vec::new();
         let witnesses = [
-            (self.listed, "the loader's list of objects"),
-            (self.by_noload, "RTLD_NOLOAD"),
-            (self.mapped, "/proc/PID/maps"),
+            (self.listed, record::Witness::LoaderList),
+            (self.by_noload, record::Witness::Noload),
+            (self.mapped, record::Witness::Maps),
         ];
         let asked = || witnesses.iter().filter(|(witness, _)| witness.asked > 0);
         let differ = asked().any(|(w, _)| w.last) && asked().any(|(w, _)| !w.last);
         let wavered = asked().any(|(w, _)| w.seen != 0 && w.seen != w.asked);
         if differ || wavered {
-            let words: Vec<_> = asked().filter_map(|(witness, name)| witness.words(name)).collect();
-            notes.push(format!(
-                "with every handle closed, {}: it counts as not unloaded if any of them had it",
-                words.join(", ")
-            ));
+            let count = |(count, witness): &(Witness, record::Witness)| WitnessCount {
+                witness: *witness,
+                asked: count.asked,
+                had: count.seen,
+            };
+            notes.push(Note::WitnessesDiffer { witnesses: asked().map(count).collect() });
         }
         let of_glibc = is_of_glibc(&self.left_at.keys().collect::<Vec<_>>());
         if of_glibc {
-            notes.push(
-                "glibc loaded libgcc_s for itself, as pthread_exit, pthread_cancel and backtrace have it do, and keeps it"
-                    .to_owned(),
-            );
+            notes.push(Note::UnwinderLoaded);
         }
         for (name, points) in self.left_at.iter().filter(|(_, points)| **points < self.points) {
             if !of_glibc && !staging.is_library(name.as_ref()) {
-                notes.push(format!("{name} was left at {points} of {} checkpoints, not at all", self.points));
+                notes.push(Note::SometimesLeft { object: name.clone(), at: *points, of: self.points });
             }
         }
         let more = self.hidden.1 - self.hidden.0;
         if more != 0 && self.points > 0 && self.mode != Mode::Namespace {
-            notes.push(format!(
-                "the loader counts {more} objects more than its list shows: they are in namespaces of their own \
-                 (dlmopen)"
-            ));
+            notes.push(Note::HiddenObjects { count: i64::try_from(more).unwrap_or(i64::MAX) });
         }
         if self.mapped.asked > 0 && !self.mapped.last && self.data_mappings > 0 {
-            notes.push(format!(
-                "{} mappings of the library's file were left that hold no code: something in the process reads \
-                 the file through mmap",
-                self.data_mappings
-            ));
+            notes.push(Note::FileMapped { mappings: self.data_mappings });
         }
         notes
     }
@@ -281,7 +262,7 @@ mod tests {
         Witness { asked: of, seen: times, last: times > 0 }
     }
 
-    fn answer(watch: &Watch) -> (UnloadState, Vec<String>, Vec<String>) {
+    fn answer(watch: &Watch) -> (UnloadState, Vec<String>, Vec<Note>) {
         let staging = Staging::new(Path::new(LIBRARY), 1, Files::Original).unwrap();
         let mut unload = Unload::default();
         watch.finish(&Observation::default(), &Checkpoints::default(), &staging, &mut unload);
@@ -299,7 +280,7 @@ mod tests {
             *[&mut watch.listed, &mut watch.mapped, &mut watch.by_noload][witness] = seen(5, 5);
             let (state, _, notes) = answer(&watch);
             assert_eq!(state, UnloadState::Pinned);
-            assert!(notes.len() == 1 && notes[0].contains("always had it"), "{notes:?}");
+            assert!(matches!(notes.as_slice(), [Note::WitnessesDiffer { .. }]), "{notes:?}");
         }
     }
 
@@ -309,7 +290,7 @@ mod tests {
         let watch = Watch { points: 5, left_at, ..Watch::default() };
         let (state, left, notes) = answer(&watch);
         assert_eq!((state, left), (UnloadState::Partial, vec!["/lib/dep.so".to_owned()]));
-        assert!(notes[0].contains("2 of 5"), "{notes:?}");
+        assert!(matches!(notes[0], Note::SometimesLeft { at: 2, of: 5, .. }), "{notes:?}");
         let left_at = BTreeMap::from([(LIBRARY.to_owned(), 1)]);
         let watch = Watch { points: 5, left_at, listed: seen(1, 5), ..Watch::default() };
         assert_eq!(answer(&watch).0, UnloadState::Pinned);
@@ -323,7 +304,7 @@ mod tests {
         };
         let (state, left, notes) = answer(&watch(&["/lib/libgcc_s.so.1"]));
         assert_eq!((state, left.len()), (UnloadState::Unloaded, 0));
-        assert!(notes[0].contains("glibc loaded libgcc_s for itself"), "{notes:?}");
+        assert_eq!(notes, [Note::UnwinderLoaded]);
         // What stays by itself keeps it, too.
         let (state, left, _) = answer(&watch(&["/lib/libgcc_s.so.1", "/lib/libstdc++.so.6"]));
         assert_eq!((state, left.len()), (UnloadState::Partial, 2));
@@ -335,6 +316,6 @@ mod tests {
             Watch { points: 5, hidden: (1, 3), mapped: seen(0, 5), data_mappings: 2, ..Watch::default() };
         let (state, _, notes) = answer(&watch);
         assert_eq!(state, UnloadState::Unloaded);
-        assert!(notes[0].contains("2 objects more") && notes[1].contains("2 mappings"), "{notes:?}");
+        assert_eq!(notes, [Note::HiddenObjects { count: 2 }, Note::FileMapped { mappings: 2 }]);
     }
 }

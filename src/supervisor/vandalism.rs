@@ -13,7 +13,7 @@ use super::session::{Bounds, End};
 use super::{Context, causes, instances, start};
 use crate::analysis;
 use crate::channel::{Channel, Look};
-use crate::record::Soak;
+use crate::record::{Measured, Soak};
 use crate::residue;
 use crate::sampling::Sampler;
 use crate::suite::plan::{Plan, SoakPlan};
@@ -72,7 +72,7 @@ fn whatever_is_in_the_channel_makes_a_record() {
             histograms.quiet();
             snapshots.push(sampler.state(&channel, cycle * 100).unwrap());
         }
-        let mut soak = Soak { threads: 3, ..Soak::default() };
+        let mut soak = Measured { threads: 3, ..Measured::default() };
         let totals = series.totals();
         soak.cycles.completed = 300;
         soak.seconds = totals.active_ns as f64 / 1e9;
@@ -91,8 +91,7 @@ fn whatever_is_in_the_channel_makes_a_record() {
                 makes_shared_files: true,
             },
         );
-        let judged = analysis::judge(&soak, &plan(&Settings::default()).limits);
-        (soak.growth, soak.reasons, soak.verdict) = (judged.growth, judged.reasons, judged.verdict);
+        let soak = analysis::judged(soak);
         let text = serde_json::to_vec(&soak).unwrap();
         let back: Soak = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert_eq!(back, soak);
@@ -133,8 +132,9 @@ fn a_session_over_a_channel_that_is_written_over_comes_to_an_end() {
                 end = session.look(Look::Presence).map(drop);
             }
             done.store(true, Relaxed);
-            if let Err(End::Failed { message, .. }) = &end {
-                assert!(message.len() <= 3 * crate::channel::ERROR_LEN);
+            if let Err(End::Failed { failure, .. }) = &end {
+                let said = failure.said.as_ref().map_or(0, String::len);
+                assert!(said <= 3 * crate::channel::ERROR_LEN);
             }
         });
         session.process.kill();

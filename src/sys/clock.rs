@@ -16,11 +16,11 @@ pub fn best() -> Clock {
     if has_invariant_tsc() && trusted() { Clock::Tsc } else { Clock::Monotonic }
 }
 
-/// Name as the record has it.
-pub fn name(clock: Clock) -> &'static str {
+/// As the record has it.
+pub fn recorded(clock: Clock) -> crate::record::Clock {
     match clock {
-        Clock::Monotonic => "monotonic",
-        Clock::Tsc => "tsc",
+        Clock::Monotonic => crate::record::Clock::Monotonic,
+        Clock::Tsc => crate::record::Clock::Tsc,
     }
 }
 

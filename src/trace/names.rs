@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::series::Left;
 use crate::channel::{Phase, read_bytes};
-use crate::record::{PlaceKind, PlaceTrend, TraceFrame, TracePlace, TraceStack};
+use crate::record::{self, PlaceKind, PlaceTrend, TraceFrame, TracePlace, TraceStack};
 use crate::symbols::Symbols;
 use dlsoak_wire::notes::{Kind, LIBRARY, MODULE_SHIFT, Memory, Meta, NO_MODULE, Place};
 
@@ -112,7 +112,7 @@ fn named(
         line: own.line,
         module: own.module,
         offset: own.offset,
-        phase: phase(meta).to_owned(),
+        phase: phase(meta),
         count_per_cycle: left.count_per_cycle,
         bytes_per_cycle: left.bytes_per_cycle,
         count: left.kept.count,
@@ -136,10 +136,10 @@ fn kind(meta: Meta) -> Option<PlaceKind> {
     })
 }
 
-fn phase(meta: Meta) -> &'static str {
+fn phase(meta: Meta) -> record::Phase {
     match u32::try_from(meta.phase()) {
-        Ok(number) if number <= Phase::Close as u32 => Phase::from_u32(number).name(),
-        _ => "other-thread",
+        Ok(number) if number <= Phase::Close as u32 => crate::channel::recorded(Phase::from_u32(number)),
+        _ => record::Phase::OtherThread,
     }
 }
 

@@ -1,21 +1,22 @@
-//! Pure: from the blocks that two runs of an instrument have left to figures per cycle, and to who asked for most of them.
+//! Pure: computes figures per cycle from the blocks that a short and a long run of an instrument leave, and finds the stack that
+//! requested most of them.
 
 use std::collections::BTreeMap;
 
 use dlsoak_agent::bare;
 
-use super::room::LOOP;
-use super::trend::Trend;
-use super::{Figure, Frame, Leaked};
-use crate::record::Unit;
+use super::Leaked;
+use super::workspace::LOOP;
+use crate::record::verification::{Chunks, Figure, Frame, Quantity};
+use crate::record::{Trend, Unit};
 use crate::sys::glibc;
 
 /// Frames of a stack that are shown.
 const FRAMES: usize = 4;
-/// Fewer blocks than this in all may be one-time, and prove nothing.
+/// Fewer blocks than this may be one-time, so they prove nothing.
 const FEW_BLOCKS: i64 = 4;
 
-/// Blocks of one stack: bytes and number, and bytes with headers (see [`in_chunks`]), in the long run more than in the short.
+/// Blocks of one stack that the long run has beyond the short one: bytes, number, and bytes with headers (see [`in_chunks`]).
 #[derive(Debug, Clone, Copy, Default)]
 struct More {
     bytes: i64,
@@ -34,7 +35,7 @@ impl More {
     }
 }
 
-/// What there is more in the long run than in the short one, by stack: without the allocator, and whatever the addresses were.
+/// What the long run has beyond the short one, by stack, without addresses and without the allocator's frames.
 fn more(short: &[Leaked], long: &[Leaked]) -> BTreeMap<Vec<Frame>, More> {
     let page = procfs::page_size();
     let mut more: BTreeMap<Vec<Frame>, More> = BTreeMap::new();
@@ -48,9 +49,9 @@ fn more(short: &[Leaked], long: &[Leaked]) -> BTreeMap<Vec<Frame>, More> {
     more
 }
 
-/// Growth of blocks from the short run to the long one. Where the blocks of some stacks grow in number, it is theirs: what else
-/// is different in two runs (a thread more, a longer name) is not of the cycles.
-pub(super) fn blocks(what: &'static str, short: &[Leaked], long: &[Leaked], cycles: u64) -> Figure {
+/// Growth of blocks from the short run to the long one. If the blocks of some stacks grow in number, only those count, because
+/// cycles do not cause what else differs between two runs (one more thread, a longer name).
+pub(super) fn blocks(quantity: Quantity, short: &[Leaked], long: &[Leaked], cycles: u64) -> Figure {
     let per_cycle = |amount: i64| amount as f64 / cycles.max(1) as f64;
     let more = more(short, long);
     let steady = more.values().any(|more| more.blocks >= FEW_BLOCKS && more.bytes > 0);
@@ -68,22 +69,21 @@ pub(super) fn blocks(what: &'static str, short: &[Leaked], long: &[Leaked], cycl
         (1.., FEW_BLOCKS..) => Trend::Growing,
         _ => Trend::Unclear,
     };
-    let chunks = sum.chunks.map(per_cycle);
+    let [likely, least, most] = sum.chunks.map(per_cycle);
     Figure {
-        what,
+        quantity,
         unit: Unit::Bytes,
         per_cycle: per_cycle(sum.bytes),
         low: per_cycle(sum.bytes),
         high: per_cycle(sum.bytes),
         trend,
-        smallest: per_cycle(FEW_BLOCKS),
+        detectable: per_cycle(FEW_BLOCKS),
         blocks_per_cycle: Some(per_cycle(sum.blocks)),
-        in_chunks: Some((chunks[0], chunks[1], chunks[2])),
+        chunks: Some(Chunks { likely, least, most }),
     }
 }
 
-/// What malloc keeps for a record: as if all its blocks had one size, at least, at most. Where there is one block, all three are
-/// the same.
+/// Bytes that malloc reserves for the blocks of a record: if all have one size, at least, at most. For one block, all three are the same.
 fn in_chunks(leak: &Leaked, page: u64) -> [i64; 3] {
     let size = leak.bytes.checked_div(leak.blocks).unwrap_or(0);
     let likely = glibc::chunk_size(size, page).saturating_mul(leak.blocks);
@@ -92,7 +92,7 @@ fn in_chunks(leak: &Leaked, page: u64) -> [i64; 3] {
     [likely, least, most].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
-/// Who asked for most of what grows.
+/// The stack that requested most of what grows.
 pub(super) fn top(short: &[Leaked], long: &[Leaked]) -> Vec<Frame> {
     let grown = more(short, long).into_iter().filter(|(_, more)| more.bytes > 0 && more.blocks >= FEW_BLOCKS);
     let most = grown.max_by_key(|(_, more)| more.bytes);
@@ -100,18 +100,18 @@ pub(super) fn top(short: &[Leaked], long: &[Leaked]) -> Vec<Frame> {
     stack.into_iter().take_while(|frame| !is_loop(frame)).take(FRAMES).collect()
 }
 
-/// Where the loop itself begins: who called the library is known.
+/// Frames of the loop, which are left out because the loop always calls the library.
 fn is_loop(frame: &Frame) -> bool {
     frame.object.as_deref().is_some_and(|object| object.rsplit('/').next() == Some(LOOP))
         || frame.function.as_deref().is_some_and(|name| name.starts_with("dlsoak_loop"))
 }
 
-/// The function of the loop that leaks on purpose: no cycle's.
+/// The function of the loop that leaks on purpose, outside the cycles.
 fn is_control(frame: &Frame) -> bool {
     frame.function.as_deref() == Some(bare::CONTROLS_FUNCTION)
 }
 
-/// The instruments' own functions, which stand in for malloc.
+/// Functions of the instruments that replace malloc.
 fn is_allocator(frame: &Frame) -> bool {
     let object = frame.object.as_deref().unwrap_or_default();
     let file = frame.file.as_deref().unwrap_or_default();

@@ -1,19 +1,20 @@
-//! Pure: the lines that Go's runtime writes under `GODEBUG=gctrace=1` (documented in Go's package `runtime`), and what they say of
-//! its live heap over the cycles. The tests have lines of Go 1.21, 1.24
-//! and 1.27, whose form is the same.
+//! Pure: parses the lines that Go's runtime writes under `GODEBUG=gctrace=1` (documented in Go's package `runtime`), and computes how
+//! its live heap grows. The tests have lines of Go 1.21, 1.24 and 1.27, whose form is the same.
 
 use dlsoak_agent::bare;
 
-use super::trend::{self, Trend};
+use super::trend;
+use crate::record::Trend;
+use crate::record::verification::{Collections, Failure};
 
-/// Bytes that one step of the trace stands for: sizes are whole MiB, rounded down.
+/// Resolution of the trace in bytes: sizes are whole MiB, rounded down.
 pub const STEP: u64 = 1 << 20;
 
-/// How early Go's collector is to run (`GOGC`): at so many percent more than was alive. Lower, it would hardly do anything else.
+/// `GOGC`: the collector runs once the heap exceeds the live heap by this many percent. With less it would hardly do anything else.
 pub const GOGC: u64 = 5;
-/// The heap below which it does not run, in MiB: 4 MiB at `GOGC=100`, and less in proportion.
+/// The heap below which the collector does not run, in MiB: 4 MiB at `GOGC=100`, and less in proportion.
 const LEAST: f64 = 4.0 * GOGC as f64 / 100.0;
-/// By how many MiB a heap may be beyond its goal: one for what is rounded down, one for a collection that is under way.
+/// MiB by which a heap may exceed its goal: one because sizes are rounded down, one because a collection may be running.
 const BEYOND: f64 = 2.0;
 
 /// One collection.
@@ -25,29 +26,29 @@ pub struct Collection {
     pub before: u64,
     /// Heap when it ended, in MiB.
     pub after: u64,
-    /// Of this, what is alive, in MiB.
+    /// Live part of it, in MiB.
     pub live: u64,
-    /// Heap at which it was to end, in MiB: the next one runs before so much is in use.
+    /// Heap at which the collection was due to end, in MiB: the next one runs before that much is in use.
     pub goal: u64,
 }
 
 /// One line of a traced process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// So many cycles are done.
+    /// The process has completed this many cycles.
     At(u64),
     /// A collection has ended.
     Collection(Collection),
-    /// Begins as a collection's line and does not read as one.
+    /// Begins as a collection's line and can't be parsed as one.
     Unreadable,
 }
 
-/// What a line says; `None` for what the library itself has written.
+/// Parses a line; `None` for a line that the library itself has written.
 pub fn line(text: &str) -> Option<Line> {
     if let Some(cycles) = text.strip_prefix(bare::MARK) {
         return cycles.trim().parse().ok().map(Line::At);
     }
-    // What the library wrote before may not have ended its line.
+    // The library may have written text before it, without a line break.
     let begin = text.match_indices("gc ").map(|(at, _)| &text[at..]).find(|rest| is_collection(rest))?;
     Some(collection(begin).map_or(Line::Unreadable, Line::Collection))
 }
@@ -71,30 +72,24 @@ fn collection(text: &str) -> Option<Collection> {
     sizes.next().is_none().then_some(Collection { number, before, after, live, goal })
 }
 
-/// What the collections of a run say of Go's live heap.
+/// How Go's live heap changed in a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GoHeap {
-    /// Collections in all, and between the first and the last point.
-    pub collections: (usize, usize),
-    /// Cycles between the first and the last point.
-    pub cycles: u64,
-    /// Live heap of the last collection before the first point and of the very last one, in bytes.
-    pub live: (u64, u64),
-    /// Growth of the live heap in bytes per cycle, with bounds that hold whatever was rounded or not yet collected.
+    /// The collections.
+    pub collections: Collections,
+    /// Growth of the live heap in bytes per cycle, between bounds that allow for rounding and for garbage not yet collected.
     pub per_cycle: (f64, f64, f64),
-    /// Which way it goes.
+    /// Whether it grows.
     pub trend: Trend,
-    /// Steady growth in bytes per cycle that this run would have called.
-    pub smallest: f64,
-    /// Lines that began as a collection's and could not be read.
-    pub unreadable: usize,
+    /// The smallest steady growth in bytes per cycle that this run would have detected.
+    pub detectable: f64,
 }
 
-/// Looks at the live heap from the first point on.
+/// Computes the growth of the live heap from the first point on.
 ///
 /// # Errors
-/// In one line, when the trace does not tell: no collection at all, no points, too many lines that can't be read.
-pub fn growth(lines: &[Line]) -> Result<GoHeap, String> {
+/// When the trace has no collection, no points, or too many lines that can't be parsed.
+pub fn growth(lines: &[Line]) -> Result<GoHeap, Failure> {
     let mut points = Vec::new();
     let mut base = None;
     let mut series: Vec<(u64, u64)> = Vec::new();
@@ -115,44 +110,42 @@ pub fn growth(lines: &[Line]) -> Result<GoHeap, String> {
         }
     }
     let (Some(from), Some(to)) = (points.first(), points.last()) else {
-        return Err("the process did not tell how far it was".to_owned());
+        return Err(Failure::NoProgress);
     };
     let cycles = to.saturating_sub(*from);
     if cycles == 0 {
-        return Err("no cycles were measured".to_owned());
+        return Err(Failure::NoCycles);
     }
-    let Some(last) = last else {
-        return Err(
-            "no line of gctrace was written: Go's runtime collected nothing, or its standard error is closed"
-                .to_owned(),
-        );
-    };
+    let last = last.ok_or(Failure::NoCollections)?;
     if unreadable > total / 10 {
-        return Err(format!("{unreadable} lines of gctrace can't be read, and {total} can"));
+        return Err(Failure::UnreadableTrace { unreadable, readable: total });
     }
-    let inside = series.len();
-    // Without a collection before the first point, the first one after it is where the look begins.
+    let measured = series.len() as u64;
+    // Without a collection before the first point, the first one after it is the start.
     let first = base.map_or(series.first().map_or(last.live, |(_, live)| *live), |base| base.live);
     series.insert(0, (*from, first));
-    // What came since the last collection is less than would have brought the next one.
+    // What was allocated since the last collection is less than would have started the next one.
     let next = (last.live + 1) as f64 * GOGC as f64 / 100.0 + LEAST;
     let slack = BEYOND + next.max(last.goal.saturating_sub(last.live) as f64);
     let difference = last.live as f64 - first as f64;
     let step = STEP as f64 / cycles as f64;
-    let smallest = 2.0 + slack;
+    let detectable = 2.0 + slack;
     let trend = if slack > (last.live as f64 / 4.0).max(8.0) && difference < 2.0 {
-        // A collector that is tuned to run late tells little.
+        // The library has tuned its collector to run late, so the trace shows little.
         Trend::Unclear
     } else {
         trend::trend(&series.iter().map(|(at, live)| (*at, *live as f64)).collect::<Vec<_>>(), *to, 2.0)
     };
     Ok(GoHeap {
-        collections: (total, inside),
-        cycles,
-        live: (first * STEP, last.live * STEP),
+        collections: Collections {
+            gogc: GOGC,
+            total,
+            measured,
+            live_before: first * STEP,
+            live_after: last.live * STEP,
+        },
         per_cycle: ((difference - 1.0) * step, difference * step, (difference + slack) * step),
         trend,
-        smallest: smallest * step,
-        unreadable,
+        detectable: detectable * step,
     })
 }

@@ -1,36 +1,22 @@
-//! Pure: the report of LeakSanitizer, as gcc's and clang's runtimes write it at the end of a process.
+//! Pure: parses the report that the LeakSanitizer of gcc and clang writes at the end of a process.
 
-use thiserror::Error;
+use super::Leaked;
+use crate::record::verification::{Failure, Frame};
 
-use super::{Frame, Leaked};
-
-/// What stands before a number of bytes, and whether these are pointed to by other lost blocks.
+/// What precedes the bytes of a leak. An indirect leak is a block that other lost blocks point to.
 const HEADS: [&str; 2] = ["Direct leak of ", "Indirect leak of "];
 
-/// A report that can't be relied on.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum LsanError {
-    /// It has no summary, or one that its leaks do not add up to.
-    #[error("LeakSanitizer's report is cut off: its leaks do not add up to its summary")]
-    Cut,
-    /// A leak without figures.
-    #[error("LeakSanitizer's report can't be read: {0}")]
-    Broken(String),
-    /// It could not look.
-    #[error("LeakSanitizer could not look: {0}")]
-    Fatal(String),
-}
-
-/// Reads a report; none of leaks is an empty list.
+/// Parses a report; one without leaks is an empty list.
 ///
 /// # Errors
-/// When it is cut off, says that it could not look, or is no such report.
-pub fn parse(text: &str) -> Result<Vec<Leaked>, LsanError> {
+/// When the report is cut off, says that LeakSanitizer refused to run, or has an unknown form.
+pub fn parse(text: &str) -> Result<Vec<Leaked>, Failure> {
+    let unknown = |line: &str| Failure::UnknownLine { line: line.to_owned() };
     if let Some(line) = text.lines().find(|line| line.contains("LeakSanitizer has encountered a fatal error"))
     {
         let hint = text.lines().rev().find_map(|line| line.split_once("HINT: ")).map_or("", |(_, hint)| hint);
         let why = if hint.is_empty() { line } else { hint };
-        return Err(LsanError::Fatal(why.trim().to_owned()));
+        return Err(Failure::Refused { reason: why.trim().to_owned() });
     }
     let mut leaks: Vec<Leaked> = Vec::new();
     let mut summary = None;
@@ -38,12 +24,12 @@ pub fn parse(text: &str) -> Result<Vec<Leaked>, LsanError> {
         let line = line.trim();
         if let Some(rest) = HEADS.iter().find_map(|head| line.strip_prefix(head)) {
             let leak = numbers(rest, " byte(s) in ", " object(s)");
-            let (bytes, blocks) = leak.ok_or_else(|| LsanError::Broken(line.to_owned()))?;
+            let (bytes, blocks) = leak.ok_or_else(|| unknown(line))?;
             leaks.push(Leaked { bytes, blocks, stack: Vec::new() });
         } else if let Some(rest) = line.strip_prefix("SUMMARY: LeakSanitizer: ") {
             summary = numbers(rest, " byte(s) leaked in ", " allocation(s)");
             if summary.is_none() {
-                return Err(LsanError::Broken(line.to_owned()));
+                return Err(unknown(line));
             }
         } else if let (Some(frame), Some(leak)) = (frame(line), leaks.last_mut()) {
             leak.stack.push(frame);
@@ -54,7 +40,7 @@ pub fn parse(text: &str) -> Result<Vec<Leaked>, LsanError> {
     match summary {
         None if !announced && leaks.is_empty() => Ok(leaks),
         Some(summary) if summary == sum => Ok(leaks),
-        _ => Err(LsanError::Cut),
+        _ => Err(Failure::ReportCut),
     }
 }
 

@@ -1,67 +1,52 @@
-//! Pure: what valgrind's memcheck writes as XML (protocol 4, `docs/internals/xml-output-protocol4.txt` of valgrind), and what two
-//! such reports, of a shorter and a longer run, say of each cycle.
+//! Pure: parses the XML report of valgrind's memcheck (protocol 4, `docs/internals/xml-output-protocol4.txt` of valgrind).
 
 use std::collections::BTreeMap;
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use thiserror::Error;
 
-use super::{Frame, Leaked};
+use super::Leaked;
+use crate::record::verification::{Failure, Frame};
 
-/// Most blocks in the report of one stack are read as one record; more records than this are no report of a short run.
+/// Leaks that are read. memcheck merges the blocks of one stack, so the report of a short run has far fewer.
 const MOST_RECORDS: usize = 200_000;
 
-/// How a block is still pointed to when the process ends, in memcheck's words.
+/// What points to a block when the process ends, in memcheck's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LossKind {
-    /// By nothing.
+    /// Nothing.
     Definitely,
-    /// By blocks that are lost themselves.
+    /// Only lost blocks.
     Indirectly,
-    /// By pointers into its inside.
+    /// Pointers into the block, and none to its beginning.
     Possibly,
-    /// By its beginning.
+    /// A pointer to its beginning.
     Reachable,
 }
 
-/// Blocks that were obtained in one place and never freed.
+/// Blocks that one stack requested and that were never freed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
-    /// How they are pointed to.
+    /// What points to them.
     pub kind: LossKind,
-    /// Bytes as they were asked for.
+    /// Bytes as they were requested.
     pub bytes: u64,
     /// Number of blocks.
     pub blocks: u64,
-    /// Who asked for them, from the allocator outwards.
+    /// The stack, from the allocator outwards.
     pub stack: Vec<Frame>,
 }
 
 /// A whole report.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Losses {
-    /// What was not freed.
+    /// Blocks that were not freed.
     pub losses: Vec<Loss>,
     /// Kinds of other errors, such as `InvalidRead`, each with the number of places.
     pub errors: BTreeMap<String, u64>,
 }
 
-/// A report that can't be relied on.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum MemcheckError {
-    /// It does not end as a report does.
-    #[error("valgrind's report is cut off: it has no end")]
-    Cut,
-    /// It is no XML, or not memcheck's.
-    #[error("valgrind's report can't be read: {0}")]
-    Broken(String),
-    /// The process was ended by a signal.
-    #[error("under valgrind the process was ended by {0}")]
-    Fatal(String),
-}
-
-/// Element under way.
+/// The element that is being read.
 #[derive(Debug, Default)]
 struct Record {
     kind: String,
@@ -73,12 +58,11 @@ struct Record {
     stacks: u32,
 }
 
-/// Reads a report.
+/// Parses a report.
 ///
 /// # Errors
-/// When it is cut off, is no report of memcheck, or is one of a process that a signal has ended.
-pub fn parse(xml: &[u8]) -> Result<Losses, MemcheckError> {
-    let broken = |what: &str| MemcheckError::Broken(what.to_owned());
+/// When the report is cut off, is not memcheck's, or is that of a process that a signal ended.
+pub fn parse(xml: &[u8]) -> Result<Losses, Failure> {
     let mut reader = Reader::from_reader(xml);
     let mut path: Vec<String> = Vec::new();
     let mut found = Losses::default();
@@ -122,21 +106,21 @@ pub fn parse(xml: &[u8]) -> Result<Losses, MemcheckError> {
             }
             Ok(Event::Eof) => break,
             Ok(_) => {}
-            // Where it is cut, the reader finds elements that do not end.
-            Err(_) if !closed && finished => return Err(MemcheckError::Cut),
-            Err(error) => return Err(MemcheckError::Broken(error.to_string())),
+            // In a report that is cut off, the reader finds elements that do not end.
+            Err(_) if !closed && finished => return Err(Failure::ReportCut),
+            Err(error) => return Err(Failure::ReportBroken { error: error.to_string() }),
         }
     }
     if tool != "memcheck" {
-        return Err(if xml.is_empty() { MemcheckError::Cut } else { broken("it is not memcheck's") });
+        return Err(if xml.is_empty() { Failure::ReportCut } else { Failure::ReportForeign });
     }
     if let Some(signal) = fatal {
-        return Err(MemcheckError::Fatal(signal));
+        return Err(Failure::Killed { signal });
     }
-    if closed && finished && path.is_empty() { Ok(found) } else { Err(MemcheckError::Cut) }
+    if closed && finished && path.is_empty() { Ok(found) } else { Err(Failure::ReportCut) }
 }
 
-/// What an entity stands for; valgrind writes these and no others.
+/// The character that an entity stands for; valgrind writes no other entities.
 fn entity(name: &[u8]) -> &'static str {
     match name {
         b"lt" => "<",
@@ -159,7 +143,7 @@ fn frame(frame: Option<&mut Frame>, field: &str, value: &str) {
     }
 }
 
-fn take(record: Record, found: &mut Losses) -> Result<(), MemcheckError> {
+fn take(record: Record, found: &mut Losses) -> Result<(), Failure> {
     let kind = match record.kind.as_str() {
         "Leak_DefinitelyLost" => LossKind::Definitely,
         "Leak_IndirectlyLost" => LossKind::Indirectly,
@@ -171,14 +155,12 @@ fn take(record: Record, found: &mut Losses) -> Result<(), MemcheckError> {
         }
     };
     let (Some(bytes), Some(blocks)) = (record.bytes, record.blocks) else {
-        return Err(MemcheckError::Broken("a leak without bytes and blocks".to_owned()));
+        return Err(Failure::ReportWithoutFigures);
     };
     if found.losses.len() >= MOST_RECORDS {
-        return Err(MemcheckError::Broken(format!(
-            "more than {MOST_RECORDS} leaks; let it run fewer cycles"
-        )));
+        return Err(Failure::ReportTooLong { most: MOST_RECORDS as u64 });
     }
-    // Of a record with "(16 direct, 32 indirect)" the indirect part has records of its own.
+    // The indirect part of "(16 direct, 32 indirect)" has records of its own.
     let bytes = direct(&record.text).unwrap_or(bytes);
     found.losses.push(Loss { kind, bytes, blocks, stack: record.stack });
     Ok(())
@@ -192,7 +174,7 @@ fn direct(text: &str) -> Option<u64> {
 }
 
 impl Losses {
-    /// Blocks of one size of which `size` is the number of bytes.
+    /// Blocks in records whose blocks all have `size` bytes.
     pub fn blocks_of(&self, size: u64) -> u64 {
         self.losses
             .iter()
@@ -201,7 +183,7 @@ impl Losses {
             .sum()
     }
 
-    /// Everything of these kinds, by where it was asked for.
+    /// Everything of these kinds, by stack.
     pub fn leaked(&self, kinds: &[LossKind]) -> Vec<Leaked> {
         let losses = self.losses.iter().filter(|loss| kinds.contains(&loss.kind));
         losses.map(|l| Leaked { bytes: l.bytes, blocks: l.blocks, stack: l.stack.clone() }).collect()

@@ -1,5 +1,5 @@
-//! Runs the bare loop in a process of its own, under another instrument or alone, and listens to what it writes. It is ended when
-//! it takes too long, and with it what it has started.
+//! Runs the bare loop in a process of its own, under another instrument or alone, and reads its standard error. dlsoak kills the
+//! process, with all that it has started, when it takes too long.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -18,77 +18,87 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::gctrace::{self, Line};
-use super::room::Room;
+use super::workspace::Workspace;
 use crate::record::Mode;
+use crate::record::verification::Failure;
 use crate::suite::call::{Call, Int, Registers};
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::family;
 
-/// How often to look whether it has stopped or ended.
-const LOOK: Duration = Duration::from_millis(1);
-/// How long to wait for the rest of its output, which a process that it has started may keep open.
+/// How often to check whether the process has stopped or ended.
+const POLL: Duration = Duration::from_millis(1);
+/// How long to wait for the rest of its output, because a process that it has started may keep the pipe open.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Most of its lines that are kept; a run of a million collections tells no more than one of these.
+/// Lines of points and collections that are kept. More than a million collections add nothing.
 const MOST_LINES: usize = 1_000_000;
-/// Most bytes of one line.
+/// Bytes that are kept of a line.
 const LONGEST_LINE: usize = 4096;
-/// Lines of others that are kept: the last ones, to say why it ended.
+/// Other lines that are kept: the last ones, which may say why the process ended.
 const SAID: usize = 20;
 
-/// What all of these processes have in common.
+/// What all of these processes share.
 #[derive(Debug)]
 pub(super) struct Peer<'a> {
-    /// Where the loop is, and where files may be put.
-    pub(super) room: &'a Room,
+    /// Holds the loop, and files of the instruments.
+    pub(super) workspace: &'a Workspace,
     /// How it cycles; the library's path is absolute.
     pub(super) plan: SoakPlan,
     /// Environment beyond the inherited one.
     pub(super) env: Vec<(String, String)>,
     /// How long one run may take.
     pub(super) timeout: Duration,
-    /// Set when somebody wants it all to end.
+    /// Set when the user interrupts the verification.
     pub(super) interrupted: &'a AtomicBool,
 }
 
 /// How one process runs.
 #[derive(Debug, Default)]
 pub(super) struct Run<'a> {
-    /// The program that it runs under, with its arguments.
+    /// The program that the loop runs under, with its arguments.
     pub(super) under: Vec<OsString>,
     /// Further environment.
     pub(super) env: Vec<(&'a str, OsString)>,
-    /// Cycles after which it tells how far it is; the last is the end.
+    /// Cycles after which the loop reports its progress; the last is the end.
     pub(super) points: Vec<u64>,
-    /// Whether it stops at each of them.
+    /// Whether the process stops at each point.
     pub(super) stop: bool,
 }
 
-/// Why a run is good for nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// The program that it was to run under is not there.
-    NotFound,
-    /// Anything else, in words.
-    Failed(String),
-    Interrupted,
+/// Why a run gave no figures.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum PeerError {
+    /// The instrument is not installed.
+    NotInstalled,
+    /// The run failed.
+    Failed {
+        failure: Failure,
+        /// The last line that the process wrote.
+        said: Option<String>,
+    },
+}
+
+impl From<Failure> for PeerError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed { failure, said: None }
+    }
 }
 
 impl Peer<'_> {
-    /// Has all cycles done; returns the points and collections that it told. `look` is called while it is stopped at a point.
+    /// Runs all cycles and returns the points and collections that the process reported. `at_stop` is called while the process is
+    /// stopped at a point.
     ///
     /// # Errors
-    /// When not all cycles were done, whatever the reason.
+    /// When the process has not completed all cycles, whatever the reason.
     pub(super) fn run(
         &self,
         run: &Run<'_>,
-        mut look: impl FnMut(i32, u64) -> Result<(), String>,
-    ) -> Result<Vec<Line>, Trouble> {
-        let failed = |what: String| Trouble::Failed(what);
+        mut at_stop: impl FnMut(i32, u64) -> Result<(), Failure>,
+    ) -> Result<Vec<Line>, PeerError> {
         let opened = self.opened()?;
-        let program = self.room.program().as_os_str();
+        let program = self.workspace.program().as_os_str();
         let mut words = run.under.iter().map(OsString::as_os_str).chain([program]);
         let mut command = Command::new(words.next().unwrap_or(OsStr::new("")));
-        let mark = self.room.file("mark").to_string_lossy().into_owned();
+        let mark = self.workspace.file("mark").to_string_lossy().into_owned();
         command
             .args(words)
             .args(orders(&self.plan, opened, run))
@@ -101,100 +111,98 @@ impl Peer<'_> {
             .stderr(Stdio::piped())
             .process_group(0);
         let mut child = command.spawn().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound if !run.under.is_empty() => Trouble::NotFound,
-            _ => failed(format!("cannot start {}: {error}", command.get_program().to_string_lossy())),
+            std::io::ErrorKind::NotFound if !run.under.is_empty() => PeerError::NotInstalled,
+            _ => PeerError::from(Failure::CannotStart {
+                program: command.get_program().to_string_lossy().into_owned(),
+                error: error.to_string(),
+            }),
         })?;
-        let heard = child.stderr.take().map(Ear::listen);
+        let reader = child.stderr.take().map(Reader::start);
         let mut stops = 0;
-        let watched = self.watch(i32::try_from(child.id()).unwrap_or(0), run, &mut stops, &mut look);
-        // What it has started goes with it; while it is not waited for, its number is nobody else's.
+        let watched = self.watch(i32::try_from(child.id()).unwrap_or(0), run, &mut stops, &mut at_stop);
+        // dlsoak kills all that the process has started. Its ID can't be reused before dlsoak waits for it.
         let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
         let _ = killpg(group, Signal::SIGKILL);
         for left in family::marked(&mark, -1) {
             let _ = kill(Pid::from_raw(left), Signal::SIGKILL);
         }
         let _ = child.wait();
-        let heard = heard.map(Ear::heard).unwrap_or_default();
-        watched.map_err(|trouble| match trouble {
-            Trouble::Failed(what) => Trouble::Failed(heard.with_reason(&what)),
-            other => other,
-        })?;
-        if run.stop && stops != run.points.len() {
-            return Err(failed(format!("it stopped {stops} times and not {}", run.points.len())));
-        }
-        if !heard.done {
-            return Err(failed(
-                heard.with_reason("the library ended the process before all cycles were done"),
-            ));
-        }
-        let at = heard.lines.iter().filter_map(|line| match line {
+        let output = reader.map(Reader::finish).unwrap_or_default();
+        let at = output.lines.iter().filter_map(|line| match line {
             Line::At(cycles) => Some(cycles),
             Line::Collection(_) | Line::Unreadable => None,
         });
-        if !at.eq(&run.points) {
-            return Err(failed("it did not tell of each point as it was told to".to_owned()));
+        let failure = match watched {
+            Err(failure) => Some(failure),
+            Ok(()) if run.stop && stops != run.points.len() => {
+                Some(Failure::UnexpectedStops { expected: run.points.len() as u64, seen: stops as u64 })
+            }
+            Ok(()) if !output.done => Some(Failure::Incomplete),
+            Ok(()) if !at.eq(&run.points) => Some(Failure::NoProgress),
+            Ok(()) => None,
+        };
+        match failure {
+            None => Ok(output.lines),
+            Some(Failure::Interrupted) => Err(Failure::Interrupted.into()),
+            Some(failure) => Err(PeerError::Failed { said: output.reason(), failure }),
         }
-        Ok(heard.lines)
     }
 
-    /// What the loop opens. Copies are made in a directory of the run's own, since runs may be under way at the same time.
-    fn opened(&self) -> Result<PathBuf, Trouble> {
+    /// What the loop opens. Each run makes its copies in a directory of its own, because two runs may be active at the same time.
+    fn opened(&self) -> Result<PathBuf, Failure> {
         let library = &self.plan.path;
         if self.plan.mode != Mode::Copies {
             return Ok(library.clone());
         }
-        let directory = self.room.file("copies");
-        std::fs::create_dir(&directory)
-            .map_err(|e| Trouble::Failed(format!("cannot make {}: {e}", directory.display())))?;
+        let directory = self.workspace.file("copies");
+        std::fs::create_dir(&directory).map_err(|e| Failure::CannotMake {
+            path: directory.display().to_string(),
+            error: e.to_string(),
+        })?;
         // Each cycle puts a number before the name.
         Ok(directory.join(library.file_name().unwrap_or(library.as_os_str())))
     }
 
-    /// Waits until it ends, and lets it go on where it stops.
+    /// Waits until the process ends, and resumes it after each stop.
     fn watch(
         &self,
         pid: i32,
         run: &Run<'_>,
         stops: &mut usize,
-        look: &mut impl FnMut(i32, u64) -> Result<(), String>,
-    ) -> Result<(), Trouble> {
+        at_stop: &mut impl FnMut(i32, u64) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let began = Instant::now();
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG;
         let process = Pid::from_raw(pid);
         loop {
-            // An end is only looked at; the status stays, and with it the number.
+            // WNOWAIT leaves an ended process in place, so that its ID stays reserved.
             let status = waitid(Id::Pid(process), flags | WaitPidFlag::WNOWAIT);
-            match status.map_err(|e| Trouble::Failed(e.to_string()))? {
+            match status.map_err(|e| Failure::CannotWait { error: e.to_string() })? {
                 WaitStatus::Stopped(_, _) => {
                     let _ = waitid(Id::Pid(process), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
                     let Some(point) = run.points.get(*stops).filter(|_| run.stop) else {
-                        return Err(Trouble::Failed("the library stops the process".to_owned()));
+                        return Err(Failure::Stopped);
                     };
                     *stops += 1;
-                    look(pid, *point).map_err(Trouble::Failed)?;
+                    at_stop(pid, *point)?;
                     let _ = kill(process, Signal::SIGCONT);
                 }
                 WaitStatus::Exited(_, 0) => return Ok(()),
-                WaitStatus::Exited(_, code) => {
-                    return Err(Trouble::Failed(format!("it ended with exit code {code}")));
-                }
+                WaitStatus::Exited(_, exit_code) => return Err(Failure::Exited { exit_code }),
                 WaitStatus::Signaled(_, signal, _) => {
-                    return Err(Trouble::Failed(format!("it was ended by {signal}")));
+                    return Err(Failure::Killed { signal: signal.to_string() });
                 }
-                _ if self.interrupted.load(Relaxed) => return Err(Trouble::Interrupted),
+                _ if self.interrupted.load(Relaxed) => return Err(Failure::Interrupted),
                 _ if began.elapsed() > self.timeout => {
-                    let seconds = self.timeout.as_secs_f64();
-                    return Err(Trouble::Failed(format!(
-                        "it took longer than {seconds} s and was ended; --timeout gives it more"
-                    )));
+                    return Err(Failure::TimedOut { seconds: self.timeout.as_secs_f64() });
                 }
-                _ => std::thread::sleep(LOOK),
+                _ => std::thread::sleep(POLL),
             }
         }
     }
 }
 
-/// The loop's arguments, whose form `dlsoak_agent::bare` describes.
+/// The loop's arguments, in the form that `dlsoak_agent::bare` describes.
 fn orders(plan: &SoakPlan, opened: PathBuf, run: &Run<'_>) -> Vec<OsString> {
     let points: Vec<String> = run.points.iter().map(u64::to_string).collect();
     let (driver, function) = match &plan.exercise {
@@ -229,30 +237,29 @@ fn call(call: &Call) -> Vec<OsString> {
     head.into_iter().chain(ints).chain(floats).collect()
 }
 
-/// What a process has written.
+/// What a process has written to standard error.
 #[derive(Debug, Default)]
-struct Heard {
+struct Output {
     lines: Vec<Line>,
-    /// It has said that all is done.
+    /// The loop has reported that all cycles are complete.
     done: bool,
-    /// The last lines that are none of ours.
+    /// The last lines that are neither points nor collections.
     said: Vec<String>,
-    /// The last line, until it is known whether it was whole.
+    /// The last line, until the next one shows whether it was whole.
     held: Option<String>,
-    /// What one of our own lines has cut.
+    /// The beginning of a line that one of the loop's own lines has split.
     cut: Option<String>,
 }
 
-impl Heard {
-    /// With the loop's own reason, or else the last line that was written.
-    fn with_reason(&self, what: &str) -> String {
+impl Output {
+    /// The loop's own reason for its failure, or else the last line.
+    fn reason(&self) -> Option<String> {
         let own = self.said.iter().rev().find_map(|line| line.strip_prefix(bare::FAILED));
-        let last = || self.said.iter().rev().find(|line| !line.trim().is_empty()).map(String::as_str);
-        own.or_else(last).map_or_else(|| what.to_owned(), |said| format!("{what}: {}", said.trim()))
+        own.or(self.said.last().map(String::as_str)).map(|said| said.trim().to_owned())
     }
 
-    /// The next line. The loop begins its own with a line break, so that what stands directly before one of them was cut by
-    /// it: Go's runtime writes a line in pieces. The rest follows.
+    /// Takes the next line. The loop begins each of its own lines with a line break, so text directly before one of them is the first
+    /// part of a line that it has split, because Go's runtime writes a line in pieces. The rest follows.
     fn take(&mut self, line: &str) {
         if !line.starts_with(bare::MARK) {
             let whole = self.cut.take().unwrap_or_default() + line;
@@ -268,7 +275,7 @@ impl Heard {
         }
     }
 
-    /// No more will come.
+    /// Takes what is left at the end.
     fn end(&mut self) {
         let (cut, held) = (self.cut.take(), self.held.take());
         self.keep(cut);
@@ -290,19 +297,19 @@ impl Heard {
     }
 }
 
-/// What a thread of its own hears, which nobody waits for: a process that outlives the loop may hold the pipe.
+/// Reads the output on a thread that nothing joins, because a process that outlives the loop may hold the pipe open.
 #[derive(Debug)]
-struct Ear {
-    heard: Arc<Mutex<Heard>>,
-    /// Closed at the end of what is written.
+struct Reader {
+    output: Arc<Mutex<Output>>,
+    /// Closed at the end of the output.
     end: Receiver<()>,
 }
 
-impl Ear {
-    fn listen(mut from: impl Read + Send + 'static) -> Self {
-        let heard = Arc::new(Mutex::new(Heard::default()));
+impl Reader {
+    fn start(mut from: impl Read + Send + 'static) -> Self {
+        let output = Arc::new(Mutex::new(Output::default()));
         let (sender, end) = channel();
-        let to = Arc::clone(&heard);
+        let to = Arc::clone(&output);
         std::thread::spawn(move || {
             let _closed_at_the_end: Sender<()> = sender;
             let take = |line: &mut Vec<u8>| {
@@ -324,13 +331,13 @@ impl Ear {
             take(&mut line);
             to.lock().unwrap_or_else(PoisonError::into_inner).end();
         });
-        Self { heard, end }
+        Self { output, end }
     }
 
-    /// All that was written, once the process is gone.
-    fn heard(self) -> Heard {
+    /// The whole output, once the process is gone.
+    fn finish(self) -> Output {
         let _ = self.end.recv_timeout(DRAIN);
-        std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.output.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -338,27 +345,27 @@ impl Ear {
 mod tests {
     use super::*;
 
-    fn heard(text: &str) -> Heard {
-        Ear::listen(std::io::Cursor::new(text.as_bytes().to_vec())).heard()
+    fn output(text: &str) -> Output {
+        Reader::start(std::io::Cursor::new(text.as_bytes().to_vec())).finish()
     }
 
     #[test]
-    fn a_line_that_the_loop_has_cut_is_whole_again() {
+    fn a_line_that_the_loop_has_split_is_whole_again() {
         let gc = "gc 3 @0.003s 2%: 0.008+0.62+0.001 ms clock, 0.016+0.068/0.030/0.067+0.003 ms cpu, 3->3->2 MB, 3 MB goal, 0 MB stacks, 0 MB globals, 2 P";
         let live = |line: &Line| matches!(line, Line::Collection(c) if (c.live, c.goal) == (2, 3));
         for cut in 1..gc.len() {
             let (a, b) = gc.split_at(cut);
-            let heard =
-                heard(&format!("hello\n{a}\ndlsoak-bare 7\n{b}\n\ndlsoak-bare 9\n\ndlsoak-bare done\n"));
-            let [Line::At(7), collection, Line::At(9)] = heard.lines.as_slice() else {
-                panic!("{cut}: {heard:?}")
+            let output =
+                output(&format!("hello\n{a}\ndlsoak-bare 7\n{b}\n\ndlsoak-bare 9\n\ndlsoak-bare done\n"));
+            let [Line::At(7), collection, Line::At(9)] = output.lines.as_slice() else {
+                panic!("{cut}: {output:?}")
             };
-            assert!(live(collection) && heard.done, "{cut}: {heard:?}");
-            assert_eq!(heard.said, ["hello"], "{cut}");
+            assert!(live(collection) && output.done, "{cut}: {output:?}");
+            assert_eq!(output.said, ["hello"], "{cut}");
         }
         // By two of them, and at the very end.
         let (a, b) = gc.split_at(20);
-        let twice = heard(&format!("{a}\ndlsoak-bare 1\n\ndlsoak-bare 2\n{b}"));
+        let twice = output(&format!("{a}\ndlsoak-bare 1\n\ndlsoak-bare 2\n{b}"));
         assert!(
             matches!(twice.lines.as_slice(), [Line::At(1), Line::At(2), last] if live(last)),
             "{twice:?}"
@@ -366,22 +373,23 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_told_by_what_is_in_registers() {
-        let told = |text: &str| call(&Call::parse(text).unwrap());
-        assert_eq!(told("f"), ["f", "0"]);
-        let all = told("f(1, 2.5, \"a b\", 1.5f, null, -1)");
+    fn a_call_is_passed_as_register_contents() {
+        let orders = |text: &str| call(&Call::parse(text).unwrap());
+        assert_eq!(orders("f"), ["f", "0"]);
+        let all = orders("f(1, 2.5, \"a b\", 1.5f, null, -1)");
         let floats = ["f:4004000000000000", "f:000000003fc00000"];
         let ints = ["i:1", "s:a b", "i:0", "i:18446744073709551615"];
         assert_eq!(all, [&["f", "6"], &ints[..], &floats].concat());
     }
 
     #[test]
-    fn what_it_says_last_is_the_reason() {
-        let own = heard("dlsoak-bare: cannot open: no such file\nnoise\n");
-        assert_eq!(own.with_reason("exit code 2"), "exit code 2: cannot open: no such file");
-        assert_eq!(heard("a\nb\n\n").with_reason("it ended"), "it ended: b");
-        assert_eq!(heard("").with_reason("it ended"), "it ended");
-        let many = heard(&"line\n".repeat(1000));
+    fn the_reason_is_the_loop_s_own_or_the_last_line() {
+        let reason = |text: &str| output(text).reason();
+        let own = reason("dlsoak-bare: cannot open: no such file\nnoise\n");
+        assert_eq!(own.as_deref(), Some("cannot open: no such file"));
+        assert_eq!(reason("a\nb\n\n").as_deref(), Some("b"));
+        assert_eq!(reason(""), None);
+        let many = output(&"line\n".repeat(1000));
         assert_eq!((many.said.len(), many.done), (SAID, false));
     }
 }

@@ -1,8 +1,11 @@
-//! Pure: `/proc/PID/status` and `/proc/PID/maps` of a stopped process, read here once more, without the code that a soak samples with.
+//! Pure: parses `/proc/PID/status` and `/proc/PID/maps` of a stopped process, without the code that a soak samples with, so that the two
+//! stay independent.
 
-use super::trend::{self, Trend};
+use super::trend;
+use crate::record::Trend;
+use crate::record::verification::Failure;
 
-/// What one look at a process tells, in bytes where nothing else is said.
+/// One reading of a process, in bytes unless noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
     /// `VmRSS`.
@@ -17,15 +20,16 @@ pub struct Reading {
     pub threads: u64,
 }
 
-/// Reads both files.
+/// Parses both files.
 ///
 /// # Errors
-/// In one line, which field is not there or is no number.
-pub fn reading(status: &str, maps: &str) -> Result<Reading, String> {
-    let field = |name: &str| -> Result<u64, String> {
+/// When a field is missing or is not a number.
+pub fn reading(status: &str, maps: &str) -> Result<Reading, Failure> {
+    let missing = |name: &str| Failure::NoField { field: name.to_owned() };
+    let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-        kib.map(|kib| kib * 1024).ok_or_else(|| format!("/proc/PID/status has no {name} in kB"))
+        kib.map(|kib| kib * 1024).ok_or_else(|| missing(name))
     };
     let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")?.trim().parse().ok());
     Ok(Reading {
@@ -33,35 +37,35 @@ pub fn reading(status: &str, maps: &str) -> Result<Reading, String> {
         anon: field("RssAnon")?,
         size: field("VmSize")?,
         heap: heap(maps)?,
-        threads: threads.ok_or("/proc/PID/status has no Threads")?,
+        threads: threads.ok_or_else(|| missing("Threads"))?,
     })
 }
 
 /// Length of the `[heap]` mappings.
-fn heap(maps: &str) -> Result<u64, String> {
+fn heap(maps: &str) -> Result<u64, Failure> {
     let mut sum = 0;
     for line in maps.lines().filter(|line| line.ends_with("[heap]")) {
         let range = line.split(' ').next().and_then(|range| range.split_once('-'));
         let length = range.and_then(|(from, to)| {
             u64::from_str_radix(to, 16).ok()?.checked_sub(u64::from_str_radix(from, 16).ok()?)
         });
-        sum += length.ok_or_else(|| format!("/proc/PID/maps can't be read: {line}"))?;
+        sum += length.ok_or_else(|| Failure::UnknownLine { line: line.to_owned() })?;
     }
     Ok(sum)
 }
 
-/// How one figure went.
+/// How one figure changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
-    /// Bytes per cycle from the first point to the last, with bounds as wide as the kernel's figures are off.
+    /// Bytes per cycle from the first point to the last, between the bounds that the error of the kernel's counters gives.
     pub per_cycle: (f64, f64, f64),
-    /// Which way it goes.
+    /// Whether it grows.
     pub trend: Trend,
-    /// Steady growth in bytes per cycle that this run would have called.
-    pub smallest: f64,
+    /// The smallest steady growth in bytes per cycle that this run would have detected.
+    pub detectable: f64,
 }
 
-/// How a figure went over the points; `noise` is by how many bytes it may be off.
+/// How a figure changed over the points; `noise` is its error in bytes.
 pub fn change(points: &[(u64, Reading)], of: fn(&Reading) -> u64, noise: f64) -> Option<Change> {
     let series: Vec<(u64, f64)> = points.iter().map(|(at, reading)| (*at, of(reading) as f64)).collect();
     let ((from, first), (to, last)) = (series.first()?, series.last()?);
@@ -70,13 +74,13 @@ pub fn change(points: &[(u64, Reading)], of: fn(&Reading) -> u64, noise: f64) ->
     Some(Change {
         per_cycle: ((difference - noise) / cycles, difference / cycles, (difference + noise) / cycles),
         trend: trend::trend(&series, *to, noise),
-        smallest: noise / cycles,
+        detectable: noise / cycles,
     })
 }
 
-/// By how many bytes `VmRSS` and `RssAnon` may be off. The kernel counts pages per processor (since 6.2; before, per thread) and
-/// sums up only once a processor has a batch of them: 32, or twice the number of processors (`percpu_counter_batch`). A
-/// process with `threads` threads moves on as many processors, and on one more where it is moved.
+/// The error of `VmRSS` and `RssAnon` in bytes. The kernel counts pages per processor (since 6.2; per thread before that) and adds
+/// them up only once a processor has a batch of them: 32, or twice the number of processors (`percpu_counter_batch`). A
+/// process with `threads` threads runs on as many processors, and on one more if the scheduler moves it.
 pub fn noise(cpus: u64, threads: u64, page: u64) -> f64 {
     let batch = 32.max(2 * cpus);
     (page * batch * cpus.min(threads + 1)) as f64

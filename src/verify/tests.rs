@@ -1,15 +1,21 @@
-//! What the instruments really wrote, whole, cut and damaged; and what follows from looks that agree, and from looks that do not.
+//! Real reports of the instruments, whole, cut off and damaged, and what follows from observations that agree or disagree.
 
 use dlsoak_agent::bare;
 
 use super::blocks::{blocks, top};
 use super::gctrace::{self, Collection, Line};
-use super::memcheck::{self, LossKind, MemcheckError};
-use super::reconcile::reconcile;
+use super::instruments::{observed, without};
+use super::memcheck::{self, LossKind};
+use super::peer::PeerError;
+use super::reconcile::{Reconciled, reconcile};
 use super::status::{self, Reading};
-use super::trend::{Trend, trend};
-use super::{Accord, Answer, Figure, Frame, Instrument, Leaked, Look, PlaceKind, State, lsan};
-use crate::record::{Language, OutcomeKind, Soak, Unit, Verdict};
+use super::trend::trend;
+use super::{Leaked, lsan};
+use crate::record::verification::{
+    Agreement, Answer, Chunks, Content, Doubt, Failure, Figure, Frame, Instrument, Observation, PlaceKind,
+    Quantity, Source, Span, State, Subject,
+};
+use crate::record::{Language, Metric, OutcomeKind, Soak, Trend, Unit, Verdict};
 
 const LIST: &str = include_str!("../../tests/data/verify/memcheck-list.xml");
 const UNLOADED: &str = include_str!("../../tests/data/verify/memcheck-unloaded.xml");
@@ -31,6 +37,11 @@ const GO: [&str; 3] = [
     include_str!("../../tests/data/verify/gctrace-1.27.3.txt"),
 ];
 
+/// Function, file and line.
+fn place(frame: &Frame) -> (Option<&str>, Option<&str>, Option<u32>) {
+    (frame.function.as_deref(), frame.file.as_deref(), frame.line)
+}
+
 #[test]
 fn memcheck_is_read_by_kind_and_nothing_counts_twice() {
     let found = memcheck::parse(LIST.as_bytes()).unwrap();
@@ -44,27 +55,25 @@ fn memcheck_is_read_by_kind_and_nothing_counts_twice() {
     assert_eq!(sum(LossKind::Reachable), (75, 6));
     assert_eq!(found.errors.get("InvalidRead"), Some(&1));
     let definite = &found.leaked(&[LossKind::Definitely])[0].stack;
-    assert_eq!(definite[1].to_string(), "main (list.c:6)");
+    assert_eq!(place(&definite[1]), (Some("main"), Some("list.c"), Some(6)));
     assert!(definite.len() >= 2 && definite[0].object.as_deref().unwrap().contains("vgpreload"));
     assert_eq!(found.blocks_of(500), 1);
-    // The stack of where a block was freed is none of who asked for it.
+    // The stack that freed a block is not the stack that requested it.
     assert_eq!(found.blocks_of(17), 0);
 }
 
 #[test]
-fn a_frame_without_a_name_says_so() {
+fn a_frame_of_code_that_was_unloaded_is_empty() {
     let found = memcheck::parse(UNLOADED.as_bytes()).unwrap();
     let leak = found.leaked(&[LossKind::Definitely]).into_iter().find(|leak| leak.bytes % 16 == 0).unwrap();
     assert_eq!((leak.bytes, leak.blocks), (48, 3));
-    assert_eq!(leak.stack[1].to_string(), "??? (code that was unloaded)");
+    assert_eq!(leak.stack[1], Frame::default());
     assert_eq!(leak.stack[2].function.as_deref(), Some("call_init"));
-    let object = Frame { object: Some("/lib/libx.so.1".to_owned()), ..Frame::default() };
-    assert_eq!(object.to_string(), "??? in libx.so.1");
 }
 
 #[test]
-fn a_report_of_memcheck_that_is_cut_is_none() {
-    assert_eq!(memcheck::parse(FATAL.as_bytes()), Err(MemcheckError::Fatal("SIGSEGV".to_owned())));
+fn a_report_of_memcheck_that_is_cut_off_is_refused() {
+    assert_eq!(memcheck::parse(FATAL.as_bytes()), Err(Failure::Killed { signal: "SIGSEGV".to_owned() }));
     let whole = LIST.trim_end();
     for end in 0..whole.len() {
         assert!(memcheck::parse(&whole.as_bytes()[..end]).is_err(), "{end}");
@@ -72,11 +81,9 @@ fn a_report_of_memcheck_that_is_cut_is_none() {
     for broken in ["", "no xml", "<valgrindoutput></valgrindoutput>", "<a><b></a>", "\u{0}\u{ff}"] {
         assert!(memcheck::parse(broken.as_bytes()).is_err(), "{broken}");
     }
-    // Another tool's, and a leak without its figures.
-    assert!(
-        memcheck::parse(LIST.replace("<protocoltool>memcheck", "<protocoltool>helgrind").as_bytes()).is_err()
-    );
-    assert!(memcheck::parse(LIST.replace("<leakedbytes>75", "<leakedbytes>many").as_bytes()).is_err());
+    let changed = |from: &str, to: &str| memcheck::parse(LIST.replace(from, to).as_bytes());
+    assert_eq!(changed("<protocoltool>memcheck", "<protocoltool>helgrind"), Err(Failure::ReportForeign));
+    assert_eq!(changed("<leakedbytes>75", "<leakedbytes>many"), Err(Failure::ReportWithoutFigures));
 }
 
 #[test]
@@ -84,21 +91,23 @@ fn lsan_is_read_and_must_add_up() {
     let leaks = lsan::parse(LSAN_LIST).unwrap();
     let sum: u64 = leaks.iter().map(|leak| leak.bytes).sum();
     assert_eq!((leaks.len(), sum, leaks[0].blocks), (3, 832, 5));
-    assert_eq!(leaks[0].stack[1].to_string(), "main (list.c:6)");
+    assert_eq!(place(&leaks[0].stack[1]), (Some("main"), Some("list.c"), Some(6)));
     let unloaded = lsan::parse(LSAN_UNLOADED).unwrap();
     assert_eq!((unloaded[0].bytes, unloaded[0].blocks), (1600, 100));
     assert_eq!(unloaded[0].stack[1], Frame::default());
-    assert_eq!(unloaded[0].stack[2].to_string(), "call_init (dl-init.c:74)");
+    assert_eq!(place(&unloaded[0].stack[2]), (Some("call_init"), Some("dl-init.c"), Some(74)));
     let module = lsan::parse(
         "==1==ERROR: LeakSanitizer: detected memory leaks\nDirect leak of 8 byte(s) in 1 object(s) allocated from:\n    \
         #0 0x7f in fn(int, char*) (/lib/libx.so+0x1a)\nSUMMARY: LeakSanitizer: 8 byte(s) leaked in 1 allocation(s).\n",
     );
-    assert_eq!(module.unwrap()[0].stack[0].to_string(), "fn(int, char*) in libx.so");
+    let frame = &module.unwrap()[0].stack[0];
+    assert_eq!(frame.function.as_deref(), Some("fn(int, char*)"));
+    assert_eq!(frame.object.as_deref(), Some("/lib/libx.so"));
 }
 
 #[test]
-fn a_report_of_lsan_that_is_cut_is_none() {
-    // Before the announcement there is nothing that tells of leaks; from there on all of it must be there.
+fn a_report_of_lsan_that_is_cut_off_is_refused() {
+    // Nothing before the announcement mentions leaks. From there on the report must be complete.
     let from = LSAN_LIST.find("detected memory leaks").unwrap() + "detected memory leaks".len();
     let last = LSAN_LIST.find("allocation(s)").unwrap();
     for end in from..last {
@@ -109,12 +118,12 @@ fn a_report_of_lsan_that_is_cut_is_none() {
     assert_eq!(lsan::parse("==7==Registered root region at 0x7f of size 80\n"), Ok(Vec::new()));
     let traced = "==7==LeakSanitizer has encountered a fatal error.\n==7==HINT: For debugging, try setting LSAN_OPTIONS\n\
         ==7==HINT: LeakSanitizer does not work under ptrace (strace, gdb, etc)\n";
-    let fatal = lsan::parse(traced).unwrap_err().to_string();
-    assert!(fatal.contains("does not work under ptrace"), "{fatal}");
+    let reason = "LeakSanitizer does not work under ptrace (strace, gdb, etc)".to_owned();
+    assert_eq!(lsan::parse(traced), Err(Failure::Refused { reason }));
 }
 
 #[test]
-fn the_loop_is_known_by_its_names_and_its_controls_count_for_nothing() {
+fn the_loop_is_recognised_and_its_controls_do_not_count() {
     const LOST: [LossKind; 3] = [LossKind::Definitely, LossKind::Indirectly, LossKind::Possibly];
     let memcheck = MEMCHECK_LOOP.map(|text| memcheck::parse(text.as_bytes()).unwrap());
     let lsan = LSAN_LOOP.map(|text| lsan::parse(text).unwrap());
@@ -128,14 +137,14 @@ fn the_loop_is_known_by_its_names_and_its_controls_count_for_nothing() {
             assert!(controls.iter().all(|leak| leak.bytes == leak.blocks * bare::CONTROL_SIZE));
         }
         let of_cycles = |short: &[Leaked]| {
-            let figure = blocks("lost", short, &long, 4);
+            let figure = blocks(Quantity::Lost, short, &long, 4);
             (figure.per_cycle, figure.blocks_per_cycle, figure.trend)
         };
         assert_eq!(of_cycles(&short), (100.0, Some(1.0), Trend::Growing));
-        // A control that one of the reports does not have is no growth.
+        // A control that one of the reports lacks is not growth.
         let hidden: Vec<Leaked> = long.iter().filter(|leak| !is_control(leak)).cloned().collect();
         assert_eq!(of_cycles(&hidden), (0.0, Some(0.0), Trend::Flat));
-        // Where the loop begins, what is shown ends.
+        // The stack ends where the loop begins.
         let shown = top(&short, &long);
         assert_eq!(shown.len(), 1, "{shown:?}");
         assert!(shown[0].function.as_deref().is_none_or(|name| name == "fibonacci"), "{shown:?}");
@@ -156,7 +165,7 @@ fn each_version_of_go_is_read() {
     let of = |text: &str| gctrace::line(text);
     let whole = "gc 5 @0.108s 0%: 0.009+0.22+0.008 ms clock, 0.018+0.018/0.16/0.014+0.016 ms cpu, 4->5->3 MB, 6 MB goal";
     let collection = Line::Collection(Collection { number: 5, before: 4, after: 5, live: 3, goal: 6 });
-    // Before Go 1.18 it ended so; a library's own words may stand before it; the runtime may have been told to.
+    // Lines before Go 1.18 end here. The library's own text may precede a line, and a collection may be forced.
     assert_eq!(of(&format!("{whole}, 2 P")), Some(collection));
     assert_eq!(
         of(&format!("progress: gc done {whole}, 0 MB stacks, 0 MB globals, 2 P (forced)")),
@@ -178,7 +187,7 @@ fn gc(live: u64, goal: u64) -> Line {
 }
 
 #[test]
-fn live_heap_grows_only_where_it_goes_on() {
+fn live_heap_grows_only_if_it_keeps_growing() {
     let points = |collections: &dyn Fn(u64) -> Vec<Line>| -> Vec<Line> {
         (0..=10_u64).flat_map(|p| [vec![Line::At(500 + p * 1000)], collections(p)].concat()).collect()
     };
@@ -201,13 +210,16 @@ fn live_heap_grows_only_where_it_goes_on() {
     ] {
         assert_eq!(gctrace::growth(&lines).unwrap().trend, trend, "{what}");
     }
-    assert!(gctrace::growth(&points(&|_| vec![])).unwrap_err().contains("no line of gctrace"));
-    assert!(gctrace::growth(&[gc(1, 2)]).is_err() && gctrace::growth(&[]).is_err());
-    assert!(gctrace::growth(&points(&|_| vec![gc(1, 2), Line::Unreadable])).is_err());
+    assert_eq!(gctrace::growth(&points(&|_| vec![])), Err(Failure::NoCollections));
+    assert_eq!(gctrace::growth(&[gc(1, 2)]), Err(Failure::NoProgress));
+    assert_eq!(
+        gctrace::growth(&points(&|_| vec![gc(1, 2), Line::Unreadable])),
+        Err(Failure::UnreadableTrace { unreadable: 11, readable: 11 })
+    );
 }
 
 #[test]
-fn a_coarse_series_goes_up_only_where_all_of_its_end_is_above_all_of_its_beginning() {
+fn a_coarse_series_grows_only_if_its_whole_end_exceeds_its_whole_beginning() {
     let of = |values: &[f64]| {
         let series: Vec<_> = values.iter().enumerate().map(|(at, value)| (at as u64 * 100, *value)).collect();
         trend(&series, (values.len() as u64 - 1) * 100, 10.0)
@@ -220,7 +232,7 @@ fn a_coarse_series_goes_up_only_where_all_of_its_end_is_above_all_of_its_beginni
 }
 
 #[test]
-fn status_is_read_or_says_what_is_missing() {
+fn status_is_read_or_the_missing_field_is_named() {
     let status =
         "Name:\tdlsoak\nVmSize:\t   12345 kB\nVmRSS:\t    2048 kB\nRssAnon:\t     512 kB\nThreads:\t3\n";
     let maps = "55d0-55e0 r-xp 00000000 08:01 1 /usr/bin/x\n56000000-56021000 rw-p 00000000 00:00 0 [heap]\n";
@@ -229,7 +241,7 @@ fn status_is_read_or_says_what_is_missing() {
     assert_eq!(reading, expected);
     for field in ["VmSize", "VmRSS", "RssAnon", "Threads"] {
         let problem = status::reading(&status.replace(field, "Other"), maps).unwrap_err();
-        assert!(problem.contains(field), "{problem}");
+        assert_eq!(problem, Failure::NoField { field: field.to_owned() });
     }
     assert!(status::reading(&status.replace("2048 kB", "x kB"), maps).is_err());
     assert!(status::reading(status, "zz [heap]").is_err());
@@ -239,141 +251,166 @@ fn status_is_read_or_says_what_is_missing() {
     assert!(status::change(&points[..1], |reading| reading.anon, 1.0).is_none());
 }
 
-fn figure(what: &'static str, per_cycle: f64, trend: Trend) -> Figure {
-    let (low, high, smallest) = (per_cycle, per_cycle, 0.5);
-    let chunks = per_cycle + 16.0 * f64::from(u8::from(per_cycle > 0.0));
+const HEAP: Quantity = Quantity::Metric(Metric::Heap);
+const ANON: Quantity = Quantity::Metric(Metric::Anon);
+const VIRTUAL: Quantity = Quantity::Metric(Metric::Virtual);
+const PAGE_TABLES: Quantity = Quantity::Metric(Metric::PageTables);
+
+fn figure(quantity: Quantity, per_cycle: f64, trend: Trend) -> Figure {
+    let likely = per_cycle + 16.0 * f64::from(u8::from(per_cycle > 0.0));
     Figure {
-        what,
+        quantity,
         unit: Unit::Bytes,
         per_cycle,
-        low,
-        high,
+        low: per_cycle,
+        high: per_cycle,
         trend,
-        smallest,
+        detectable: 0.5,
         blocks_per_cycle: None,
-        in_chunks: Some((chunks, chunks - 8.0, chunks + 16.0)),
+        chunks: Some(Chunks { likely, least: likely - 8.0, most: likely + 16.0 }),
     }
 }
 
-fn flat(what: &'static str) -> Figure {
-    figure(what, 0.0, Trend::Flat)
+fn flat(quantity: Quantity) -> Figure {
+    figure(quantity, 0.0, Trend::Flat)
 }
 
-fn grows(what: &'static str, per_cycle: f64) -> Figure {
-    figure(what, per_cycle, Trend::Growing)
+fn grows(quantity: Quantity, per_cycle: f64) -> Figure {
+    figure(quantity, per_cycle, Trend::Growing)
 }
 
 fn soak() -> Soak {
-    let mut soak = Soak { verdict: Verdict::Clean, language: Language::C, ..Soak::default() };
+    let mut soak = Soak::default();
+    soak.judged.verdict = Verdict::Clean;
+    soak.language = Language::C;
     soak.outcome.kind = OutcomeKind::Completed;
     soak
 }
 
-fn looks(own: Vec<Figure>, memcheck: Vec<Figure>) -> Vec<Look> {
-    vec![
-        Look::looked(Instrument::Dlsoak, (500, 10_500), own),
-        Look::looked(Instrument::Memcheck, (100, 300), memcheck),
-    ]
+fn few(instrument: Instrument, figures: Vec<Figure>) -> Observation {
+    observed(instrument, Span { after: 100, to: 300 }, figures)
+}
+
+fn many(instrument: Instrument, figures: Vec<Figure>) -> Observation {
+    observed(instrument, Span { after: 500, to: 10_500 }, figures)
+}
+
+fn observations(own: Vec<Figure>, memcheck: Vec<Figure>) -> Vec<Observation> {
+    vec![many(Instrument::Dlsoak, own), few(Instrument::Memcheck, memcheck)]
+}
+
+fn reconciled(seen: &[Observation]) -> Reconciled {
+    reconcile(&soak(), seen, false)
 }
 
 #[test]
-fn agreeing_is_within_one_percent_and_nothing_else() {
-    for (ours, asked_for, accord) in [
-        (32.0, 16.0, Accord::Agree),
-        (32.3, 16.0, Accord::Agree),
-        (32.4, 16.0, Accord::CannotTell),
-        (49.0, 16.0, Accord::Disagree),
-        (20.0, 16.0, Accord::Disagree),
+fn figures_within_one_percent_agree() {
+    for (ours, requested, agreement) in [
+        (32.0, 16.0, Agreement::Agree),
+        (32.3, 16.0, Agreement::Agree),
+        (32.4, 16.0, Agreement::Inconclusive),
+        (49.0, 16.0, Agreement::Disagree),
+        (20.0, 16.0, Agreement::Disagree),
     ] {
-        let together = reconcile(
-            &soak(),
-            &looks(vec![grows("heap", ours)], vec![grows("not freed", asked_for), grows("lost", asked_for)]),
-            false,
-        );
-        assert_eq!(together.agreements[0].accord, accord, "{ours} {:?}", together.agreements);
-        assert_eq!((together.answer, together.places[0].place), (Answer::Grows, PlaceKind::CHeap));
+        let memcheck = vec![grows(Quantity::NotFreed, requested), grows(Quantity::Lost, requested)];
+        let result = reconciled(&observations(vec![grows(HEAP, ours)], memcheck));
+        let check = &result.cross_checks[0];
+        assert_eq!((check.subject, check.agreement), (Subject::CHeap, agreement), "{ours} {check:?}");
+        assert_eq!((result.answer, result.places[0].kind), (Answer::Grows, PlaceKind::CHeap));
+        assert_eq!(result.places[0].seen_by, [Instrument::Dlsoak, Instrument::Memcheck]);
     }
 }
 
 #[test]
-fn what_only_another_instrument_sees_is_not_clean() {
-    let memcheck = vec![grows("not freed", 64.0), grows("lost", 64.0)];
-    let together = reconcile(&soak(), &looks(vec![flat("heap")], memcheck), false);
-    assert_eq!(together.answer, Answer::Undecided);
-    assert_eq!(together.agreements[0].accord, Accord::Disagree);
-    let mut seen = looks(vec![flat("heap"), flat("anon")], vec![flat("not freed"), flat("lost")]);
-    assert_eq!(reconcile(&soak(), &seen, false).answer, Answer::NothingGrows);
-    seen.push(Look::looked(Instrument::Lsan, (100, 300), vec![grows("lost", 16.0)]));
-    assert_eq!(reconcile(&soak(), &seen, false).answer, Answer::Undecided);
+fn growth_that_only_another_instrument_sees_is_undecided() {
+    let memcheck = vec![grows(Quantity::NotFreed, 64.0), grows(Quantity::Lost, 64.0)];
+    let result = reconciled(&observations(vec![flat(HEAP)], memcheck));
+    assert_eq!(result.answer, Answer::Undecided);
+    let source = Source { instrument: Instrument::Memcheck, quantity: Quantity::NotFreed };
+    assert_eq!(result.doubts[0], Doubt::SeenElsewhere { source, per_cycle: 64.0 });
+    assert_eq!(result.cross_checks[0].agreement, Agreement::Disagree);
+    let own = vec![flat(HEAP), flat(ANON)];
+    let mut seen = observations(own, vec![flat(Quantity::NotFreed), flat(Quantity::Lost)]);
+    let result = reconciled(&seen);
+    assert!(result.answer == Answer::NothingGrows && result.doubts.is_empty(), "{result:?}");
+    seen.push(few(Instrument::Lsan, vec![grows(Quantity::Lost, 16.0)]));
+    assert_eq!(reconciled(&seen).answer, Answer::Undecided);
     seen.pop();
-    seen.push(Look::looked(Instrument::Status, (500, 10_500), vec![grows("RssAnon", 4096.0)]));
-    assert_eq!(reconcile(&soak(), &seen, false).answer, Answer::Undecided);
-    let undecided = Soak { verdict: Verdict::Inconclusive, ..soak() };
-    assert_eq!(reconcile(&undecided, &looks(vec![flat("heap")], vec![]), false).answer, Answer::Undecided);
+    seen.push(many(Instrument::Status, vec![grows(Quantity::RssAnon, 4096.0)]));
+    assert_eq!(reconciled(&seen).answer, Answer::Undecided);
+    for trend in [Trend::Unclear, Trend::Decaying] {
+        let own = vec![figure(HEAP, 3.0, trend)];
+        let source = Source { instrument: Instrument::Dlsoak, quantity: HEAP };
+        assert_eq!(reconciled(&observations(own, vec![])).doubts, [Doubt::NotExcluded { source, high: 3.0 }]);
+    }
+    let mut undecided = soak();
+    undecided.judged.verdict = Verdict::Inconclusive;
+    let result = reconcile(&undecided, &observations(vec![flat(HEAP)], vec![]), false);
+    assert_eq!((result.answer, result.doubts), (Answer::Undecided, vec![Doubt::SoakInconclusive]));
     let mut crashed = soak();
     crashed.outcome.kind = OutcomeKind::Crashed;
-    assert_eq!(reconcile(&crashed, &looks(vec![], vec![]), false).answer, Answer::EndedEarly);
+    assert_eq!(reconcile(&crashed, &observations(vec![], vec![]), false).answer, Answer::EndedEarly);
     assert_eq!(reconcile(&soak(), &seen, true).answer, Answer::Interrupted);
 }
 
 #[test]
-fn lost_blocks_are_held_together_by_what_is_certain() {
-    let accord = |figures: Vec<Figure>, lsan: Figure| {
-        let mut seen = looks(vec![grows("heap", 32.0)], figures);
-        seen.push(Look::looked(Instrument::Lsan, (100, 300), vec![lsan]));
-        reconcile(&soak(), &seen, false)
-            .agreements
-            .into_iter()
-            .find(|a| a.about == "lost blocks")
-            .unwrap()
-            .accord
+fn lost_blocks_are_compared_by_what_is_certain() {
+    use Quantity::{DefinitelyLost, Lost, PossiblyLost, StillReachable};
+    let agreement = |figures: Vec<Figure>, lsan: Figure| {
+        let mut seen = observations(vec![grows(HEAP, 32.0)], figures);
+        seen.push(few(Instrument::Lsan, vec![lsan]));
+        let checks = reconciled(&seen).cross_checks;
+        checks.into_iter().find(|check| check.subject == Subject::LostBlocks).unwrap().agreement
     };
-    let possibly = || vec![grows("lost", 288.0), flat("definitely lost"), grows("possibly lost", 288.0)];
-    assert_eq!(accord(possibly(), flat("lost")), Accord::CannotTell);
-    let both = || vec![grows("lost", 304.0), grows("definitely lost", 16.0), grows("possibly lost", 288.0)];
-    assert_eq!(accord(both(), grows("lost", 16.0)), Accord::Agree);
-    assert_eq!(accord(both(), grows("lost", 304.0)), Accord::Agree);
-    assert_eq!(accord(both(), grows("lost", 100.0)), Accord::Disagree);
-    assert_eq!(accord(both(), flat("lost")), Accord::Disagree);
-    assert_eq!(accord(vec![flat("lost")], grows("lost", 16.0)), Accord::Disagree);
+    let possibly = || vec![grows(Lost, 288.0), flat(DefinitelyLost), grows(PossiblyLost, 288.0)];
+    assert_eq!(agreement(possibly(), flat(Lost)), Agreement::Inconclusive);
+    let both = || vec![grows(Lost, 304.0), grows(DefinitelyLost, 16.0), grows(PossiblyLost, 288.0)];
+    assert_eq!(agreement(both(), grows(Lost, 16.0)), Agreement::Agree);
+    assert_eq!(agreement(both(), grows(Lost, 304.0)), Agreement::Agree);
+    assert_eq!(agreement(both(), grows(Lost, 100.0)), Agreement::Disagree);
+    assert_eq!(agreement(both(), flat(Lost)), Agreement::Disagree);
+    assert_eq!(agreement(vec![flat(Lost)], grows(Lost, 16.0)), Agreement::Disagree);
     assert_eq!(
-        accord(vec![flat("lost"), grows("still reachable", 16.0)], grows("lost", 16.0)),
-        Accord::CannotTell
+        agreement(vec![flat(Lost), grows(StillReachable, 16.0)], grows(Lost, 16.0)),
+        Agreement::Inconclusive
     );
 }
 
 #[test]
-fn growth_is_put_where_it_is() {
-    let place = |own: Vec<Figure>, more: Option<Look>| {
-        let mut looks = looks(own, vec![flat("not freed"), flat("lost")]);
-        looks.extend(more);
-        let places = reconcile(&soak(), &looks, false).places;
-        places.into_iter().map(|place| (place.place, place.per_cycle)).collect::<Vec<_>>()
+fn growth_is_attributed_to_its_place() {
+    let place = |own: Vec<Figure>, more: Option<Observation>| {
+        let mut seen = observations(own, vec![flat(Quantity::NotFreed), flat(Quantity::Lost)]);
+        seen.extend(more);
+        let places = reconciled(&seen).places;
+        places.into_iter().map(|place| (place.kind, place.content, place.per_cycle)).collect::<Vec<_>>()
     };
-    let mapped = place(vec![flat("heap"), grows("virtual", 4096.0), grows("anon", 4096.0)], None);
-    assert_eq!(mapped, [(PlaceKind::Mappings, 4096.0)]);
-    // The heap's own growth brings address space and resident memory with it.
-    let heap = place(vec![grows("heap", 1008.0), grows("virtual", 1020.0), grows("anon", 1010.0)], None);
-    assert_eq!(heap, [(PlaceKind::CHeap, 1008.0)]);
-    let touched = place(vec![flat("heap"), flat("virtual"), grows("anon", 1024.0)], None);
-    assert_eq!(touched, [(PlaceKind::NoBooks, 1024.0)]);
-    let brk = Look::looked(Instrument::Status, (500, 10_500), vec![grows("[heap]", 4090.0)]);
-    let holes = place(vec![flat("heap"), grows("virtual", 4096.0), grows("anon", 4096.0)], Some(brk));
-    assert_eq!(holes, [(PlaceKind::NoBooks, 4096.0)]);
-    let go = Look::looked(Instrument::Gctrace, (500, 10_500), vec![grows("live Go heap", 944.0)]);
-    let own = vec![flat("heap"), flat("virtual"), grows("anon", 1136.0)];
-    assert_eq!(place(own, Some(go)), [(PlaceKind::GoHeap, 944.0)]);
-    let tables = place(vec![grows("page_tables", 4104.0)], None);
-    assert_eq!(tables, [(PlaceKind::KernelSide, 4104.0)]);
-    let own = vec![grows("virtual", 4096.0), grows("anon", 4096.0), grows("page_tables", 8.0)];
-    assert_eq!(place(own, None), [(PlaceKind::Mappings, 4096.0)]);
+    let own = vec![flat(HEAP), grows(VIRTUAL, 4096.0), grows(ANON, 4096.0)];
+    assert_eq!(place(own, None), [(PlaceKind::Mappings, Content::AnonymousMappings, 4096.0)]);
+    // Growth of the heap causes growth of address space and resident memory.
+    let own = vec![grows(HEAP, 1008.0), grows(VIRTUAL, 1020.0), grows(ANON, 1010.0)];
+    assert_eq!(place(own, None), [(PlaceKind::CHeap, Content::MallocBlocks, 1008.0)]);
+    let own = vec![flat(HEAP), flat(VIRTUAL), grows(ANON, 1024.0)];
+    assert_eq!(place(own, None), [(PlaceKind::Unattributed, Content::TouchedMemory, 1024.0)]);
+    let brk = many(Instrument::Status, vec![grows(Quantity::Brk, 4090.0)]);
+    let own = vec![flat(HEAP), grows(VIRTUAL, 4096.0), grows(ANON, 4096.0)];
+    assert_eq!(place(own, Some(brk)), [(PlaceKind::Unattributed, Content::Fragmentation, 4096.0)]);
+    let go = many(Instrument::Gctrace, vec![grows(Quantity::GoHeap, 944.0)]);
+    let own = vec![flat(HEAP), flat(VIRTUAL), grows(ANON, 1136.0)];
+    assert_eq!(place(own, Some(go)), [(PlaceKind::GoHeap, Content::GoObjects, 944.0)]);
+    let go = without(Instrument::Gctrace, Failure::NoCollections.into());
+    let own = vec![flat(HEAP), flat(VIRTUAL), grows(ANON, 1136.0)];
+    assert_eq!(place(own, Some(go)), [(PlaceKind::Unattributed, Content::GoUnobserved, 1136.0)]);
+    let own = vec![grows(PAGE_TABLES, 4104.0)];
+    assert_eq!(place(own, None), [(PlaceKind::KernelSide, Content::PageTables, 4104.0)]);
+    let own = vec![grows(VIRTUAL, 4096.0), grows(ANON, 4096.0), grows(PAGE_TABLES, 8.0)];
+    assert_eq!(place(own, None), [(PlaceKind::Mappings, Content::AnonymousMappings, 4096.0)]);
 }
 
 #[test]
-fn a_missing_instrument_changes_nothing_but_its_line() {
-    let mut seen = looks(vec![flat("heap")], vec![]);
-    seen[1] = Look::without(Instrument::Memcheck, State::Missing, Some("not installed".to_owned()));
-    let together = reconcile(&soak(), &seen, false);
-    assert!(together.answer == Answer::NothingGrows && together.agreements.is_empty());
-    assert!(together.conclusion.iter().any(|line| line.contains("only dlsoak")), "{:?}", together.conclusion);
+fn a_missing_instrument_does_not_change_the_answer() {
+    let mut seen = observations(vec![flat(HEAP)], vec![]);
+    seen[1] = without(Instrument::Memcheck, PeerError::NotInstalled);
+    assert_eq!(seen[1].state, State::Missing);
+    let result = reconciled(&seen);
+    assert!(result.answer == Answer::NothingGrows && result.cross_checks.is_empty(), "{result:?}");
 }

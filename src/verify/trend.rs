@@ -1,25 +1,13 @@
-//! Pure: which way a coarse series goes: one that is rounded, or whose figures are off by a known amount. Cruder than the analysis of
-//! a soak, and on purpose nothing of it: this is another look.
+//! Pure: the trend of a coarse series, whose figures are rounded or have a known error. The test is cruder than the analysis of a
+//! soak, and shares no code with it, so that the two stay independent.
 
-use serde::Serialize;
+use crate::record::Trend;
 
-/// Which way a figure goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trend {
-    /// It grows, and did so in the last third of the cycles.
-    Growing,
-    /// It does not, as far as this instrument can see.
-    Flat,
-    /// It moves, and not steadily upwards.
-    Unclear,
-}
-
-/// Looks at `(cycle, value)` pairs in the order of their cycles, up to the cycle `to`. `noise` is by how much two values may differ
-/// that are the same.
+/// The trend of `(cycle, value)` pairs in the order of their cycles, up to the cycle `to`. `noise` is the most by which two readings
+/// of one value differ.
 ///
-/// Growing is what has every value of the last third above every one of the first, by the noise from beginning to end, and
-/// by some of it in the second half. Flat is what moves by less than the noise.
+/// A series grows if every value of its last third exceeds every value of its first, if it rises by the noise in all, and by a
+/// quarter of that rise in its second half. It is flat if it moves by less than the noise.
 pub fn trend(series: &[(u64, f64)], to: u64, noise: f64) -> Trend {
     let (Some((from, first)), Some((_, last))) = (series.first(), series.last()) else {
         return Trend::Unclear;

@@ -25,9 +25,9 @@ fn grows_by_exactly(soak: &Soak, bytes: f64) {
 fn a_library_that_lacks_libm_fails_to_load() {
     let finished = soak(&fixture("c-libm-missing"), &["-n", "20"]);
     let soak = finished.soak();
-    assert_eq!((soak.verdict, finished.code), (Verdict::LoadFailed, 1), "{:?}", soak.outcome);
-    let detail = soak.outcome.detail.as_deref().unwrap();
-    assert!(detail.contains("undefined symbol: cbrt"), "{detail}");
+    assert_eq!((soak.judged.verdict, finished.code), (Verdict::LoadFailed, 1), "{:?}", soak.outcome);
+    let cause = dlsoak::record::LoadCause::MissingSymbol { symbol: Some("cbrt".to_owned()), exports: None };
+    assert_eq!(crate::support::failure(soak).cause, cause);
     let linked = soaked("c-libm", &["-n", "2000"]);
     assert_eq!(linked.unload.loads_per_cycle, 2.0, "libm comes and goes with it: {:?}", linked.unload);
     grows_by_exactly(&linked, 0.0);
@@ -41,7 +41,7 @@ fn a_plugin_that_bypasses_the_count_is_measured_by_the_plain_agent() {
         ("c-deepbind-leak-only", Verdict::Leak, 32.0),
     ] {
         let soak = soaked(name, &["-n", "2000"]);
-        assert_eq!(soak.verdict, verdict, "{name}: {:?} {:?}", soak.reasons, soak.notes);
+        assert_eq!(soak.judged.verdict, verdict, "{name}: {:?} {:?}", soak.judged.findings, soak.notes);
         assert_eq!(soak.worker.agent, Agent::Plain, "{name}: {:?}", soak.notes);
         grows_by_exactly(&soak, bytes);
     }
@@ -55,7 +55,7 @@ fn more_threads_than_the_agent_counts_for_are_measured_by_the_plain_agent() {
         // How many arenas 1,100 threads share, and which chunk is split, is chance: the figure is an estimate, which must hold the truth.
         let heap = growth(&soak, Metric::Heap);
         assert!(heap.low <= bytes && bytes <= heap.high, "{name}: {heap:?}");
-        assert!(bytes > 0.0 || soak.verdict != Verdict::Leak, "{name}: {:?}", soak.reasons);
+        assert!(bytes > 0.0 || soak.judged.verdict != Verdict::Leak, "{name}: {:?}", soak.judged.findings);
     }
 }
 
@@ -66,7 +66,7 @@ fn every_function_that_allocates_is_counted() {
     {
         let soak = soaked(name, &["-n", "1000"]);
         assert_eq!(soak.worker.agent, Agent::Counting, "{name}: {:?}", soak.notes);
-        assert_eq!(soak.verdict, verdict, "{name}: {:?}", soak.reasons);
+        assert_eq!(soak.judged.verdict, verdict, "{name}: {:?}", soak.judged.findings);
         // One thread frees what another one allocated. So a chunk may be split off another one, and be 16 bytes larger where the
         // rest would be too small: in cycles, not in each.
         let heap = growth(&soak, Metric::Heap).per_cycle;

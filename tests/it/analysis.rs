@@ -1,21 +1,21 @@
 //! Holds `analysis` against recorded series of known truth, and against leaks that are rare, early or hidden.
 
 use dlsoak::analysis::schedule::{DEFAULT_CHECKPOINTS, FIRST_LOOK, Schedule};
-use dlsoak::analysis::{Look, Policy, judge, look};
-use dlsoak::record::{Metric, Soak, UnloadState, Verdict};
+use dlsoak::analysis::{Look, judge, look};
+use dlsoak::record::{Code, Column, Facts, Limits, Measured, Metric, OpenGrowth, UnloadState, Verdict};
 
 use crate::reference::{self, Recorded, Truth};
 
 const SERIES: &str = include_str!("../data/series.txt");
 
-fn policy(limit: &str) -> Policy {
-    Policy { max_leak_rate: limit.parse().ok(), ..Policy::default() }
+fn policy(limit: &str) -> Limits {
+    Limits { max_leak_rate: limit.parse().ok(), ..Limits::default() }
 }
 
 /// Verdicts on the recorded series that `which` selects, with a name for each.
 fn verdicts<'a>(
     series: &'a [Recorded],
-    policy: &Policy,
+    policy: &Limits,
     which: impl Fn(&Recorded) -> bool,
 ) -> Vec<(Verdict, &'a Recorded)> {
     series.iter().filter(|r| which(r)).map(|r| (judge(&r.soak, policy).verdict, r)).collect()
@@ -37,7 +37,7 @@ fn at_least(share: f64, verdicts: &[(Verdict, &Recorded)], wanted: impl Fn(Verdi
 fn the_reference_series_are_judged_as_the_documents_say() {
     let series = reference::unpack(SERIES);
     assert_eq!(series.len(), 664);
-    for policy in [Policy::default(), policy("1.4B/cycle")] {
+    for policy in [Limits::default(), policy("1.4B/cycle")] {
         let of = |truth: Truth| move |r: &Recorded| r.truth() == truth;
         // A real library's run may be shorter: it takes longer to load.
         let long = |r: &Recorded| r.cycles == 100_000;
@@ -66,7 +66,7 @@ fn the_reference_series_are_judged_as_the_documents_say() {
 #[test]
 fn what_a_look_decides_the_end_decides_too() {
     for recorded in reference::unpack(SERIES).iter().filter(|r| r.run == 0) {
-        for policy in [Policy::default(), policy("1.4B/cycle")] {
+        for policy in [Limits::default(), policy("1.4B/cycle")] {
             let verdict = judge(&recorded.soak, &policy).verdict;
             for index in 0..3 {
                 match look(&recorded.soak, &policy, index) {
@@ -91,7 +91,7 @@ fn the_leak_is_stated_in_the_metric_that_tells_its_kind() {
             "mmap_untouched" => (Metric::Virtual, 4096.0),
             _ => continue,
         };
-        let judgement = judge(&recorded.soak, &Policy::default());
+        let judgement = judge(&recorded.soak, &Limits::default());
         let leak = judgement.leak.unwrap();
         assert_eq!(leak.metric, metric, "{}", recorded.case);
         assert!((leak.bytes_per_cycle / rate - 1.0).abs() < 0.01, "{}: {leak:?}", recorded.case);
@@ -111,9 +111,14 @@ impl Random {
 
 /// A soak in which `leaves` says what each cycle leaves in the heap (bytes) and open (descriptors). Resident memory
 /// follows the heap page by page.
-fn soak_of(cycles: u64, mut leaves: impl FnMut(u64) -> (i64, i64)) -> Soak {
+fn soak_of(cycles: u64, mut leaves: impl FnMut(u64) -> (i64, i64)) -> Measured {
     let columns = ["cycle", "heap", "rss", "anon", "virtual", "threads", "fds", "mappings"];
-    let mut soak = reference::soak("synthetic", 1, cycles, columns.map(str::to_owned).to_vec());
+    let mut soak = reference::soak(
+        "synthetic",
+        1,
+        cycles,
+        columns.iter().filter_map(|name| Column::from_name(name)).collect(),
+    );
     let (mut heap, mut fds, mut done) = (250_000, 7, 0);
     for cycle in Schedule::new(cycles, DEFAULT_CHECKPOINTS, cycles) {
         while done < cycle {
@@ -132,27 +137,24 @@ fn leaks_that_are_rare_are_found() {
     for seed in 0..20 {
         let mut random = Random(seed);
         let soak = soak_of(10_000, |_| (if random.one_in(4) { 32 } else { 0 }, 0));
-        let judgement = judge(&soak, &Policy::default());
+        let judgement = judge(&soak, &Limits::default());
         assert_eq!(
             judgement.verdict,
             Verdict::Leak,
             "a chunk in every fourth cycle, at random: {:?}",
-            judgement.reasons
+            judgement.findings
         );
         let leak = judgement.leak.unwrap();
         assert!(leak.low < 8.0 && 8.0 < leak.high, "{leak:?}");
     }
     let soak = soak_of(100_000, |cycle| (if cycle % 1000 == 999 { 4016 } else { 0 }, 0));
-    assert_eq!(judge(&soak, &Policy::default()).verdict, Verdict::Leak);
+    assert_eq!(judge(&soak, &Limits::default()).verdict, Verdict::Leak);
     let soak = soak_of(2_000, |cycle| (0, i64::from(cycle % 10 == 9)));
-    let judgement = judge(&soak, &Policy::default());
+    let judgement = judge(&soak, &Limits::default());
     assert_eq!(judgement.verdict, Verdict::Leak);
     assert!(judgement.leak.is_none(), "descriptors are not memory");
-    assert!(
-        judgement.reasons[0].starts_with("file descriptors grow by 0.1 fds/cycle"),
-        "{:?}",
-        judgement.reasons
-    );
+    assert_eq!(judgement.findings[0].code, Code::LeakFds);
+    assert!((judgement.growth.last().map_or(0.0, |growth| growth.per_cycle) - 0.1).abs() < 0.001);
 }
 
 /// What the looks decide, and after how many cycles; `None` where 131,072 cycles do not.
@@ -163,7 +165,7 @@ fn until_decided(state: UnloadState, mut leaves: impl FnMut(u64) -> (i64, i64)) 
         left.extend((left.len() as u64..cycles).map(&mut leaves));
         let mut soak = soak_of(cycles, |cycle| left[cycle as usize]);
         soak.unload.state = state;
-        let look = look(&soak, &Policy::default(), index);
+        let look = look(&soak, &Limits::default(), index);
         if look != Look::GoOn {
             return (look, cycles);
         }
@@ -200,7 +202,7 @@ fn a_large_leak_at_random_long_intervals_is_rarely_passed() {
         .map(|seed| {
             let mut random = Random(seed * 7 + 1);
             let soak = soak_of(100_000, |_| (if random.one_in(1000) { 4016 } else { 0 }, 0));
-            judge(&soak, &Policy::default()).verdict
+            judge(&soak, &Limits::default()).verdict
         })
         .collect();
     let count = |wanted: Verdict| verdicts.iter().filter(|verdict| **verdict == wanted).count();
@@ -222,19 +224,16 @@ fn growth_that_slows_down_is_no_leak() {
     for (name, shape) in shapes {
         let soak =
             soak_of(100_000, |cycle| ((shape(cycle as f64 + 1.0) - shape(cycle as f64)).round() as i64, 0));
-        let judgement = judge(&soak, &Policy::default());
-        assert_ne!(judgement.verdict, Verdict::Leak, "{name}: {:?}", judgement.reasons);
+        let judgement = judge(&soak, &Limits::default());
+        assert_ne!(judgement.verdict, Verdict::Leak, "{name}: {:?}", judgement.findings);
     }
     let soak = soak_of(100_000, |cycle| {
         ((3e3 * ((cycle as f64 + 1.0).sqrt() - (cycle as f64).sqrt())).ceil() as i64, 0)
     });
-    let reasons = judge(&soak, &policy("0.5B/cycle")).reasons;
-    assert!(reasons[0].contains("heap is still slowing down"), "{reasons:?}");
-    assert!(
-        reasons[0].contains("B/cycle in the last three octaves, as a cache does that fills"),
-        "{reasons:?}"
-    );
-    assert!(reasons[0].contains("cycles would tell"), "{reasons:?}");
+    let findings = judge(&soak, &policy("0.5B/cycle")).findings;
+    let Facts::Unsettled(open) = &findings[0].facts else { panic!("{findings:?}") };
+    assert_eq!((open.why, open.growth.metric, open.rates.len()), (OpenGrowth::Fading, Metric::Heap, 3));
+    assert!(open.cycles_needed.is_some(), "{open:?}");
 }
 
 #[test]
@@ -244,8 +243,8 @@ fn a_hash_map_that_grows_is_a_leak_though_its_table_doubles() {
             let doubled = (cycle + 1).is_power_of_two();
             (48 + if doubled { 8 * (cycle as i64 + 1) } else { 0 }, 0)
         });
-        let judgement = judge(&soak, &Policy::default());
-        assert_eq!(judgement.verdict, Verdict::Leak, "{cycles}: {:?}", judgement.reasons);
+        let judgement = judge(&soak, &Limits::default());
+        assert_eq!(judgement.verdict, Verdict::Leak, "{cycles}: {:?}", judgement.findings);
         assert!(judgement.leak.unwrap().low > 20.0);
     }
 }
@@ -253,12 +252,12 @@ fn a_hash_map_that_grows_is_a_leak_though_its_table_doubles() {
 #[test]
 fn a_leak_just_above_what_is_said_to_be_detectable_is_found() {
     for cycles in [2_000, 10_000, 100_000] {
-        let clean = judge(&soak_of(cycles, |_| (0, 0)), &Policy::default());
+        let clean = judge(&soak_of(cycles, |_| (0, 0)), &Limits::default());
         let heap = clean.growth.iter().find(|growth| growth.metric == Metric::Heap).unwrap();
         let every = (32.0 / (heap.detectable * 1.1)).floor().max(1.0) as u64;
         let soak = soak_of(cycles, |cycle| (if cycle % every == 0 { 32 } else { 0 }, 0));
         assert_eq!(
-            judge(&soak, &Policy::default()).verdict,
+            judge(&soak, &Limits::default()).verdict,
             Verdict::Leak,
             "{} B in {cycles}",
             heap.detectable

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use dlsoak::elf::{self, Facts};
-use dlsoak::record::{OutcomeKind, Soak, Verdict};
+use dlsoak::elf;
+use dlsoak::record::{LoadCause, OutcomeKind, Soak, Verdict};
 use tempfile::TempDir;
 use xtask::fixtures::root;
 use xtask::{damaged, mutants};
@@ -24,15 +24,29 @@ fn soaks(paths: &[PathBuf]) -> Vec<Soak> {
     finished.run.soaks
 }
 
-/// Soaks these files, none of which can be loaded; what is told of each.
+/// Soaks these files, none of which can be loaded; what is wrong with each.
 fn refused(paths: &[PathBuf]) -> Vec<String> {
     let soaks = soaks(paths);
     let told = soaks.iter().zip(paths).map(|(soak, path)| {
-        let ended = (soak.outcome.kind, soak.verdict);
+        let ended = (soak.outcome.kind, soak.judged.verdict);
         assert_eq!(ended, (OutcomeKind::LoadFailed, Verdict::LoadFailed), "{path:?}: {:?}", soak.outcome);
-        soak.outcome.detail.clone().unwrap()
+        let cause = crate::support::failure(soak).cause.clone();
+        let LoadCause::BadFile { path: named, problem } = cause else { panic!("{path:?}: {cause:?}") };
+        assert_eq!(named, path.to_string_lossy());
+        let Some(line) = dlsoak::report::summary::reasons(soak).first().map(|reason| reason.fact.clone())
+        else {
+            panic!("{problem:?}")
+        };
+        assert!(!line.contains('\n'), "{line}");
+        line
     });
     told.collect()
+}
+
+/// A reason is a line, whatever the file holds.
+fn one_line(error: &elf::Unreadable) {
+    let text = dlsoak::report::inspection::unreadable(error).to_string();
+    assert!(!text.contains('\n'), "{text:?}");
 }
 
 fn private() -> (TempDir, PathBuf) {
@@ -46,9 +60,9 @@ fn a_library_cut_short_anywhere_is_read_to_a_reason() {
     let whole = fs::read(fixture("c-clean")).unwrap();
     let mut reasons = 0;
     for length in 0..whole.len() {
-        match Facts::parse(&whole[..length]) {
+        match elf::parse(&whole[..length]) {
             Err(error) => {
-                assert!(!error.to_string().contains('\n'), "{length}: {error}");
+                one_line(&error);
                 reasons += 1;
             }
             // What is missing is not what a loader needs: the section headers, the debug information.
@@ -64,7 +78,7 @@ fn a_library_cut_short_anywhere_is_read_to_a_reason() {
     }
     for (soak, cut) in soaks(&paths).iter().zip(&cuts) {
         let fit = matches!(soak.outcome.kind, OutcomeKind::LoadFailed | OutcomeKind::Completed);
-        let sound = Facts::parse(&whole[..*cut]).is_ok();
+        let sound = elf::parse(&whole[..*cut]).is_ok();
         assert!(fit && sound == (soak.outcome.kind == OutcomeKind::Completed), "{cut}: {:?}", soak.outcome);
     }
 }
@@ -74,13 +88,13 @@ fn no_damaged_copy_breaks_the_reader() {
     for number in 0..2_000 {
         let original = fs::read(fixture(damaged::ORIGINALS[number as usize % 3])).unwrap();
         let copy = mutants::mutant(&original, number / 3);
-        match Facts::parse(&copy) {
+        match elf::parse(&copy) {
             Ok(facts) => {
                 let _ = elf::check_loadable(&facts, elf::Host::CURRENT);
                 let _ = elf::predictions(&facts);
                 let _ = facts.nearest_export("fibonaci");
             }
-            Err(error) => assert!(!error.to_string().contains('\n'), "{number}: {error}"),
+            Err(error) => one_line(&error),
         }
     }
 }
@@ -123,7 +137,6 @@ fn a_huge_file_is_not_read_whole() {
     fs::copy(fixture("c-clean"), &elf).unwrap();
     File::options().write(true).open(&elf).unwrap().set_len(100 << 30).unwrap();
     let told = refused(&[zeros, elf]);
-    assert!(told[0].contains("not an ELF file") || told[0].contains("ELF"), "{told:?}");
     assert!(told[1].contains("107374182400 bytes"), "{told:?}");
 }
 
@@ -158,9 +171,7 @@ fn another_class_byte_order_or_kind_is_named() {
         changed("rel.so", 16, 1),
         changed("core.so", 16, 4),
     ];
-    for (told, path) in refused(&paths).iter().zip(&paths) {
-        assert!(!told.contains('\n') && told.contains(path.to_str().unwrap()), "{told}");
-    }
+    refused(&paths);
 }
 
 #[test]
@@ -216,7 +227,7 @@ fn a_library_that_vanishes_or_changes_while_it_is_soaked_ends_the_soak() {
         let run = crate::support::read_record(out.path()).unwrap();
         let outcome = &run.soaks[0].outcome;
         assert_eq!(outcome.kind, OutcomeKind::LoadFailed, "{name}: {outcome:?}");
-        assert_eq!(outcome.phase.as_deref(), Some("open"), "{name}: {outcome:?}");
+        assert_eq!(outcome.phase, Some(dlsoak::record::Phase::Open), "{name}: {outcome:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bad input gets one clear line, and exit code 2 or the verdict `load-failed`.
 
 use crate::support::{dlsoak, fixture, run};
-use dlsoak::record::{OutcomeKind, Verdict};
+use dlsoak::record::{Code, LoadCause, OutcomeKind, Verdict};
 
 #[test]
 fn a_path_that_is_no_library_gets_one_clear_line() {
@@ -22,10 +22,12 @@ fn a_path_that_is_no_library_gets_one_clear_line() {
     for path in [text.as_path(), &empty, &short, &other_machine, &missing, dir.path()] {
         let finished = run(&[path.to_str().unwrap(), "-n", "100"]);
         let soak = finished.soak();
-        assert_eq!(soak.verdict, Verdict::LoadFailed, "{path:?}");
+        assert_eq!(soak.judged.verdict, Verdict::LoadFailed, "{path:?}");
         assert_eq!((soak.outcome.kind, finished.code), (OutcomeKind::LoadFailed, 1), "{path:?}");
-        let detail = soak.outcome.detail.as_deref().unwrap();
-        assert!(!detail.contains('\n') && detail.contains(path.to_str().unwrap()), "{detail}");
+        let LoadCause::BadFile { path: named, problem } = &crate::support::failure(soak).cause else {
+            panic!("{path:?}: {:?}", soak.outcome)
+        };
+        assert!(named == path.to_str().unwrap(), "{named}: {problem:?}");
         assert!(finished.stdout.contains("load-failed") || finished.stdout.contains("load failed"));
     }
 }
@@ -34,16 +36,21 @@ fn a_path_that_is_no_library_gets_one_clear_line() {
 fn a_missing_symbol_is_named() {
     let finished = run(&[fixture("c-clean").to_str().unwrap(), "-c", "fibonaci(1)", "-n", "100"]);
     let soak = finished.soak();
-    assert_eq!(soak.verdict, Verdict::LoadFailed);
-    assert_eq!(soak.outcome.phase.as_deref(), Some("symbol"));
-    assert!(soak.outcome.detail.as_deref().unwrap().contains("fibonaci"), "{:?}", soak.outcome);
+    assert_eq!(soak.judged.verdict, Verdict::LoadFailed);
+    assert_eq!(soak.outcome.phase, Some(dlsoak::record::Phase::Symbol));
+    let LoadCause::MissingSymbol { symbol, exports: Some(exports) } = &crate::support::failure(soak).cause
+    else {
+        panic!("{:?}", soak.outcome)
+    };
+    assert_eq!((symbol.as_deref(), exports.nearest.as_deref()), (Some("fibonaci"), Some("fibonacci")));
+    assert_eq!(soak.outcome.code(), Code::LoadFailedMissingSymbol);
 }
 
 #[test]
 fn the_next_library_is_soaked_all_the_same() {
     let clean = fixture("c-clean");
     let finished = run(&["/no/such/library.so", clean.to_str().unwrap(), "-n", "2000", "--until-decided"]);
-    let verdicts: Vec<_> = finished.run.soaks.iter().map(|s| s.verdict).collect();
+    let verdicts: Vec<_> = finished.run.soaks.iter().map(|s| s.judged.verdict).collect();
     assert_eq!(verdicts, [Verdict::LoadFailed, Verdict::Clean]);
     assert_eq!(finished.code, 1);
 }

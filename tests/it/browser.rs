@@ -279,7 +279,7 @@ fn odd_trace() -> dlsoak::record::Trace {
     let place = |number: u32| TracePlace {
         function: frame(number, 0).function,
         module: "libx.so".to_owned(),
-        phase: "other-thread".to_owned(),
+        phase: dlsoak::record::Phase::OtherThread,
         bytes_per_cycle: f64::from(number) * 1e6,
         count_per_cycle: 0.001,
         stacks: vec![TraceStack {
@@ -294,7 +294,7 @@ fn odd_trace() -> dlsoak::record::Trace {
         ns_per_cycle: 1e5,
         places: (1..40).map(place).collect(),
         explained: vec![Explained { metric: Metric::Anon, measured: 1e9, noted: 1.0 }],
-        ended: Some("w".repeat(300)),
+        ended: Some(dlsoak::record::EndedEarly::NotStarted { problem: "w".repeat(300) }),
         ..Trace::default()
     }
 }
@@ -333,19 +333,22 @@ fn a_page_of_odd_soaks_fits_too() {
     let odd = &mut run.soaks[0];
     odd.name = "lib</title><script>alert(1)</script>".repeat(4);
     odd.path = format!("/{}", "x".repeat(300));
-    odd.reasons = vec!["y".repeat(400), "a\u{202e}b\n<img src=x onerror=alert(1)>".to_owned()];
+    let objects = vec!["y".repeat(400), "a\u{202e}b\n<img src=x onerror=alert(1)>".to_owned()];
+    let facts = dlsoak::record::Facts::DependenciesStay { objects };
+    odd.judged.findings = vec![dlsoak::record::Finding::new(dlsoak::record::Severity::Fail, facts)];
     odd.worker.output_tail = "z".repeat(500);
-    odd.outcome.stacks = Some(vec!["#0 0x00007f in f () from /a/b/c.so\n".repeat(30)]);
-    odd.gate.passed = Some(false);
+    let frame = dlsoak::record::Frame { function: Some("f".repeat(99)), ..Default::default() };
+    odd.outcome.stacks = Some(vec![dlsoak::record::Stack { frames: vec![frame; 30], ..Default::default() }]);
+    odd.judged.gate.passed = Some(false);
     odd.trace = Some(odd_trace());
     let crashed = &mut run.soaks[1];
-    crashed.verdict = dlsoak::record::Verdict::Crashed;
+    crashed.judged.verdict = dlsoak::record::Verdict::Crashed;
     crashed.checkpoints = Default::default();
-    crashed.growth.clear();
-    crashed.leak = None;
+    crashed.judged.growth.clear();
+    crashed.judged.leak = None;
     crashed.latency_ns = Default::default();
     (crashed.latency_over_time, crashed.resident_by_kind) = (None, None);
-    run.soaks[2].gate.passed = None;
+    run.soaks[2].judged.gate.passed = None;
     let more: Vec<_> = run.soaks.iter().cycle().take(8).cloned().collect();
     run.soaks.extend(more);
     let record = out.path().join("record.json");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dlsoak::record::UnloadState;
+use dlsoak::record::{CauseFacts, Language, OpenedBy, UnloadState};
 use xtask::fixtures::{Fixture, Situation, Table, Truth, root};
 
 use crate::support::{fixture, run};
@@ -30,7 +30,8 @@ fn every_fixture_is_unloaded_or_stays_for_its_true_causes() {
         args.extend(env.iter().flat_map(|pair| ["--env", pair]));
         let finished = run(&args);
         for (soak, (known, truth)) in finished.run.soaks.iter().zip(fixtures) {
-            let causes: BTreeSet<_> = soak.unload.causes.iter().map(|cause| cause.kind.clone()).collect();
+            let causes: BTreeSet<_> =
+                soak.unload.causes.iter().map(|cause| cause.kind().name().to_owned()).collect();
             let expected: BTreeSet<_> = truth.causes.iter().cloned().collect();
             let state = serde_json::to_value(soak.unload.state).unwrap();
             if Some(state.as_str().unwrap()) != truth.state.as_deref() || causes != expected {
@@ -50,8 +51,7 @@ fn the_callers_own_flags_are_a_cause() {
     let unload = &finished.soak().unload;
     assert_eq!(unload.state, UnloadState::Pinned);
     let [cause] = unload.causes.as_slice() else { panic!("{unload:?}") };
-    assert_eq!(cause.kind, "nodelete-runtime");
-    assert!(cause.detail.contains("--flags"), "{}", cause.detail);
+    assert_eq!(cause.facts, CauseFacts::NodeleteRuntime { opened_by: OpenedBy::Soak });
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn causes_are_found_with_threads_and_in_copies_too() {
         let library = fixture(name);
         let finished = run(&[library.to_str().unwrap(), "-n", "100", "-t", "3", "-c", "fibonacci(20)"]);
         let unload = &finished.soak().unload;
-        assert!(unload.causes.iter().any(|cause| cause.kind == kind), "{name}: {unload:?}");
+        assert!(unload.causes.iter().any(|cause| cause.kind().name() == kind), "{name}: {unload:?}");
         // Private copies are named as what they are copies of.
         let private = std::env::temp_dir().join("dlsoak-").to_string_lossy().into_owned();
         assert!(unload.objects_left.iter().all(|left| !left.starts_with(&private)), "{name}: {unload:?}");
@@ -73,8 +73,11 @@ fn evidence_names_symbols_and_objects() {
     let library = fixture("c-bound-back");
     let finished = run(&[library.to_str().unwrap(), "-n", "50", "-c", "fibonacci(20)"]);
     let [cause] = finished.soak().unload.causes.as_slice() else { panic!("{:?}", finished.soak().unload) };
-    for word in ["libhelper-bound-back.so", "`fixture_hook`", "-z nodelete"] {
-        assert!(cause.detail.contains(word), "{}", cause.detail);
-    }
-    assert!(cause.object.as_deref().unwrap().ends_with("/libhelper-bound-back.so"));
+    let CauseFacts::RelocationDependency { symbol: Some(symbol), keeper: Some(keeper) } = &cause.facts else {
+        panic!("{cause:?}")
+    };
+    assert_eq!(symbol, "fixture_hook");
+    assert_eq!((&keeper.root, &*keeper.cause), (&None, &CauseFacts::Nodelete { language: Language::C }));
+    assert!(keeper.by.ends_with("/libhelper-bound-back.so"), "{cause:?}");
+    assert_eq!(cause.object.as_ref(), Some(&keeper.by));
 }

@@ -1,7 +1,7 @@
 //! `--chaos`: it finds what only a disturbed host meets, and changes no verdict of a library that is sound.
 
-use crate::support::{Finished, dlsoak, fixture, growth, run, soak};
-use dlsoak::record::{Metric, OutcomeKind, Verdict};
+use crate::support::{Finished, dlsoak, fixture, growth, has, run, soak};
+use dlsoak::record::{Code, Metric, OutcomeKind, Verdict};
 
 /// Often, so that few cycles meet it.
 const SIGNALS: &str = "signal:SIGUSR1@2kHz";
@@ -13,11 +13,17 @@ fn disturbed(name: &str, args: &[&str]) -> Finished {
 #[test]
 fn a_handler_that_is_left_behind_crashes_once_its_signal_comes() {
     let alone = disturbed("c-signal-handler", &["-n", "500"]);
-    assert_eq!(alone.soak().verdict, Verdict::Residue, "{:?}", alone.soak().reasons);
+    assert_eq!(alone.soak().judged.verdict, Verdict::Residue, "{:?}", alone.soak().judged.findings);
     assert!(alone.soak().chaos.is_empty());
     let finished = disturbed("c-signal-handler", &["-n", "100k", "--chaos", SIGNALS]);
     let soak = finished.soak();
-    assert_eq!((soak.verdict, finished.code), (Verdict::Crashed, 1), "{:?} {:?}", soak.reasons, soak.chaos);
+    assert_eq!(
+        (soak.judged.verdict, finished.code),
+        (Verdict::Crashed, 1),
+        "{:?} {:?}",
+        soak.judged.findings,
+        soak.chaos
+    );
     assert_eq!(soak.outcome.signal.as_deref(), Some("SIGSEGV"));
     assert!(soak.chaos[0].times > 0);
 }
@@ -27,7 +33,12 @@ fn a_handler_that_is_put_back_survives_its_signal() {
     let finished = disturbed("c-signal-handler-restored", &["-n", "2000", "--chaos", SIGNALS]);
     let soak = finished.soak();
     assert_eq!(soak.outcome.kind, OutcomeKind::Completed, "{:?}", soak.outcome);
-    assert!(soak.residue.is_empty() && soak.leak.is_none(), "{:?} {:?}", soak.residue, soak.reasons);
+    assert!(
+        soak.residue.is_empty() && soak.judged.leak.is_none(),
+        "{:?} {:?}",
+        soak.residue,
+        soak.judged.findings
+    );
     assert!(soak.chaos[0].times > 0, "{:?}", soak.chaos);
 }
 
@@ -41,10 +52,10 @@ fn a_wait_that_a_signal_interrupts_fails_unless_it_is_tried_again() {
         run(&all)
     };
     let failed = attempt("c-chaos-wait", &["--chaos", SIGNALS]);
-    let detail = failed.soak().outcome.detail.clone().unwrap_or_default();
-    assert_eq!(failed.soak().outcome.phase.as_deref(), Some("call"), "{detail}");
-    // EINTR
-    assert!(detail.contains('4'), "{detail}");
+    let outcome = &failed.soak().outcome;
+    assert_eq!(outcome.phase, Some(dlsoak::record::Phase::Call), "{outcome:?}");
+    let cause = dlsoak::record::LoadCause::ExerciseFailed { returned: libc::EINTR };
+    assert_eq!(crate::support::failure(failed.soak()).cause, cause);
     for (name, args) in [("c-chaos-wait", vec![]), ("c-chaos-wait-retries", vec!["--chaos", SIGNALS])] {
         let finished = attempt(name, &args);
         assert_eq!(finished.soak().cycles.completed, 50, "{name}: {:?}", finished.soak().outcome);
@@ -59,18 +70,19 @@ fn no_disturbance_changes_what_is_true_of_a_library() {
         let soak = finished.soak();
         assert_eq!(soak.outcome.kind, OutcomeKind::Completed, "{chaos}: {:?}", soak.outcome);
         // Resident memory may need more cycles to decide on, with reclaimed pages or on a busy machine; the heap does not.
-        let clean = matches!(soak.verdict, Verdict::Clean | Verdict::Inconclusive);
-        assert!(clean && soak.leak.is_none(), "{chaos}: {:?} {:?}", soak.reasons, soak.chaos);
-        assert!(growth(soak, Metric::Heap).per_cycle.abs() < 1e-9, "{chaos}: {:?}", soak.growth);
+        let clean = matches!(soak.judged.verdict, Verdict::Clean | Verdict::Inconclusive);
+        assert!(clean && soak.judged.leak.is_none(), "{chaos}: {:?} {:?}", soak.judged.findings, soak.chaos);
+        assert!(growth(soak, Metric::Heap).per_cycle.abs() < 1e-9, "{chaos}: {:?}", soak.judged.growth);
         let [told] = soak.chaos.as_slice() else { panic!("{:?}", soak.chaos) };
         match &told.refused {
             // It takes a right that whoever runs this need not have, or a file on a disk.
-            Some(why) => eprintln!("{chaos} is not to be had here: {why}"),
+            Some(why) => eprintln!("{chaos} is not to be had here: {why:?}"),
             None => assert!(told.times > 0, "{chaos}: {told:?}"),
         }
-        assert!(soak.notes.iter().any(|note| note.contains("--chaos")), "{chaos}: {:?}", soak.notes);
+        let noted = has(soak, Code::Disturbed) || has(soak, Code::DisturbanceRefused);
+        assert!(noted, "{chaos}: {:?}", soak.judged.findings);
         let leak = disturbed("c-leak-constructor", &args);
-        assert_eq!(leak.soak().verdict, Verdict::Leak, "{chaos}: {:?}", leak.soak().reasons);
+        assert_eq!(leak.soak().judged.verdict, Verdict::Leak, "{chaos}: {:?}", leak.soak().judged.findings);
         assert!((growth(leak.soak(), Metric::Heap).per_cycle - 32.0).abs() < 0.32, "{chaos}");
     }
 }

@@ -1,18 +1,18 @@
 //! Soaks that stop when the verdict is certain or the time is up, and the short soak that leaves the calls out.
 
-use crate::support::{Finished, fixture, growth, run, soak};
-use dlsoak::record::{Agent, Metric, OutcomeKind, Trend, Verdict};
+use crate::support::{Finished, fixture, growth, has, run, soak};
+use dlsoak::record::{Agent, Code, Metric, OutcomeKind, RuleMeasured, RuleName, Trend, Verdict};
 
 #[test]
 fn a_leak_and_a_clean_library_are_decided_early() {
     for (name, verdict) in [("c-leak-constructor", Verdict::Leak), ("c-clean", Verdict::Clean)] {
         let finished = soak(&fixture(name), &["-n", "100k", "--until-decided"]);
         let soak = finished.soak();
-        assert_eq!(soak.verdict, verdict, "{:?}", soak.reasons);
+        assert_eq!(soak.judged.verdict, verdict, "{:?}", soak.judged.findings);
         // The median is far below; a busy machine may need another look.
         assert!(soak.cycles.completed <= 20_000, "{name}: {:?}", soak.cycles);
         assert_eq!(soak.outcome.kind, OutcomeKind::Completed);
-        assert!(soak.outcome.detail.as_deref().unwrap().contains("--until-decided"));
+        assert_eq!(soak.outcome.why, Some(dlsoak::record::Why::Decided));
         assert!(!finished.stdout.contains("were measured"), "{}", finished.stdout);
     }
 }
@@ -26,8 +26,8 @@ fn latencies_are_gated_only_against_those_of_the_same_agent() {
     let before = timed(&["--save-baseline", "before"]);
     let gate = ["--baseline", "before", "--max-p99-increase", "1000000%"];
     let rule = |finished: &Finished| {
-        let rules = &finished.soak().gate.rules;
-        rules.iter().find(|rule| rule.name == "max-p99-increase").unwrap().clone()
+        let rules = &finished.soak().judged.gate.rules;
+        rules.iter().find(|rule| rule.name == RuleName::MaxP99Increase).unwrap().clone()
     };
     let same = rule(&timed(&gate));
     assert_eq!(same.passed, Some(true), "{same:?}");
@@ -38,16 +38,16 @@ fn latencies_are_gated_only_against_those_of_the_same_agent() {
     std::fs::write(baselines.path().join("before.json"), text).unwrap();
     let other = rule(&timed(&gate));
     assert_eq!(other.passed, None, "{other:?}");
-    assert!(other.detail.as_deref().unwrap().contains("agent"), "{other:?}");
+    assert_eq!(other.measured, RuleMeasured::OtherAgent);
 }
 
 #[test]
 fn a_cache_kept_by_what_stays_is_no_leak_however_early_one_looks() {
     let finished = soak(&fixture("c-cache-dependency"), &["-n", "100k", "--until-decided"]);
     let soak = finished.soak();
-    assert_ne!(soak.verdict, Verdict::Leak, "{:?}", soak.reasons);
+    assert_ne!(soak.judged.verdict, Verdict::Leak, "{:?}", soak.judged.findings);
     // 5,000 entries: before that there is growth to see, and a verdict would be a guess.
-    assert!(soak.cycles.completed >= 5_000, "{:?} {:?}", soak.cycles, soak.reasons);
+    assert!(soak.cycles.completed >= 5_000, "{:?} {:?}", soak.cycles, soak.judged.findings);
 }
 
 #[test]
@@ -57,13 +57,8 @@ fn an_undecided_soak_goes_on_as_far_as_it_may() {
         soak(&fixture("c-cache-dependency"), &["-n", "900", "--until-decided", "--max-cycles", "2000"]);
     let soak = finished.soak();
     assert_eq!(soak.cycles.completed, 2000);
-    // At the full budget growth is what it looks like; how large a cache would look the same is said with it.
-    assert_eq!(soak.verdict, Verdict::Leak, "{:?}", soak.reasons);
-    assert!(
-        soak.reasons.iter().any(|r| r.contains("a bounded cache would have to hold")),
-        "{:?}",
-        soak.reasons
-    );
+    // At the full budget growth is what it looks like.
+    assert_eq!(soak.judged.verdict, Verdict::Leak, "{:?}", soak.judged.findings);
 }
 
 #[test]
@@ -72,7 +67,7 @@ fn time_ends_a_soak_with_a_whole_record() {
     let soak = finished.soak();
     assert_eq!(soak.outcome.kind, OutcomeKind::Completed);
     assert!(soak.cycles.completed > 100 && soak.seconds < 5.0, "{:?}", soak.cycles);
-    assert_eq!(soak.verdict, Verdict::Leak);
+    assert_eq!(soak.judged.verdict, Verdict::Leak);
     let last = soak.checkpoints.rows.last().unwrap();
     assert_eq!(last[0], i64::try_from(soak.cycles.completed).unwrap());
 }
@@ -81,26 +76,21 @@ fn time_ends_a_soak_with_a_whole_record() {
 fn the_share_of_the_call_is_told_from_that_of_the_load() {
     let finished = soak(&fixture("c-leak-call"), &["-n", "3000"]);
     let with = finished.soak();
-    let without = with.without_call.as_ref().unwrap();
-    let heap = without.growth.iter().find(|g| g.metric == Metric::Heap).unwrap();
-    assert!(growth(with, Metric::Heap).trend == Trend::Growing && heap.trend == Trend::Flat, "{heap:?}");
-    assert!(with.reasons.iter().any(|r| r.contains("the call leaks")), "{:?}", with.reasons);
+    let without = with.without_calls.as_ref().unwrap();
+    assert_eq!(growth(with, Metric::Heap).trend, Trend::Growing);
+    assert!(has(with, Code::ShareCall), "{:?}", with.judged.findings);
     // That something does not leak takes as many cycles as before; that it leaks as much, no more than show it.
-    assert_eq!(without.cycles, 3000);
+    assert_eq!(without.cycles.completed, 3000);
 
     let finished = soak(&fixture("c-leak-constructor"), &["-n", "3000"]);
-    let without = finished.soak().without_call.as_ref().unwrap();
-    assert!((256..3000).contains(&without.cycles), "{without:?}");
-    assert!(
-        finished.soak().reasons.iter().any(|r| r.contains("the load leaks")),
-        "{:?}",
-        finished.soak().reasons
-    );
+    let without = finished.soak().without_calls.as_ref().unwrap();
+    assert!((256..3000).contains(&without.cycles.completed), "{:?}", without.cycles);
+    assert!(has(finished.soak(), Code::ShareLoad), "{:?}", finished.soak().judged.findings);
 
     let finished = soak(&fixture("c-clean"), &["-n", "3000"]);
-    assert!(finished.soak().without_call.is_none());
+    assert!(finished.soak().without_calls.is_none());
     let finished = run(&[fixture("c-leak-constructor").to_str().unwrap(), "-n", "3000"]);
-    assert!(finished.soak().without_call.is_none());
+    assert!(finished.soak().without_calls.is_none());
 }
 
 #[test]
@@ -108,19 +98,19 @@ fn a_limit_moves_both_sides_of_the_gate() {
     let path = fixture("c-leak-constructor");
     let finished = soak(&path, &["-n", "10000", "--max-leak-rate", "400B/cycle"]);
     assert_eq!(
-        (finished.soak().verdict, finished.code),
+        (finished.soak().judged.verdict, finished.code),
         (Verdict::Clean, 0),
         "{:?}",
-        finished.soak().reasons
+        finished.soak().judged.findings
     );
-    assert!(finished.soak().reasons.iter().any(|r| r.contains("below the limit")));
+    assert!(has(finished.soak(), Code::GrowthWithinLimit));
     let finished = soak(&path, &["-n", "3000", "--max-leak-rate", "20B/cycle"]);
-    assert_eq!((finished.soak().verdict, finished.code), (Verdict::Leak, 1));
+    assert_eq!((finished.soak().judged.verdict, finished.code), (Verdict::Leak, 1));
     let finished = soak(&fixture("go-clean"), &["-n", "3000", "--allow-pinned"]);
     assert_eq!(
-        (finished.soak().verdict, finished.code),
+        (finished.soak().judged.verdict, finished.code),
         (Verdict::Pinned, 0),
         "{:?}",
-        finished.soak().reasons
+        finished.soak().judged.findings
     );
 }

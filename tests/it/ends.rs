@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-use dlsoak::record::{OutcomeKind, Verdict};
+use dlsoak::record::why::{Access, FaultPlace};
+use dlsoak::record::{Code, OutcomeKind, Phase, Shortage, Stack, Verdict, Why};
 use xtask::fixtures::{Fixture, Situation, Table, root};
 use xtask::judge;
 
@@ -56,8 +57,10 @@ fn told(of: &Fixture) -> Vec<String> {
     let outcome = &finished.soak().outcome;
     assert!(outcome.stacks.as_ref().is_some_and(|stacks| !stacks.is_empty()), "{}: {outcome:?}", of.name);
     // What a person reads at first holds the essence, and the way to see it again.
-    let first = &finished.soak().reasons[0];
-    assert_eq!(Some(first), outcome.detail.as_ref());
+    let first = &finished.soak().judged.findings[0];
+    assert!(
+        matches!(&first.facts, dlsoak::record::Facts::Ended(ended) if ended.outcome.kind == outcome.kind)
+    );
     assert!(finished.stdout.contains("again: dlsoak run "), "{}", finished.stdout);
     differences(of, &finished).iter().map(|text| format!("{}: {text}", of.name)).collect()
 }
@@ -90,7 +93,7 @@ fn an_end_comes_again_by_the_command_in_the_record() {
         let second = again(&first);
         let ends = [&first, &second].map(|finished| {
             let outcome = &finished.soak().outcome;
-            (outcome.kind, outcome.cycle, outcome.phase.clone(), outcome.signal.clone())
+            (outcome.kind, outcome.cycle, outcome.phase, outcome.signal.clone())
         });
         assert_eq!(ends[0], ends[1], "{name}: {}", first.soak().replay);
         assert_eq!(second.soak().env["A"], "it's \"one\"");
@@ -120,9 +123,8 @@ fn a_suite_is_repeated_without_its_file() {
 fn keys_that_run_out_are_told_with_how_many_there_are() {
     let finished = soak(&fixture("rust-current-thread"), &["-n", "3000"]);
     let outcome = &finished.soak().outcome;
-    assert_eq!(finished.soak().verdict, Verdict::Crashed, "{outcome:?}");
-    let detail = outcome.detail.as_ref().unwrap();
-    assert!(detail.contains("out of TLS keys") && detail.contains("1,024 in all"), "{detail}");
+    assert_eq!(finished.soak().judged.verdict, Verdict::Crashed, "{outcome:?}");
+    assert_eq!(outcome.code(), Code::CrashedTlsKeys, "{outcome:?}");
 }
 
 #[test]
@@ -131,23 +133,33 @@ fn a_thread_in_code_that_is_gone_is_told_with_the_library() {
     let mut ends = (0..5).map(|_| end_of("c-end-thread", &[]).soak().outcome.clone());
     let outcome = ends.find(|end| end.kind != OutcomeKind::Crashed || end.fault.is_some()).unwrap();
     let fault = outcome.fault.as_ref().unwrap();
-    assert_eq!(fault.access.as_deref(), Some("execute"));
-    assert!(fault.place.as_ref().unwrap().contains("libc-end-thread.so, unloaded"), "{fault:?}");
-    assert_eq!(fault.address, fault.instruction);
+    assert_eq!(fault.access, Some(Access::Execute));
+    let Some(FaultPlace::Unloaded { object, .. }) = &fault.place else { panic!("{fault:?}") };
+    assert_eq!(object, "libc-end-thread.so");
+    assert_eq!(fault.address.as_ref(), Some(&fault.instruction));
+    assert_eq!(outcome.code(), Code::CrashedUnloadedCode);
 }
 
 #[test]
 fn threads_get_their_own_stacks_and_cycles() {
     let finished = end_of("c-end-mutex-twice", &["-t", "3"]);
     let stacks = finished.soak().outcome.stacks.as_ref().unwrap();
-    let inside = stacks.iter().filter(|stack| stack.contains("lock_twice")).count();
+    let inside = stacks.iter().filter(|stack| has_function(stack, "lock_twice")).count();
     // Each has a copy of the library and so a mutex of its own; the first cycles run alone.
     assert_eq!((stacks.len(), inside), (3, 1), "{stacks:#?}");
-    assert!(stacks[0].contains("lock_twice") && stacks[0].contains("cycle 0, call"), "{stacks:#?}");
+    assert!(has_function(&stacks[0], "lock_twice"), "{stacks:#?}");
+    assert_eq!((stacks[0].cycle, stacks[0].phase), (Some(0), Some(Phase::Call)), "{stacks:#?}");
     let finished = end_of("c-end-null", &["--mode", "copies"]);
     let outcome = &finished.soak().outcome;
-    assert!(outcome.stacks.as_ref().unwrap()[0].contains("follow_null at "), "{outcome:?}");
-    assert!(outcome.detail.as_ref().unwrap().contains("in libc-end-null.so"), "{outcome:?}");
+    let Some(Why::Crash(crash)) = &outcome.why else { panic!("{outcome:?}") };
+    let by = crash.by.as_ref().unwrap();
+    assert_eq!(by.function.as_deref(), Some("follow_null"), "{outcome:?}");
+    assert_eq!(by.object.as_deref(), Some("libc-end-null.so"), "{outcome:?}");
+    assert!(by.line.is_some() && outcome.stacks.as_ref().unwrap()[0].frames.contains(by), "{outcome:?}");
+}
+
+fn has_function(stack: &Stack, name: &str) -> bool {
+    stack.frames.iter().any(|frame| frame.function.as_deref() == Some(name))
 }
 
 /// One thing at a time may trace a process: with a tracer there already, the soak goes on and says what it lacks.
@@ -171,7 +183,7 @@ fn a_process_that_is_traced_already_is_soaked_without_stacks() {
     let soak = finished.soak();
     assert_eq!((soak.outcome.cycle, soak.outcome.signal.as_deref()), (Some(20), Some("SIGSEGV")));
     assert!(soak.outcome.stacks.is_none());
-    assert!(soak.notes.iter().any(|note| note.contains("ptrace")), "{:?}", soak.notes);
+    assert!(crate::support::has(soak, dlsoak::record::Code::Unwatched), "{:?}", soak.notes);
 }
 
 #[test]
@@ -193,7 +205,8 @@ fn a_file_that_goes_during_the_soak_is_told_as_such() {
     std::fs::remove_file(remove).unwrap();
     let finished = crate::support::finished(&child.wait_with_output().unwrap(), &out);
     let outcome = &finished.soak().outcome;
-    assert_eq!(finished.soak().verdict, Verdict::LoadFailed, "{outcome:?}");
-    let detail = outcome.detail.as_ref().unwrap();
-    assert!(detail.contains("is gone now") && detail.contains("cycles that went well"), "{detail}");
+    assert_eq!(finished.soak().judged.verdict, Verdict::LoadFailed, "{outcome:?}");
+    let shortage = crate::support::failure(finished.soak()).shortage.as_ref();
+    assert!(matches!(shortage, Some(Shortage::FileGone { .. })), "{outcome:?}");
+    assert!(outcome.cycle > Some(0) && outcome.code() == Code::LoadFailedFileChanged, "{outcome:?}");
 }

@@ -5,7 +5,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use dlsoak::record::{Outcome, OutcomeKind, Verdict};
+use dlsoak::record::why::{Crash, CrashCause, Message, Said};
+use dlsoak::record::{Code, Frame, Outcome, OutcomeKind, Verdict, Why};
 use tempfile::TempDir;
 
 use crate::support::{fixture, soak};
@@ -57,7 +58,7 @@ fn ends_as_in(host: &Host, name: &str, call_from: &str) -> (Outcome, String) {
     let outcome = soak.outcome.clone();
     let told = format!("{name} {call_from}: {outcome:?}");
     assert_eq!(
-        (outcome.kind, soak.verdict, finished.code),
+        (outcome.kind, soak.judged.verdict, finished.code),
         (OutcomeKind::Crashed, Verdict::Crashed, 1),
         "{told}"
     );
@@ -70,12 +71,25 @@ fn ends_as_in(host: &Host, name: &str, call_from: &str) -> (Outcome, String) {
 /// Requires a frame of this function and line, the line included, in the first stack and in what a person reads first.
 fn names(outcome: &Outcome, function: &str, file: &str, source: &str) {
     let line = line_of(file, source);
-    let place = format!("{file}:{line}");
+    let is_it = |frame: &Frame| {
+        frame.function.as_ref().is_some_and(|name| name.contains(function))
+            && frame.file.as_ref().is_some_and(|path| file.ends_with(path.as_str()) || path.ends_with(file))
+            && frame.line == u32::try_from(line).ok()
+    };
     let stack = outcome.stacks.iter().flatten().next().unwrap_or_else(|| panic!("no stack: {outcome:?}"));
-    let is_it = |frame: &str| frame.contains(function) && frame.ends_with(&place);
-    assert!(stack.lines().any(is_it), "{function} at {place}: {stack}");
-    let detail = outcome.detail.as_deref().unwrap();
-    assert!(detail.contains(function) && detail.contains(&place), "{function} at {place}: {detail}");
+    assert!(stack.frames.iter().any(is_it), "{function} at {file}:{line}: {stack:?}");
+    assert!(crash(outcome).by.as_ref().is_some_and(is_it), "{function} at {file}:{line}: {outcome:?}");
+}
+
+fn crash(outcome: &Outcome) -> &Crash {
+    let Some(Why::Crash(crash)) = &outcome.why else { panic!("{outcome:?}") };
+    crash
+}
+
+/// What was printed before the abort.
+fn said(outcome: &Outcome) -> &Said {
+    let CrashCause::Abort { said: Some(said) } = &crash(outcome).cause else { panic!("{outcome:?}") };
+    said
 }
 
 /// The number of the only line with this text in a fixture's source.
@@ -106,11 +120,15 @@ fn an_exception_ends_the_soak_as_it_ends_a_c_host_wherever_it_is_thrown() {
             "terminate called after throwing an instance of 'std::runtime_error'\n  what():  {text}\n"
         );
         assert_eq!(words, expected);
-        assert_eq!((outcome.phase.as_deref(), outcome.cycle), (Some(phase), Some(0)), "{outcome:?}");
-        let detail = outcome.detail.as_deref().unwrap();
-        let said =
+        assert_eq!(
+            (outcome.phase.map(|phase| phase.name()), outcome.cycle),
+            (Some(phase), Some(0)),
+            "{outcome:?}"
+        );
+        let line =
             format!("terminate called after throwing an instance of 'std::runtime_error' what():  {text}");
-        assert!(detail.starts_with(&said), "{detail}");
+        assert_eq!(said(&outcome), &Said { line, message: Some(Message::Exception) });
+        assert_eq!(outcome.code(), Code::CrashedException);
         names(&outcome, "end::refuse", CPP, "throw std::runtime_error(text)");
     }
 }
@@ -119,7 +137,7 @@ fn an_exception_ends_the_soak_as_it_ends_a_c_host_wherever_it_is_thrown() {
 fn an_exception_without_a_text_is_named_by_its_type() {
     let (outcome, words) = ends_as_in(&Host::build(), "cpp-end-throws-number", "main");
     assert_eq!(words, "terminate called after throwing an instance of 'int'\n");
-    assert!(outcome.detail.as_deref().unwrap().starts_with(words.trim_end()), "{outcome:?}");
+    assert_eq!(said(&outcome).line, words.trim_end());
     names(&outcome, "end::refuse_number", CPP, "throw number;");
 }
 
@@ -133,13 +151,10 @@ fn a_panic_that_unwinds_into_c_is_told_by_its_message_and_its_place() {
             words.ends_with("fatal runtime error: failed to initiate panic, error 5, aborting\n"),
             "{words}"
         );
-        assert_eq!(outcome.phase.as_deref(), Some("call"), "{outcome:?}");
-        assert!(outcome.detail.as_deref().unwrap().contains("no room for 20 more"), "{outcome:?}");
-        let line = line_of(&format!("rust/{RUST}"), "assert!(n < 0");
-        let stack = &outcome.stacks.as_ref().unwrap()[0];
-        let place = format!("{RUST}:{line}");
-        assert!(stack.lines().any(|frame| frame.contains("refuse") && frame.ends_with(&place)), "{stack}");
-        assert!(outcome.detail.as_deref().unwrap().contains(&place), "{outcome:?}");
+        assert_eq!(outcome.phase, Some(dlsoak::record::Phase::Call), "{outcome:?}");
+        assert!(said(&outcome).line.contains("no room for 20 more"), "{outcome:?}");
+        assert_eq!(outcome.code(), Code::CrashedPanic);
+        names(&outcome, "refuse", &format!("rust/{RUST}"), "assert!(n < 0");
     }
 }
 
@@ -148,7 +163,7 @@ fn an_exception_is_the_same_on_every_kind_of_thread() {
     let host = Host::build();
     for call_from in ["main", "worker", "short-lived"] {
         let (outcome, _) = ends_as_in(&host, "cpp-end-throws-call", call_from);
-        assert_eq!(outcome.phase.as_deref(), Some("call"), "{call_from}: {outcome:?}");
+        assert_eq!(outcome.phase, Some(dlsoak::record::Phase::Call), "{call_from}: {outcome:?}");
         names(&outcome, "end::refuse", CPP, "throw std::runtime_error(text)");
     }
 }

@@ -3,6 +3,9 @@
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
+use dlsoak::record::explanation::{Explanation, Here, SCHEMA};
+use dlsoak::record::file::Machine;
+use dlsoak::record::inspection::Problem;
 use serde_json::Value;
 
 use crate::support::{dlsoak, fixture};
@@ -31,6 +34,10 @@ fn json(log: &[u8], args: &[&str]) -> Value {
         .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
+fn read(log: &[u8], args: &[&str]) -> Explanation {
+    serde_json::from_value(json(log, args)).unwrap()
+}
+
 /// Line, count and rule of each error, with the lines that repeat it.
 fn table(found: &Value) -> String {
     let lines = found["errors"].as_array().unwrap().iter().map(|error| {
@@ -54,15 +61,6 @@ fn each_error_of_the_failing_logs_is_found() {
         let log = std::fs::read(directory().join(format!("{name}.log"))).unwrap();
         insta::assert_snapshot!(format!("explain-{name}"), table(&json(&log, &["--no-host"])));
     }
-}
-
-#[test]
-fn people_read_line_meaning_and_mend() {
-    let log = directory().join("rust.log");
-    let output = dlsoak().args(["explain", "--no-host"]).arg(&log).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8(output.stdout).unwrap().replace(log.to_str().unwrap(), "rust.log");
-    insta::assert_snapshot!("explain-text", text);
 }
 
 #[test]
@@ -97,11 +95,11 @@ fn what_build_systems_add_to_a_line_is_no_hindrance() {
     for log in logs {
         let found = json(log, &["--no-host"]);
         let error = &found["errors"][0];
-        let told = (
+        let found = (
             error["rule"].as_str(),
             error["names"]["library"].as_str().map(|name| name.trim_end_matches('\u{fffd}')),
         );
-        assert_eq!(told, (Some("library-not-found"), Some("foo")), "{}", String::from_utf8_lossy(log));
+        assert_eq!(found, (Some("library-not-found"), Some("foo")), "{}", String::from_utf8_lossy(log));
     }
 }
 
@@ -116,11 +114,11 @@ fn the_same_error_again_is_counted_and_many_different_ones_are_bounded() {
     let found = json(many.as_bytes(), &["--no-host"]);
     assert_eq!((found["errors"].as_array().unwrap().len(), &found["left_out"]), (500, &Value::from(200)));
     let text = String::from_utf8(explain(many.as_bytes(), &["--no-host"]).stdout).unwrap();
-    assert!(text.contains("and 496 more of undefined-reference") && text.lines().count() < 40, "{text}");
+    assert!(text.lines().count() < 40, "{text}");
 }
 
 #[test]
-fn a_last_word_without_its_reason_is_told_as_one() {
+fn a_last_word_without_its_reason_counts_as_one() {
     let found = json(
         b"gcc -o a a.o\ncollect2: error: ld returned 1 exit status\nmake: *** [Makefile:1: a] Error 1\n",
         &["--no-host"],
@@ -146,25 +144,29 @@ fn what_this_machine_has_to_do_with_it_is_looked_up() {
          /bin/sh: 1: no-such-gcc: not found\n",
         fixture("c-leak-constructor").display()
     );
-    let found = json(log.as_bytes(), &[]);
-    let here = |rule: &str| {
-        let errors = found["errors"].as_array().unwrap();
-        let error =
-            errors.iter().find(|error| error["rule"] == rule).unwrap_or_else(|| panic!("{rule}: {found:#}"));
-        error["here"].to_string()
+    let found = read(log.as_bytes(), &[]);
+    let has = |rule: &str, is: &dyn Fn(&Here) -> bool| {
+        let error = found.errors.iter().find(|error| error.rule == rule);
+        let error = error.unwrap_or_else(|| panic!("{rule}: {found:#?}"));
+        assert!(error.here.iter().any(is), "{error:#?}");
     };
     // glibc says that a library for another machine is not there.
-    assert!(here("shared-object-not-found").contains("built for sparc64"), "{found:#}");
-    assert!(here("glibc-too-old").contains("which is older"), "{found:#}");
-    assert!(here("glibc-too-old").contains("as it is here, needs glibc"), "{found:#}");
-    assert!(here("undefined-reference").contains("libm.so.6"), "{found:#}");
-    assert!(here("tool-not-found").contains("no-such-gcc is not in PATH"), "{found:#}");
-    assert!(found["host"].as_str().unwrap().contains("glibc 2."), "{found:#}");
-    let without = json(log.as_bytes(), &["--no-host"]);
-    assert!(
-        without["host"].is_null()
-            && without["errors"].as_array().unwrap().iter().all(|e| e["here"] == Value::Array(vec![]))
+    let sparc = Machine(43);
+    has(
+        "shared-object-not-found",
+        &|fact| matches!(fact, Here::DoesNotLoad { problem: Problem::WrongMachine { machine, .. }, .. } if *machine == sparc),
     );
+    has("glibc-too-old", &|fact| matches!(fact, Here::Glibc { has: Some(false), .. }));
+    has("glibc-too-old", &|fact| matches!(fact, Here::NeedsGlibc { .. }));
+    has(
+        "undefined-reference",
+        &|fact| matches!(fact, Here::Symbol { path, .. } if path.ends_with("/libm.so.6")),
+    );
+    has("tool-not-found", &|fact| matches!(fact, Here::Tool { name, path: None } if name == "no-such-gcc"));
+    assert!(found.host.as_ref().is_some_and(|host| host.libc.starts_with("glibc 2.")), "{found:#?}");
+    assert_eq!(found.schema, SCHEMA);
+    let without = read(log.as_bytes(), &["--no-host"]);
+    assert!(without.host.is_none() && without.errors.iter().all(|error| error.here.is_empty()));
 }
 
 #[test]

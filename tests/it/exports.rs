@@ -228,7 +228,7 @@ fn a_record_that_is_none_gets_one_line_in_every_format() {
     let path = dir.path().join("r.json");
     let whole = std::fs::read_to_string(sample()).unwrap();
     let broken = [
-        ("{\"schema\":\"dlsoak.run/2\",\"soaks\":[]}".to_owned(), "dlsoak.run/2"),
+        ("{\"schema\":\"dlsoak.run/3\",\"soaks\":[]}".to_owned(), "dlsoak.run/3"),
         ("[1, 2]".to_owned(), "no `schema`"),
         (whole[..whole.len() / 2].to_owned(), "no JSON"),
         (whole.replacen("\"seconds\": ", "\"seconds\": \"soon\", \"was\": ", 1), "broken record"),

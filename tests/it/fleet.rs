@@ -34,10 +34,10 @@ fn merge(parts: &[&Path], out: &Path) -> (i32, String) {
 /// What the verdict on a soak consists of.
 fn verdicts(run: &Run) -> Vec<(String, String)> {
     let of = |soak: &Soak| {
-        let causes: Vec<&str> = soak.unload.causes.iter().map(|cause| cause.kind.as_str()).collect();
+        let causes: Vec<&str> = soak.unload.causes.iter().map(|cause| cause.kind().name()).collect();
         format!(
             "{:?} {:?} {:?} {causes:?} {:?}",
-            soak.verdict, soak.gate.passed, soak.unload.state, soak.outcome.kind
+            soak.judged.verdict, soak.judged.gate.passed, soak.unload.state, soak.outcome.kind
         )
     };
     run.soaks.iter().map(|soak| (soak.name.clone(), of(soak))).collect()
@@ -64,7 +64,7 @@ fn parts_merged_are_the_whole() {
     let (code, stderr) = merge(&[&parts[0], &parts[1]], &out);
     assert!(code == 2 && stderr.contains("these are missing: 3"), "{stderr}");
     let (code, stderr) = merge(&[&parts[0], &parts[0], &parts[1]], &out);
-    assert!(code == 2 && stderr.contains("`c-clean` is in"), "{stderr}");
+    assert!(code == 2 && stderr.contains("have a soak `c-clean`"), "{stderr}");
     // What was refused has left the older file alone.
     assert_eq!(serde_json::from_slice::<Run>(&std::fs::read(&out).unwrap()).unwrap(), merged);
     let labelled = |label: &str| PathBuf::from(format!("{label}={}", parts[0].display()));

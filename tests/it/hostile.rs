@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dlsoak::record::{OutcomeKind, Verdict};
+use dlsoak::record::{LoadCause, OutcomeKind, Verdict};
 use xtask::fixtures::{Table, root};
 use xtask::hostile;
 
@@ -38,9 +38,12 @@ fn a_thread_that_a_library_ends_is_no_finished_cycle() {
     let args = [library, "-c", "fibonacci(20)", "-n", "20", "--warmup", "1", "--call-from", "short-lived"];
     let finished = run(&args);
     let outcome = &finished.soak().outcome;
-    assert_eq!((outcome.kind, finished.soak().verdict), (OutcomeKind::LoadFailed, Verdict::LoadFailed));
-    assert_eq!((outcome.cycle, outcome.phase.as_deref()), (Some(2), Some("call")), "{outcome:?}");
-    assert!(outcome.detail.as_deref().unwrap().contains("pthread_exit"), "{outcome:?}");
+    assert_eq!(
+        (outcome.kind, finished.soak().judged.verdict),
+        (OutcomeKind::LoadFailed, Verdict::LoadFailed)
+    );
+    assert_eq!((outcome.cycle, outcome.phase), (Some(2), Some(dlsoak::record::Phase::Call)), "{outcome:?}");
+    assert_eq!(crate::support::failure(finished.soak()).cause, LoadCause::ThreadEnded);
 }
 
 #[test]

@@ -33,12 +33,12 @@ fn what_runs_side_by_side_is_told_as_if_it_ran_alone() {
     assert_eq!(states, [Pinned, Unloaded, Pinned, Unloaded, Unloaded]);
     for soak in soaks {
         assert_eq!((soak.cycles.completed, soak.beside), (2000, 2), "{}", soak.name);
-        assert!(soak.notes.iter().any(|note| note.contains("contended")), "{:?}", soak.notes);
+        assert!(crate::support::has(soak, dlsoak::record::Code::Contended), "{:?}", soak.notes);
     }
-    let leak = soaks[1].leak.as_ref().unwrap();
+    let leak = soaks[1].judged.leak.as_ref().unwrap();
     assert!((leak.bytes_per_cycle - 32.0).abs() < 0.32, "{leak:?}");
     // No descriptor of one worker is in another: one per cycle, and nothing in its neighbours.
-    assert_eq!(soaks[3].verdict, Verdict::Leak, "{:?}", soaks[3].reasons);
+    assert_eq!(soaks[3].judged.verdict, Verdict::Leak, "{:?}", soaks[3].judged.findings);
     assert!(soaks[4].residue.is_empty(), "{:?}", soaks[4].residue);
     assert_eq!(finished.code, 1);
     assert!(finished.stdout.contains("~x: other soaks ran at the same time"), "{}", finished.stdout);

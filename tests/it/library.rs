@@ -21,7 +21,7 @@ fn a_leak_fails_the_test_with_its_figures() {
     assert_eq!((soaked.verdict(), soaked.passed()), (Verdict::Leak, Some(false)));
     let failure = std::panic::catch_unwind(|| soaked.assert_clean()).unwrap_err();
     let text = failure.downcast_ref::<String>().unwrap();
-    assert!(text.contains("is not clean") && text.contains("32 B/cycle"), "{text}");
+    assert!(text.contains("is not clean") && text.contains("32 B per cycle"), "{text}");
     assert!(std::panic::catch_unwind(|| soaked.assert_passed()).is_err());
 }
 
@@ -29,7 +29,7 @@ fn a_leak_fails_the_test_with_its_figures() {
 fn a_program_sees_what_dlsoak_sees() {
     let soaked = Soak::new(fixture("rust-tls-destructor")).cycles(200).call("fibonacci(20)").run().unwrap();
     assert_eq!(soaked.soak().unload.state, UnloadState::Pinned);
-    let causes: Vec<_> = soaked.soak().unload.causes.iter().map(|cause| cause.kind.as_str()).collect();
+    let causes: Vec<_> = soaked.soak().unload.causes.iter().map(|cause| cause.kind().name()).collect();
     assert!(causes.contains(&"tls-destructor"), "{causes:?}");
     assert!(soaked.soak().notes.is_empty(), "{:?}", soaked.soak().notes);
     // What this program links is not in the process that is measured.

@@ -1,20 +1,21 @@
 //! Each limit ends the soak of the library that goes beyond it, says which it was and by how much, and lets alone the
 //! library that stays below.
 
-use dlsoak::record::{OutcomeKind, Verdict};
+use dlsoak::record::{LimitName, OutcomeKind, Verdict};
 use xtask::fixtures::{Fixture, Table, root};
+use xtask::judge;
 
 use crate::support::{Finished, dlsoak, fixture, soak};
 
 /// Fixtures that trip a limit; the name of the limit, and the twin is in the table.
-const TRIP: [(&str, &str); 7] = [
-    ("c-limit-memory", "memory-limit"),
-    ("c-limit-fds", "fd-limit"),
-    ("c-limit-processes", "process-limit"),
-    ("c-limit-threads", "process-limit"),
-    ("c-limit-output", "output-limit"),
-    ("c-limit-file", "output-limit"),
-    ("c-limit-time", "timeout"),
+const TRIP: [(&str, LimitName); 7] = [
+    ("c-limit-memory", LimitName::MemoryLimit),
+    ("c-limit-fds", LimitName::FdLimit),
+    ("c-limit-processes", LimitName::ProcessLimit),
+    ("c-limit-threads", LimitName::ProcessLimit),
+    ("c-limit-output", LimitName::OutputLimit),
+    ("c-limit-file", LimitName::OutputLimit),
+    ("c-limit-time", LimitName::Timeout),
 ];
 
 fn soaked(of: &Fixture, more: &[&str]) -> Finished {
@@ -31,16 +32,16 @@ fn what_goes_beyond_a_limit_is_ended_and_told() {
         let finished = soaked(of, &["-n", "1000"]);
         let soak = finished.soak();
         let told = format!("{name}: {:?} {:?}", soak.outcome, soak.limits);
-        assert_eq!((soak.outcome.kind, soak.verdict), (OutcomeKind::Limit, Verdict::Limit), "{told}");
+        assert_eq!((soak.outcome.kind, soak.judged.verdict), (OutcomeKind::Limit, Verdict::Limit), "{told}");
         assert_eq!(finished.code, 1, "{told}");
-        let message = of.truths[0].end.as_ref().unwrap().message.as_deref().unwrap();
-        assert!(soak.outcome.detail.as_ref().unwrap().contains(message), "{told}");
+        let differences =
+            judge::differences(of, &serde_json::from_value(serde_json::to_value(soak).unwrap()).unwrap());
+        assert!(differences.is_empty(), "{told}: {differences:?}");
         assert!(soak.outcome.phase.is_some(), "{told}");
         let [reached] = soak.limits.as_slice() else { panic!("{told}") };
         assert_eq!(reached.name, limit, "{told}");
         assert!(reached.used.unwrap() >= reached.allowed, "{told}");
-        let shown = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(shown.contains(message), "{shown}");
+        assert!(finished.stdout.contains(&format!("--{}", limit.name())), "{}", finished.stdout);
     }
 }
 
@@ -73,16 +74,16 @@ fn limits_can_stand_in_a_suite_and_defaults_are_not_recorded() {
     let finished = crate::support::finished(&output, &dir);
     let [clean, leaky] = finished.run.soaks.as_slice() else { panic!("two soaks") };
     let limits = |soak: &dlsoak::record::Soak| {
-        soak.limits.iter().map(|limit| (limit.name.clone(), limit.allowed)).collect::<Vec<_>>()
+        soak.limits.iter().map(|limit| (limit.name, limit.allowed)).collect::<Vec<_>>()
     };
-    let own = |name: &str, allowed| (name.to_owned(), allowed);
+    let own = |name: LimitName, allowed| (name, allowed);
     assert_eq!(
         limits(clean),
         [
-            own("timeout", 3_600_000),
-            own("fd-limit", 5000),
-            own("process-limit", 3000),
-            own("output-limit", 1 << 20)
+            own(LimitName::Timeout, 3_600_000),
+            own(LimitName::FdLimit, 5000),
+            own(LimitName::ProcessLimit, 3000),
+            own(LimitName::OutputLimit, 1 << 20)
         ]
     );
     assert_eq!((clean.outcome.kind, leaky.outcome.kind), (OutcomeKind::Completed, OutcomeKind::Limit));
@@ -96,10 +97,15 @@ fn the_time_of_a_soak_is_that_of_all_its_passes() {
     let of = fixture("c-limit-time");
     let args = ["-n", "50", "--warmup", "0", "--env", "LIMIT_TIME_LOAD=1"];
     let whole = soak(&of, &args);
-    assert_eq!(whole.soak().without_call.as_ref().unwrap().cycles, 50, "{:?}", whole.soak().reasons);
+    assert_eq!(
+        whole.soak().without_calls.as_ref().unwrap().cycles.completed,
+        50,
+        "{:?}",
+        whole.soak().judged.findings
+    );
     let finished = soak(&of, &[&args[..], &["--timeout", "2500ms"]].concat());
     let soak = finished.soak();
     // On a machine that is slow enough the first pass is the one that is cut short.
     let kinds = [OutcomeKind::Completed, OutcomeKind::Limit];
-    assert!(kinds.contains(&soak.outcome.kind) && soak.without_call.is_none(), "{:?}", soak.outcome);
+    assert!(kinds.contains(&soak.outcome.kind) && soak.without_calls.is_none(), "{:?}", soak.outcome);
 }

@@ -56,7 +56,7 @@ fn a_run_that_is_killed_leaves_what_was_measured() {
     let run = read_record(out.path()).unwrap();
     let [soak] = run.soaks.as_slice() else { panic!("{} soaks", run.soaks.len()) };
     assert_eq!((soak.outcome.kind, run.passed), (OutcomeKind::Interrupted, false));
-    assert_eq!(soak.verdict, Verdict::Leak, "{:?}", soak.reasons);
+    assert_eq!(soak.judged.verdict, Verdict::Leak, "{:?}", soak.judged.findings);
     let last = *column(soak, "cycle").last().unwrap();
     assert_eq!(u64::try_from(last).unwrap(), soak.cycles.completed);
     assert_eq!(soak.latency_ns.cycle.as_ref().unwrap().count, soak.cycles.completed);

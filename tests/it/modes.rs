@@ -1,10 +1,10 @@
 //! What a cycle opens and which thread it runs on: each mode and calling pattern tells what is true of the fixtures.
 
-use dlsoak::record::{CallFrom, Metric, OutcomeKind, Soak, UnloadState, Verdict};
+use dlsoak::record::{CallFrom, Metric, Mode, OutcomeKind, Shortage, Soak, Staying, UnloadState, Verdict};
 use xtask::fixtures::{Table, root};
 use xtask::judge;
 
-use crate::support::{column, fixture, run, soak};
+use crate::support::{column, failure, fixture, run, soak};
 
 /// Soaks a fixture, and holds it against the table of what is true.
 fn told(name: &str, args: &[&str]) -> Soak {
@@ -29,12 +29,12 @@ fn a_clean_library_leaves_nothing_in_any_mode_and_pattern() {
             // On a busy machine resident memory may need another look before it is decided.
             let decided = ["-n", "1500", "--until-decided", "--max-cycles", "20k"];
             let soak = told("c-clean", &[&decided[..], &["--mode", mode, "--call-from", call_from]].concat());
-            let told = format!("{mode} {call_from}: {:?} {:?}", soak.unload, soak.reasons);
+            let told = format!("{mode} {call_from}: {:?} {:?}", soak.unload, soak.judged.findings);
             assert!(soak.cycles.completed >= 1000, "{told}");
             assert_eq!(soak.unload.loads_per_cycle, 1.0, "{told}");
             assert_eq!(soak.instances, None, "{told}");
             // A namespace has a C library of its own, and its heap is nobody's to measure.
-            let has_heap = soak.checkpoints.columns.iter().any(|column| column == "heap");
+            let has_heap = soak.checkpoints.position(Metric::Heap).is_some();
             assert_eq!(has_heap, mode != "namespace", "{told}");
             for metric in ["heap", "threads", "fds", "mappings"].iter().skip(usize::from(!has_heap)) {
                 let values = column(&soak, metric);
@@ -53,7 +53,7 @@ fn several_threads_do_in_every_mode_what_one_does() {
         }
     }
     let leak = told("c-leak-constructor", &["-n", "1500", "-t", "2", "--mode", "copies"]);
-    assert_eq!(leak.verdict, Verdict::Leak);
+    assert_eq!(leak.judged.verdict, Verdict::Leak);
 }
 
 #[test]
@@ -79,20 +79,20 @@ fn the_copy_that_no_longer_loads_is_counted_and_the_way_out_works() {
     };
     let soak = soak_with(&args(0));
     assert_eq!(soak.outcome.kind, OutcomeKind::LoadFailed);
-    let detail = soak.outcome.detail.as_deref().unwrap();
-    assert!(detail.contains("cannot allocate memory in static TLS block"), "{detail}");
-    assert!(detail.contains("each takes 8 bytes") && detail.contains("glibc.rtld.optional_static_tls="));
+    let failure = failure(&soak);
+    let Some(Shortage::StaticTls { each: Some(8), tunable }) = failure.shortage else {
+        panic!("{failure:?}")
+    };
     let instances = soak.instances.as_ref().unwrap();
-    assert_eq!(instances.next_load.as_deref(), Some(detail));
-    assert!(detail.contains(&format!("with {} copies", instances.live)), "{detail}");
+    assert_eq!(instances.next_load.as_ref(), Some(failure));
+    assert_eq!(failure.staying, Some(Staying { mode: Mode::Copies, live: instances.live }));
     // All that was measured before is there.
     assert_eq!(instances.live, soak.cycles.completed + soak.cycles.warmup);
     assert_eq!(column(&soak, "cycle").last().copied(), i64::try_from(soak.cycles.completed).ok());
     assert!(cost(&soak, Metric::Rss) > 1e6, "{instances:?}");
     assert_eq!(soak.latency_ns.open.as_ref().unwrap().count, soak.cycles.completed);
     // What it says to do, done.
-    let (_, tunable) = detail.split_once("glibc.rtld.optional_static_tls=").unwrap();
-    let mut args = args(tunable.split_once(' ').unwrap().0.parse().unwrap());
+    let mut args = args(tunable);
     args[1] = (instances.live + 20).to_string();
     assert_eq!(soak_with(&args).outcome.kind, OutcomeKind::Completed);
 }
@@ -106,7 +106,12 @@ fn a_namespace_that_stays_is_seen_though_the_loader_does_not_list_it() {
         assert_eq!(soak.outcome.kind, OutcomeKind::LoadFailed, "{name}: {:?}", soak.outcome);
         let live = soak.instances.as_ref().unwrap().live;
         assert!((5..=15).contains(&live), "{name}: {live}");
-        assert!(soak.outcome.detail.as_ref().unwrap().contains(&format!("with {live} namespaces")));
+        assert_eq!(
+            failure(soak).staying,
+            Some(Staying { mode: Mode::Namespace, live }),
+            "{:?}",
+            soak.outcome
+        );
     }
     told("go-clean", &["-n", "20", "--mode", "namespace"]);
 }
@@ -121,15 +126,14 @@ fn what_depends_on_the_calling_thread_is_told() {
     let finished =
         run(&[library.to_str().unwrap(), "-c", "fibonacci(20)", "-n", "5000", "--patterns", "all"]);
     let soak = finished.soak();
-    let states: Vec<_> = soak.patterns.iter().map(|pattern| (pattern.call_from, pattern.state)).collect();
+    let states: Vec<_> =
+        soak.judged.patterns.iter().map(|pattern| (pattern.call_from, pattern.state)).collect();
     let (pinned, unloaded) = (UnloadState::Pinned, UnloadState::Unloaded);
     assert_eq!(
         states,
         [(CallFrom::Main, pinned), (CallFrom::Worker, pinned), (CallFrom::ShortLived, unloaded)]
     );
-    let differ =
-        |note: &String| note.contains("pinned when called from worker") && note.contains("short-lived");
-    assert!(soak.notes.iter().any(differ), "{:?}", soak.notes);
+    assert!(crate::support::has(soak, dlsoak::record::Code::PatternsDiffer), "{:?}", soak.judged.findings);
     assert!(finished.stdout.contains("by the thread that calls"), "{}", finished.stdout);
 }
 

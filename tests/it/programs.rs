@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use dlsoak::elf::Facts;
+use dlsoak::elf;
 
 /// Largest host in bytes.
 const LARGEST: usize = 40_000;
@@ -22,7 +22,7 @@ fn a_host_needs_the_c_library_alone() {
         ("keeper", dlsoak_agent::KEEPER),
         ("loop", dlsoak_agent::LOOP),
     ] {
-        let facts = Facts::parse(image).unwrap();
+        let facts = elf::parse(image).unwrap();
         assert_eq!(facts.needed, ["libc.so.6"], "{name}");
         // ARCHITECTURE.md states this one. Built on a glibc before 2.34 it is lower.
         let highest = facts.versions.iter().map(|need| version(&need.version)).max();
@@ -35,7 +35,7 @@ fn a_host_needs_the_c_library_alone() {
 
 #[test]
 fn malloc_is_exported_by_the_counting_host_alone() {
-    let facts = |image| Facts::parse(image).unwrap();
+    let facts = |image| elf::parse(image).unwrap();
     let (plain, counting) = (facts(dlsoak_agent::HOST), facts(dlsoak_agent::HOST_COUNTING));
     let family = [
         "malloc",

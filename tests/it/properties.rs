@@ -1,29 +1,29 @@
 //! What must hold of `analysis` for any series whatever.
 
 use dlsoak::analysis::schedule::Schedule;
-use dlsoak::analysis::{Policy, judge, look};
-use dlsoak::record::{Growth, Metric, Soak, UnloadState};
+use dlsoak::analysis::{judge, look};
+use dlsoak::record::{Column, Growth, Limits, Measured, Metric, UnloadState};
 use proptest::prelude::*;
 
 use crate::reference;
 
 /// A soak of one thread with a heap of these values, sampled as a schedule of that seed says.
-fn soak_of(heap: &[i64], stretch: u64, seed: u64) -> Soak {
+fn soak_of(heap: &[i64], stretch: u64, seed: u64) -> Measured {
     let cycles = 4 * heap.len() as u64;
-    let mut soak = reference::soak("any", 1, cycles * stretch, vec!["cycle".to_owned(), "heap".to_owned()]);
+    let mut soak = reference::soak("any", 1, cycles * stretch, vec![Column::Cycle, Column::Heap]);
     let at = Schedule::new(cycles, 3 * heap.len() as u32, seed).map(|cycle| (cycle * stretch) as i64);
     soak.checkpoints.rows = at.zip(heap).map(|(cycle, heap)| vec![cycle, *heap]).collect();
     soak
 }
 
-fn heap_growth(soak: &Soak) -> Growth {
-    let growth = judge(soak, &Policy::default()).growth.swap_remove(0);
+fn heap_growth(soak: &Measured) -> Growth {
+    let growth = judge(soak, &Limits::default()).growth.swap_remove(0);
     assert_eq!(growth.metric, Metric::Heap);
     growth
 }
 
 /// Changes every value of the heap.
-fn changed(soak: &Soak, change: impl Fn(i64, i64) -> i64) -> Soak {
+fn changed(soak: &Measured, change: impl Fn(i64, i64) -> i64) -> Measured {
     let mut soak = soak.clone();
     for row in &mut soak.checkpoints.rows {
         row[1] = change(row[0], row[1]);
@@ -79,7 +79,8 @@ proptest! {
     #[test]
     fn nothing_panics(
         columns in prop::collection::vec(
-            prop::sample::select(vec!["cycle", "loads", "heap", "rss", "virtual", "threads", "fds", "junk"]), 0..6),
+            prop::sample::select(vec![
+                Column::Cycle, Column::Loads, Column::Heap, Column::Rss, Column::Virtual, Column::Threads, Column::Fds]), 0..6),
         rows in prop::collection::vec(prop::collection::vec(prop_oneof![
             any::<i64>(), 0_i64..1000, Just(i64::MAX), Just(i64::MIN)], 0..7), 0..60),
         numbers in prop::array::uniform4(prop_oneof![
@@ -87,7 +88,7 @@ proptest! {
         threads: u32, completed: u64, objects in 0_u64..4, index: u32, share_path: bool, sorted: bool,
         limit in prop::sample::select(vec!["0B/s", "0.03MB/s", "16B/cycle", "999999GiB/cycle"]),
     ) {
-        let mut soak = reference::soak("any", threads, completed, columns.into_iter().map(str::to_owned).collect());
+        let mut soak = reference::soak("any", threads, completed, columns);
         let mut rows = rows;
         if sorted {
             rows.sort();
@@ -99,17 +100,17 @@ proptest! {
         soak.unload.objects_per_load = objects;
         for state in [UnloadState::Unloaded, UnloadState::Partial, UnloadState::Pinned] {
             soak.unload.state = state;
-            let policy = Policy { max_leak_rate: limit.parse().ok(), ..Policy::default() };
+            let policy = Limits { max_leak_rate: limit.parse().ok(), ..Limits::default() };
             judge(&soak, &policy);
-            judge(&soak, &Policy::default());
+            judge(&soak, &Limits::default());
             look(&soak, &policy, index);
         }
     }
 }
 
 /// Ascending cycles, `count` of them, with a heap that leaks 32 bytes in each.
-fn many(count: i64) -> Soak {
-    let columns = vec!["cycle".to_owned(), "heap".to_owned()];
+fn many(count: i64) -> Measured {
+    let columns = vec![Column::Cycle, Column::Heap];
     let mut soak = reference::soak("many", 1, count as u64, columns);
     soak.checkpoints.rows = (0..count).map(|cycle| vec![cycle, 250_000 + 32 * cycle]).collect();
     soak
@@ -131,9 +132,9 @@ fn too_little_to_judge_is_not_judged() {
     for rows in
         [vec![], vec![vec![0, 5]], vec![vec![0, 5], vec![100, 5]], vec![vec![3, 1], vec![3, 2], vec![3, 3]]]
     {
-        let mut soak = reference::soak("few", 1, 100, vec!["cycle".to_owned(), "heap".to_owned()]);
+        let mut soak = reference::soak("few", 1, 100, vec![Column::Cycle, Column::Heap]);
         soak.checkpoints.rows = rows;
-        let judgement = judge(&soak, &Policy::default());
+        let judgement = judge(&soak, &Limits::default());
         assert_eq!(judgement.gate.passed, None, "{judgement:?}");
         // JSON has no infinities: what is not known must still be a number.
         assert!(

@@ -4,7 +4,7 @@
 // Two examples and the tests compile this file, and each uses a part of it.
 #![allow(dead_code)]
 
-use dlsoak::record::{Checkpoints, Cycles, Language, Soak, Unload};
+use dlsoak::record::{Checkpoints, Column, Cycles, Language, Measured, Unload};
 
 /// One recorded soak.
 pub(crate) struct Recorded {
@@ -17,7 +17,7 @@ pub(crate) struct Recorded {
     /// Which repetition.
     pub(crate) run: u32,
     /// The soak, everything measured filled in.
-    pub(crate) soak: Soak,
+    pub(crate) soak: Measured,
 }
 
 /// What is true of a recorded series.
@@ -87,18 +87,16 @@ impl Recorded {
 /// All soaks of a file.
 pub(crate) fn parse(text: &str) -> Vec<Recorded> {
     let mut lines = text.lines();
-    let columns: Vec<String> = lines
-        .next()
-        .unwrap_or_default()
-        .split(',')
-        .skip(4)
-        .map(|name| if name == "live_threads" { "threads".to_owned() } else { name.to_owned() })
-        .collect();
+    let named = lines.next().unwrap_or_default().split(',').skip(4);
+    let named = named.map(|name| if name == "live_threads" { "threads" } else { name });
+    let known: Vec<Option<Column>> = named.map(Column::from_name).collect();
+    let columns: Vec<Column> = known.iter().flatten().copied().collect();
     let mut soaks: Vec<Recorded> = Vec::new();
     for line in lines {
         let fields: Vec<&str> = line.split(',').collect();
         let [case, threads, cycles, run, values @ ..] = fields.as_slice() else { continue };
-        let values: Vec<i64> = values.iter().filter_map(|value| value.parse().ok()).collect();
+        let values = values.iter().zip(&known).filter(|(_, column)| column.is_some());
+        let values: Vec<i64> = values.filter_map(|(value, _)| value.parse().ok()).collect();
         let (threads, cycles, run) = (number(threads) as u32, number(cycles), number(run) as u32);
         let same = |last: &Recorded| {
             (last.case.as_str(), last.threads, last.cycles, last.run) == (*case, threads, cycles, run)
@@ -128,7 +126,7 @@ pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
             }
             ["=", case, threads, cycles, run, seconds] => {
                 let (threads, cycles, run) = (number(threads) as u32, number(cycles), number(run) as u32);
-                let mut soak = soak(case, threads, cycles, vec!["cycle".to_owned()]);
+                let mut soak = soak(case, threads, cycles, vec![Column::Cycle]);
                 soak.seconds = seconds.parse().unwrap_or(0.0);
                 let last = kept.last().copied().unwrap_or(1);
                 soak.checkpoints.rows = kept.iter().map(|index| vec![index * cycles as i64 / last]).collect();
@@ -138,7 +136,8 @@ pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
                 let Some(last) = soaks.last_mut() else { continue };
                 let points = &mut last.soak.checkpoints;
                 let (name, unit) = name.split_once('@').unwrap_or((name, "1"));
-                points.columns.push(name.to_owned());
+                let Some(column) = Column::from_name(name) else { continue };
+                points.columns.push(column);
                 let runs = differences.iter().flat_map(|run| {
                     let (difference, times) = run.split_once('*').unwrap_or((run, "1"));
                     std::iter::repeat_n(difference.parse().unwrap_or(0), number(times) as usize)
@@ -162,8 +161,8 @@ fn number(text: &str) -> u64 {
 }
 
 /// A completed soak of a library that was unloaded each cycle, without checkpoints.
-pub(crate) fn soak(name: &str, threads: u32, cycles: u64, columns: Vec<String>) -> Soak {
-    Soak {
+pub(crate) fn soak(name: &str, threads: u32, cycles: u64, columns: Vec<Column>) -> Measured {
+    Measured {
         name: name.to_owned(),
         path: format!("{name}.so"),
         language: Language::C,
@@ -177,6 +176,6 @@ pub(crate) fn soak(name: &str, threads: u32, cycles: u64, columns: Vec<String>) 
             ..Unload::default()
         },
         checkpoints: Checkpoints { columns, rows: Vec::new(), before_first_open: None },
-        ..Soak::default()
+        ..Measured::default()
     }
 }

@@ -2,7 +2,9 @@
 //! neither is a library that nobody here wrote.
 
 use crate::support::{dlsoak, fixture, run, soak};
-use dlsoak::record::{OutcomeKind, Soak, UnloadState, Verdict};
+use dlsoak::record::{
+    Code, CrashHow, EnvironmentChange, Evidence, OutcomeKind, Place, Soak, StreamChange, UnloadState, Verdict,
+};
 use xtask::fixtures::{Fixture, Table, Truth, root};
 
 /// Enough for a rate, few enough for all fixtures.
@@ -23,7 +25,7 @@ fn fixtures(table: &Table) -> Vec<(&Fixture, &Truth)> {
 
 /// Kinds and rates of what was told.
 fn told(soak: &Soak) -> Vec<(&str, Option<f64>)> {
-    soak.residue.iter().map(|found| (found.kind.as_str(), found.per_cycle)).collect()
+    soak.residue.iter().map(|found| (found.kind().name(), found.per_cycle)).collect()
 }
 
 #[test]
@@ -46,25 +48,46 @@ fn every_kind_that_a_fixture_leaves_is_told_and_no_other() {
             assert_eq!(rate, left.per_cycle, "{}: {kind}: {:?}", f.name, soak.residue);
         }
         if kinds.is_empty() {
-            assert_ne!(soak.verdict, Verdict::Residue, "{}: {:?}", f.name, soak.reasons);
+            assert_ne!(soak.judged.verdict, Verdict::Residue, "{}: {:?}", f.name, soak.judged.findings);
         }
     }
 }
 
 #[test]
 fn what_will_crash_is_told_as_the_crash_it_will_be() {
-    for (name, words) in [
-        ("c-signal-handler", "the next SIGUSR1 kills the process"),
-        ("c-thread-late", "returns to the library's code"),
-        ("c-putenv", "the next getenv"),
-        ("c-stdio-buffer", "stdout has its buffer in memory that is no longer mapped"),
-        ("c-key", "after about 10"),
-    ] {
+    type Proves = fn(&Evidence) -> bool;
+    let cases: [(&str, Proves); 5] = [
+        (
+            "c-signal-handler",
+            |evidence| matches!(evidence, Evidence::SignalHandler { signal, gone: true, .. } if signal == "SIGUSR1"),
+        ),
+        ("c-thread-late", |evidence| {
+            let Evidence::Threads { crash: Some(crash), .. } = evidence else { return false };
+            crash.how == CrashHow::ReturnsToGoneCode && crash.at.place == Place::Unmapped
+        }),
+        ("c-putenv", |evidence| {
+            matches!(evidence, Evidence::Environment(EnvironmentChange::TextGone { .. }))
+        }),
+        ("c-stdio-buffer", |evidence| {
+            let Evidence::Stdio(StreamChange::BufferGone { stream }) = evidence else { return false };
+            stream.name.as_deref() == Some("stdout")
+        }),
+        (
+            "c-key",
+            |evidence| matches!(evidence, Evidence::TlsKeys { lasts_cycles: Some(cycles), .. } if (1000..1100).contains(cycles)),
+        ),
+    ];
+    for (name, proves) in cases {
         let finished = soak(&fixture(name), &["-n", CYCLES, "--warmup", "10", "--checkpoints", "20"]);
         let soak = finished.soak();
-        let detail = &soak.residue.first().unwrap().detail;
-        assert!(detail.contains(words), "{name}: {detail}");
-        assert_eq!((soak.verdict, finished.code), (Verdict::Residue, 1), "{name}: {:?}", soak.reasons);
+        let first = &soak.residue.first().unwrap().evidence;
+        assert!(proves(first), "{name}: {first:?}");
+        assert_eq!(
+            (soak.judged.verdict, finished.code),
+            (Verdict::Residue, 1),
+            "{name}: {:?}",
+            soak.judged.findings
+        );
     }
 }
 
@@ -86,10 +109,10 @@ fn residue_passes_where_its_kind_is_allowed() {
     let args = ["-n", "2000", "--until-decided", "--allow-residue", "signal-handler"];
     let finished = soak(&library, &args);
     assert_eq!(
-        (finished.soak().verdict, finished.code),
+        (finished.soak().judged.verdict, finished.code),
         (Verdict::Clean, 0),
         "{:?}",
-        finished.soak().reasons
+        finished.soak().judged.findings
     );
     assert_eq!(finished.soak().residue.len(), 1);
 }
@@ -100,17 +123,19 @@ fn an_unknown_kind_is_refused_with_the_list_of_kinds() {
     let output = dlsoak().arg("run").arg(&library).args(["--allow-residue", "signals"]).output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("no kind of residue") && message.contains("signal-handler"), "{message}");
+    assert!(message.contains("`signals`") && message.contains("signal-handler, signal-mask"), "{message}");
 }
 
 #[test]
 fn a_descriptor_that_leaks_is_told_once() {
     let finished = soak(&fixture("c-fds"), &["-n", "500"]);
     let soak = finished.soak();
-    assert_eq!(soak.verdict, Verdict::Leak);
-    let said: Vec<&String> = soak.reasons.iter().filter(|r| r.contains("descriptors")).collect();
-    assert_eq!(said.len(), 1, "{:?}", soak.reasons);
-    assert!(said[0].contains("/dev/null"), "{said:?}");
+    assert_eq!(soak.judged.verdict, Verdict::Leak);
+    let codes: Vec<Code> = soak.judged.findings.iter().map(|finding| finding.code).collect();
+    // What the descriptors are follows the leak.
+    let leak = [Code::LeakFds, Code::ResidueFds];
+    assert!(codes.windows(2).any(|pair| pair == leak), "{:?}", soak.judged.findings);
+    assert_eq!(codes.iter().filter(|code| **code == Code::ResidueFds).count(), 1, "{codes:?}");
 }
 
 #[test]

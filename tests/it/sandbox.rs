@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crate::support::{Finished, dlsoak, finished, fixture, run, soak};
-use dlsoak::record::{Metric, Soak, UnloadState, Verdict};
+use dlsoak::record::{Metric, Restriction, Sandbox, Soak, UnloadState, Verdict};
 
 /// Soaks a fixture with its `attempt` in each cycle.
 fn attempt(name: &str, args: &[&str]) -> Finished {
@@ -14,13 +14,18 @@ fn attempt(name: &str, args: &[&str]) -> Finished {
     run(&all)
 }
 
+/// Whether the record says that a restriction is not to be had here.
+fn lacks(sandbox: &Sandbox, restriction: Restriction) -> bool {
+    sandbox.missing.iter().any(|missing| missing.restriction == restriction)
+}
+
 /// Whether writing is refused here; where it is not, the record says so and this test says it in one line.
 #[allow(clippy::print_stderr)]
 fn refuses_writing(soak: &Soak) -> bool {
     let sandbox = soak.sandbox.as_ref().unwrap();
-    let refuses = sandbox.applied.iter().any(|what| what.contains("no file is written"));
+    let refuses = sandbox.applied.contains(&Restriction::Writing);
     if !refuses {
-        assert!(sandbox.missing.iter().any(|what| what.contains("files can be written")), "{sandbox:?}");
+        assert!(lacks(sandbox, Restriction::Writing), "{sandbox:?}");
         eprintln!("this kernel has no Landlock: files are not kept from being written");
     }
     refuses
@@ -30,9 +35,9 @@ fn refuses_writing(soak: &Soak) -> bool {
 #[allow(clippy::print_stderr)]
 fn refuses_tcp(soak: &Soak) -> bool {
     let sandbox = soak.sandbox.as_ref().unwrap();
-    let refuses = sandbox.applied.iter().any(|what| what.contains("no network") || what.contains("no TCP"));
+    let refuses = [Restriction::Network, Restriction::Tcp].iter().any(|of| sandbox.applied.contains(of));
     if !refuses {
-        assert!(sandbox.missing.iter().any(|what| what.contains("TCP can be used")), "{sandbox:?}");
+        assert!(lacks(sandbox, Restriction::Tcp), "{sandbox:?}");
         eprintln!("neither a network namespace nor Landlock's rules for TCP are to be had here");
     }
     refuses
@@ -47,15 +52,15 @@ fn a_file_outside_is_written_only_without_a_sandbox() {
     let soak = inside.soak();
     if refuses_writing(soak) {
         assert!(!file.exists());
-        let detail = soak.outcome.detail.as_deref().unwrap_or_default();
-        assert_eq!((soak.verdict, inside.code), (Verdict::LoadFailed, 1), "{detail}");
-        assert_eq!(soak.outcome.phase.as_deref(), Some("call"), "{detail}");
-        // EACCES
-        assert!(detail.contains("13"), "{detail}");
+        let outcome = &soak.outcome;
+        assert_eq!((soak.judged.verdict, inside.code), (Verdict::LoadFailed, 1), "{outcome:?}");
+        assert_eq!(outcome.phase, Some(dlsoak::record::Phase::Call), "{outcome:?}");
+        let cause = dlsoak::record::LoadCause::ExerciseFailed { returned: libc::EACCES };
+        assert_eq!(crate::support::failure(soak).cause, cause);
     }
     let without = attempt("c-sandbox-write", &["--env", &env]);
     assert!(file.exists() && without.soak().sandbox.is_none());
-    assert_ne!(without.soak().verdict, Verdict::LoadFailed, "{:?}", without.soak().outcome);
+    assert_ne!(without.soak().judged.verdict, Verdict::LoadFailed, "{:?}", without.soak().outcome);
 }
 
 #[test]
@@ -87,7 +92,7 @@ fn a_port_of_this_machine_is_reached_only_without_a_sandbox() {
     let env = format!("SANDBOX_PORT={}", listener.local_addr().unwrap().port());
     let inside = attempt("c-sandbox-connect", &["--env", &env, "--sandbox"]);
     if refuses_tcp(inside.soak()) {
-        assert_eq!(inside.soak().verdict, Verdict::LoadFailed, "{:?}", inside.soak().outcome);
+        assert_eq!(inside.soak().judged.verdict, Verdict::LoadFailed, "{:?}", inside.soak().outcome);
         assert_eq!(inside.soak().cycles.completed, 0);
     }
     let without = attempt("c-sandbox-connect", &["--env", &env]);
@@ -111,16 +116,16 @@ fn what_is_measured_is_the_same_in_a_sandbox() {
         let (without, inside) = (without.soak(), inside.soak());
         let told = |soak: &Soak| {
             let kinds: Vec<String> =
-                soak.unload.causes.iter().map(|cause| format!("{:?}", cause.kind)).collect();
-            let fds = soak.growth.iter().find(|g| g.metric == Metric::Fds).map(|g| g.per_cycle);
+                soak.unload.causes.iter().map(|cause| cause.kind().name().to_owned()).collect();
+            let fds = soak.judged.growth.iter().find(|g| g.metric == Metric::Fds).map(|g| g.per_cycle);
             (soak.unload.state, kinds, soak.residue.clone(), fds, soak.outcome.kind)
         };
         assert_eq!(told(inside), told(without), "{name} {args:?}");
         assert_eq!(inside.unload.state, state, "{name} {args:?}");
-        assert!(inside.leak.is_none(), "{name} {args:?}: {:?}", inside.reasons);
+        assert!(inside.judged.leak.is_none(), "{name} {args:?}: {:?}", inside.judged.findings);
         let sandbox = inside.sandbox.as_ref().unwrap();
         assert!(!sandbox.applied.is_empty());
-        assert!(inside.notes.iter().any(|note| note.contains(&sandbox.applied[0])), "{:?}", inside.notes);
+        assert!(crate::support::has(inside, dlsoak::record::Code::Sandboxed), "{:?}", inside.judged.findings);
     }
 }
 

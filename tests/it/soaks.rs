@@ -21,10 +21,10 @@ fn one_thread_and_four_threads_tell_the_truth() {
             // On a busy machine resident memory may need another look before it is decided.
             let finished = soak(&fixture(name), &["-n", "5000", "--until-decided", "-t", threads]);
             let soak = finished.soak();
-            let told = format!("{name}, {threads} threads: {:?} {:?}", soak.unload, soak.reasons);
+            let told = format!("{name}, {threads} threads: {:?} {:?}", soak.unload, soak.judged.findings);
             assert!(soak.cycles.completed >= 1000, "{told}");
             assert_eq!(soak.unload.state, state, "{told}");
-            assert_eq!(soak.verdict, verdict, "{told}");
+            assert_eq!(soak.judged.verdict, verdict, "{told}");
             let loads = (soak.unload.loads_per_cycle, soak.unload.unloads_per_cycle);
             // A library in Rust brings libgcc_s, which a C host does not have, and takes it along when no other thread has it.
             let objects = if soak.language == Language::Rust { 2.0 } else { 1.0 };
@@ -44,7 +44,7 @@ fn one_thread_and_four_threads_tell_the_truth() {
 fn a_constructor_that_leaks_16_bytes_costs_a_chunk_of_32() {
     for threads in ["1", "4"] {
         let finished = soak(&fixture("c-leak-constructor"), &["-n", "5000", "-t", threads]);
-        let leak = finished.soak().leak.as_ref().unwrap();
+        let leak = finished.soak().judged.leak.as_ref().unwrap();
         assert_eq!(leak.metric, Metric::Heap);
         assert!((leak.bytes_per_cycle - 32.0).abs() < 0.32, "{leak:?}");
         assert!(leak.low <= 32.1 && leak.high >= 31.9, "{leak:?}");
@@ -63,7 +63,7 @@ fn threads_that_share_a_path_load_less_often_and_leak_per_load() {
     let heap = growth(soak, Metric::Heap);
     let per_load = heap.per_load.unwrap();
     assert!((per_load - 32.0).abs() < 0.32, "{heap:?}");
-    assert_eq!(soak.verdict, Verdict::Leak);
+    assert_eq!(soak.judged.verdict, Verdict::Leak);
 }
 
 #[test]
@@ -78,7 +78,13 @@ fn libraries_nobody_here_wrote_get_a_verdict() {
         };
         let finished = run(&[path.to_str().unwrap(), "-n", "5000", "--until-decided"]);
         let soak = finished.soak();
-        assert_eq!(soak.verdict, Verdict::Clean, "{name}: {:?} {:?}", soak.reasons, soak.growth);
+        assert_eq!(
+            soak.judged.verdict,
+            Verdict::Clean,
+            "{name}: {:?} {:?}",
+            soak.judged.findings,
+            soak.judged.growth
+        );
         assert_eq!((soak.unload.state, finished.code), (UnloadState::Unloaded, 0), "{name}");
     }
 }
@@ -91,5 +97,5 @@ fn a_library_that_the_worker_itself_needs_is_told_as_such() {
     let finished = run(&[libc, "-n", "200"]);
     let unload = &finished.soak().unload;
     assert_eq!(unload.state, UnloadState::Pinned);
-    assert!(unload.causes.iter().any(|c| c.kind == "already-loaded"), "{unload:?}");
+    assert!(unload.causes.iter().any(|c| c.kind() == dlsoak::record::CauseKind::AlreadyLoaded), "{unload:?}");
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use dlsoak::record::{Metric, Run, Soak};
+use dlsoak::record::{LoadFailure, Metric, Run, Soak, Why};
 use tempfile::TempDir;
 
 /// The program under test.
@@ -43,6 +43,12 @@ impl Finished {
     }
 }
 
+/// Why the first cycle that could not begin or go on could not.
+pub(crate) fn failure(soak: &Soak) -> &LoadFailure {
+    let Some(Why::LoadFailed(failure)) = &soak.outcome.why else { panic!("{:?}", soak.outcome) };
+    failure
+}
+
 /// Runs `dlsoak run` with these arguments and reads its record.
 pub(crate) fn run(args: &[&str]) -> Finished {
     let out = tempfile::tempdir().unwrap();
@@ -73,11 +79,17 @@ pub(crate) fn soak(library: &Path, args: &[&str]) -> Finished {
 
 /// The measured values of one column.
 pub(crate) fn column(soak: &Soak, name: &str) -> Vec<i64> {
-    let index = soak.checkpoints.columns.iter().position(|c| c == name).unwrap();
+    let column = dlsoak::record::Column::from_name(name).unwrap();
+    let index = soak.checkpoints.position(column).unwrap();
     soak.checkpoints.rows.iter().map(|row| row[index]).collect()
 }
 
 /// Growth of one metric.
 pub(crate) fn growth(soak: &Soak, metric: Metric) -> &dlsoak::record::Growth {
-    soak.growth.iter().find(|g| g.metric == metric).unwrap()
+    soak.judged.growth.iter().find(|g| g.metric == metric).unwrap()
+}
+
+/// Whether a soak has a finding of this code.
+pub(crate) fn has(soak: &dlsoak::record::Soak, code: dlsoak::record::Code) -> bool {
+    soak.judged.findings.iter().any(|finding| finding.code == code)
 }

@@ -67,7 +67,7 @@ impl Place {
     fn is_clean(&self, command: &mut Command) {
         let output = command.output().unwrap();
         let run = self.record(&output);
-        assert_eq!(run.soaks[0].verdict, Verdict::Clean, "{:?}", run.soaks[0]);
+        assert_eq!(run.soaks[0].judged.verdict, Verdict::Clean, "{:?}", run.soaks[0]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
 }
@@ -126,8 +126,9 @@ fn where_neither_is_to_be_had_the_way_out_is_named() {
     let Some(mut command) = where_nothing_in_tmpdir_is_executed(&place, &words) else { return };
     let output = command.output().unwrap();
     let run = place.record(&output);
-    let detail = run.soaks[0].outcome.detail.as_deref().unwrap();
-    assert!(detail.contains("set TMPDIR to a place that is writable and not mounted noexec"), "{detail}");
+    let failure = crate::support::failure(&run.soaks[0]);
+    let dlsoak::record::LoadCause::NotStarted { problem } = &failure.cause else { panic!("{failure:?}") };
+    assert!(problem.contains("TMPDIR"), "{problem}");
 }
 
 #[test]

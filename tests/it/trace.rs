@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dlsoak::record::{Metric, PlaceKind, PlaceTrend, Soak, Trace, TracePlace, UnloadState};
+use dlsoak::record::{Code, Metric, PlaceKind, PlaceTrend, Soak, Trace, TracePlace, UnloadState};
 use xtask::fixtures::{Table, root};
 
 use crate::support::{Finished, dlsoak, finished, fixture, growth, run};
@@ -73,7 +73,7 @@ fn heap_is_named_by_function_and_line_in_every_language() {
     let table = Table::load(&root()).unwrap();
     for (name, function, source, phase, state) in HEAP {
         let (soak, place) = first(name, function, source, &["-n", "400"]);
-        assert_eq!((place.kind, place.phase.as_str()), (PlaceKind::Heap, phase), "{name}");
+        assert_eq!((place.kind, place.phase.name()), (PlaceKind::Heap, phase), "{name}");
         assert_eq!(soak.unload.state, state, "{name}");
         // The sum over places, the growth that the soak before measured without notes, and what is true of the fixture.
         let sum: f64 = trace(&soak).places.iter().map(|place| place.bytes_per_cycle).sum();
@@ -110,7 +110,7 @@ fn descriptors_mappings_and_threads_are_named_the_same_way() {
         let (soak, first) = first(name, function, source, &["-n", "200", "--warmup", "20"]);
         let place = trace(&soak).places.iter().find(|place| place.kind == kind).unwrap();
         assert_eq!((&place.function, place.line), (&first.function, first.line), "{name}");
-        assert_eq!((place.count_per_cycle, place.phase.as_str()), (1.0, "open"), "{name}");
+        assert_eq!((place.count_per_cycle, place.phase.name()), (1.0, "open"), "{name}");
         match metric {
             Some(metric) => {
                 let row = trace(&soak).explained.iter().find(|row| row.metric == metric).unwrap();
@@ -138,7 +138,7 @@ fn what_is_given_back_is_not_named() {
         let found: Vec<_> = trace(finished.soak()).places.iter().filter(growing).collect();
         assert!(found.is_empty(), "{name}: {found:?}");
         assert!(finished.stdout.contains("nothing grows"), "{name}: {}", finished.stdout);
-        assert_eq!(finished.code, 0, "{name}: {:?}", finished.soak().reasons);
+        assert_eq!(finished.code, 0, "{name}: {:?}", finished.soak().judged.findings);
     }
 }
 
@@ -200,7 +200,7 @@ fn it_can_be_traced_however_it_is_called() {
         let finished = traced(&fixture("c-trace-deep"), &[&["-n", "3000"], args].concat());
         let place = &trace(finished.soak()).places[0];
         let told = format!("{args:?}: {place:?}");
-        assert_eq!((place.function.as_deref(), place.phase.as_str()), (Some("keep"), "call"), "{told}");
+        assert_eq!((place.function.as_deref(), place.phase.name()), (Some("keep"), "call"), "{told}");
         assert!(near(place.bytes_per_cycle, 112.0), "{told}");
     }
 }
@@ -247,9 +247,11 @@ fn stacks_and_a_picture_are_left_for_other_tools() {
 fn a_leak_is_traced_by_itself_when_that_is_asked_for() {
     let run = |name: &str| run(&[fixture(name).to_str().unwrap(), "-n", "1000", "--trace-on-leak"]);
     let leak = run("c-leak-constructor");
-    let reasons = leak.soak().reasons.join("\n");
-    let line = marked("c-leak-constructor", "c/leak-constructor.c");
-    assert!(reasons.contains(&format!("leak (leak-constructor.c:{line})")), "{reasons}");
+    let findings = &leak.soak().judged.findings;
+    let leaker = findings.iter().find(|finding| finding.code == Code::Leaker).unwrap();
+    let place = leaker.place.as_ref().unwrap();
+    assert_eq!(place.line, Some(marked("c-leak-constructor", "c/leak-constructor.c")), "{place:?}");
+    assert!(place.file.as_ref().unwrap().ends_with("leak-constructor.c"), "{place:?}");
     assert!(leak.stdout.contains("constructor"), "{}", leak.stdout);
     assert!(run("c-clean").soak().trace.is_none());
 }

@@ -1,13 +1,16 @@
 //! How the end of a soak, what was unloaded, what grew and what was allowed make one verdict.
 
-use dlsoak::analysis::{Policy, judge};
-use dlsoak::record::{Cause, Metric, OneTime, OutcomeKind, Residue, Soak, UnloadState, Verdict};
+use dlsoak::analysis::judge;
+use dlsoak::record::{
+    Cause, CauseFacts, Code, Column, Evidence, Judged, Language, Limits, Measured, Metric, OneTime,
+    OutcomeKind, Residue, ResidueKind, SignalAction, UnloadState, Verdict,
+};
 
 use crate::reference;
 
 /// A soak of 20,000 cycles of 46 us in which each leaves `per_cycle` bytes in the heap.
-fn leaving(per_cycle: i64) -> Soak {
-    let columns = ["cycle", "loads", "heap", "fds"].map(str::to_owned).to_vec();
+fn leaving(per_cycle: i64) -> Measured {
+    let columns = vec![Column::Cycle, Column::Loads, Column::Heap, Column::Fds];
     let mut soak = reference::soak("library", 1, 20_000, columns);
     soak.seconds = 20_000.0 * 46e-6;
     soak.checkpoints.rows =
@@ -15,30 +18,34 @@ fn leaving(per_cycle: i64) -> Soak {
     soak
 }
 
-fn pinned(mut soak: Soak) -> Soak {
+fn pinned(mut soak: Measured) -> Measured {
     soak.unload.state = UnloadState::Pinned;
-    soak.unload.causes = vec![Cause {
-        kind: "nodelete".to_owned(),
-        detail: "linked with -z nodelete".to_owned(),
-        object: None,
-    }];
+    soak.unload.causes = vec![Cause::of_library(CauseFacts::Nodelete { language: Language::C })];
     soak
 }
 
-fn with_residue(mut soak: Soak) -> Soak {
-    let detail = "a handler for SIGSEGV".to_owned();
-    soak.residue = vec![Residue { kind: "signal-handler".to_owned(), detail, per_cycle: None }];
+fn with_residue(mut soak: Measured) -> Measured {
+    soak.residue = vec![Residue::once(Evidence::SignalHandler {
+        signal: "SIGSEGV".to_owned(),
+        old: SignalAction::Default,
+        new: SignalAction::Ignore,
+        gone: false,
+    })];
     soak
 }
 
-fn allowing_pinned() -> Policy {
-    Policy { allow_pinned: Some("Go never unloads".to_owned()), ..Policy::default() }
+fn codes(judged: &Judged) -> Vec<Code> {
+    judged.findings.iter().map(|finding| finding.code).collect()
+}
+
+fn allowing_pinned() -> Limits {
+    Limits { allow_pinned: Some("Go never unloads".to_owned()), ..Limits::default() }
 }
 
 #[test]
 fn the_verdict_has_an_order() {
-    let plain = Policy::default();
-    let allowing_residue = Policy { allow_residue: vec!["signal-handler".to_owned()], ..Policy::default() };
+    let plain = Limits::default();
+    let allowing_residue = Limits { allow_residue: vec![ResidueKind::SignalHandler], ..Limits::default() };
     for (soak, policy, verdict, passed) in [
         (leaving(0), &plain, Verdict::Clean, Some(true)),
         (leaving(32), &plain, Verdict::Leak, Some(false)),
@@ -51,8 +58,8 @@ fn the_verdict_has_an_order() {
         (with_residue(pinned(leaving(0))), &allowing_pinned(), Verdict::Residue, Some(false)),
     ] {
         let judgement = judge(&soak, policy);
-        assert_eq!((judgement.verdict, judgement.gate.passed), (verdict, passed), "{:?}", judgement.reasons);
-        assert!(!judgement.reasons.is_empty());
+        assert_eq!((judgement.verdict, judgement.gate.passed), (verdict, passed), "{:?}", judgement.findings);
+        assert!(!judgement.findings.is_empty());
         assert_eq!(judgement.gate.rules.iter().all(|rule| rule.passed == Some(true)), passed == Some(true));
     }
 }
@@ -62,7 +69,7 @@ fn a_pinned_library_whose_growth_is_undecided_is_not_passed() {
     let mut soak = pinned(leaving(0));
     soak.checkpoints.rows.truncate(9);
     assert_eq!(judge(&soak, &allowing_pinned()).verdict, Verdict::Inconclusive);
-    assert_eq!(judge(&soak, &Policy::default()).verdict, Verdict::Pinned);
+    assert_eq!(judge(&soak, &Limits::default()).verdict, Verdict::Pinned);
 }
 
 #[test]
@@ -71,42 +78,43 @@ fn a_bad_end_is_the_verdict_whatever_grew() {
         (OutcomeKind::Crashed, Verdict::Crashed),
         (OutcomeKind::Hung, Verdict::Hung),
         (OutcomeKind::Exited, Verdict::Exited),
-        (OutcomeKind::Limit, Verdict::Limit),
         (OutcomeKind::LoadFailed, Verdict::LoadFailed),
     ] {
         let mut soak = leaving(32);
         soak.outcome.kind = kind;
-        soak.outcome.detail = Some("SIGSEGV in the destructor".to_owned());
-        let judgement = judge(&soak, &Policy::default());
+        let judgement = judge(&soak, &Limits::default());
         assert_eq!((judgement.verdict, judgement.gate.passed), (verdict, Some(false)));
-        assert_eq!(judgement.reasons[0], "SIGSEGV in the destructor");
+        assert!(
+            [Code::Crashed, Code::Hung, Code::Exited, Code::LoadFailed].contains(&judgement.findings[0].code)
+        );
+    }
+    // A limit ends a soak; what was proven before it counts.
+    for (per_cycle, verdict) in [(32, Verdict::Leak), (0, Verdict::Limit)] {
+        let mut soak = leaving(per_cycle);
+        soak.outcome.kind = OutcomeKind::Limit;
+        let judgement = judge(&soak, &Limits::default());
+        assert_eq!((judgement.verdict, judgement.gate.passed), (verdict, Some(false)));
+        assert_eq!(judgement.findings[0].code, Code::LimitReached);
     }
     let mut soak = leaving(32);
     soak.outcome.kind = OutcomeKind::Interrupted;
-    assert_eq!(judge(&soak, &Policy::default()).verdict, Verdict::Leak);
+    assert_eq!(judge(&soak, &Limits::default()).verdict, Verdict::Leak);
 }
 
 #[test]
 fn a_limit_by_time_is_shown_by_cycle_and_growth_below_it_passes() {
-    let limit = |text: &str| Policy { max_leak_rate: text.parse().ok(), ..Policy::default() };
+    let limit = |text: &str| Limits { max_leak_rate: text.parse().ok(), ..Limits::default() };
     let judgement = judge(&leaving(32), &limit("1MB/s"));
     assert_eq!(judgement.verdict, Verdict::Clean);
-    assert!(
-        judgement.reasons[0].starts_with("heap grows by 32 B/cycle exactly, below the limit of 46 B/cycle")
-    );
-    let detail = judgement.gate.rules[0].detail.as_deref().unwrap();
-    assert!(detail.starts_with("1MB/s is 46 B/cycle at 46 us a cycle; that lets a whole chunk"), "{detail}");
+    assert_eq!(codes(&judgement)[..2], [Code::GrowthWithinLimit, Code::LimitAllowsChunk]);
     // 0.2 us a cycle, as of a library that is never unloaded.
     let mut soak = leaving(0);
     soak.seconds = 20_000.0 * 0.2e-6;
     let judgement = judge(&soak, &limit("0.03MB/s"));
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
-    let detail = judgement.gate.rules[0].detail.as_deref().unwrap();
-    assert!(
-        detail.contains("is 0.006 B/cycle at 0.2 us a cycle; that is less than these 20,000 cycles"),
-        "{detail}"
-    );
-    assert!(judgement.reasons[0].contains("cycles would tell"), "{:?}", judgement.reasons);
+    assert!(codes(&judgement).contains(&Code::LimitTooSmall), "{:?}", judgement.findings);
+    let open = |code: &Code| matches!(code, Code::GrowthUndecided | Code::GrowthFading | Code::GrowthLate);
+    assert!(codes(&judgement).iter().any(open), "{:?}", judgement.findings);
 }
 
 #[test]
@@ -115,15 +123,11 @@ fn counts_have_limits_of_their_own() {
     for row in &mut soak.checkpoints.rows {
         row[3] += row[0] / 100;
     }
-    assert_eq!(judge(&soak, &Policy::default()).verdict, Verdict::Leak);
-    let policy = Policy { max_growth: "fds=0.02/cycle".parse().unwrap(), ..Policy::default() };
+    assert_eq!(judge(&soak, &Limits::default()).verdict, Verdict::Leak);
+    let policy = Limits { max_growth: "fds=0.02/cycle".parse().unwrap(), ..Limits::default() };
     let judgement = judge(&soak, &policy);
     assert_eq!(judgement.verdict, Verdict::Clean);
-    assert!(
-        judgement.reasons[0].starts_with("file descriptors grow by 0.01 fds/cycle"),
-        "{:?}",
-        judgement.reasons
-    );
+    assert_eq!(codes(&judgement)[0], Code::GrowthWithinLimit);
 }
 
 #[test]
@@ -139,19 +143,19 @@ fn growth_is_counted_by_load_where_threads_share_a_path() {
         (row[1], row[2]) = (2 * loads, 250_000 + 32 * loads);
     }
     soak.unload.loads_per_cycle = 2.0 * loads as f64 / 20_000.0;
-    let judgement = judge(&soak, &Policy::default());
+    let judgement = judge(&soak, &Limits::default());
     let heap = judgement.growth.iter().find(|growth| growth.metric == Metric::Heap).unwrap();
     assert!(heap.exact, "{heap:?}");
     assert!((heap.per_load.unwrap() - 32.0).abs() < 1e-6, "{heap:?}");
     assert!((heap.per_cycle - 32.0 * loads as f64 / 20_000.0).abs() < 1e-6, "{heap:?}");
-    assert!(judgement.reasons[0].contains("32 B per real load"), "{:?}", judgement.reasons);
+    assert_eq!(codes(&judgement)[0], Code::LeakHeap);
 }
 
 #[test]
 fn what_the_first_loads_kept_is_shown_apart() {
     let mut soak = leaving(0);
     soak.one_time = vec![OneTime { metric: Metric::Heap, amount: 12_500 }];
-    let judgement = judge(&soak, &Policy::default());
+    let judgement = judge(&soak, &Limits::default());
     assert_eq!(judgement.verdict, Verdict::Clean);
-    assert_eq!(judgement.reasons.last().unwrap(), "kept once, by the first loads: 12.2 KiB of heap");
+    assert_eq!(codes(&judgement), [Code::NoGrowth, Code::KeptOnce]);
 }

@@ -81,6 +81,8 @@ pub struct Truth {
     pub when: When,
     /// The verdict, spelt as in the record.
     pub verdict: String,
+    /// Codes of all findings of severity `fail` or `undecided`, in any order.
+    pub findings: Vec<String>,
     /// Verdicts that are less sharp and not wrong either.
     #[serde(default)]
     pub accept: Vec<String>,
@@ -191,12 +193,12 @@ pub struct End {
     pub phase: Option<String>,
     /// Signal, by name.
     pub signal: Option<String>,
-    /// Text that the detail holds.
-    pub message: Option<String>,
+    /// What of `outcome.why` is true, by its names in the record; `line` and `said` are parts of those texts.
+    pub why: Option<serde_json::Value>,
     /// A function of the first stack, without its arguments.
     pub stack: Option<String>,
-    /// Text that the fault's place holds.
-    pub fault: Option<String>,
+    /// What of `outcome.fault.place` is true, by its names in the record.
+    pub place: Option<serde_json::Value>,
 }
 
 /// The circumstances of one soak, to find the truth that holds in them.

@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut complete = true;
     for soak in run.soaks.iter().filter(|soak| soak.outcome.kind != "completed") {
         complete = false;
-        println!("{}: {} {}", soak.name, soak.outcome.kind, soak.outcome.detail.as_deref().unwrap_or(""));
+        println!("{}: {} {}", soak.name, soak.outcome.kind, soak.outcome.why);
     }
     Ok(complete)
 }

@@ -1,4 +1,4 @@
-//! The few fields of a saved run, `dlsoak.run/1`, that the repository's commands read. They are read by name from
+//! The few fields of a saved run, `dlsoak.run/2`, that the repository's commands read. They are read by name from
 //! the JSON, as any user of the format does, so that a field that is renamed shows here.
 
 use std::io::ErrorKind;
@@ -42,9 +42,18 @@ pub struct Soak {
     pub residue: Vec<Residue>,
     /// The verdict.
     pub verdict: String,
-    /// Why.
+    /// What was concluded.
     #[serde(default)]
-    pub reasons: Vec<String>,
+    pub findings: Vec<Finding>,
+}
+
+/// One conclusion.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Finding {
+    /// Its code.
+    pub code: String,
+    /// What it does to the gate: `fail`, `undecided` or `note`.
+    pub severity: String,
 }
 
 /// Where a record does not say, cycles ran on the main thread.
@@ -63,19 +72,35 @@ pub struct Outcome {
     pub phase: Option<String>,
     /// Cycle.
     pub cycle: Option<u64>,
-    /// What happened.
-    pub detail: Option<String>,
+    /// What brought it about.
+    #[serde(default)]
+    pub why: serde_json::Value,
     /// The memory fault.
     pub fault: Option<Fault>,
     /// Stacks of the threads.
-    pub stacks: Option<Vec<String>>,
+    pub stacks: Option<Vec<Stack>>,
+}
+
+/// The stack of a thread.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Stack {
+    /// Its frames, innermost first.
+    pub frames: Vec<Frame>,
+}
+
+/// A function on a stack.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Frame {
+    /// Its name.
+    pub function: Option<String>,
 }
 
 /// A memory fault.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Fault {
     /// What is at its address, or was.
-    pub place: Option<String>,
+    #[serde(default)]
+    pub place: serde_json::Value,
 }
 
 /// Whether the library was unloaded.
@@ -125,9 +150,6 @@ pub struct Growth {
 pub struct Residue {
     /// Its kind.
     pub kind: String,
-    /// What it is.
-    #[serde(default)]
-    pub detail: String,
     /// How many per cycle, where it grows.
     pub per_cycle: Option<f64>,
 }

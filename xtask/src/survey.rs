@@ -139,7 +139,7 @@ fn tell(soaks: &[Value], libraries: usize, took: Duration, out: &Path) -> Result
         let residue = kinds(soak, "/residue");
         let end = match text(soak, "/outcome/kind") {
             "completed" => "completed",
-            "load-failed" => class(text(soak, "/outcome/detail")),
+            "load-failed" => class(soak),
             other => other,
         };
         let leak = soak.pointer("/leak/bytes_per_cycle").and_then(Value::as_f64);
@@ -194,17 +194,17 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The class of what a loader says when it refuses.
-fn class(detail: &str) -> &'static str {
-    let classes = [
-        ("undefined symbol", "undefined symbol"),
-        ("static TLS", "no room for static TLS"),
-        ("cannot open shared object", "a needed library is missing"),
-        ("version `", "a version is missing"),
-        ("built for", "another machine"),
-        ("not ", "no shared library"),
+/// The class of a refusal.
+fn class(soak: &Value) -> &'static str {
+    let known = [
+        ("/outcome/why/cause", "missing-symbol", "undefined symbol"),
+        ("/outcome/why/shortage/kind", "static-tls", "no room for static TLS"),
+        ("/outcome/why/cause", "missing-library", "a needed library is missing"),
+        ("/outcome/why/cause", "missing-version", "a version is missing"),
+        ("/outcome/why/cause", "bad-file", "no shared library for this machine"),
     ];
-    classes.iter().find(|(sign, _)| detail.contains(sign)).map_or("refused otherwise", |(_, class)| class)
+    let of = |(pointer, word, _): &&(&str, &str, &str)| text(soak, pointer) == *word;
+    known.iter().find(of).map_or("refused otherwise", |(_, _, class)| class)
 }
 
 /// All ELF files below the directory whose name has `.so` in it, each once whatever its names.

@@ -44,6 +44,7 @@ struct Row {
     wrong_clean: u32,
     wrong_leak: u32,
     wrong_state: u32,
+    wrong_codes: u32,
     failed: u32,
     worst_error: Option<f64>,
     covered: Share,
@@ -57,8 +58,8 @@ struct Share {
     all: u32,
 }
 
-/// Soaks the fixtures and prints the table; false when a verdict, a state or an exact rate was wrong, or too few
-/// intervals held the truth.
+/// Soaks the fixtures and prints the table; false when a verdict, a state, a finding or an exact rate was wrong, or
+/// too few intervals held the truth.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = fixtures::root();
     let dlsoak = demo::release(&root)?;
@@ -148,6 +149,7 @@ impl Row {
             self.wrong_leak += u32::from(soak.verdict == "leak");
         }
         self.wrong_state += u32::from(truth.state.as_ref().is_some_and(|state| *state != soak.unload.state));
+        self.wrong_codes += u32::from(!judge::codes(truth, soak).is_empty());
         for difference in judge::differences(fixture, soak) {
             *self.differences.entry(difference).or_default() += 1;
         }
@@ -175,7 +177,7 @@ impl Row {
 
     fn is_good(&self) -> bool {
         let exact = self.worst_error.is_none_or(|error| error <= judge::TOLERANCE);
-        exact && self.wrong_clean + self.wrong_leak + self.wrong_state + self.failed == 0
+        exact && self.wrong_clean + self.wrong_leak + self.wrong_state + self.wrong_codes + self.failed == 0
     }
 
     fn print(&self, fixture: &Fixture, truth: &Truth, threads: u32) {

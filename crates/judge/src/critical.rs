@@ -1,9 +1,9 @@
-//! Critical values of the self-normalised slope, simulated: no formula is known for them.
+//! Critical values of the self-normalised slope. No formula is known for them, so they are simulated.
 //!
-//! 400,000 driftless Gaussian random walks of m points each, the
-//! statistic |b| L / A of [`super::line::Line`] on each, and its quantiles.
+//! The table has quantiles of the statistic |b| L / A of [`super::line::Line`] over 400,000 driftless Gaussian random walks of m points
+//! each.
 
-/// The two-sided error probabilities that the columns stand for.
+/// The two-sided error probability of each column.
 const ALPHA: [f64; 9] = [0.1, 0.05, 0.025, 0.01, 0.005, 0.0025, 0.001, 0.0005, 0.0001];
 
 /// Number of points, and the quantile for each of [`ALPHA`].
@@ -22,9 +22,8 @@ const TABLE: [(usize, [f64; 9]); 12] = [
     (200, [2.39, 2.99, 3.61, 4.51, 5.23, 6.01, 7.13, 8.20, 10.79]),
 ];
 
-/// The value that |b| L / A exceeds with probability `alpha` where nothing drifts, for a line through `points`
-/// points. The next smaller tabulated number of points and the next smaller alpha are taken, which errs on the
-/// wide side; fewer than four points have none.
+/// The value that |b| L / A exceeds with probability `alpha` without drift, for a line through `points` points. Between two entries,
+/// the smaller number of points and the smaller alpha apply, which errs on the wide side. Fewer than eight points have no value.
 pub(super) fn critical(points: usize, alpha: f64) -> Option<f64> {
     let (_, row) = TABLE.iter().rev().find(|(tabulated, _)| *tabulated <= points)?;
     let column = ALPHA.iter().position(|tabulated| *tabulated <= alpha).unwrap_or(ALPHA.len() - 1);

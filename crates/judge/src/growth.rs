@@ -1,43 +1,43 @@
-//! Growth of one metric: the lines of the last octaves, their intervals, and whether growth is proven, excluded,
-//! fading or none of these.
+//! Growth of one metric: fits lines to the last octaves and decides from their intervals whether growth is proven, excluded, fading,
+//! or none of these.
 
 use super::line::{Line, Point};
 use super::series::Exposure;
-use dlsoak_record::{Fit, Growth, Metric, Soak, Trend, Unit};
+use dlsoak_record::{Fit, Growth, Measured, Metric, Trend, Unit};
 
-/// Error probability of the interval that a leak's newest octave must clear. With [`ALPHA_CONFIRM`] for the octave
-/// before, each on one side, and nine metrics that may call it: 0.005 * 0.025 * 9 = 0.1 % where nothing leaks.
+/// Error probability of the interval that a leak must clear in the newest octave. Together with [`ALPHA_CONFIRM`] for the octave before,
+/// each on one side, nine metrics report a false leak with probability 0.005 * 0.025 * 9 = 0.1 %.
 const ALPHA_LEAK: f64 = 0.0025;
-/// Error probability of the intervals that are reported, and of what confirms a leak in the octave before.
+/// Error probability of the intervals in the record, and of the interval that confirms a leak in the octave before.
 const ALPHA_CONFIRM: f64 = 0.05;
-/// Error probability of the interval that must stay below the limit for a pass, over all looks.
+/// Error probability of the interval that must stay below the limit for a pass, over all interim judgements.
 const ALPHA_CLEAN: f64 = 0.05;
-/// Octaves that are looked at: N/2..N, N/4..N/2, N/8..N/4.
+/// Number of octaves: N/2..N, N/4..N/2, N/8..N/4.
 const OCTAVES: usize = 3;
 /// Growth that stays above this share of the octave before it does not fade. A logarithm keeps 0.5, a square
 /// root 0.71.
 const LASTING: f64 = 0.8;
 /// The same for the two halves of the last octave: a logarithm keeps 0.71, a square root 0.84.
 const LASTING_WITHIN: f64 = 0.9;
-/// Share of a steady growth by which the lowest value of an octave must be above that of the octave before.
+/// The lowest value of an octave must exceed that of the octave before by this share of the steady growth.
 const RISING: f64 = 0.5;
-/// Growth that falls below this share of the octave before it is a cache that fills,
+/// Growth below this share of the octave before, and below [`FADING_WITHIN`], is that of a cache that fills.
 const FADING: f64 = 0.6;
-/// if it also falls below this share within the last octave.
+/// The same for the two halves of the last octave.
 const FADING_WITHIN: f64 = 0.75;
-/// Bytes of heap that one event of a rare leak is taken to leave.
+/// Assumed bytes of heap that one event of a rare leak leaves.
 const HEAP_EVENT: f64 = 1024.0;
-/// Bytes of a page: what one event leaves of a metric that is counted in pages.
+/// Bytes of a page, which one event leaves in a metric that is counted in pages.
 const PAGE: f64 = 4096.0;
 
-/// Bytes per cycle above which growth is a leak, where no limit is given.
+/// Bytes per cycle above which growth is a leak, if no limit is set.
 pub(super) const LEAK_ABOVE: f64 = 0.1;
-/// Bytes per cycle below which growth is excluded, where no limit is given: half the smallest chunk of glibc.
+/// Bytes per cycle below which growth is excluded, if no limit is set: half the smallest chunk of glibc.
 pub(super) const CLEAN_BELOW: f64 = 16.0;
-/// Things per cycle below which growth of a count is excluded, where no larger limit is given.
+/// Count per cycle below which growth of a count is excluded, if no larger limit is set.
 pub(super) const COUNT_CLEAN_BELOW: f64 = 0.01;
 
-/// How the error probabilities are shared out.
+/// Error probabilities of one judgement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Errors {
     leak: f64,
@@ -45,50 +45,50 @@ pub(super) struct Errors {
 }
 
 impl Errors {
-    /// For the one judgement at the end.
+    /// For the final judgement.
     pub(super) fn at_the_end() -> Self {
         Self { leak: ALPHA_LEAK, clean: ALPHA_CLEAN }
     }
 
-    /// For look number `index`, from 0, of any number: half of what is left is spent at each.
+    /// For interim judgement number `index`, from 0, of any number. Each spends half of the error probability that is left.
     pub(super) fn at_look(index: u32) -> Self {
         let share = 0.5_f64.powi(index.min(60) as i32 + 1);
         Self { leak: ALPHA_LEAK * share, clean: ALPHA_CLEAN * share }
     }
 }
 
-/// The limits that one metric is held against, per cycle.
+/// The limits of one metric, per cycle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Bounds {
     /// Proven growth above this is a leak.
     pub leak_above: f64,
-    /// Growth whose upper bound is below this is none.
+    /// Growth with an upper bound below this is excluded.
     pub clean_below: f64,
 }
 
-/// What the series says about one metric.
+/// What the series shows about one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Evidence {
     /// For the record.
     pub growth: Growth,
-    /// What it was held against.
+    /// The limits that apply.
     pub bounds: Bounds,
     /// The answer.
-    pub finding: Finding,
+    pub answer: Answer,
     /// Growth per cycle in the last octaves, newest first.
     pub rates: Vec<f64>,
-    /// How many cycles would tell, as far as can be said, where these did not.
+    /// An estimate of the cycles that would decide, if these did not.
     pub cycles_needed: Option<u64>,
 }
 
-/// The answer for one metric.
+/// The result for one metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(super) enum Answer {
     /// Growth above the limit, in two octaves, not fading.
     Leak,
     /// No growth at or above the limit.
     Clean,
-    /// Growth that fades: a cache, perhaps.
+    /// Growth that fades, as that of a cache does.
     Fading,
     /// Growth in the last octave only.
     Late,
@@ -98,7 +98,7 @@ pub(super) enum Finding {
 
 /// Evidence on every metric that was measured.
 pub(super) fn evidence(
-    soak: &Soak,
+    soak: &Measured,
     exposure: &Exposure,
     errors: Errors,
     bounds: impl Fn(Metric) -> Bounds,
@@ -116,7 +116,7 @@ pub(super) fn evidence(
 fn assess(
     metric: Metric,
     series: &[Point],
-    soak: &Soak,
+    soak: &Measured,
     exposure: &Exposure,
     errors: Errors,
     bounds: Bounds,
@@ -131,24 +131,24 @@ fn assess(
     let unseen = Unseen::of(metric, soak.threads, series);
     let shown_unseen = unseen.rate(ALPHA_CONFIRM);
 
-    // A table that doubles jumps once in an octave, and a jump is noise to a line. Growth that is proven without the
-    // largest jump of each octave is proven: an upward jump that is left out only lowers it. That the growth lasts
-    // must show in the series as it is.
+    // A table that doubles jumps once per octave, and a line takes a jump for noise. Growth that is proven without the largest
+    // jump of each octave is proven, because leaving out an upward jump only lowers the growth. The series with its jumps
+    // must still show that the growth lasts.
     let steady = Lines::of(&without_jumps(series));
     let look = |bounds: Bounds| {
-        let finding = find(&lines, errors, bounds, floor, unseen, to_cycle);
-        let settled = matches!(finding, Finding::Leak | Finding::Clean);
-        let proven = || find(&steady, errors, bounds, floor, unseen, to_cycle) == Finding::Leak;
-        if !settled && lines.growth_lasts() && proven() { (Finding::Leak, true) } else { (finding, false) }
+        let answer = find(&lines, errors, bounds, floor, unseen, to_cycle);
+        let settled = matches!(answer, Answer::Leak | Answer::Clean);
+        let proven = || find(&steady, errors, bounds, floor, unseen, to_cycle) == Answer::Leak;
+        if !settled && lines.growth_lasts() && proven() { (Answer::Leak, true) } else { (answer, false) }
     };
-    let (finding, by_steady) = look(bounds);
-    // Growth that a limit lets pass is growth all the same.
+    let (answer, by_steady) = look(bounds);
+    // The trend does not depend on whether a limit lets the growth pass.
     let natural = Bounds { leak_above: default_leak_above(metric).min(bounds.leak_above), ..bounds };
     let trend = match look(natural).0 {
-        Finding::Leak => Trend::Growing,
-        Finding::Clean => Trend::Flat,
-        Finding::Fading => Trend::Decaying,
-        Finding::Late | Finding::Undecided => Trend::Unclear,
+        Answer::Leak => Trend::Growing,
+        Answer::Clean => Trend::Flat,
+        Answer::Fading => Trend::Decaying,
+        Answer::Late | Answer::Undecided => Trend::Unclear,
     };
     let (per_cycle, low, high, exact) = match newest {
         Some(line) => {
@@ -185,11 +185,11 @@ fn assess(
         exact,
         fit: newest.and_then(|line| fit(&line, exposure)),
     };
-    let cycles_needed = cycles_needed(finding, &growth, &rates, bounds, soak.cycles.completed);
-    Evidence { growth, bounds, finding, rates, cycles_needed }
+    let cycles_needed = cycles_needed(answer, &growth, &rates, bounds, soak.cycles.completed);
+    Evidence { growth, bounds, answer, rates, cycles_needed }
 }
 
-/// The series without the largest jump upwards of each octave.
+/// The series without the largest upward jump of each octave.
 fn without_jumps(series: &[Point]) -> Vec<Point> {
     let (Some(first), Some(last)) = (series.first(), series.last()) else { return Vec::new() };
     let octave = |x: f64| -((x - first.0) / (last.0 - first.0)).log2().clamp(-(OCTAVES as f64), 0.0).ceil();
@@ -207,25 +207,19 @@ fn without_jumps(series: &[Point]) -> Vec<Point> {
     series.iter().enumerate().map(|(index, (x, y))| (*x, y - lowered(index))).collect()
 }
 
-/// How many cycles would tell. The width of an interval falls with the cycles, for noise that does not grow; growth
-/// that fades is taken to go on fading as it did over the last octaves.
-fn cycles_needed(
-    finding: Finding,
-    growth: &Growth,
-    rates: &[f64],
-    bounds: Bounds,
-    cycles: u64,
-) -> Option<u64> {
-    let factor = match finding {
-        Finding::Leak | Finding::Clean => return None,
-        Finding::Late => 2.0,
-        Finding::Fading => match rates {
+/// Estimates the cycles that would decide. If the noise does not grow, an interval becomes narrower with more cycles. Fading growth is
+/// assumed to fade on as it did over the last octaves.
+fn cycles_needed(answer: Answer, growth: &Growth, rates: &[f64], bounds: Bounds, cycles: u64) -> Option<u64> {
+    let factor = match answer {
+        Answer::Leak | Answer::Clean => return None,
+        Answer::Late => 2.0,
+        Answer::Fading => match rates {
             [now, before, ..] if *now > 0.0 && now < before => {
                 2.0 * 2.0_f64.powf(((bounds.clean_below / now).ln() / (now / before).ln()).clamp(0.0, 10.0))
             }
             _ => 2.0,
         },
-        Finding::Undecided => {
+        Answer::Undecided => {
             let room = bounds.clean_below - growth.per_cycle;
             let width = growth.high - growth.per_cycle;
             if room > width / 20.0 { (width / room).max(2.0) } else { 2.0 }
@@ -235,17 +229,17 @@ fn cycles_needed(
     if !(1.0..1e15).contains(&cycles) {
         return None;
     }
-    // Rounded up to two digits: more would look like knowledge.
+    // Rounded up to two digits, because the estimate has no more.
     let digit = 10.0_f64.powf(cycles.log10().floor() - 1.0);
     Some(((cycles / digit).ceil() * digit).round() as u64)
 }
 
-/// Growth per cycle above which growth is called that, limit or not.
+/// Growth per cycle above which a metric grows, independent of any limit.
 fn default_leak_above(metric: Metric) -> f64 {
     if is_memory(metric) { LEAK_ABOVE } else { 0.0 }
 }
 
-/// The lines that a series is judged by.
+/// The lines fitted to a series.
 #[derive(Debug, Clone, PartialEq)]
 struct Lines {
     /// Of the last octaves, newest first.
@@ -274,7 +268,7 @@ impl Lines {
 }
 
 impl Lines {
-    /// Whether the growth of the newest octave is that of the one before, or nearly.
+    /// Whether the newest octave grows as fast as the one before, or nearly.
     fn growth_lasts(&self) -> bool {
         match self.octaves.as_slice() {
             [Some(newest), Some(before), ..] => newest.slope >= LASTING * before.slope,
@@ -282,8 +276,7 @@ impl Lines {
         }
     }
 
-    /// Whether the octave before the newest did not grow faster than the one before it: what goes up and down does
-    /// not fade.
+    /// Whether the octave before the newest grew no faster than the one before it. Growth that rises and falls does not fade.
     fn growth_faded_before(&self) -> bool {
         match self.octaves.as_slice() {
             [_, Some(before), Some(earlier), ..] => before.slope <= earlier.slope,
@@ -292,7 +285,7 @@ impl Lines {
     }
 }
 
-/// The smallest range that is believed when growth is to be proven: a few steps of the metric look like a line.
+/// The smallest range to assume when proving growth, because a few steps of the metric look like a line.
 fn floor(metric: Metric, threads: u32) -> f64 {
     match metric {
         Metric::Heap => 64.0,
@@ -301,16 +294,16 @@ fn floor(metric: Metric, threads: u32) -> f64 {
     }
 }
 
-/// What may grow without having been seen.
+/// Growth that the series may hide.
 #[derive(Debug, Clone, Copy)]
 struct Unseen {
-    /// What one event of a rare leak adds.
+    /// Amount that one event of a rare leak adds.
     event: f64,
-    /// What may always hide: the part of a page that each thread may have filled.
+    /// Amount that may always be hidden: the part of a page that each thread may have filled.
     hidden: f64,
-    /// Exposure since the last change, or the last octave where that is longer.
+    /// Exposure since the last change, or the last octave if that is longer.
     exposure: f64,
-    /// True when nothing moved over the last octave.
+    /// True if nothing changed over the last octave.
     flat: bool,
 }
 
@@ -329,18 +322,18 @@ impl Unseen {
         Self { event, hidden, exposure: flat_for.max(octave), flat: flat_for >= octave }
     }
 
-    /// Growth per unit of exposure that went unseen with probability `alpha`. Where no event of a Poisson process
-    /// fell into the exposure, -ln(alpha) of them may have been due: 3.0 at 5 %, the rule of three.
+    /// Growth per unit of exposure that is unseen with probability `alpha`. If no event of a Poisson process falls into the exposure,
+    /// up to -ln(alpha) of them may have been expected: 3.0 at 5 %, the rule of three.
     fn rate(&self, alpha: f64) -> f64 {
         let due = (-alpha.ln() * self.event).max(self.hidden);
         if self.exposure > 0.0 { due / self.exposure } else { f64::INFINITY }
     }
 }
 
-/// The finding on one metric.
-fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unseen, to_cycle: f64) -> Finding {
+/// The answer on one metric.
+fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unseen, to_cycle: f64) -> Answer {
     let [Some(newest), Some(before)] = [0, 1].map(|index| lines.octaves.get(index).copied().flatten()) else {
-        return Finding::Undecided;
+        return Answer::Undecided;
     };
     let low = |line: &Line, alpha: f64| (line.slope - line.half_width(alpha, floor)) * to_cycle;
     let grows = |line: &Line, alpha: f64| low(line, alpha) > bounds.leak_above;
@@ -358,24 +351,23 @@ fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unsee
         ),
         _ => (false, false),
     };
-    // A sawtooth of which the run holds but one or two returns has a slope in each octave; what a leak left never
-    // comes back, though.
+    // A sawtooth that returns only once or twice in the run has a slope in each octave. Leaked memory never returns.
     let steady_rise = newest.slope.min(before.slope) * (newest.span.0 - before.span.0);
     let comes_back = newest.lowest - before.lowest < RISING * steady_rise;
-    // Growth that shows in both octaves, but not clearly enough to be proven, is no reason to pass. A look asks for
-    // no more here than the end does, so that what it passes passes at the end.
+    // Growth that both octaves show, but too weakly to prove, must not pass. An interim judgement requires no more here than the
+    // final one, so that what it passes also passes at the end.
     let suspect = grows(&newest, ALPHA_LEAK) || grows(&newest, ALPHA_CONFIRM) && grew_before && !comes_back;
     let fading = newest.slope < FADING * before.slope && fading_within;
     if grows_now && grew_before && !comes_back && (lasting || lasting_within) {
-        Finding::Leak
+        Answer::Leak
     } else if high < bounds.clean_below && (!suspect || fading) {
-        Finding::Clean
+        Answer::Clean
     } else if !lasting && low(&before, ALPHA_CONFIRM) > 0.0 && lines.growth_faded_before() {
-        Finding::Fading
+        Answer::Fading
     } else if grows_now && !grew_before {
-        Finding::Late
+        Answer::Late
     } else {
-        Finding::Undecided
+        Answer::Undecided
     }
 }
 
@@ -389,7 +381,7 @@ fn fit(line: &Line, exposure: &Exposure) -> Option<Fit> {
     Some(Fit { intercept: value - per_cycle * from, from_cycle: from as u64, to_cycle: to as u64 })
 }
 
-/// True for the metrics that are bytes.
+/// True for metrics in bytes.
 pub(super) fn is_memory(metric: Metric) -> bool {
     metric.unit() == Unit::Bytes
 }

@@ -1,5 +1,7 @@
-//! Pure functions from a measured series to growth, verdict and gate. `docs/method.md` describes the method, its
-//! sources and its measured error rates.
+//! From what a soak measured to growth, findings, verdict and gate. `docs/method.md` describes the method, its sources and its
+//! measured error rates.
+//!
+//! **Invariant:** everything here is a pure function of a record, so that any saved record can be judged again, with other limits.
 
 pub mod compare;
 mod critical;
@@ -11,37 +13,29 @@ pub mod schedule;
 mod series;
 mod shares;
 mod verdict;
-pub(crate) mod words;
 
-use dlsoak_record::Limits;
-use dlsoak_record::{Gate, Growth, Leak, Soak, UnloadState, Verdict};
+use dlsoak_record::{Growth, Judged, Limits, Measured, Run, Soak, UnloadState};
 
-use growth::{Errors, Finding};
+use growth::{Answer, Errors};
 
-pub use shares::{is_all_of_it, shares};
+pub use shares::is_all_of_it;
 
-/// What a soak is held against: [`Limits`], as the suite gives them.
-pub type Policy = Limits;
-
-/// What was made of one soak: the fields of the record that are derived from the measured ones.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
-    /// Growth of every metric that was measured.
-    pub growth: Vec<Growth>,
-    /// The leak of memory, where one is proven.
-    pub leak: Option<Leak>,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why, most important first.
-    pub reasons: Vec<String>,
-    /// What the gate made of it.
-    pub gate: Gate,
+/// Judges what was measured by these limits.
+pub fn judge(soak: &Measured, limits: &Limits) -> Judged {
+    verdict::judge(soak, limits)
 }
 
-/// Judges a soak in which everything measured is filled in. `growth`, `leak`, `verdict`, `reasons` and `gate` of
-/// the soak are not read.
-pub fn judge(soak: &Soak, policy: &Policy) -> Judgement {
-    verdict::judge(soak, policy)
+/// A soak with its judgement, by the limits that it was asked for with.
+pub fn judged(measured: Measured) -> Soak {
+    let judged = judge(&measured, &measured.asked.limits);
+    Soak { measured, judged }
+}
+
+/// Judges a whole run again, by the limits that each soak was asked for with. A run that was cut short stays one that did not pass.
+pub fn judge_run(run: Run) -> Run {
+    let soaks: Vec<Soak> = run.soaks.into_iter().map(|soak| judged(soak.measured)).collect();
+    let passed = !soaks.is_empty() && soaks.iter().all(|soak| soak.judged.gate.passed == Some(true));
+    Run { passed, soaks, ..run }
 }
 
 /// What a look during a soak says.
@@ -57,16 +51,16 @@ pub enum Look {
 
 /// Looks at a soak that is under way; `look_index` counts the looks from 0. Look when the cycles have doubled, not
 /// more often: each look spends half of the error probability that is left.
-pub fn look(soak: &Soak, policy: &Policy, look_index: u32) -> Look {
-    looked(soak, policy, look_index).0
+pub fn look(soak: &Measured, limits: &Limits, look_index: u32) -> Look {
+    looked(soak, limits, look_index).0
 }
 
 /// What a look says, and the growth that it saw.
-fn looked(soak: &Soak, policy: &Policy, look_index: u32) -> (Look, Vec<Growth>) {
+fn looked(soak: &Measured, limits: &Limits, look_index: u32) -> (Look, Vec<Growth>) {
     let exposure = series::Exposure::of(soak);
-    let bounds = verdict::bounds(soak, policy);
+    let bounds = verdict::bounds(soak, limits);
     let evidence = growth::evidence(soak, &exposure, Errors::at_look(look_index), bounds);
-    let look = if verdict::has(&evidence, Finding::Leak) {
+    let look = if verdict::has(&evidence, Answer::Leak) {
         // What stays loaded may hold a cache that is not full yet.
         let nothing_stays = soak.unload.state == UnloadState::Unloaded && soak.unload.objects_left.is_empty();
         if nothing_stays { Look::Leak } else { Look::GoOn }

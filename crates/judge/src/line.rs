@@ -1,17 +1,17 @@
-//! The one estimator of `analysis`: a straight line through the lower envelope of a stretch of the series, and
-//! the range of what it leaves over, which is the yardstick of its uncertainty.
+//! The only estimator of this crate: a straight line through the lower envelope of a stretch of the series. The range of the
+//! residuals measures its uncertainty.
 
 use super::critical::critical;
 
-/// Numbers of blocks that a stretch is cut into. Each block must hold one return of a sawtooth for its lowest
-/// checkpoint to mean anything, and nobody knows the period: the cut whose line fits best is taken.
+/// Numbers of blocks that a stretch is cut into. The lowest checkpoint of a block is meaningful only if the block contains a return of
+/// the sawtooth. The period is unknown, so the cut whose line fits best decides.
 const BLOCKS: [usize; 3] = [20, 12, 8];
-/// What the range weighs for each of [`BLOCKS`]: fewer points leave less residual by chance. Ratios of the 99.9 %
-/// quantiles for that many points of a random walk.
+/// Weight of the range for each of [`BLOCKS`], because fewer points leave smaller residuals by chance. The weights are ratios of the
+/// 99.9 % quantiles for that many points of a random walk.
 const WEIGHTS: [f64; 3] = [1.0, 1.2, 1.55];
-/// Checkpoints per block, at least.
+/// Fewest checkpoints per block.
 const PER_BLOCK: usize = 3;
-/// Fewest checkpoints that a line is drawn through.
+/// Fewest checkpoints for a line.
 pub(super) const FEWEST: usize = 8;
 
 /// One point of a series: exposure (cycles or loads) and value.
@@ -34,16 +34,15 @@ pub(super) struct Line {
     pub span: (f64, f64),
     /// Lowest value of the stretch.
     pub lowest: f64,
-    /// True when the stretch carries no noise: flat, or exactly on one line.
+    /// True if the stretch has no noise, because it is flat or lies exactly on one line.
     pub exact: bool,
 }
 
 impl Line {
-    /// The line through `points`, which must be in ascending order of exposure. `None` where there are too few,
-    /// or where they span nothing.
+    /// The line through `points`, which must be in ascending order of exposure. `None` if there are too few, or if they span nothing.
     ///
-    /// The least-squares line comes first, then the lower envelope of what it leaves over: in this order a steady
-    /// growth that is added to a series adds to the slope exactly what it is, and changes nothing else.
+    /// The least-squares line comes first, then the lower envelope of its residuals. In this order, steady growth that is added to a
+    /// series adds exactly its rate to the slope, and changes nothing else.
     pub(super) fn through(points: &[Point]) -> Option<Self> {
         if points.len() < FEWEST {
             return None;
@@ -59,7 +58,7 @@ impl Line {
         let best = best.min_by(|a, b| (a.range * b.length).total_cmp(&(b.range * a.length)))?;
         let slope = trend + best.slope;
         let intercept = level + best.intercept - slope * span.0 + best.slope * span.0;
-        // Sums of squares of large numbers cost bits: a part in 10^12 of the values themselves is no noise.
+        // Sums of squares of large numbers lose bits, so a part in 10^12 of the values is not noise.
         let size = points.iter().fold(0.0_f64, |size, (_, y)| size.max(y.abs()));
         let exact = range(residuals.iter().map(|(_, y)| *y)) < 0.1_f64.max(size * 1e-12);
         Some(Self {
@@ -74,8 +73,7 @@ impl Line {
         })
     }
 
-    /// Half the width of the interval at two-sided error `alpha`, where the range is taken as at least `floor`.
-    /// Infinite where there are too few points to say.
+    /// Half the width of the interval at two-sided error `alpha`, with a range of at least `floor`. Infinite if there are too few points.
     pub(super) fn half_width(&self, alpha: f64, floor: f64) -> f64 {
         match critical(self.points, alpha) {
             Some(c) if self.length > 0.0 => c * self.range.max(floor) / self.length,
@@ -93,7 +91,7 @@ struct Envelope {
 }
 
 impl Envelope {
-    /// Through the mean exposure and the lowest value of each of `blocks` blocks of equal exposure.
+    /// Fits the mean exposure and the lowest value of each of `blocks` blocks of equal exposure.
     fn of(residuals: &[Point], blocks: usize, weight: f64) -> Option<Self> {
         let (first, last) = (residuals.first()?, residuals.last()?);
         let width = last.0 - first.0;

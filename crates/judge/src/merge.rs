@@ -1,47 +1,47 @@
-//! Joins the records of the parts of a run into one, or says why they don't belong together.
+//! Merges the records of the parts of a run into one, or returns the reason why they do not belong together.
 
 use std::collections::BTreeMap;
 
 use dlsoak_record::share_of;
 use dlsoak_record::{Partition, Run, Soak};
 
-/// A record to join, with the file that it came from, and what its soaks are told apart by, where that was asked for.
+/// A record to merge, with the file that it came from and an optional label for its soaks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// The file, for errors.
     pub file: String,
-    /// Put before the names of its soaks.
+    /// Prefix for the names of its soaks.
     pub label: Option<String>,
     /// The record.
     pub run: Run,
 }
 
-/// What parts make together.
+/// The merged parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merged {
-    /// The whole.
+    /// The merged record.
     pub run: Run,
-    /// What a reader should know, in plain words.
-    pub warnings: Vec<String>,
+    /// Whether the parts ran on machines that differ. [`Measured::host`](dlsoak_record::Measured::host) then names the machine of a soak.
+    pub hosts_differ: bool,
 }
 
-/// Why parts don't belong together.
+/// Why parts do not belong together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// There is nothing to join.
+    /// No part was given.
     #[error("no part was given")]
     Nothing,
-    /// Two versions of dlsoak wrote them: what they measure and how they judge may differ.
-    #[error("{0} was written by dlsoak {1} and {2} by {3}: run all parts with one version")]
+    /// Two versions of dlsoak wrote them, which may measure and judge differently.
+    #[error("dlsoak {1} wrote {0}, and dlsoak {3} wrote {2}. help: run all parts with one version")]
     Versions(String, String, String, String),
-    /// Not the same suite, or not split the same way.
-    #[error("{0} is part {1}, and {2} is part {3}: they are not shares of one suite")]
+    /// They are parts of different suites, or of different splits.
+    #[error("{0} is part {1}, but {2} is part {3}, so they are not parts of one suite")]
     Suites(String, String, String, String),
     /// One is a part and another is not.
-    #[error("{0} is a share of a suite (--partition) and {1} is not")]
+    #[error("{0} is a part of a suite (--partition), but {1} is not")]
     Mixed(String, String),
     /// The same soak is in two parts.
-    #[error("`{soak}` is in {first} and in {second}{hint}")]
+    #[error("both {first} and {second} have a soak `{soak}`{hint}")]
     Overlap {
         /// Name of the soak.
         soak: String,
@@ -52,8 +52,8 @@ pub enum MergeError {
         /// What to do.
         hint: &'static str,
     },
-    /// Shares are missing.
-    #[error("of the {of} parts of suite `{suite}` these are missing: {missing}")]
+    /// Parts are missing.
+    #[error("of the {of} parts of suite `{suite}`, these are missing: {missing}")]
     Missing {
         /// How many there should be.
         of: u32,
@@ -62,9 +62,9 @@ pub enum MergeError {
         /// Numbers of those that are missing.
         missing: String,
     },
-    /// A part was cut short, or holds what is not in its share.
+    /// A part lacks soaks of its share, or has others.
     #[error(
-        "{file} is part {part} and should hold {expected} soaks, in the suite's order; it holds {found}: run this part again"
+        "{file} is part {part} and should have {expected} soaks in the suite's order, but has {found}. help: run this part again"
     )]
     Incomplete {
         /// The file.
@@ -78,15 +78,14 @@ pub enum MergeError {
     },
 }
 
-/// Joins parts. Shares of a suite come out in the order of the suite, whatever the order of the files; others in the order
-/// that they are given.
+/// Merges parts. Soaks of a partitioned suite get the order of the suite, and others that of the files.
 ///
 /// # Errors
-/// When they don't belong together; see [`MergeError`].
+/// When the parts do not belong together; see [`MergeError`].
 pub fn merge(mut parts: Vec<Part>) -> Result<Merged, MergeError> {
     for part in &mut parts {
         if let Some(label) = &part.label {
-            part.run.soaks.iter_mut().for_each(|soak| soak.name = format!("{label}:{}", soak.name));
+            part.run.soaks.iter_mut().for_each(|soak| soak.measured.name = format!("{label}:{}", soak.name));
         }
     }
     check_versions(&parts)?;
@@ -97,29 +96,24 @@ pub fn merge(mut parts: Vec<Part>) -> Result<Merged, MergeError> {
     }
     let first = parts.first().ok_or(MergeError::Nothing)?;
     let (host, tool, schema) = (first.run.host.clone(), first.run.tool.clone(), first.run.schema.clone());
-    let mut warnings = Vec::new();
-    if parts.iter().any(|part| part.run.host != host) {
-        warnings.push("the parts were run on machines that differ: `host` of a soak says which".to_owned());
-    }
+    let hosts_differ = parts.iter().any(|part| part.run.host != host);
     let passed = parts.iter().all(|part| part.run.passed);
-    // The time of day sorts as text: RFC 3339 in UTC.
+    // RFC 3339 in UTC sorts as text.
     let started_at = parts.iter().map(|part| part.run.started_at.clone()).min().unwrap_or_default();
     let mut soaks: Vec<Soak> = Vec::new();
     for part in parts {
         let elsewhere = (part.run.host != host).then_some(part.run.host);
-        soaks.extend(
-            part.run
-                .soaks
-                .into_iter()
-                .map(|soak| Soak { host: soak.host.or_else(|| elsewhere.clone()), ..soak }),
-        );
+        soaks.extend(part.run.soaks.into_iter().map(|mut soak| {
+            soak.measured.host = soak.measured.host.or_else(|| elsewhere.clone());
+            soak
+        }));
     }
     if let Some(order) = order {
         let place: BTreeMap<&str, usize> =
             order.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         soaks.sort_by_key(|soak| place.get(soak.name.as_str()).copied());
     }
-    Ok(Merged { run: Run { schema, tool, started_at, passed, host, partition: None, soaks }, warnings })
+    Ok(Merged { run: Run { schema, tool, started_at, passed, host, partition: None, soaks }, hosts_differ })
 }
 
 fn check_versions(parts: &[Part]) -> Result<(), MergeError> {
@@ -144,11 +138,7 @@ fn check_names(parts: &[Part]) -> Result<(), MergeError> {
                     soak: soak.name.clone(),
                     first: first.to_owned(),
                     second: part.file.clone(),
-                    hint: if shares {
-                        ""
-                    } else {
-                        "; where both are meant, tell them apart: LABEL=FILE puts a label before the names"
-                    },
+                    hint: if shares { "" } else { ". help: use LABEL=FILE to prefix the names" },
                 });
             }
         }
@@ -156,7 +146,7 @@ fn check_names(parts: &[Part]) -> Result<(), MergeError> {
     Ok(())
 }
 
-/// Where the parts are shares of a suite: that they are all there and whole. Returns the suite's order then.
+/// Checks that all parts of a partitioned suite are present and complete, and returns the suite's order.
 fn check_shares(parts: &[Part]) -> Result<Option<Vec<String>>, MergeError> {
     let Some(first) = parts.first() else { return Ok(None) };
     let shares = |part: &Part| part.run.partition.clone().filter(|_| part.label.is_none());
@@ -212,12 +202,15 @@ fn check_shares(parts: &[Part]) -> Result<Option<Vec<String>>, MergeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dlsoak_record::{Host, SCHEMA, Tool};
+    use dlsoak_record::{Host, Measured, SCHEMA, Tool};
 
     const SUITE: [&str; 5] = ["a", "b", "c", "d", "e"];
 
     fn part(file: &str, share: Option<(u32, u32)>, soaks: &[&str]) -> Part {
-        let soak = |name: &&str| Soak { name: (*name).to_owned(), ..Soak::default() };
+        let soak = |name: &&str| Soak {
+            measured: Measured { name: (*name).to_owned(), ..Measured::default() },
+            ..Soak::default()
+        };
         let partition = share.map(|(part, of)| Partition {
             part,
             of,
@@ -249,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_come_out_in_the_order_of_the_suite() {
+    fn parts_are_merged_in_the_order_of_the_suite() {
         let mut parts =
             vec![part("two", Some((2, 2)), &["b", "d"]), part("one1", Some((1, 2)), &["a", "c", "e"])];
         parts[0].run.host.cpus = 64;
@@ -260,11 +253,11 @@ mod tests {
         assert_eq!(merged.run.started_at, "2026-01-05");
         let elsewhere: Vec<_> = merged.run.soaks.iter().map(|s| s.host.as_ref().map(|h| h.cpus)).collect();
         assert_eq!(elsewhere, [None, Some(64), None, Some(64), None]);
-        assert_eq!(merged.warnings.len(), 1);
+        assert!(merged.hosts_differ);
     }
 
     #[test]
-    fn what_does_not_belong_together_is_refused() {
+    fn parts_that_do_not_belong_together_are_refused() {
         let one = || part("one", Some((1, 2)), &["a", "c", "e"]);
         let two = || part("two", Some((2, 2)), &["b", "d"]);
         let refused = |parts: Vec<Part>, text: &str| {
@@ -273,27 +266,27 @@ mod tests {
         };
         refused(vec![], "no part");
         refused(vec![one()], "missing: 2");
-        refused(vec![one(), one()], "`a` is in one and in one");
-        refused(vec![one(), part("two", Some((2, 2)), &["b"])], "two is part 2 and should hold 2 soaks");
+        refused(vec![one(), one()], "both one and one have a soak `a`");
+        refused(vec![one(), part("two", Some((2, 2)), &["b"])], "two is part 2 and should have 2 soaks");
         refused(
             vec![one(), part("plain", None, &["x"])],
-            "one is a share of a suite (--partition) and plain",
+            "one is a part of a suite (--partition), but plain",
         );
-        refused(vec![part("plain", None, &["x"]), one()], "one is a share");
-        refused(vec![one(), part("odd", Some((2, 3)), &["b"])], "not shares of one suite");
+        refused(vec![part("plain", None, &["x"]), one()], "one is a part");
+        refused(vec![one(), part("odd", Some((2, 3)), &["b"])], "not parts of one suite");
         let mut other = two();
         other.run.tool.version = "2".to_owned();
-        refused(vec![one(), other], "written by dlsoak 1 and two by 2");
+        refused(vec![one(), other], "dlsoak 1 wrote one, and dlsoak 2 wrote two");
         let mut other = two();
         if let Some(share) = &mut other.run.partition {
             share.soaks.pop();
         }
-        refused(vec![one(), other], "not shares of one suite");
+        refused(vec![one(), other], "not parts of one suite");
         refused(vec![part("x", None, &["a"]), part("y", None, &["a"])], "LABEL=FILE");
     }
 
     #[test]
-    fn labels_tell_apart_what_has_one_name() {
+    fn labels_distinguish_soaks_of_one_name() {
         let labelled = |label: &str| Part { label: Some(label.to_owned()), ..part(label, None, &["a", "b"]) };
         let merged = merge(vec![labelled("go1.26"), labelled("go1.27")]).unwrap();
         assert_eq!(names(&merged.run), ["go1.26:a", "go1.26:b", "go1.27:a", "go1.27:b"]);

@@ -1,20 +1,20 @@
-//! The cycles at which to take a checkpoint: jittered, so that no sawtooth of the library falls in step with them,
-//! and dense where `analysis` looks, the last octaves.
+//! The cycles at which to take a checkpoint. They are jittered, so that no sawtooth of the library falls in step with them, and dense
+//! in the last octaves, which decide.
 //!
-//! A third of the checkpoints lie in the last octave of cycles (N/2..N), a third in the one before, and the rest
-//! thins out towards the start by halves: growth is judged on the last two octaves and compared with the third.
+//! A third of the checkpoints lie in the last octave of cycles (N/2..N) and a third in the octave before. Each earlier octave has half
+//! as many as the next one. Growth is judged on the last two octaves and compared with the third.
 
 use std::collections::VecDeque;
 
-/// Checkpoints per soak, where none are asked for: 66 in each of the two octaves that decide, three for each of
+/// Default number of checkpoints per soak: 66 in each of the two octaves that decide, which is three for each of
 /// the 20 blocks of a line. At 0.13 ms each they cost 26 ms, 1.5 % of 100,000 cycles of 18 us.
 pub const DEFAULT_CHECKPOINTS: u32 = 200;
 
-/// Cycles of the first look of `--until-decided`; the next ones follow at twice as many each. Fewer cycles would
-/// not exclude half a chunk per cycle in metrics that are counted in pages.
+/// Cycles before the first interim judgement of `--until-decided`. Each later one follows after twice as many cycles. Fewer cycles
+/// would not exclude half a chunk per cycle in metrics that are counted in pages.
 pub const FIRST_LOOK: u64 = 1024;
 
-/// An iterator over the cycles at which to take a checkpoint, ascending, the first at 0 and the last at the end.
+/// Iterates over the cycles at which to take a checkpoint, in ascending order from 0 to the end.
 ///
 /// The same arguments give the same cycles.
 #[derive(Debug, Clone)]
@@ -26,8 +26,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule for `cycles` cycles with about `checkpoints` checkpoints in all; fewer where there are fewer
-    /// cycles, for no two fall into one cycle.
+    /// A schedule for `cycles` cycles with about `checkpoints` checkpoints in all. A short soak has fewer, because no two fall into one
+    /// cycle.
     pub fn new(cycles: u64, checkpoints: u32, seed: u64) -> Self {
         let per_octave = u64::from(checkpoints / 3).max(1);
         let mut schedule = Self { pending: VecDeque::from([0]), end: 0, per_octave, random: SplitMix(seed) };
@@ -37,8 +37,8 @@ impl Schedule {
         schedule
     }
 
-    /// Carries on to `cycles`, with as many checkpoints in each further octave as in the last one. Nothing happens
-    /// where the schedule reaches that far already.
+    /// Extends the schedule to `cycles`, with as many checkpoints in each further octave as in the last one. Does nothing if the
+    /// schedule already reaches that far.
     pub fn extend_to(&mut self, cycles: u64) {
         while self.end < cycles {
             let from = self.end;
@@ -51,21 +51,20 @@ impl Schedule {
         }
     }
 
-    /// Which of the checkpoints that were taken up to the end to keep, so that a soak that goes on and on does not fill
-    /// memory and record: in each octave as many as a schedule that had known the end from the start. `cycles` are
-    /// those of the checkpoints, ascending.
+    /// Selects the checkpoints to keep, so that a long soak does not fill memory and record: each octave keeps as many as a schedule
+    /// that had known the end from the start. `cycles` are those of the checkpoints, in ascending order.
     pub fn keep(&self, cycles: &[u64]) -> Vec<bool> {
         let mut keep = vec![false; cycles.len()];
         for (from, to, points) in strata(self.end, self.per_octave) {
             let inside: Vec<usize> =
                 (0..cycles.len()).filter(|index| cycles[*index] > from && cycles[*index] <= to).collect();
             let parts = (points as usize).min(inside.len());
-            // The last of each part, so that the end of the octave stays.
+            // Keep the last of each part, and with it the end of the octave.
             for part in 1..=parts {
                 keep[inside[inside.len() * part / parts - 1]] = true;
             }
         }
-        // The first one is what all later ones are compared with; nothing lies beyond the end but what was cut short.
+        // Keep the first checkpoint, because all later ones are compared with it, and those of a stretch that was cut short.
         for (keep, cycle) in keep.iter_mut().zip(cycles) {
             *keep |= *cycle == 0 || *cycle > self.end;
         }
@@ -82,7 +81,7 @@ impl Schedule {
         let width = to.saturating_sub(from);
         let points = points.min(width);
         for part in 0..points {
-            // 128 bits, for the product of two of 64.
+            // The product of two 64-bit numbers needs 128 bits.
             let edge = |part: u64| from + (u128::from(width) * u128::from(part) / u128::from(points)) as u64;
             let (start, stop) = (edge(part), edge(part + 1));
             let cycle = if part + 1 == points { to } else { start + 1 + self.random.below(stop - start) };
@@ -92,8 +91,8 @@ impl Schedule {
     }
 }
 
-/// The octaves of `cycles` cycles, the last one first, each with its number of checkpoints: N/2..N and N/4..N/2 in
-/// full, then halves, until an octave would get less than one.
+/// The octaves of `cycles` cycles, the last one first, each with its number of checkpoints. N/2..N and N/4..N/2 have the full number,
+/// and each earlier octave has half as many as the next, until an octave would have less than one.
 fn strata(cycles: u64, per_octave: u64) -> Vec<(u64, u64, u64)> {
     let mut strata = vec![(cycles / 2, cycles, per_octave)];
     let (mut to, mut points) = (cycles / 2, per_octave);
@@ -113,12 +112,12 @@ impl Iterator for Schedule {
     }
 }
 
-/// `SplitMix64` (Steele, Lea, Flood 2014): a few lines that give jitter do not need a crate.
+/// `SplitMix64` (Steele, Lea, Flood 2014). Jitter needs only a few lines, so no crate.
 #[derive(Debug, Clone)]
 pub(super) struct SplitMix(pub u64);
 
 impl SplitMix {
-    /// A number below `bound`; 0 where `bound` is 0. The bias of the remainder is below 2^-40 for any run.
+    /// A number below `bound`, or 0 if `bound` is 0. The bias of the remainder is below 2^-40 for any run.
     fn below(&mut self, bound: u64) -> u64 {
         self.next().checked_rem(bound).unwrap_or(0)
     }
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_soak_that_goes_on_keeps_as_many_checkpoints_as_one_that_knew_its_end() {
+    fn an_extended_soak_keeps_as_many_checkpoints_as_one_planned_to_its_end() {
         let planned = Schedule::new(64 << 30, DEFAULT_CHECKPOINTS, 7).count();
         let mut schedule = Schedule::new(64, DEFAULT_CHECKPOINTS, 7);
         let mut kept: Vec<u64> = Vec::new();
@@ -182,7 +181,7 @@ mod tests {
             (within((32 << 30) + 1, (64 << 30) + 1), within((16 << 30) + 1, (32 << 30) + 1)),
             (66, 66)
         );
-        // What an end in the middle of a stretch has added stays.
+        // A checkpoint from an early end stays.
         kept.push((64 << 30) + 5);
         assert!(schedule.keep(&kept).last().unwrap());
     }

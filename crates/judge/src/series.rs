@@ -1,30 +1,30 @@
-//! Reads the checkpoints of a soak into one series per metric, over the exposure that growth is counted in.
+//! Converts the checkpoints of a soak to one series per metric, over the exposure that growth is measured against.
 
 use super::line::Point;
-use dlsoak_record::{Checkpoints, Metric, Soak, UnloadState};
+use dlsoak_record::{Checkpoints, Column, Measured, Metric, UnloadState};
 
-/// What growth is counted over.
+/// What growth is measured against.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Exposure {
-    /// Exposure at each usable row: cycles, or real loads where threads share one path.
+    /// Exposure at each usable row: cycles, or real loads if threads share one path.
     pub at: Vec<f64>,
     /// Index of each usable row.
     rows: Vec<usize>,
     /// Cycle of each usable row.
     pub cycles: Vec<f64>,
-    /// Real loads per cycle, where they are fewer than the cycles; `None` where each cycle loads once.
+    /// Real loads per cycle if that is below one; `None` if each cycle loads once.
     pub loads_per_cycle: Option<f64>,
-    /// Units of exposure per cycle: 1, or the loads per cycle where exposure is loads.
+    /// Units of exposure per cycle: 1, or the loads per cycle if exposure is loads.
     pub per_cycle: f64,
 }
 
 impl Exposure {
-    /// The exposure of `soak`. Rows that do not advance the cycle are left out.
-    pub(super) fn of(soak: &Soak) -> Self {
+    /// The exposure of `soak`, without rows that do not advance the cycle.
+    pub(super) fn of(soak: &Measured) -> Self {
         let points = &soak.checkpoints;
         let mut rows = Vec::new();
         let mut cycles: Vec<f64> = Vec::new();
-        if let Some(index) = index_of(points, "cycle") {
+        if let Some(index) = points.position(Column::Cycle) {
             for (row, values) in points.rows.iter().enumerate() {
                 let Some(cycle) = values.get(index).map(|cycle| *cycle as f64) else { continue };
                 if cycle >= 0.0 && cycles.last().is_none_or(|last| cycle > *last) {
@@ -44,9 +44,9 @@ impl Exposure {
         exposure
     }
 
-    /// The series of `metric` over this exposure; `None` where it was not measured.
+    /// The series of `metric` over this exposure; `None` if it was not measured.
     pub(super) fn series(&self, points: &Checkpoints, metric: Metric) -> Option<Vec<Point>> {
-        let index = index_of(points, metric.name())?;
+        let index = points.position(metric)?;
         let value = |row: &usize| points.rows.get(*row)?.get(index).map(|value| *value as f64);
         let series: Vec<Point> =
             self.at.iter().zip(&self.rows).filter_map(|(x, row)| Some((*x, value(row)?))).collect();
@@ -59,13 +59,8 @@ impl Exposure {
     }
 }
 
-/// Position of the column of that name.
-fn index_of(points: &Checkpoints, name: &str) -> Option<usize> {
-    points.columns.iter().position(|column| column == name)
-}
-
 /// Real loads per cycle of a library that is unloaded, where they are clearly fewer than one.
-fn loads_per_cycle(soak: &Soak) -> Option<f64> {
+fn loads_per_cycle(soak: &Measured) -> Option<f64> {
     if soak.unload.state == UnloadState::Pinned || soak.unload.objects_per_load == 0 {
         return None;
     }
@@ -73,10 +68,10 @@ fn loads_per_cycle(soak: &Soak) -> Option<f64> {
     (loads > 0.0 && loads < 0.99).then_some(loads)
 }
 
-/// Real loads since the first of `rows`, where every one of them advances; a stretch without a load can't tell
-/// growth per load from growth by other causes, so such a series falls back to cycles.
-fn loads_at(soak: &Soak, rows: &[usize]) -> Option<Vec<f64>> {
-    let index = index_of(&soak.checkpoints, "loads")?;
+/// Real loads since the first of `rows`, if they increase with every row. A stretch without a load can't distinguish growth per load
+/// from growth by other causes, so such a series falls back to cycles.
+fn loads_at(soak: &Measured, rows: &[usize]) -> Option<Vec<f64>> {
+    let index = soak.checkpoints.position(Column::Loads)?;
     let per_load = soak.unload.objects_per_load as f64;
     let read = |row: &usize| soak.checkpoints.rows.get(*row)?.get(index).map(|loads| *loads as f64);
     let first = read(rows.first()?)?;

@@ -1,86 +1,391 @@
-//! From the evidence on each metric, how the soak ended and what was unloaded, to one verdict with its reasons.
+//! From the evidence on each metric, how the soak ended and what was unloaded, to findings and one verdict.
 
-use super::gate;
+use dlsoak_record::{
+    Agent, Cause, CauseFacts, Ended, Facts, Finding, Judged, Leak, LeakFacts, Limits, Measured, Metric,
+    MetricRate, Note, OddLimit, OneTime, OpenGrowth, OutcomeKind, Pass, Pattern, PatternVerdict, PlaceTrend,
+    Residue, ResidueKind, Severity, SourcePlace, Trend, Undiagnosed, UnloadState, Unsettled, Verdict,
+};
+
 use super::growth::{
-    Bounds, CLEAN_BELOW, COUNT_CLEAN_BELOW, Errors, Evidence, Finding, LEAK_ABOVE, evidence, is_memory,
+    Answer, Bounds, CLEAN_BELOW, COUNT_CLEAN_BELOW, Errors, Evidence, LEAK_ABOVE, evidence, is_memory,
 };
 use super::series::Exposure;
-use super::words;
-use super::{Judgement, Policy};
-use dlsoak_record::ResidueKind as Kind;
-use dlsoak_record::{Leak, Metric, OutcomeKind, Residue, Soak, Trend, UnloadState, Verdict};
+use super::{compare, gate, shares};
 
 /// Judges a soak; see [`super::judge`].
-pub(super) fn judge(soak: &Soak, policy: &Policy) -> Judgement {
+pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     let exposure = Exposure::of(soak);
-    let evidence = evidence(soak, &exposure, Errors::at_the_end(), bounds(soak, policy));
+    let evidence = evidence(soak, &exposure, Errors::at_the_end(), bounds(soak, limits));
     let leak = leak(&evidence, seconds_per_cycle(soak));
     let residue: Vec<&Residue> = soak
         .residue
         .iter()
-        .filter(|found| !policy.allow_residue.contains(&found.kind) && !is_counted(found, &evidence))
+        .filter(|found| !limits.allow_residue.contains(&found.kind()) && !is_counted(found, &evidence))
         .collect();
-    let pinned = soak.unload.state == UnloadState::Pinned;
     let undecided = is_undecided(&evidence) || is_heap_unseen(soak);
+    let verdict = verdict(soak, limits, &evidence, !residue.is_empty(), undecided);
+    let mut gate = gate::gate(soak, limits, &evidence, leak.as_ref(), &residue, verdict);
+    // What did not run to its end is judged by that; its figures would only say more of the same.
+    if ran(soak) {
+        let rules = compare::rules(soak, &evidence_growth(&evidence), limits);
+        gate.passed = compare::passed(gate.passed, &rules);
+        gate.rules.extend(rules);
+    }
+    let patterns: Vec<Pattern> = soak.pattern_soaks.iter().map(|soak| pattern(soak, limits)).collect();
+    let mut case = Case { soak, limits, evidence: &evidence, findings: Vec::new() };
+    case.ended();
+    case.leaks(leak.as_ref());
+    case.residue(&residue);
+    case.unload();
+    case.open(verdict);
+    case.rest(verdict, &patterns, &gate.rules);
+    let findings = case.findings;
+    let growth = evidence_growth(&evidence);
+    Judged { verdict, findings, gate, leak, growth, patterns }
+}
 
-    let verdict = match soak.outcome.kind {
+/// The verdict: the first that holds, in the order of `docs/findings.md`.
+fn verdict(soak: &Measured, limits: &Limits, evidence: &[Evidence], left: bool, undecided: bool) -> Verdict {
+    let pinned = soak.unload.state == UnloadState::Pinned;
+    match soak.outcome.kind {
+        OutcomeKind::LoadFailed => Verdict::LoadFailed,
         OutcomeKind::Crashed => Verdict::Crashed,
         OutcomeKind::Hung => Verdict::Hung,
         OutcomeKind::Exited => Verdict::Exited,
+        _ if has(evidence, Answer::Leak) => Verdict::Leak,
+        _ if left => Verdict::Residue,
         OutcomeKind::Limit => Verdict::Limit,
-        OutcomeKind::LoadFailed => Verdict::LoadFailed,
-        OutcomeKind::Completed | OutcomeKind::Interrupted if has(&evidence, Finding::Leak) => Verdict::Leak,
-        OutcomeKind::Completed | OutcomeKind::Interrupted if !residue.is_empty() => Verdict::Residue,
-        OutcomeKind::Completed | OutcomeKind::Interrupted
-            if pinned && (policy.allow_pinned.is_none() || !undecided) =>
-        {
-            Verdict::Pinned
-        }
-        OutcomeKind::Completed | OutcomeKind::Interrupted if undecided => Verdict::Inconclusive,
+        _ if pinned && (limits.allow_pinned.is_none() || !undecided) => Verdict::Pinned,
+        _ if undecided => Verdict::Inconclusive,
         OutcomeKind::Completed | OutcomeKind::Interrupted => Verdict::Clean,
-    };
-    let reasons = reasons(soak, policy, &evidence, leak.as_ref(), &residue, verdict);
-    let gate = gate::gate(soak, policy, &evidence, leak.as_ref(), &residue, verdict);
-    let growth = evidence.into_iter().map(|e| e.growth).collect();
-    Judgement { growth, leak, verdict, reasons, gate }
+    }
 }
 
+/// Whether a soak ran until it was to end.
+fn ran(soak: &Measured) -> bool {
+    matches!(soak.outcome.kind, OutcomeKind::Completed | OutcomeKind::Interrupted)
+}
+
+fn evidence_growth(evidence: &[Evidence]) -> Vec<dlsoak_record::Growth> {
+    evidence.iter().map(|e| e.growth.clone()).collect()
+}
+
+/// What of a short soak is worth comparing.
+fn pattern(soak: &Measured, limits: &Limits) -> Pattern {
+    let judged = judge(soak, limits);
+    let heap = judged.growth.iter().find(|growth| growth.metric == Metric::Heap);
+    Pattern {
+        call_from: soak.call_from,
+        cycles: soak.cycles.completed,
+        end: soak.outcome.kind,
+        state: soak.unload.state,
+        loads_per_cycle: soak.unload.loads_per_cycle,
+        heap_per_cycle: heap.map(|growth| growth.per_cycle),
+        cycle_p50_ns: soak.latency_ns.cycle.as_ref().map(|latency| latency.p50),
+        verdict: judged.verdict,
+    }
+}
+
+/// A soak under judgement, and what is concluded from it, most important first.
+struct Case<'a> {
+    soak: &'a Measured,
+    limits: &'a Limits,
+    evidence: &'a [Evidence],
+    findings: Vec<Finding>,
+}
+
+impl Case<'_> {
+    fn add(&mut self, severity: Severity, facts: Facts) {
+        self.findings.push(Finding::new(severity, facts));
+    }
+
+    /// How it ended, where it did not complete.
+    fn ended(&mut self) {
+        let severity = match self.soak.outcome.kind {
+            OutcomeKind::Completed => return,
+            OutcomeKind::Interrupted => Severity::Note,
+            _ => Severity::Fail,
+        };
+        let outcome = dlsoak_record::Outcome { stacks: None, ..self.soak.outcome.clone() };
+        self.add(severity, Facts::Ended(Box::new(Ended { outcome, measured: self.soak.cycles.completed })));
+    }
+
+    /// Growth that is proven, who grows it, and from where.
+    fn leaks(&mut self, leak: Option<&Leak>) {
+        let evidence = self.evidence;
+        let proven = |e: &&Evidence| decides(e) && e.answer == Answer::Leak;
+        let with_threads =
+            evidence.iter().any(|e| e.growth.metric == Metric::Threads && e.answer == Answer::Leak);
+        let also = |stated: Metric| -> Vec<MetricRate> {
+            let others = evidence
+                .iter()
+                .filter(proven)
+                .filter(|e| is_memory(e.growth.metric) && e.growth.metric != stated);
+            others.map(|e| MetricRate { metric: e.growth.metric, per_cycle: e.growth.per_cycle }).collect()
+        };
+        let cycles = self.soak.cycles.completed;
+        let stated = leak.and_then(|leak| evidence.iter().find(|e| e.growth.metric == leak.metric));
+        if let Some(stated) = stated {
+            let also = also(stated.growth.metric);
+            let facts = LeakFacts { growth: stated.growth.clone(), also, with_threads, cycles };
+            self.add(Severity::Fail, Facts::Leak(facts));
+        }
+        if stated.is_some() {
+            self.shared(leak);
+        }
+        self.traced();
+        for e in evidence.iter().filter(proven).filter(|e| !is_memory(e.growth.metric)) {
+            let facts = LeakFacts { growth: e.growth.clone(), also: Vec::new(), with_threads: false, cycles };
+            self.add(Severity::Fail, Facts::Leak(facts));
+            // What is left says what it is that grows.
+            let left =
+                self.soak.residue.iter().find(|found| metric_of(found.kind()) == Some(e.growth.metric));
+            self.findings.extend(left.map(|left| Finding::new(Severity::Fail, Facts::Left(left.clone()))));
+        }
+    }
+
+    /// Whether loading grows it, or calling.
+    fn shared(&mut self, leak: Option<&Leak>) {
+        let Some(alone) = &self.soak.without_calls else { return };
+        if let Some(share) = shares::shares(&evidence_growth(self.evidence), leak, alone, self.limits) {
+            self.findings.push(Finding::new(Severity::Note, Facts::Share(share)).of_pass(Pass::WithoutCalls));
+        }
+    }
+
+    /// The place that most of what grows comes from.
+    fn traced(&mut self) {
+        let Some(trace) = &self.soak.trace else { return };
+        let Some(place) = trace.places.iter().find(|place| place.trend == PlaceTrend::Growing) else {
+            return;
+        };
+        let facts = Facts::Leaker {
+            bytes_per_cycle: place.bytes_per_cycle,
+            count_per_cycle: place.count_per_cycle,
+            kind: place.kind,
+            phase: place.phase,
+            module: place.module.clone(),
+            offset: place.offset,
+        };
+        let source =
+            SourcePlace { function: place.function.clone(), file: place.file.clone(), line: place.line };
+        let finding =
+            Finding { place: Some(source), ..Finding::new(Severity::Note, facts).of_pass(Pass::Trace) };
+        self.findings.push(finding);
+    }
+
+    /// What the process was left with; what a limit allows, or a metric counts already, is a note.
+    fn residue(&mut self, residue: &[&Residue]) {
+        for found in residue {
+            self.add(Severity::Fail, Facts::Left((*found).clone()));
+        }
+        let stated: Vec<Facts> = self.findings.iter().map(|finding| finding.facts.clone()).collect();
+        let allowed = |found: &&Residue| {
+            let facts = Facts::Left((*found).clone());
+            self.limits.allow_residue.contains(&found.kind()) && !stated.contains(&facts)
+        };
+        let allowed: Vec<Residue> = self.soak.residue.iter().filter(allowed).cloned().collect();
+        for found in allowed {
+            self.add(Severity::Note, Facts::Left(found));
+        }
+    }
+
+    /// Whether the library was unloaded, and why not.
+    fn unload(&mut self) {
+        let unload = &self.soak.unload;
+        let severity = match unload.state {
+            UnloadState::Unloaded => return,
+            UnloadState::Pinned if self.limits.allow_pinned.is_none() => Severity::Fail,
+            UnloadState::Pinned => Severity::Note,
+            UnloadState::Partial => {
+                self.add(Severity::Note, Facts::DependenciesStay { objects: unload.objects_left.clone() });
+                Severity::Note
+            }
+        };
+        for cause in &unload.causes {
+            self.stays(severity, cause);
+        }
+        if unload.causes.is_empty() && unload.state == UnloadState::Pinned {
+            // A soak that was cut short has no diagnosis.
+            let cause = Cause::of_library(CauseFacts::Unknown(Undiagnosed::NotMade));
+            self.stays(severity, &cause);
+        }
+    }
+
+    fn stays(&mut self, severity: Severity, cause: &Cause) {
+        let finding = Finding::new(severity, Facts::Stays(cause.clone()));
+        self.findings.push(Finding { object: cause.object.clone(), ..finding });
+    }
+
+    /// Why the verdict is not certain.
+    fn open(&mut self, verdict: Verdict) {
+        if !matches!(verdict, Verdict::Inconclusive | Verdict::Pinned | Verdict::Limit) {
+            return;
+        }
+        let severity = if verdict == Verdict::Inconclusive { Severity::Undecided } else { Severity::Note };
+        for answer in [Answer::Late, Answer::Fading, Answer::Undecided] {
+            let alike: Vec<&Evidence> =
+                self.evidence.iter().filter(|e| decides(e) && e.answer == answer).collect();
+            let Some((first, others)) = alike.split_first() else { continue };
+            let also = others.iter().map(|e| e.growth.metric).collect();
+            let open = unsettled(first, also);
+            self.add(severity, Facts::Unsettled(open));
+        }
+        let heap = self.evidence.iter().find(|e| e.growth.metric == Metric::Heap);
+        let open = |e: &&Evidence| !matches!(e.answer, Answer::Leak | Answer::Clean);
+        if verdict == Verdict::Inconclusive && heap.filter(open).is_some() {
+            self.shared(None);
+        }
+        if self.evidence.is_empty() && self.soak.outcome.kind == OutcomeKind::Completed {
+            self.add(severity, Facts::NothingMeasured {});
+        } else if is_heap_unseen(self.soak) {
+            self.add(severity, Facts::HeapNotMeasured {});
+        }
+    }
+
+    /// What passes, and what a reader of the figures should know.
+    fn rest(&mut self, verdict: Verdict, patterns: &[Pattern], rules: &[dlsoak_record::Rule]) {
+        let passing =
+            |e: &&Evidence| e.answer == Answer::Clean && e.growth.trend == Trend::Growing && decides(e);
+        for e in self.evidence.iter().filter(passing) {
+            let facts = Facts::WithinLimit { growth: e.growth.clone(), limit: e.bounds.leak_above };
+            self.add(Severity::Note, facts);
+        }
+        for facts in compare::findings(self.soak, rules) {
+            self.findings.push(facts);
+        }
+        if let Some(odd) = gate::odd_limit(self.soak, self.limits, self.evidence) {
+            let severity = if odd.why == OddLimit::AllowsChunk || verdict != Verdict::Inconclusive {
+                Severity::Note
+            } else {
+                Severity::Undecided
+            };
+            self.add(severity, Facts::Limit(odd));
+        }
+        if verdict == Verdict::Clean {
+            let memory = |e: &&Evidence| is_memory(e.growth.metric) && decides(e);
+            let detectable = self.evidence.iter().filter(memory).map(|e| e.growth.high).fold(0.0, f64::max);
+            self.add(Severity::Note, Facts::NoGrowth { cycles: self.soak.cycles.completed, detectable });
+        }
+        self.kept_once();
+        self.fewer_cycles(verdict);
+        if patterns.iter().any(|one| {
+            let of = |pattern: &Pattern| (pattern.end, pattern.state, pattern.verdict);
+            patterns.first().is_some_and(|first| of(first) != of(one))
+        }) {
+            let each =
+                patterns.iter().map(|one| PatternVerdict { call_from: one.call_from, verdict: one.verdict });
+            let finding = Finding::new(Severity::Note, Facts::PatternsDiffer(each.collect()));
+            self.findings.push(finding.of_pass(Pass::Patterns));
+        }
+        self.surroundings();
+    }
+
+    /// What the first loads kept and no later one did. The metrics that are left out say the same of other parts of memory.
+    fn kept_once(&mut self) {
+        let stated = [Metric::Heap, Metric::Rss, Metric::Virtual];
+        let kept = self.soak.one_time.iter().filter(|kept| kept.amount > 0 && stated.contains(&kept.metric));
+        let kept: Vec<OneTime> = kept.cloned().collect();
+        if !kept.is_empty() {
+            self.add(Severity::Note, Facts::KeptOnce(kept));
+        }
+    }
+
+    fn fewer_cycles(&mut self, verdict: Verdict) {
+        let (completed, requested) = (self.soak.cycles.completed, self.soak.cycles.requested);
+        // An end that was asked for, by time or by certainty, is part of the outcome.
+        let asked_for = self.soak.outcome.kind == OutcomeKind::Completed && self.soak.outcome.why.is_some();
+        if verdict != Verdict::LoadFailed && completed < requested && !asked_for {
+            self.add(Severity::Note, Facts::FewerCycles { completed, requested });
+        }
+    }
+
+    /// How it was measured.
+    fn surroundings(&mut self) {
+        let soak = self.soak;
+        for note in &soak.notes {
+            self.add(Severity::Note, Facts::Note(note.clone()));
+        }
+        if soak.beside > 0 {
+            self.add(Severity::Note, Facts::Note(Note::Contended { others: soak.beside }));
+        }
+        let done: Vec<_> = soak.chaos.iter().filter(|one| one.times > 0).cloned().collect();
+        if !done.is_empty() {
+            self.add(Severity::Note, Facts::Disturbed(done));
+        }
+        for refused in soak.chaos.iter().filter(|one| one.refused.is_some()) {
+            self.add(Severity::Note, Facts::DisturbanceRefused(refused.clone()));
+        }
+        if let Some(sandbox) = soak.sandbox.as_ref().filter(|sandbox| !sandbox.applied.is_empty()) {
+            self.add(Severity::Note, Facts::Sandboxed(sandbox.clone()));
+        }
+        if let Some(sandbox) = soak.sandbox.as_ref().filter(|sandbox| !sandbox.missing.is_empty()) {
+            self.add(Severity::Note, Facts::SandboxIncomplete(sandbox.clone()));
+        }
+        // A user who sets the size of the cache gets what was set.
+        let uncached =
+            soak.env.get("GLIBC_TUNABLES").is_some_and(|set| set.contains("malloc.tcache_count=0"));
+        if soak.worker.agent == Agent::Plain && uncached && soak.latency_ns.cycle.is_some() {
+            self.add(Severity::Note, Facts::LatenciesUncached {});
+        }
+    }
+}
+
+/// The facts of a metric that is open, with the others that are open in the same way.
+fn unsettled(evidence: &Evidence, also: Vec<Metric>) -> Unsettled {
+    let why = match evidence.answer {
+        _ if evidence.growth.high > UNBOUNDED => OpenGrowth::TooFewCheckpoints,
+        Answer::Late => OpenGrowth::Late,
+        Answer::Fading => OpenGrowth::Fading,
+        Answer::Undecided | Answer::Leak | Answer::Clean => OpenGrowth::Straddles,
+    };
+    Unsettled {
+        why,
+        growth: evidence.growth.clone(),
+        rates: evidence.rates.iter().rev().copied().collect(),
+        clean_below: evidence.bounds.clean_below,
+        cycles_needed: evidence.cycles_needed,
+        also,
+    }
+}
+
+/// Bounds beyond this are none: the largest numbers there are stand for them.
+pub(super) const UNBOUNDED: f64 = 1e300;
+
 /// Whether nothing could tell the heap, so that no one can say that it does not grow.
-fn is_heap_unseen(soak: &Soak) -> bool {
-    let columns = &soak.checkpoints.columns;
-    !columns.is_empty() && !columns.iter().any(|column| column == Metric::Heap.name())
+fn is_heap_unseen(soak: &Measured) -> bool {
+    !soak.checkpoints.columns.is_empty() && soak.checkpoints.position(Metric::Heap).is_none()
 }
 
 /// The metric that counts what a kind of residue is about.
-fn metric_of(found: &Residue) -> Option<Metric> {
-    match found.kind.parse().ok()? {
-        Kind::Threads => Some(Metric::Threads),
-        Kind::Fds => Some(Metric::Fds),
-        Kind::Mappings => Some(Metric::Mappings),
-        Kind::Allocator => Some(Metric::Virtual),
+fn metric_of(kind: ResidueKind) -> Option<Metric> {
+    match kind {
+        ResidueKind::Threads => Some(Metric::Threads),
+        ResidueKind::Fds => Some(Metric::Fds),
+        ResidueKind::Mappings => Some(Metric::Mappings),
+        ResidueKind::Allocator => Some(Metric::Virtual),
         _ => None,
     }
 }
 
 /// Whether residue that grows is what a metric was judged by already: as a leak, or as growth that a limit allows.
 fn is_counted(found: &Residue, evidence: &[Evidence]) -> bool {
-    let (Some(metric), Some(rate)) = (metric_of(found), found.per_cycle) else { return false };
+    let (Some(metric), Some(rate)) = (metric_of(found.kind()), found.per_cycle) else { return false };
     let of_metric = evidence.iter().find(|e| e.growth.metric == metric);
-    of_metric.is_some_and(|e| match e.finding {
-        Finding::Leak => true,
-        Finding::Clean => rate <= e.bounds.leak_above,
-        Finding::Undecided | Finding::Late | Finding::Fading => false,
+    of_metric.is_some_and(|e| match e.answer {
+        Answer::Leak => true,
+        Answer::Clean => rate <= e.bounds.leak_above,
+        Answer::Undecided | Answer::Late | Answer::Fading => false,
     })
 }
 
 /// Active time of a cycle in seconds; 0 where it is not known.
-pub(super) fn seconds_per_cycle(soak: &Soak) -> f64 {
+pub(super) fn seconds_per_cycle(soak: &Measured) -> f64 {
     let seconds = soak.seconds / soak.cycles.completed as f64;
     if seconds.is_finite() && seconds > 0.0 { seconds } else { 0.0 }
 }
 
 /// The bounds on each metric, per cycle.
-pub(super) fn bounds(soak: &Soak, policy: &Policy) -> impl Fn(Metric) -> Bounds {
+pub(super) fn bounds(soak: &Measured, policy: &Limits) -> impl Fn(Metric) -> Bounds {
     let rate = policy.max_leak_rate.as_ref().map(|limit| limit.bytes_per_cycle(seconds_per_cycle(soak)));
     let counts = policy.max_growth.clone();
     move |metric| {
@@ -107,22 +412,20 @@ pub(super) fn takes_part(metric: Metric) -> bool {
 }
 
 /// Whether a metric that decides has that finding.
-pub(super) fn has(evidence: &[Evidence], finding: Finding) -> bool {
-    evidence.iter().any(|e| decides(e) && e.finding == finding)
+pub(super) fn has(evidence: &[Evidence], answer: Answer) -> bool {
+    evidence.iter().any(|e| decides(e) && e.answer == answer)
 }
 
 /// Whether any metric that decides is neither clean nor a leak, or nothing was measured.
 pub(super) fn is_undecided(evidence: &[Evidence]) -> bool {
     evidence.is_empty()
-        || [Finding::Undecided, Finding::Late, Finding::Fading]
-            .into_iter()
-            .any(|finding| has(evidence, finding))
+        || [Answer::Undecided, Answer::Late, Answer::Fading].into_iter().any(|answer| has(evidence, answer))
 }
 
 /// The leak in the metric that tells most about its kind: the narrowest that accounts for at least half of what
 /// the next wider one grows by.
 fn leak(evidence: &[Evidence], seconds_per_cycle: f64) -> Option<Leak> {
-    let proven = |metric| evidence.iter().find(|e| e.growth.metric == metric && e.finding == Finding::Leak);
+    let proven = |metric| evidence.iter().find(|e| e.growth.metric == metric && e.answer == Answer::Leak);
     let resident = [Metric::Heap, Metric::Anon, Metric::Rss].map(proven);
     let resident: Vec<&Evidence> = resident.into_iter().flatten().collect();
     let most = resident.iter().map(|e| e.growth.per_cycle).fold(0.0, f64::max);
@@ -137,135 +440,4 @@ fn leak(evidence: &[Evidence], seconds_per_cycle: f64) -> Option<Leak> {
         mb_per_second: per_second / 1e6,
         bytes_per_load: growth.per_load,
     })
-}
-
-/// Why, most important first.
-fn reasons(
-    soak: &Soak,
-    policy: &Policy,
-    evidence: &[Evidence],
-    leak: Option<&Leak>,
-    residue: &[&Residue],
-    verdict: Verdict,
-) -> Vec<String> {
-    let mut reasons = Vec::new();
-    let cycles = soak.cycles.completed;
-    match soak.outcome.kind {
-        OutcomeKind::Completed => {}
-        OutcomeKind::Interrupted => {
-            reasons.push(format!("interrupted after {} cycles; judged by those", words::count(cycles)));
-        }
-        _ => reasons.extend(soak.outcome.detail.clone()),
-    }
-    if let Some(leak) = leak {
-        reasons.extend(leak_reasons(evidence, leak, cycles));
-    }
-    for e in evidence.iter().filter(|e| !is_memory(e.growth.metric) && e.finding == Finding::Leak) {
-        let what = soak.residue.iter().find(|found| metric_of(found) == Some(e.growth.metric));
-        let what = what.map_or_else(String::new, |found| format!(": {}", found.detail));
-        reasons.push(format!("{} by {}{what}", words::grows(e.growth.metric), words::interval(e)));
-    }
-    for found in residue {
-        reasons.push(format!("left behind: {}: {}", found.kind, found.detail));
-    }
-    match soak.unload.state {
-        UnloadState::Unloaded => {}
-        UnloadState::Partial => reasons.push(format!(
-            "the library was unloaded each cycle, but what it brought stays: {}",
-            soak.unload.objects_left.join(", ")
-        )),
-        UnloadState::Pinned => {
-            let causes: Vec<&str> = soak.unload.causes.iter().map(|cause| cause.detail.as_str()).collect();
-            let causes = if causes.is_empty() { "cause unknown".to_owned() } else { causes.join("; ") };
-            reasons.push(format!("it is not unloaded: {causes}"));
-            reasons.extend(policy.allow_pinned.iter().map(|why| format!("being pinned is allowed: {why}")));
-        }
-    }
-    if verdict != Verdict::Leak {
-        let undecided: Vec<&Evidence> = evidence
-            .iter()
-            .filter(|e| decides(e) && !matches!(e.finding, Finding::Leak | Finding::Clean))
-            .collect();
-        reasons.extend(words::all_undecided(&undecided));
-        if is_heap_unseen(soak) {
-            reasons.push(
-                "dlsoak cannot measure the heap here, because the library uses a C library of its own (dlmopen); a leak \
-                 that stays within pages already mapped would go unnoticed"
-                    .to_owned(),
-            );
-        }
-        if evidence.is_empty() && soak.outcome.kind == OutcomeKind::Completed {
-            reasons.push("nothing was measured: there is no checkpoint".to_owned());
-        }
-    }
-    let passing =
-        |e: &&Evidence| e.finding == Finding::Clean && e.growth.trend == Trend::Growing && decides(e);
-    for e in evidence.iter().filter(passing) {
-        let metric = e.growth.metric;
-        reasons.push(format!(
-            "{} by {}, below the limit of {}",
-            words::grows(metric),
-            words::interval(e),
-            words::rate(metric, e.bounds.leak_above)
-        ));
-    }
-    if verdict == Verdict::Clean {
-        let memory = |e: &&Evidence| is_memory(e.growth.metric) && decides(e);
-        let high = evidence.iter().filter(memory).map(|e| e.growth.high).fold(0.0, f64::max);
-        reasons.push(format!(
-            "no growth over {} cycles; a leak of more than {} B/cycle would have been seen",
-            words::count(cycles),
-            words::number(high)
-        ));
-    }
-    reasons.extend(kept_once(soak));
-    reasons
-}
-
-/// What the first loads kept and no later one did, in one line.
-fn kept_once(soak: &Soak) -> Option<String> {
-    // The others say the same of other parts of memory.
-    let told = [Metric::Heap, Metric::Rss, Metric::Virtual];
-    let kept: Vec<String> = soak
-        .one_time
-        .iter()
-        .filter(|kept| kept.amount > 0 && told.contains(&kept.metric))
-        .map(|kept| format!("{} of {}", words::bytes(kept.amount as f64), words::name(kept.metric)))
-        .collect();
-    (!kept.is_empty()).then(|| format!("kept once, by the first loads: {}", kept.join(", ")))
-}
-
-/// What is said of a leak of memory: how much, what kind, and what else it could be.
-fn leak_reasons(evidence: &[Evidence], leak: &Leak, cycles: u64) -> Vec<String> {
-    let stated = evidence.iter().find(|e| e.growth.metric == leak.metric);
-    let mut reasons = Vec::new();
-    if let Some(stated) = stated {
-        let per_load = leak
-            .bytes_per_load
-            .map_or_else(String::new, |bytes| format!(", {} B per real load", words::number(bytes)));
-        reasons.push(format!(
-            "{} by {}{per_load}, {} MB/s, in two disjoint octaves and without fading",
-            words::grows(leak.metric),
-            words::interval(stated),
-            words::number(leak.mb_per_second)
-        ));
-    }
-    reasons.extend(words::kind(evidence, Some(leak.metric)).map(str::to_owned));
-    let also: Vec<String> = evidence
-        .iter()
-        .filter(|e| decides(e) && e.finding == Finding::Leak && is_memory(e.growth.metric))
-        .filter(|e| e.growth.metric != leak.metric)
-        .map(|e| {
-            format!("{} {}", words::name(e.growth.metric), words::rate(e.growth.metric, e.growth.per_cycle))
-        })
-        .collect();
-    if !also.is_empty() {
-        reasons.push(format!("it shows in {} too", also.join(", ")));
-    }
-    reasons.push(format!(
-        "a bounded cache would have to hold more than {} to look the same over {} cycles",
-        words::bytes(leak.bytes_per_cycle * cycles as f64),
-        words::count(cycles)
-    ));
-    reasons
 }

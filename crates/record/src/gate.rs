@@ -1,6 +1,9 @@
 //! What the gate made of a soak, as a record has it.
 
+use dlsoak_settings::{Metric, ResidueKind};
 use serde::{Deserialize, Serialize};
+
+use super::{Phase, UnloadState};
 
 /// What the gate made of one soak.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -16,18 +19,110 @@ pub struct Gate {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rule {
-    /// Name of the rule, as its flag or key is called (`max-leak-rate`).
-    pub name: String,
-    /// The limit, as given.
-    pub limit: String,
-    /// What was measured against it.
-    pub measured: String,
-    /// Passed, failed, or undecided (`null`).
-    pub passed: Option<bool>,
+    /// Which rule.
+    pub name: RuleName,
+    /// The metric that it limits, where it limits one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metric: Option<Metric>,
+    /// The limit as given; absent where the default holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit: Option<String>,
     /// The limit per cycle, in bytes or as a count, where growth is what it limits.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub limit_per_cycle: Option<f64>,
-    /// More, in plain words.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
+    /// What was measured against it.
+    pub measured: RuleMeasured,
+    /// Passed, failed, or undecided (`null`).
+    pub passed: Option<bool>,
+}
+
+/// The rules, as their flags and keys are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum RuleName {
+    /// Growth of memory.
+    MaxLeakRate,
+    /// Growth of a count.
+    MaxGrowth,
+    /// Whether the library may stay loaded.
+    AllowPinned,
+    /// What the process may be left with.
+    AllowResidue,
+    /// How much more memory may grow than in the baseline.
+    MaxLeakIncrease,
+    /// How much longer the 99th percentile of a phase may take than in the baseline.
+    MaxP99Increase,
+}
+
+impl RuleName {
+    /// Its name, as the flag is called without its dashes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxLeakRate => "max-leak-rate",
+            Self::MaxGrowth => "max-growth",
+            Self::AllowPinned => "allow-pinned",
+            Self::AllowResidue => "allow-residue",
+            Self::MaxLeakIncrease => "max-leak-increase",
+            Self::MaxP99Increase => "max-p99-increase",
+        }
+    }
+}
+
+/// What a rule compared with its limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum RuleMeasured {
+    /// Nothing that it could be compared with.
+    Nothing,
+    /// The baseline has no soak of this name.
+    NotInBaseline,
+    /// The agent differs from the baseline's, so that calls that allocate can't be compared.
+    OtherAgent,
+    /// Growth of one metric.
+    Growth {
+        /// Which.
+        metric: Metric,
+        /// Per cycle, in its unit.
+        per_cycle: f64,
+        /// Lower bound of the 95 % interval; `null` where nothing bounds it.
+        low: Option<f64>,
+        /// Upper bound of the 95 % interval; `null` where nothing bounds it.
+        high: Option<f64>,
+        /// True when it is a count and not an estimate.
+        exact: bool,
+    },
+    /// Whether the library was unloaded.
+    Unload {
+        /// The answer.
+        state: UnloadState,
+    },
+    /// What the process was left with.
+    Residue {
+        /// The kinds, each once.
+        kinds: Vec<ResidueKind>,
+    },
+    /// How much more a metric grows than in the baseline.
+    Increase {
+        /// Which.
+        metric: Metric,
+        /// Bytes per cycle more.
+        per_cycle: f64,
+        /// Lower bound of the 95 % interval.
+        low: f64,
+        /// Upper bound of the 95 % interval.
+        high: f64,
+    },
+    /// How much longer the 99th percentile of a phase takes than in the baseline.
+    P99 {
+        /// The phase.
+        phase: Phase,
+        /// How many times as long.
+        ratio: f64,
+        /// In the baseline, in nanoseconds.
+        base_ns: u64,
+        /// Now, in nanoseconds.
+        ns: u64,
+    },
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Unit, Verdict};
+use super::{Metric, Unit};
 
 /// Growth of one metric over the measured cycles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,18 +79,6 @@ pub struct Leak {
     /// Bytes per real load, where that differs from per cycle.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bytes_per_load: Option<f64>,
-}
-
-/// A short soak that only loads and unloads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct WithoutCall {
-    /// Cycles completed, warm-up not included.
-    pub cycles: u64,
-    /// Its verdict.
-    pub verdict: Verdict,
-    /// Its growth.
-    pub growth: Vec<Growth>,
 }
 
 /// What the first loads kept, once.

@@ -1,50 +1,81 @@
-//! The saved run, `dlsoak.run/1`: plain types that are the JSON format. `docs/record.md` documents each field for `jq` users.
+//! The saved run, `dlsoak.run/2`: plain types that are the JSON format. `docs/record.md` documents each field for `jq` users.
 //!
 //! **Invariant:** only this crate crosses from measuring to judging and reporting. It has no logic but how a record is read, so that
 //! every judgement, report and comparison can be made again from a saved record.
 
+mod cause;
+pub mod checkup;
+mod column;
+pub mod explanation;
+pub mod file;
+mod finding;
+#[cfg(any(test, feature = "schema"))]
+pub mod free_text;
 mod gate;
 mod growth;
 pub mod histogram;
 mod host;
+pub mod inspection;
 mod language;
 mod latency;
 mod limits;
+mod load_failure;
 mod modes;
+mod note;
 mod outcome;
 mod over_time;
+mod phase;
 mod read;
+mod residue;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
+mod stack;
 mod surroundings;
 #[cfg(test)]
 mod tests;
 mod toolchain;
 mod trace;
+pub mod verification;
+pub mod why;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use cause::{Cause, CauseFacts, CauseKind, Certainty, Keeper, OpenedBy, Prediction, Undiagnosed};
+pub use column::{Column, OverTimeColumn};
 pub use dlsoak_settings::{
     CallFrom, CountLimits, Increase, LeakRate, Limits, Metric, Mode, Per, ResidueKind, Unit, units,
 };
-pub use gate::{Gate, Rule};
-pub use growth::{Fit, Growth, Leak, OneTime, Trend, WithoutCall};
+pub use finding::{
+    Code, Ended, Facts, Finding, LeakFacts, LimitFacts, MetricRate, OddLimit, OpenGrowth, Pass,
+    PatternVerdict, Severity, Share, Sharer, SourcePlace, Unsettled,
+};
+pub use gate::{Gate, Rule, RuleMeasured, RuleName};
+pub use growth::{Fit, Growth, Leak, OneTime, Trend};
 pub use host::{Host, Partition, Tool, share_of};
 pub use language::Language;
 pub use latency::{Latencies, Latency};
-pub use limits::Limit;
+pub use limits::{Excess, Limit, LimitName, LimitReached};
+pub use load_failure::{Exports, FileProblem, LoadCause, LoadFailure, OpenFds, Shortage, Staying};
 pub use modes::{InstanceCost, Instances, Pattern};
+pub use note::{Doubt, Note, Witness, WitnessCount};
 pub use outcome::{Fault, Outcome, OutcomeKind};
 pub use over_time::OverTime;
+pub use phase::Phase;
 pub use read::{ReadError, read};
-pub use surroundings::{Disturbance, Sandbox};
+pub use residue::{
+    At, Child, Counted, CrashHow, EnvironmentChange, Evidence, FpChange, FpRegister, LocaleChange, Mapped,
+    Place, Residue, SharedMemory, SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer,
+};
+pub use stack::{CodeOf, Frame, Stack, ThreadName};
+pub use surroundings::{Disturbance, Lack, Missing, Refusal, Restriction, Sandbox};
 pub use toolchain::Toolchain;
 pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
+pub use why::{EndedEarly, Why};
 
 /// The value of [`Run::schema`] that this version writes and reads.
-pub const SCHEMA: &str = "dlsoak.run/1";
+pub const SCHEMA: &str = "dlsoak.run/2";
 
 /// One saved run: one or more soaks on one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,11 +98,56 @@ pub struct Run {
     pub soaks: Vec<Soak>,
 }
 
-/// What was asked of one library, what was measured, and the verdict. The default is a soak of which nothing is
-/// known.
+/// One library: what was measured, and what was made of it. In JSON the fields of both stand side by side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Soak {
+    /// What was asked for and measured.
+    #[serde(flatten)]
+    pub measured: Measured,
+    /// What `dlsoak-judge` made of it.
+    #[serde(flatten)]
+    pub judged: Judged,
+}
+
+/// What is measured is what most readers of a soak ask for, as in the JSON.
+impl std::ops::Deref for Soak {
+    type Target = Measured;
+
+    fn deref(&self) -> &Measured {
+        &self.measured
+    }
+}
+
+impl std::ops::DerefMut for Soak {
+    fn deref_mut(&mut self) -> &mut Measured {
+        &mut self.measured
+    }
+}
+
+/// What was made of a measurement, and can be made of it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What was concluded, most important first.
+    pub findings: Vec<Finding>,
+    /// What the gate made of it.
+    pub gate: Gate,
+    /// The leak, where growth of memory is proven.
+    pub leak: Option<Leak>,
+    /// One entry per metric that could be measured.
+    pub growth: Vec<Growth>,
+    /// What came of the short soaks of each calling pattern (`--patterns all`), in the order of `pattern_soaks`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub patterns: Vec<Pattern>,
+}
+
+/// What was asked of one library and what was measured. The default is a soak of which nothing is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Measured {
     /// Name of the soak; unique within a run.
     pub name: String,
     /// The library, as given.
@@ -86,6 +162,9 @@ pub struct Soak {
     /// The machine it was made on, where that is not the run's: in a run that was merged from several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub host: Option<Host>,
+    /// The limits that it is judged by.
+    #[serde(default)]
+    pub asked: Asked,
     /// What a cycle opens.
     pub mode: Mode,
     /// Flags for `dlopen`, as words.
@@ -126,22 +205,18 @@ pub struct Soak {
     pub limits: Vec<Limit>,
     /// Whether the library was really unloaded.
     pub unload: Unload,
-    /// One entry per metric that could be measured.
-    pub growth: Vec<Growth>,
-    /// The leak, where growth of memory is proven.
-    pub leak: Option<Leak>,
     /// Memory kept once, by the first loads: before the first open against after the warm-up.
     #[serde(default)]
     pub one_time: Vec<OneTime>,
-    /// The same library soaked shortly without its calls, where that tells a leak of the call from one of the load.
+    /// The same library soaked shortly without its calls, where the calls may have a part in what grows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub without_call: Option<WithoutCall>,
+    pub without_calls: Option<Box<Measured>>,
+    /// The same library soaked shortly by each calling pattern (`--patterns all`).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub pattern_soaks: Vec<Measured>,
     /// What instances cost that stay, in the modes `copies` and `namespace`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub instances: Option<Instances>,
-    /// Short soaks of each calling pattern (`--patterns all`).
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub patterns: Vec<Pattern>,
     /// Who left what behind (`dlsoak trace`, `--trace-on-leak`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trace: Option<Trace>,
@@ -156,18 +231,15 @@ pub struct Soak {
     /// nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub latency_over_time: Option<OverTime>,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why, in plain words, most important first.
-    pub reasons: Vec<String>,
-    /// What a reader should know of how it was measured.
+    /// What a reader of the figures should know of how they were measured.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
+    /// The baseline that the soak is compared with, and what it has of this library.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub baseline: Option<Baseline>,
     /// A shell command that repeats this soak up to where it ended.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub replay: String,
-    /// What the gate made of it.
-    pub gate: Gate,
     /// The measured series.
     pub checkpoints: Checkpoints,
     /// Resident memory in bytes by kind of mapping, at some of the checkpoints.
@@ -176,6 +248,38 @@ pub struct Soak {
     /// What the worker itself did, so that its own cost can be told from the library's.
     #[serde(default)]
     pub worker: Worker,
+}
+
+/// What was asked for besides what other fields say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Asked {
+    /// The limits of the gate.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What a later judgement needs of the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Baseline {
+    /// Its name, as given.
+    pub name: String,
+    /// Its soak of the same name; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub soak: Option<BaselineSoak>,
+}
+
+/// One soak of a baseline, as far as rules on change look at it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BaselineSoak {
+    /// How malloc was counted.
+    pub agent: Agent,
+    /// Growth of each metric.
+    pub growth: Vec<Growth>,
+    /// Latencies of the measured cycles.
+    pub latency_ns: Latencies,
 }
 
 /// Cycle counts, all threads together.
@@ -223,32 +327,6 @@ pub enum UnloadState {
     Pinned,
 }
 
-/// One cause for which an object stays loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Cause {
-    /// Short name, for example `nodelete`.
-    pub kind: String,
-    /// Evidence, in plain words.
-    pub detail: String,
-    /// The object it is about, where that is not the library itself.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub object: Option<String>,
-}
-
-/// Something the process was left with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Residue {
-    /// Kind, as `--allow-residue` names it.
-    pub kind: String,
-    /// Evidence, in plain words.
-    pub detail: String,
-    /// How many per cycle, where it grows.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub per_cycle: Option<f64>,
-}
-
 /// The verdict on one soak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -281,13 +359,21 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Checkpoints {
-    /// Names of the columns.
-    pub columns: Vec<String>,
+    /// The columns.
+    pub columns: Vec<Column>,
     /// The rows; the first one is after the warm-up, at cycle 0.
     pub rows: Vec<Vec<i64>>,
     /// One row before the first open, where it was reached.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub before_first_open: Option<Vec<i64>>,
+}
+
+impl Checkpoints {
+    /// Where a column is in a row.
+    pub fn position(&self, column: impl Into<Column>) -> Option<usize> {
+        let column = column.into();
+        self.columns.iter().position(|own| *own == column)
+    }
 }
 
 /// The worker's own account.
@@ -299,12 +385,23 @@ pub struct Worker {
     pub agent: Agent,
     /// Objects in the process before the first open: what the worker itself links.
     pub objects: Vec<String>,
-    /// The clock that phases were timed by: `tsc`, the processor's time stamp counter, or `monotonic`.
-    #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub clock: String,
+    /// The clock that phases were timed by; absent where none was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clock: Option<Clock>,
     /// Last lines that the library wrote to standard output or standard error, where it wrote any.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub output_tail: String,
+}
+
+/// The clocks that phases are timed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Clock {
+    /// The processor's time stamp counter.
+    Tsc,
+    /// `CLOCK_MONOTONIC`.
+    Monotonic,
 }
 
 /// How malloc is counted in the worker.

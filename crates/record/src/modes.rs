@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallFrom, Metric, OutcomeKind, UnloadState, Verdict};
+use super::{CallFrom, LoadFailure, Metric, OutcomeKind, UnloadState, Verdict};
 
 /// What instances cost that stay in the process: copies and namespaces of a library that is not unloaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Instances {
     pub cost: Vec<InstanceCost>,
     /// Why the next one could not be loaded, where that is how the soak ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub next_load: Option<String>,
+    pub next_load: Option<LoadFailure>,
 }
 
 /// What one instance costs of one metric.
@@ -28,7 +28,7 @@ pub struct InstanceCost {
     pub per_instance: f64,
 }
 
-/// A short soak of one calling pattern.
+/// What came of a short soak of one calling pattern.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pattern {
@@ -38,9 +38,6 @@ pub struct Pattern {
     pub cycles: u64,
     /// How it ended.
     pub end: OutcomeKind,
-    /// What happened, where it did not complete.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
     /// Whether the library was unloaded.
     pub state: UnloadState,
     /// Objects that the loader added per cycle.

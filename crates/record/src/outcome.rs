@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::why::{Access, FaultPlace, Why};
+use super::{Phase, Stack};
+
 /// How a soak ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -13,36 +16,39 @@ pub struct Outcome {
     pub cycle: Option<u64>,
     /// Phase it ended in: `open`, `symbol`, `call`, `close`, `between` cycles, or `exit`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub phase: Option<String>,
+    pub phase: Option<Phase>,
     /// Signal that ended it, by name (`SIGSEGV`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub signal: Option<String>,
-    /// What happened, in plain words, with what to do.
+    /// What brought it about; absent where all cycles that were asked for ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
+    pub why: Option<Why>,
     /// The memory fault that ended it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fault: Option<Fault>,
-    /// Stacks of the worker's threads, where they could be taken: one text for each thread, the one that matters
-    /// first. Its first line names the thread and where it was, the others its frames, innermost first.
+    /// Stacks of the worker's threads, where they could be taken; the one that matters comes first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub stacks: Option<Vec<String>>,
+    pub stacks: Option<Vec<Stack>>,
+    /// Threads that there were besides those of `stacks`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub more_threads: Option<u64>,
 }
 
 /// An access to memory that the machine refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fault {
-    /// The address, in hexadecimal.
-    pub address: String,
+    /// The address, in hexadecimal; absent where the machine does not report it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub address: Option<String>,
     /// Address of the instruction under way, in hexadecimal.
     pub instruction: String,
-    /// What is there, or was, in plain words.
+    /// What is there, or was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub place: Option<String>,
-    /// What was tried, where that can be told: `write` or `execute`.
+    pub place: Option<FaultPlace>,
+    /// What was tried, where that is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub access: Option<String>,
+    pub access: Option<Access>,
 }
 
 /// Kinds of end.

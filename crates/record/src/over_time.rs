@@ -2,12 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::OverTimeColumn;
+
 /// Rows of whole figures under named columns, the first of which is `cycle`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OverTime {
-    /// Names of the columns.
-    pub columns: Vec<String>,
+    /// The columns.
+    pub columns: Vec<OverTimeColumn>,
     /// The rows, by rising cycle.
     pub rows: Vec<Vec<i64>>,
+}
+
+impl OverTime {
+    /// Where a column is in a row.
+    pub fn position(&self, column: OverTimeColumn) -> Option<usize> {
+        self.columns.iter().position(|own| *own == column)
+    }
 }

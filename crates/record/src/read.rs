@@ -69,21 +69,20 @@ fn check(run: &Run) -> Result<(), ReadError> {
         let series = &soak.checkpoints;
         let before = series.before_first_open.as_slice();
         let mut all = vec![
-            ("checkpoints", &series.columns, series.rows.as_slice()),
-            ("checkpoints", &series.columns, before),
+            ("checkpoints", series.columns.len(), &series.rows[..]),
+            ("checkpoints", series.columns.len(), before),
         ];
         for (name, over_time) in
             [("resident_by_kind", &soak.resident_by_kind), ("latency_over_time", &soak.latency_over_time)]
         {
-            all.extend(over_time.iter().map(|series| (name, &series.columns, series.rows.as_slice())));
+            all.extend(over_time.iter().map(|series| (name, series.columns.len(), &series.rows[..])));
         }
         for (name, columns, rows) in all {
-            if let Some(odd) = rows.iter().find(|row| row.len() != columns.len()) {
+            if let Some(odd) = rows.iter().find(|row| row.len() != columns) {
                 return Err(ReadError::Broken(format!(
-                    "a row of `{name}` of soak `{}` has {} figures for {} columns",
+                    "a row of `{name}` of soak `{}` has {} figures for {columns} columns",
                     line(&soak.name),
                     odd.len(),
-                    columns.len()
                 )));
             }
         }
@@ -123,8 +122,8 @@ mod tests {
             ("[]".to_owned(), "no `schema`"),
             ("{}".to_owned(), "no `schema`"),
             ("{\"schema\": 1}".to_owned(), "no `schema`"),
-            (of("dlsoak.run/2"), "newer dlsoak"),
-            (of("dlsoak.run/0"), "`dlsoak.run/0`; this version"),
+            (of("dlsoak.run/3"), "newer dlsoak"),
+            (of("dlsoak.run/1"), "`dlsoak.run/1`; this version"),
             (of("other"), "`other`; this version"),
             (of("a\\nb"), "`a b`"),
             (of(SCHEMA), "missing field"),

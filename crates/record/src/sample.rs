@@ -68,7 +68,7 @@ struct Shape {
     open_ns: f64,
     call_ns: f64,
     leak: f64,
-    pinned: Option<(&'static str, &'static str)>,
+    pinned: Option<fn() -> CauseFacts>,
 }
 
 const SHAPES: [Shape; 8] = [
@@ -95,7 +95,7 @@ const SHAPES: [Shape; 8] = [
         open_ns: 240.0,
         call_ns: 88.0,
         leak: 0.0,
-        pinned: Some(("unique-symbol", "Counter<int>::value is STB_GNU_UNIQUE in its .dynsym")),
+        pinned: Some(|| CauseFacts::Unique { symbol: Some("Counter<int>::value".to_owned()), count: 1 }),
     },
     Shape {
         name: "rust-clean",
@@ -111,7 +111,7 @@ const SHAPES: [Shape; 8] = [
         open_ns: 260.0,
         call_ns: 74.0,
         leak: 0.0,
-        pinned: Some(("tls-destructor", "a thread_local! with Drop waits for its thread to end")),
+        pinned: Some(|| CauseFacts::TlsDestructor { count: 1, threads: 1, language: Language::Rust }),
     },
     Shape {
         name: "go-clean",
@@ -119,7 +119,7 @@ const SHAPES: [Shape; 8] = [
         open_ns: 270.0,
         call_ns: 1_350.0,
         leak: 0.0,
-        pinned: Some(("nodelete", "DT_FLAGS_1 has NODELETE, as Go links every c-shared library")),
+        pinned: Some(|| CauseFacts::Nodelete { language: Language::Go }),
     },
     Shape {
         name: "libz.so.1",
@@ -138,7 +138,7 @@ pub fn run(n: usize) -> Run {
         schema: SCHEMA.to_owned(),
         tool: Tool { version: "0.1.0".to_owned() },
         started_at: "2026-05-04T10:15:00Z".to_owned(),
-        passed: soaks.iter().all(|soak| soak.gate.passed == Some(true)),
+        passed: soaks.iter().all(|soak| soak.judged.gate.passed == Some(true)),
         host: Host {
             kernel: "6.12.9".to_owned(),
             libc: "glibc 2.36".to_owned(),
@@ -163,17 +163,11 @@ fn soak(shape: &Shape, round: usize) -> Soak {
     let per_cycle = shape.leak * factor;
     let rows = rows(per_cycle, cycles, &mut rng);
     let growing = per_cycle > 1.0;
-    let (verdict, reason) = match shape.pinned {
-        Some((_, detail)) => (Verdict::Pinned, Some(format!("not unloaded: {detail}"))),
-        None if growing => (
-            Verdict::Leak,
-            Some(format!("heap grows by {per_cycle:.1} B per cycle, exactly, and does not fade")),
-        ),
-        None if per_cycle > 0.0 => (
-            Verdict::Inconclusive,
-            Some("heap: the interval still straddles the limit of 1.0 B/cycle".to_owned()),
-        ),
-        None => (Verdict::Clean, None),
+    let verdict = match shape.pinned {
+        Some(_) => Verdict::Pinned,
+        None if growing => Verdict::Leak,
+        None if per_cycle > 0.0 => Verdict::Inconclusive,
+        None => Verdict::Clean,
     };
     let state = if shape.pinned.is_some() { UnloadState::Pinned } else { UnloadState::Unloaded };
     let loads = if shape.pinned.is_some() { 0.0 } else { 1.0 + f64::from(shape.language == Language::Rust) };
@@ -207,7 +201,52 @@ fn soak(shape: &Shape, round: usize) -> Soak {
     let growth =
         vec![grow(Metric::Heap, 2, noise == 0.0, noise, trend), grow(Metric::Rss, 3, false, 1.6, trend)];
     let rate = growth[0].per_second / 1e6;
-    Soak {
+    let causes: Vec<Cause> = shape.pinned.iter().map(|evidence| Cause::of_library(evidence())).collect();
+    let findings = match verdict {
+        Verdict::Pinned => {
+            causes.iter().map(|cause| Finding::new(Severity::Fail, Facts::Stays(cause.clone()))).collect()
+        }
+        Verdict::Leak => {
+            let facts =
+                LeakFacts { growth: growth[0].clone(), also: Vec::new(), with_threads: false, cycles };
+            vec![Finding::new(Severity::Fail, Facts::Leak(facts))]
+        }
+        Verdict::Inconclusive => {
+            let open = Unsettled {
+                why: OpenGrowth::Straddles,
+                growth: growth[0].clone(),
+                rates: vec![per_cycle],
+                clean_below: 1.0,
+                cycles_needed: Some(200_000),
+                also: Vec::new(),
+            };
+            vec![Finding::new(Severity::Undecided, Facts::Unsettled(open))]
+        }
+        _ => vec![Finding::new(Severity::Note, Facts::NoGrowth { cycles, detectable: 1.6 })],
+    };
+    let judged = Judged {
+        verdict,
+        findings,
+        gate: Gate {
+            passed: match verdict {
+                Verdict::Clean => Some(true),
+                Verdict::Inconclusive => None,
+                _ => Some(false),
+            },
+            rules: Vec::new(),
+        },
+        growth,
+        leak: growing.then_some(Leak {
+            metric: Metric::Heap,
+            bytes_per_cycle: per_cycle,
+            low: per_cycle,
+            high: per_cycle,
+            mb_per_second: rate,
+            bytes_per_load: None,
+        }),
+        patterns: Vec::new(),
+    };
+    let measured = Measured {
         name: if round == 0 { shape.name.to_owned() } else { format!("{}-{}", shape.name, round + 1) },
         path: format!("target/fixtures/lib{}.so", shape.name),
         language: shape.language,
@@ -222,25 +261,8 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             unloads_per_cycle: loads,
             objects_per_load: loads as u64,
             objects_left: Vec::new(),
-            causes: shape
-                .pinned
-                .iter()
-                .map(|(kind, detail)| Cause {
-                    kind: (*kind).to_owned(),
-                    detail: (*detail).to_owned(),
-                    object: None,
-                })
-                .collect(),
+            causes,
         },
-        growth,
-        leak: growing.then_some(Leak {
-            metric: Metric::Heap,
-            bytes_per_cycle: per_cycle,
-            low: per_cycle,
-            high: per_cycle,
-            mb_per_second: rate,
-            bytes_per_load: None,
-        }),
         latency_ns: Latencies {
             open: Some(latency(shape.open_ns * factor, samples, &mut rng)),
             symbol: Some(latency(110.0 * factor, 2_000, &mut rng)),
@@ -248,33 +270,29 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             close: Some(latency(shape.open_ns * 0.4 * factor, samples, &mut rng)),
             cycle: Some(latency((shape.open_ns * 1.4 + shape.call_ns) * factor, 2_000, &mut rng)),
         },
-        verdict,
-        reasons: reason.into_iter().collect(),
-        gate: Gate {
-            passed: match verdict {
-                Verdict::Clean => Some(true),
-                Verdict::Inconclusive => None,
-                _ => Some(false),
-            },
-            rules: Vec::new(),
-        },
         checkpoints: Checkpoints {
-            columns: ["cycle", "active_ns", "heap", "rss", "anon", "mappings", "threads", "fds"]
-                .map(str::to_owned)
-                .to_vec(),
+            columns: vec![
+                Column::Cycle,
+                Column::ActiveNs,
+                Column::Heap,
+                Column::Rss,
+                Column::Anon,
+                Column::Mappings,
+                Column::Threads,
+                Column::Fds,
+            ],
             rows,
             before_first_open: None,
         },
         latency_over_time: Some(latency_over_time(shape.open_ns, &mut rng)),
         resident_by_kind: Some(by_kind(per_cycle, cycles)),
-        ..Soak::default()
-    }
+        ..Measured::default()
+    };
+    Soak { measured, judged }
 }
 
 /// Twenty-five intervals, one of them disturbed.
 fn latency_over_time(open_ns: f64, rng: &mut Rng) -> OverTime {
-    let phases = ["open", "symbol", "call", "close", "cycle"];
-    let columns = phases.iter().flat_map(|phase| ["p50", "p99", "max"].map(|what| format!("{phase}_{what}")));
     let row = |interval: i64| {
         let factor = if interval == 17 { 6.0 } else { 1.0 };
         let figures =
@@ -282,19 +300,19 @@ fn latency_over_time(open_ns: f64, rng: &mut Rng) -> OverTime {
         std::iter::once(4_000 * interval).chain(figures).collect()
     };
     OverTime {
-        columns: ["cycle".to_owned()].into_iter().chain(columns).collect(),
+        columns: std::iter::once(OverTimeColumn::Cycle).chain(OverTimeColumn::LATENCIES).collect(),
         rows: (1..=25).map(row).collect(),
     }
 }
 
 /// Fifty checkpoints by kind of mapping.
 fn by_kind(per_cycle: f64, cycles: u64) -> OverTime {
-    let columns = ["cycle", "heap", "anonymous", "stacks", "library", "other_libraries", "files"];
+    let columns = std::iter::once(OverTimeColumn::Cycle).chain(OverTimeColumn::KINDS).collect();
     let row = |i: u64| {
         let cycle = (cycles * i / 50) as i64;
         vec![cycle, 28_672 + (per_cycle * cycle as f64) as i64, 36_864, 24_576, 0, 12_804_096, 675_840]
     };
-    OverTime { columns: columns.map(str::to_owned).to_vec(), rows: (0..=50).map(row).collect() }
+    OverTime { columns, rows: (0..=50).map(row).collect() }
 }
 
 /// Two hundred checkpoints: an exact heap, and resident memory that creeps in pages and jitters.
@@ -326,15 +344,7 @@ fn fit(rows: &[Vec<i64>], column: usize) -> (f64, f64) {
 
 /// The outcome of a soak that ran to its end.
 fn completed() -> Outcome {
-    Outcome {
-        kind: OutcomeKind::Completed,
-        cycle: None,
-        phase: None,
-        signal: None,
-        detail: None,
-        fault: None,
-        stacks: None,
-    }
+    Outcome::default()
 }
 
 /// A trace with two ways to one place that grows, and a place that does not.
@@ -356,7 +366,7 @@ pub fn trace() -> Trace {
         file: Some("src/leak.c".to_owned()),
         line: Some(9),
         module: "target/fixtures/libc-leak-constructor.so".to_owned(),
-        phase: "open".to_owned(),
+        phase: Phase::Open,
         count_per_cycle: 4.0,
         bytes_per_cycle: 128.0,
         count: 8_000,
@@ -385,17 +395,24 @@ pub fn trace() -> Trace {
 /// A soak of which nothing was measured.
 pub fn load_failed() -> Soak {
     let mut soak = soak(&SHAPES[0], 0);
-    soak.name = "not-there".to_owned();
-    soak.verdict = Verdict::LoadFailed;
-    soak.outcome.kind = OutcomeKind::LoadFailed;
-    soak.outcome.detail =
-        Some("libmissing.so.3: cannot open shared object file: install the package that has it".to_owned());
-    soak.cycles.completed = 0;
-    soak.seconds = 0.0;
-    soak.growth.clear();
-    soak.checkpoints = Checkpoints::default();
-    (soak.latency_over_time, soak.resident_by_kind) = (None, None);
-    soak.latency_ns = Latencies::default();
-    soak.gate.passed = Some(false);
+    let measured = &mut soak.measured;
+    measured.name = "not-there".to_owned();
+    measured.outcome.kind = OutcomeKind::LoadFailed;
+    measured.outcome.why = Some(Why::LoadFailed(LoadFailure {
+        said: Some("libmissing.so.3: cannot open shared object file: No such file or directory".to_owned()),
+        ..LoadFailure::new(LoadCause::MissingLibrary)
+    }));
+    measured.cycles.completed = 0;
+    measured.seconds = 0.0;
+    measured.checkpoints = Checkpoints::default();
+    (measured.latency_over_time, measured.resident_by_kind) = (None, None);
+    measured.latency_ns = Latencies::default();
+    let ended = Ended { outcome: measured.outcome.clone(), measured: 0 };
+    soak.judged = Judged {
+        verdict: Verdict::LoadFailed,
+        findings: vec![Finding::new(Severity::Fail, Facts::Ended(Box::new(ended)))],
+        gate: Gate { passed: Some(false), rules: Vec::new() },
+        ..Judged::default()
+    };
     soak
 }

@@ -6,10 +6,71 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sandbox {
-    /// What was applied, in plain words.
-    pub applied: Vec<String>,
-    /// What could not be, and why.
-    pub missing: Vec<String>,
+    /// The restrictions that were applied.
+    pub applied: Vec<Restriction>,
+    /// Those that could not be, and why.
+    pub missing: Vec<Missing>,
+}
+
+/// Something that a sandbox keeps the worker from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Restriction {
+    /// Writing, making and removing files outside the soak's private directories (Landlock).
+    Writing,
+    /// Truncating files there (Landlock).
+    Truncating,
+    /// The network, the loopback included (a network namespace).
+    Network,
+    /// TCP, both connecting and listening (Landlock). Absent where there is no network at all.
+    Tcp,
+    /// Signals to processes outside, and their abstract Unix sockets (Landlock).
+    Signals,
+}
+
+impl Restriction {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Writing, Self::Truncating, Self::Network, Self::Tcp, Self::Signals];
+
+    /// Its name, as in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Writing => "writing",
+            Self::Truncating => "truncating",
+            Self::Network => "network",
+            Self::Tcp => "tcp",
+            Self::Signals => "signals",
+        }
+    }
+}
+
+/// A restriction that could not be applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Missing {
+    /// Which one.
+    pub restriction: Restriction,
+    /// What it lacks.
+    #[serde(flatten)]
+    pub lacks: Lack,
+}
+
+/// What a restriction lacks on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "lacks", rename_all = "kebab-case")]
+pub enum Lack {
+    /// The kernel has no Landlock, or an older version of it.
+    Landlock {
+        /// The version that the restriction needs.
+        version: u32,
+    },
+    /// The kernel refused a network namespace.
+    Namespace {
+        /// What the kernel answered (`errno(3)`).
+        errno: i32,
+    },
 }
 
 /// One disturbance of `--chaos`.
@@ -22,5 +83,50 @@ pub struct Disturbance {
     pub times: u64,
     /// Why it could not be done, where it could not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
+}
+
+/// Why a disturbance could not be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Refusal {
+    /// A signal could not be sent.
+    NotSent {
+        /// The signal, by name (`SIGUSR1`).
+        signal: String,
+        /// What the kernel answered (`errno(3)`).
+        errno: i32,
+    },
+    /// A file lies in a tmpfs, which is memory, so that it is never read from a disk.
+    Tmpfs {
+        /// The file.
+        path: String,
+    },
+    /// A file could not be opened.
+    NotOpened {
+        /// The file.
+        path: String,
+        /// What the kernel answered (`errno(3)`).
+        errno: i32,
+    },
+    /// What was written to a file could not be written back to its disk.
+    NotWrittenBack {
+        /// The file.
+        path: String,
+        /// What the kernel answered (`errno(3)`).
+        errno: i32,
+    },
+    /// A file could not be dropped from the page cache.
+    NotDropped {
+        /// The file.
+        path: String,
+        /// What the kernel answered (`errno(3)`).
+        errno: i32,
+    },
+    /// The kernel did not reclaim the worker's memory.
+    NotReclaimed {
+        /// What the kernel answered (`errno(3)`).
+        errno: i32,
+    },
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Metric;
+use super::{EndedEarly, Metric, Phase};
 
 /// Who left what behind, from a soak of its own in which notes were taken.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct Trace {
     pub notes_bytes: u64,
     /// Why it ended before its last cycle, where it did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub ended: Option<String>,
+    pub ended: Option<EndedEarly>,
 }
 
 /// A place that something comes from that is left behind.
@@ -49,7 +49,7 @@ pub struct TracePlace {
     pub offset: u64,
     /// Phase of the cycle: `open`, `symbol`, `call` or `close`; `between` cycles; `other-thread` for a thread that makes no
     /// cycles.
-    pub phase: String,
+    pub phase: Phase,
     /// Resources per cycle.
     pub count_per_cycle: f64,
     /// Bytes per cycle, as malloc's books have them.

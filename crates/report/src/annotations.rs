@@ -7,6 +7,7 @@ use dlsoak_record::{Run, Soak};
 
 use super::summary::{self, Mark};
 use super::units;
+use super::words::Text;
 
 /// GitHub shows ten of each kind in a step, and drops the others without a word.
 const MOST: usize = 10;
@@ -20,10 +21,13 @@ pub fn render(run: &Run) -> String {
     for soak in &soaks[..shown] {
         let (level, word) =
             if Mark::of(soak) == Mark::Fail { ("error", "FAIL") } else { ("warning", "undecided") };
-        let title = format!("{}: {word} {}", soak.name, summary::verdict_word(soak.verdict));
+        let title = format!("{}: {word} {}", soak.name, summary::verdict_word(soak.judged.verdict));
         let reasons = summary::reasons(soak);
-        let message =
-            if reasons.is_empty() { "no reason was recorded".to_owned() } else { reasons.join("\n") };
+        let message = if reasons.is_empty() {
+            "no reason was recorded".to_owned()
+        } else {
+            reasons.iter().flat_map(Text::lines).collect::<Vec<_>>().join("\n")
+        };
         let _ = writeln!(
             out,
             "::{level} file={},title={}::{}",
@@ -60,12 +64,16 @@ mod tests {
         run.soaks.remove(0);
         run.soaks[0].path = "a:b,c%\r\n::error::x".to_owned();
         run.soaks[0].name = "n,m".to_owned();
-        run.soaks[0].reasons = vec!["100 %\n::stop-commands::x".to_owned()];
+        run.soaks[0].judged.findings = vec![dlsoak_record::Finding::new(
+            dlsoak_record::Severity::Fail,
+            dlsoak_record::Facts::DependenciesStay { objects: vec!["100 %\n::stop-commands::x".to_owned()] },
+        )];
         let text = render(&run);
         assert_eq!(text.lines().count(), 1);
         assert_eq!(
             text,
-            "::error file=a%3Ab%2Cc%25%0D%0A%3A%3Aerror%3A%3Ax,title=n%2Cm%3A FAIL leak::100 %25%0A::stop-commands::x\n"
+            "::error file=a%3Ab%2Cc%25%0D%0A%3A%3Aerror%3A%3Ax,title=n%2Cm%3A FAIL leak::the library is unloaded in every \
+             cycle, but objects that it brought stay: 100 %25%0A::stop-commands::x\n"
         );
     }
 

@@ -8,7 +8,7 @@ use dlsoak_record::{Run, Soak, Toolchain};
 /// Longest setting that is shown whole: `DefaultGODEBUG` has hundreds of characters.
 const LONGEST: usize = 60;
 
-/// The whole of it, for one library; `the file does not tell` where it does not.
+/// The whole of it, for one library; `not recorded in the file` where it does not.
 pub fn told(toolchain: &Toolchain) -> String {
     let mut parts = versions(toolchain);
     if !toolchain.go_settings.is_empty() {
@@ -21,7 +21,7 @@ pub fn told(toolchain: &Toolchain) -> String {
     }
     parts.extend(toolchain.c.iter().cloned());
     parts.extend(toolchain.libc.iter().map(|libc| format!("needs {libc}")));
-    let text = if parts.is_empty() { "the file does not tell".to_owned() } else { parts.join("; ") };
+    let text = if parts.is_empty() { "not recorded in the file".to_owned() } else { parts.join("; ") };
     units::printable(&text)
 }
 
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_the_file_tells_is_said_and_long_settings_are_cut() {
-        assert_eq!(told(&Toolchain::default()), "the file does not tell");
+        assert_eq!(told(&Toolchain::default()), "not recorded in the file");
         let go = Toolchain {
             go: Some("go1.27.3".to_owned()),
             go_settings: [("CGO_ENABLED", "1".to_owned()), ("DefaultGODEBUG", "x=0,".repeat(100))]

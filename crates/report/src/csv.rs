@@ -1,7 +1,7 @@
 //! `checkpoints.csv`: every checkpoint of every soak in one table (RFC 4180), for a spreadsheet or a data frame. The
 //! first column names the soak, so that one file can be filtered and pivoted.
 
-use dlsoak_record::Run;
+use dlsoak_record::{Column, Run};
 
 use super::Error;
 
@@ -12,19 +12,19 @@ use super::Error;
 /// Never for writing to memory; the crate's writer has them.
 pub(super) fn render(run: &Run) -> Result<Vec<u8>, Error> {
     // Soaks of records that were joined may differ in their columns: all that any has, in the order of appearance.
-    let mut columns: Vec<&str> = Vec::new();
+    let mut columns: Vec<Column> = Vec::new();
     for column in run.soaks.iter().flat_map(|soak| &soak.checkpoints.columns) {
-        if !columns.contains(&column.as_str()) {
-            columns.push(column);
+        if !columns.contains(column) {
+            columns.push(*column);
         }
     }
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     let failed = |error: csv::Error| Error::Export(error.to_string());
-    let header = ["soak", "verdict"].into_iter().chain(columns.iter().copied());
+    let header = ["soak", "verdict"].into_iter().chain(columns.iter().map(|column| column.name()));
     writer.write_record(header.map(harmless)).map_err(failed)?;
     for soak in &run.soaks {
-        let verdict = super::summary::verdict_word(soak.verdict).to_owned();
-        let position = |column: &&str| soak.checkpoints.columns.iter().position(|own| own == column);
+        let verdict = super::summary::verdict_word(soak.judged.verdict).to_owned();
+        let position = |column: &Column| soak.checkpoints.position(*column);
         let places: Vec<Option<usize>> = columns.iter().map(position).collect();
         for row in &soak.checkpoints.rows {
             let cell = |place: &Option<usize>| {
@@ -51,13 +51,13 @@ mod tests {
     fn each_checkpoint_is_a_row_and_comes_back() {
         let mut run = sample::run(3);
         run.soaks[1].name = "=cmd,\"x\"\ny".to_owned();
-        run.soaks[2].checkpoints.columns[3] = "other".to_owned();
+        run.soaks[2].checkpoints.columns[3] = Column::Pss;
         run.soaks.push(sample::load_failed());
         let bytes = render(&run).unwrap();
         let mut reader = csv::Reader::from_reader(bytes.as_slice());
         let head = reader.headers().unwrap().clone();
         assert_eq!(head.iter().take(4).collect::<Vec<_>>(), ["soak", "verdict", "cycle", "active_ns"]);
-        assert_eq!(head.iter().next_back(), Some("other"));
+        assert_eq!(head.iter().next_back(), Some("pss"));
         let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
         assert_eq!(rows.len(), 3 * 201);
         assert_eq!(&rows[201][0], "'=cmd,\"x\"\ny");

@@ -8,6 +8,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use dlsoak_record::{Run, Soak};
 
 use super::summary::{self, Mark};
+use super::words::{self, Text};
 use super::{Error, cells, units};
 
 /// Renders the file.
@@ -46,13 +47,13 @@ fn case(soak: &Soak) -> TestCase {
     };
     if mark != Mark::Pass {
         let reasons = summary::reasons(soak);
-        let verdict = summary::verdict_word(soak.verdict);
-        let first = reasons.first().map_or("no reason was recorded", String::as_str);
+        let verdict = summary::verdict_word(soak.judged.verdict);
+        let first = reasons.first().map_or("no reason was recorded", |reason| reason.fact.as_str());
         status.set_type(verdict).set_message(format!("{verdict}: {}", units::printable(first)));
-        let mut text = reasons.join("\n");
-        for stack in soak.outcome.stacks.iter().flatten() {
+        let mut text = reasons.iter().flat_map(Text::lines).collect::<Vec<_>>().join("\n");
+        for stack in words::stacks(&soak.outcome) {
             text.push_str("\n\n");
-            text.push_str(stack);
+            text.push_str(&stack.join("\n"));
         }
         status.set_description(text);
     }
@@ -63,7 +64,7 @@ fn case(soak: &Soak) -> TestCase {
     let (growth, rate) = cells::growth(soak, true);
     let property = |name: &str, value: String| (name.to_owned(), value);
     case.add_properties([
-        property("verdict", summary::verdict_word(soak.verdict).to_owned()),
+        property("verdict", summary::verdict_word(soak.judged.verdict).to_owned()),
         property("cycles", soak.cycles.completed.to_string()),
         property("unload", summary::unload_word(soak).to_owned()),
         property("loads_per_cycle", cells::loads(soak)),
@@ -100,7 +101,12 @@ mod tests {
     fn each_soak_is_a_case_with_its_reasons() {
         let mut run = sample::run(8);
         run.soaks.push(sample::load_failed());
-        run.soaks[1].reasons[0] = "a < b & \"c\" \u{1b}[31m ]]>".to_owned();
+        run.soaks[1].judged.findings = vec![dlsoak_record::Finding::new(
+            dlsoak_record::Severity::Fail,
+            dlsoak_record::Facts::DependenciesStay {
+                objects: vec!["a < b & \"c\" \u{1b}[31m ]]>".to_owned()],
+            },
+        )];
         run.soaks[1].seconds = f64::NAN;
         let text = String::from_utf8(render(&run).unwrap()).unwrap();
         let document = Document::parse(&text).unwrap();

@@ -3,26 +3,33 @@
 //! **Invariant:** every sentence of dlsoak is made here, from typed facts, by pure functions. Nothing here measures, decides, reads or
 //! writes files, or prints.
 
+mod advice;
 pub mod annotations;
 pub mod built;
 mod cells;
 pub mod chart;
+pub mod checkup;
 pub mod comparison;
 mod costs;
 mod csv;
+pub mod explanation;
 mod hgrm;
 mod histogram;
 mod hlog;
 mod html;
+pub mod inspection;
 mod json;
 mod junit;
 mod markdown;
 pub mod summary;
 pub mod terminal;
 pub mod trace;
+pub mod verification;
+pub mod words;
 
 use std::thread::Scope;
 
+pub use advice::Advice;
 use dlsoak_record::Run;
 pub use dlsoak_record::units;
 

@@ -53,7 +53,7 @@ pub(super) fn render(run: &Run) -> String {
     for soak in failed.take(ROWS) {
         let _ = writeln!(out, "- **{}**: {}", text(&soak.name), verdict(soak));
         for reason in summary::reasons(soak) {
-            let _ = writeln!(out, "  - {}", text(&units::elide(&reason, LONGEST)));
+            let _ = writeln!(out, "  - {}", text(&units::elide(&reason.line(), LONGEST)));
         }
     }
     let host = &run.host;
@@ -71,7 +71,7 @@ fn verdict(soak: &Soak) -> String {
         Mark::Fail => "❌ FAIL",
         Mark::Undecided => "❔ undecided",
     };
-    format!("{sign} {}", summary::verdict_word(soak.verdict))
+    format!("{sign} {}", summary::verdict_word(soak.judged.verdict))
 }
 
 /// Text that is not taken for Markdown, HTML, a mention or an issue.
@@ -114,7 +114,10 @@ mod tests {
     fn a_large_suite_fits_a_step_summary() {
         let mut run = sample::run(1000);
         for soak in &mut run.soaks {
-            soak.reasons = vec!["x".repeat(5000)];
+            soak.judged.findings = vec![dlsoak_record::Finding::new(
+                dlsoak_record::Severity::Fail,
+                dlsoak_record::Facts::DependenciesStay { objects: vec!["x".repeat(5000)] },
+            )];
         }
         let size = render(&run).len();
         assert!(size < 1 << 20, "{size}");

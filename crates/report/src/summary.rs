@@ -2,10 +2,12 @@
 //! that stands in a table, the reasons, the warnings, and the line that closes a run.
 
 use dlsoak_record::{
-    Growth, Language, Metric, Outcome, OutcomeKind, Run, Soak, Trend, Unit, UnloadState, Verdict,
+    Code, Column, Facts, Finding, Growth, Language, Metric, OutcomeKind, Rule, Run, Severity, Soak, Trend,
+    Unit, UnloadState, Verdict,
 };
 
 use super::units;
+use super::words::{self, Text};
 
 /// What the gate made of a soak, as one of three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +23,7 @@ pub enum Mark {
 impl Mark {
     /// The mark of a soak.
     pub fn of(soak: &Soak) -> Mark {
-        match soak.gate.passed {
+        match soak.judged.gate.passed {
             Some(true) => Mark::Pass,
             Some(false) => Mark::Fail,
             None => Mark::Undecided,
@@ -68,7 +70,7 @@ pub fn language_word(language: Language) -> &'static str {
 
 /// The word for an unload state. A library that never loaded has none.
 pub fn unload_word(soak: &Soak) -> &'static str {
-    match (soak.verdict, soak.unload.state) {
+    match (soak.judged.verdict, soak.unload.state) {
         (Verdict::LoadFailed, _) => units::NONE,
         (_, UnloadState::Unloaded) => "unloaded",
         (_, UnloadState::Partial) => "partial",
@@ -78,13 +80,13 @@ pub fn unload_word(soak: &Soak) -> &'static str {
 
 /// The growth of one metric of a soak.
 pub fn growth_of(soak: &Soak, metric: Metric) -> Option<&Growth> {
-    soak.growth.iter().find(|growth| growth.metric == metric)
+    soak.judged.growth.iter().find(|growth| growth.metric == metric)
 }
 
 /// The checkpoints of a soak as (cycle, value), for one metric; empty where it was not measured.
 pub fn series(soak: &Soak, metric: Metric) -> Vec<(f64, f64)> {
-    let column = |name: &str| soak.checkpoints.columns.iter().position(|column| column == name);
-    let (Some(x), Some(y)) = (column("cycle"), column(metric.name())) else {
+    let points = &soak.checkpoints;
+    let (Some(x), Some(y)) = (points.position(Column::Cycle), points.position(metric)) else {
         return Vec::new();
     };
     // A row cut short is skipped: what is there is still worth drawing.
@@ -139,7 +141,7 @@ pub enum Headline {
 /// The headline of a soak: its proven leak, or else the first of heap, anonymous and resident memory that was
 /// measured.
 pub fn headline(soak: &Soak) -> Headline {
-    if let Some(leak) = &soak.leak {
+    if let Some(leak) = &soak.judged.leak {
         return Headline::Leak {
             per_cycle: leak.bytes_per_cycle,
             per_second: leak.mb_per_second * 1e6,
@@ -178,98 +180,115 @@ pub fn slope(growth: &Growth) -> String {
     }
 }
 
-/// Why a soak did not pass, most important first. Never empty for one that did not complete or is pinned.
-pub fn reasons(soak: &Soak) -> Vec<String> {
-    let ended = ending(&soak.outcome);
-    // The ending tells the outcome's detail, with the place.
-    let told = |reason: &&String| ended.is_none() || soak.outcome.detail.as_ref() != Some(*reason);
-    let said: Vec<String> = soak.reasons.iter().filter(told).cloned().collect();
-    let mut reasons: Vec<String> = ended.into_iter().chain(said).collect();
-    if soak.reasons.is_empty() {
-        reasons.extend(soak.unload.causes.iter().map(|cause| format!("{}: {}", cause.kind, cause.detail)));
-        reasons.extend(soak.residue.iter().map(|residue| format!("{}: {}", residue.kind, residue.detail)));
-    }
-    let complete = soak.outcome.kind == OutcomeKind::Completed;
-    let failed = soak.gate.rules.iter();
-    let failed = failed.filter(|rule| rule.passed == Some(false) || (complete && rule.passed.is_none()));
-    reasons.extend(failed.map(|rule| {
-        let word = if rule.passed.is_none() { "undecided" } else { "not met" };
-        let detail = rule.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-        format!("gate {}: limit {}, measured {}, {word}{detail}", rule.name, rule.limit, rule.measured)
-    }));
-    // Another part of the program may have said the same: once is enough.
-    let mut seen = std::collections::HashSet::new();
-    reasons.retain(|reason| seen.insert(reason.clone()));
-    reasons
+/// What is said of a soak, most important first: each finding in lines, the fact before what it means and what helps. Of one that
+/// did not pass, all; of one that passed, what is to be known.
+pub fn texts(soak: &Soak) -> Vec<Text> {
+    soak.judged.findings.iter().map(words::finding).collect()
 }
 
-/// Where and how a soak ended, when it did not complete.
-fn ending(outcome: &Outcome) -> Option<String> {
-    let what = match outcome.kind {
-        OutcomeKind::Completed => return None,
-        OutcomeKind::Crashed => "crashed",
-        OutcomeKind::Hung => "hung",
-        OutcomeKind::Exited => "the library ended the process",
-        OutcomeKind::Limit => "hit a limit",
-        OutcomeKind::LoadFailed => "did not load",
-        OutcomeKind::Interrupted => "interrupted",
-    };
-    let mut text = what.to_owned();
-    if let Some(signal) = &outcome.signal {
-        text.push_str(&format!(" with {signal}"));
-    }
-    match (&outcome.phase, outcome.cycle) {
-        (Some(phase), Some(cycle)) => text.push_str(&format!(" in {phase} of cycle {}", units::count(cycle))),
-        (Some(phase), None) => text.push_str(&format!(" in {phase}")),
-        (None, Some(cycle)) => text.push_str(&format!(" in cycle {}", units::count(cycle))),
-        (None, None) => {}
-    }
-    if let Some(detail) = &outcome.detail {
-        text.push_str(&format!(": {detail}"));
-    }
-    Some(text)
+/// Why a soak did not pass, most important first: what failed and what is open, then what explains it.
+pub fn reasons(soak: &Soak) -> Vec<Text> {
+    let explains = |finding: &&Finding| finding.severity != Severity::Note || explains(finding.code);
+    soak.judged.findings.iter().filter(explains).map(words::finding).collect()
+}
+
+/// Whether a rule of the gate is among the reasons: it failed, or it could not be decided although all cycles ran.
+pub fn is_not_met(soak: &Soak, rule: &Rule) -> bool {
+    let complete = soak.outcome.kind == OutcomeKind::Completed;
+    rule.passed == Some(false) || complete && rule.passed.is_none()
+}
+
+/// A rule of the gate that was not met, in a sentence.
+pub fn rule(rule: &Rule) -> String {
+    let word = if rule.passed.is_none() { "undecided" } else { "not met" };
+    let (limit, measured) = (words::rule_limit(rule), words::rule_measured(rule));
+    format!("gate {}: {word}; the limit is {limit}, and dlsoak measured {measured}", rule.name.name())
+}
+
+/// Whether a note belongs to the reasons of a soak that did not pass, and not to the warnings.
+fn explains(code: Code) -> bool {
+    matches!(
+        code,
+        Code::ShareLoad
+            | Code::ShareCall
+            | Code::ShareBoth
+            | Code::ShareUndecided
+            | Code::Leaker
+            | Code::KeptOnce
+            | Code::GrowthWithinLimit
+            | Code::DependenciesStay
+            | Code::GrowthLate
+            | Code::GrowthFading
+            | Code::GrowthUndecided
+            | Code::TooFewCheckpoints
+            | Code::LimitAllowsChunk
+            | Code::LimitTooSmall
+            | Code::NoGrowth
+            | Code::Interrupted
+    )
 }
 
 /// What a reader of the figures must know although it is no reason to fail.
-pub fn warnings(soak: &Soak) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let cycles = &soak.cycles;
-    // An end that was asked for, by time or by certainty, is told with the outcome.
-    let asked_for = soak.outcome.kind == OutcomeKind::Completed && soak.outcome.detail.is_some();
-    if soak.verdict != Verdict::LoadFailed && cycles.completed < cycles.requested && !asked_for {
-        warnings.push(format!(
-            "only {} of {} cycles were measured",
-            units::count(cycles.completed),
-            units::count(cycles.requested)
-        ));
-    }
+pub fn warnings(soak: &Soak) -> Vec<Text> {
+    let mut warnings: Vec<Text> = soak
+        .judged
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Note && warns(finding, Mark::of(soak)))
+        .map(words::finding)
+        .collect();
     if soak.threads > 1 && soak.share_path && soak.unload.state == UnloadState::Unloaded {
-        warnings.push(format!(
-            "{} threads share one path and so one reference count: {} loads per cycle",
+        warnings.push(Text::fact(format!(
+            "{} threads share one path and so one reference count, with {} loads per cycle",
             soak.threads,
             units::number(soak.unload.loads_per_cycle)
+        )));
+    }
+    if Mark::of(soak) == Mark::Pass && soak.unload.state == UnloadState::Pinned {
+        warnings.push(Text::fact(
+            "the library is never unloaded, so its open and close times are those of a reference count",
         ));
     }
-    if Mark::of(soak) == Mark::Pass {
-        if soak.unload.state == UnloadState::Pinned {
-            let causes: Vec<_> = soak.unload.causes.iter().map(|cause| cause.kind.as_str()).collect();
-            let why = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
-            warnings.push(format!(
-                "allowed, but pinned{why}: it is never unloaded, so its open and close times are those of a \
-                 reference count"
-            ));
-        }
-        warnings.extend(soak.residue.iter().map(|r| format!("leaves {}: {}", r.kind, r.detail)));
-    }
     warnings
+}
+
+/// How a soak was measured: what a reader of its figures should know.
+pub fn measuring(soak: &Soak) -> Vec<Text> {
+    let measuring = |finding: &&Finding| {
+        matches!(
+            finding.facts,
+            Facts::Note(_)
+                | Facts::Disturbed(_)
+                | Facts::DisturbanceRefused(_)
+                | Facts::Sandboxed(_)
+                | Facts::SandboxIncomplete(_)
+                | Facts::LatenciesUncached {}
+                | Facts::PatternsDiffer(_)
+                | Facts::NotInBaseline { .. }
+        )
+    };
+    soak.judged.findings.iter().filter(measuring).map(words::finding).collect()
+}
+
+/// Whether a note is shown beside the result of a soak with this mark.
+fn warns(finding: &Finding, mark: Mark) -> bool {
+    match finding.code {
+        Code::FewerCycles | Code::PatternsDiffer | Code::BaselineMissing | Code::NotTraced => true,
+        Code::LimitAllowsChunk | Code::LimitTooSmall => mark == Mark::Pass,
+        _ => {
+            mark == Mark::Pass
+                && matches!(finding.facts, Facts::Stays(_) | Facts::Left(_) | Facts::DependenciesStay { .. })
+        }
+    }
 }
 
 /// The line that closes a run: `7 soaks: 3 clean, 1 leak, 3 pinned - not passed`.
 pub fn closing(run: &Run) -> String {
     let mut counts: Vec<(String, usize)> = Vec::new();
     for soak in &run.soaks {
-        let allowed = Mark::of(soak) == Mark::Pass && soak.verdict != Verdict::Clean;
-        let word = format!("{}{}", verdict_word(soak.verdict), if allowed { " (allowed)" } else { "" });
+        let allowed = Mark::of(soak) == Mark::Pass && soak.judged.verdict != Verdict::Clean;
+        let word =
+            format!("{}{}", verdict_word(soak.judged.verdict), if allowed { " (allowed)" } else { "" });
         match counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, n)) => *n += 1,
             None => counts.push((word, 1)),
@@ -298,7 +317,6 @@ pub fn result_word(run: &Run) -> &'static str {
 mod tests {
     use super::*;
     use dlsoak_record::sample;
-    use dlsoak_record::{Residue, Rule};
 
     #[test]
     fn the_closing_line_counts_and_says_the_result() {
@@ -314,65 +332,30 @@ mod tests {
     fn a_pinned_library_that_is_allowed_is_still_called_pinned() {
         let mut run = sample::run(7);
         let mut soak = run.soaks.remove(6);
-        soak.gate.passed = Some(true);
+        soak.judged.gate.passed = Some(true);
         run.soaks = vec![soak];
         run.passed = true;
         assert_eq!(closing(&run), "1 soak: 1 pinned (allowed) - passed");
         let warnings = warnings(&run.soaks[0]);
-        assert!(warnings[0].starts_with("allowed, but pinned (nodelete)"), "{warnings:?}");
-    }
-
-    #[test]
-    fn reasons_are_said_once_and_rules_that_failed_are_among_them() {
-        let mut soak = sample::run(2).soaks.remove(1);
-        soak.reasons.push(soak.reasons[0].clone());
-        let rule = |name: &str, passed| Rule {
-            name: name.to_owned(),
-            limit: "0.03MB/s".to_owned(),
-            measured: "0.71 MB/s".to_owned(),
-            passed,
-            limit_per_cycle: None,
-            detail: None,
-        };
-        soak.gate.rules =
-            vec![rule("max-leak-rate", Some(false)), rule("fine", Some(true)), rule("open", None)];
-        assert_eq!(
-            reasons(&soak),
-            [
-                "heap grows by 32.0 B per cycle, exactly, and does not fade",
-                "gate max-leak-rate: limit 0.03MB/s, measured 0.71 MB/s, not met",
-                "gate open: limit 0.03MB/s, measured 0.71 MB/s, undecided",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_record_without_reasons_still_explains_itself() {
-        let mut soak = sample::run(7).soaks.remove(6);
-        soak.reasons.clear();
-        soak.residue =
-            vec![Residue { kind: "signal-handler".to_owned(), detail: "SIGURG".to_owned(), per_cycle: None }];
-        let reasons = reasons(&soak);
-        assert!(reasons[0].starts_with("nodelete: "), "{reasons:?}");
-        assert_eq!(reasons[1], "signal-handler: SIGURG");
+        assert!(warnings.iter().any(|warning| warning.fact.contains("never unloaded")), "{warnings:?}");
     }
 
     #[test]
     fn the_headline_names_the_smallest_leak_it_could_have_seen() {
         let mut soak = sample::run(1).soaks.remove(0);
         assert!(matches!(headline(&soak), Headline::Exact { metric: Metric::Heap, .. }));
-        soak.growth.remove(0);
+        soak.judged.growth.remove(0);
         soak.seconds = 10.0;
         let expected = Headline::Below { per_cycle: 1.6, per_second: 16_000.0, metric: Metric::Rss };
         assert_eq!(headline(&soak), expected);
-        soak.growth.clear();
+        soak.judged.growth.clear();
         assert_eq!(headline(&soak), Headline::Nothing);
         assert_eq!(headline(&sample::load_failed()), Headline::Nothing);
     }
 
     #[test]
     fn slopes_have_a_unit_and_an_interval() {
-        let growth = &sample::run(2).soaks[1].growth;
+        let growth = &sample::run(2).soaks[1].judged.growth;
         assert_eq!(slope(&growth[0]), "+32 B/cycle, exact");
         assert_eq!(slope(&growth[1]), "+33.4 B/cycle [31.8, 35.0]");
     }

@@ -1,9 +1,8 @@
-//! A trace for people: the table of places with their stacks, folded stacks for other tools, a flame graph, and the culprit
-//! in a sentence.
+//! A trace for people: the table of places with their stacks, folded stacks for other tools, and a flame graph.
 
 use std::collections::BTreeMap;
 
-use super::{Error, units};
+use super::{Error, units, words};
 use dlsoak_record::{Metric, PlaceKind, PlaceTrend, Soak, Trace, TraceFrame, TracePlace, Unit};
 
 /// Places that are told unless more is asked for.
@@ -57,7 +56,12 @@ pub(super) fn remarks(trace: &Trace) -> Vec<String> {
         let lost = units::count(trace.lost);
         remarks.push(format!("{lost} resources could not be noted for lack of room: trace fewer cycles"));
     }
-    remarks.extend(trace.ended.as_ref().map(|ended| format!("it ended early: {}", units::printable(ended))));
+    remarks.extend(
+        trace
+            .ended
+            .as_ref()
+            .map(|ended| format!("it ended early: {}", units::printable(&words::early(ended)))),
+    );
     remarks
 }
 
@@ -83,7 +87,7 @@ fn table(
     let mut lines = vec![["bytes", "count", "kind", "phase", "place"].map(str::to_owned)];
     lines.extend(rows.iter().take(shown).map(|place| {
         let (bytes, count) = figures(place);
-        [bytes, count, kind(place.kind).to_owned(), place.phase.clone(), title(place)]
+        [bytes, count, kind(place.kind).to_owned(), place.phase.name().to_owned(), title(place)]
     }));
     let width = |column: usize| lines.iter().map(|line| units::columns(&line[column])).max().unwrap_or(0);
     let widths: [usize; 4] = std::array::from_fn(width);
@@ -187,25 +191,6 @@ pub(super) fn line(frame: &TraceFrame) -> String {
         (Some(file), Some(line)) => format!("{name} ({}:{line})", short(file)),
         _ => format!("{name} [{module}]"),
     }
-}
-
-/// The culprit in a sentence: who leaves most behind, where, and when. `None` where nothing grows.
-pub fn culprit(trace: &Trace) -> Option<String> {
-    let place = growing(trace).next()?;
-    let amount = match place.kind {
-        PlaceKind::Heap => format!("{} of heap", units::bytes(place.bytes_per_cycle)),
-        PlaceKind::Mapping => format!("{} of mappings", units::bytes(place.bytes_per_cycle)),
-        other => format!("{} {}", units::number(place.count_per_cycle), kind(other)),
-    };
-    let when = match place.phase.as_str() {
-        "open" => ", while it is loaded (a constructor)",
-        "symbol" => ", while a symbol is looked up",
-        "call" => ", called by the cycle",
-        "close" => ", while it is unloaded (a destructor)",
-        "other-thread" => ", on a thread of its own",
-        _ => "",
-    };
-    Some(format!("traced: {amount} per cycle come from {}{when}", title(place)))
 }
 
 pub(super) fn growing(trace: &Trace) -> impl Iterator<Item = &TracePlace> {

@@ -1,36 +1,44 @@
-//! The limits a gate holds a soak against: how much may leak, per second or per cycle, what else may grow,
+//! The limits that a gate applies to a soak: how much may leak, per second or per cycle, what else may grow,
 //! and which exceptions were granted. Parsed once, kept as given for display.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::Metric;
+use crate::{Metric, ResidueKind};
 
-/// Everything that a gate may be told about one library. The default allows nothing beyond the noise.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+/// Everything that a gate may know about one library. The default allows nothing beyond the noise.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Limits {
     /// Growth of memory up to which a soak passes; one limit for both sides.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_leak_rate: Option<LeakRate>,
     /// Growth of threads, descriptors and mappings up to which a soak passes.
+    #[serde(skip_serializing_if = "CountLimits::is_empty")]
     pub max_growth: CountLimits,
     /// How much more memory may grow than in the baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_leak_increase: Option<LeakRate>,
     /// How much longer the 99th percentile of a phase may take than in the baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_p99_increase: Option<Increase>,
     /// Why a library that is not unloaded may pass, where it may.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_pinned: Option<String>,
     /// Kinds of residue that may stay.
-    pub allow_residue: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_residue: Vec<ResidueKind>,
 }
 
 /// A rate of growth of memory, such as `0.03MB/s` or `16B/cycle`.
 ///
 /// MB, KB and GB are powers of 1000; MiB, KiB and GiB powers of 1024.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[serde(try_from = "String", into = "String")]
 pub struct LeakRate {
     text: String,
     bytes: f64,
@@ -106,6 +114,12 @@ impl FromStr for LeakRate {
     }
 }
 
+impl From<LeakRate> for String {
+    fn from(value: LeakRate) -> Self {
+        value.text
+    }
+}
+
 impl TryFrom<String> for LeakRate {
     type Error = LimitError;
 
@@ -115,8 +129,9 @@ impl TryFrom<String> for LeakRate {
 }
 
 /// An increase in per cent of what was before, such as `20%`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[serde(try_from = "String", into = "String")]
 pub struct Increase {
     text: String,
     share: f64,
@@ -145,6 +160,12 @@ impl FromStr for Increase {
     }
 }
 
+impl From<Increase> for String {
+    fn from(value: Increase) -> Self {
+        value.text
+    }
+}
+
 impl TryFrom<String> for Increase {
     type Error = LimitError;
 
@@ -154,14 +175,20 @@ impl TryFrom<String> for Increase {
 }
 
 /// Limits on the growth of things that are counted, each in things per cycle; `None` where none was given.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[serde(try_from = "String", into = "String")]
 pub struct CountLimits {
     text: String,
     limits: Vec<(Metric, f64)>,
 }
 
 impl CountLimits {
+    /// Whether no limit was given.
+    pub fn is_empty(&self) -> bool {
+        self.limits.is_empty()
+    }
+
     /// The limit on `metric` in things per cycle, where one was given.
     pub fn per_cycle(&self, metric: Metric) -> Option<f64> {
         self.limits.iter().find(|(named, _)| *named == metric).map(|(_, limit)| *limit)
@@ -207,6 +234,12 @@ impl FromStr for CountLimits {
     }
 }
 
+impl From<CountLimits> for String {
+    fn from(value: CountLimits) -> Self {
+        value.text
+    }
+}
+
 impl TryFrom<String> for CountLimits {
     type Error = LimitError;
 
@@ -219,14 +252,14 @@ impl TryFrom<String> for CountLimits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
     /// The `/s` or `/cycle` is missing.
-    #[error("`{0}` does not say per what: write `{0}/s` or `{0}/cycle`")]
+    #[error("`{0}` is not a rate; write `{0}/s` or `{0}/cycle`")]
     NoPer(String),
     /// Neither `/s` nor `/cycle`.
-    #[error("`{0}`: cannot read `/{1}`; a rate is per second (`/s`) or per cycle (`/cycle`)")]
+    #[error("`{0}`: unknown unit of time `/{1}`; a rate is per second (`/s`) or per cycle (`/cycle`)")]
     UnknownPer(String, String),
     /// The unit is none of those known.
     #[error(
-        "`{0}`: unknown unit `{1}`; known are B, KB, MB, GB (powers of 1000) and KiB, MiB, GiB (of 1024)"
+        "`{0}`: unknown unit `{1}`; use B, KB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of 1024)"
     )]
     UnknownUnit(String, String),
     /// The number is not one, or is negative.
@@ -236,16 +269,16 @@ pub enum LimitError {
     #[error("`{0}` is not a limit; write for example `fds=0` or `mappings=0.01/cycle`")]
     NoEquals(String),
     /// A count that is not measured.
-    #[error("`{0}` is not counted; limits can be set on threads, fds and mappings")]
+    #[error("`{0}` is not a count; set limits on threads, fds or mappings")]
     UnknownCount(String),
     /// One count has two limits.
     #[error("`{0}` has two limits")]
     Twice(String),
     /// An increase without `%`.
-    #[error("`{0}` is no increase in per cent: write for example `20%`")]
+    #[error("`{0}` is not a percentage; write for example `20%`")]
     NoPerCent(String),
     /// A count other than 0 without `/cycle`.
-    #[error("`{0}` does not say per what: write `{0}/cycle`")]
+    #[error("`{0}` is not a rate; write `{0}/cycle`")]
     CountWithoutPer(String),
 }
 
@@ -289,7 +322,7 @@ mod tests {
     #[test]
     fn a_rate_that_cannot_be_read_says_why() {
         for (text, message) in [
-            ("30", "does not say per what"),
+            ("30", "is not a rate"),
             ("30MB", "`30MB/s` or `30MB/cycle`"),
             ("30MB/min", "per second (`/s`) or per cycle"),
             ("30mb/s", "unknown unit `mb`"),
@@ -297,7 +330,7 @@ mod tests {
             ("-1B/s", "is not a number of zero or more"),
             ("B/s", "is not a number of zero or more"),
             ("1.2.3B/s", "`1.2.3` is not a number"),
-            ("", "does not say per what"),
+            ("", "is not a rate"),
         ] {
             let error = text.parse::<LeakRate>().unwrap_err().to_string();
             assert!(error.contains(message), "{text}: {error}");
@@ -322,7 +355,7 @@ mod tests {
         for (text, message) in [
             ("fds", "write for example `fds=0`"),
             ("fds=2", "`fds=2/cycle`"),
-            ("heap=0", "`heap` is not counted"),
+            ("heap=0", "`heap` is not a count"),
             ("fds=0,fds=0", "two limits"),
             ("fds=x", "`x` is not a number"),
         ] {
@@ -353,8 +386,8 @@ mod tests {
         assert_eq!(limits.max_leak_rate.unwrap().bytes(), 30_000.0);
         assert_eq!(limits.max_growth.per_cycle(Metric::Fds), Some(0.0));
         assert_eq!(limits.allow_pinned.as_deref(), Some("Go never unloads"));
-        assert_eq!(limits.allow_residue, ["signal-mask"]);
+        assert_eq!(limits.allow_residue, [ResidueKind::SignalMask]);
         let error = toml::from_str::<Limits>("max-leak-rate = '3MB'").unwrap_err().to_string();
-        assert!(error.contains("does not say per what"), "{error}");
+        assert!(error.contains("is not a rate"), "{error}");
     }
 }

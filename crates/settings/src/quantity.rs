@@ -21,7 +21,7 @@ pub const MAX_LIMIT: u64 = 1_000_000_000;
 pub const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A value that could not be understood or is out of range. The text says what was expected and does not
-/// repeat the value, because whoever shows it shows the value beside it.
+/// repeat the value, because the code that shows it shows the value beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct UnitError(String);
@@ -39,7 +39,7 @@ type Result<T> = std::result::Result<T, UnitError>;
 ///
 /// # Errors
 ///
-/// [`UnitError`] when it is no count, zero, or above the maximum.
+/// [`UnitError`] when it is not a count, zero, or above the maximum.
 pub fn parse_cycles(text: &str) -> Result<u64> {
     cycles(parse_count(text)?)
 }
@@ -48,7 +48,7 @@ pub fn parse_cycles(text: &str) -> Result<u64> {
 ///
 /// # Errors
 ///
-/// [`UnitError`] when it is no count, or above [`MAX_CYCLES`].
+/// [`UnitError`] when it is not a count, or above [`MAX_CYCLES`].
 pub fn parse_warmup(text: &str) -> Result<u64> {
     warmup(parse_count(text)?)
 }
@@ -57,7 +57,7 @@ pub fn parse_warmup(text: &str) -> Result<u64> {
 ///
 /// # Errors
 ///
-/// [`UnitError`] when it is no count or out of range.
+/// [`UnitError`] when it is not a count or out of range.
 pub fn parse_threads(text: &str) -> Result<u32> {
     threads(parse_count(text)?)
 }
@@ -66,7 +66,7 @@ pub fn parse_threads(text: &str) -> Result<u32> {
 ///
 /// # Errors
 ///
-/// [`UnitError`] when it is no count or out of range.
+/// [`UnitError`] when it is not a count or out of range.
 pub fn parse_jobs(text: &str) -> Result<usize> {
     in_range(parse_count(text)?, 1, 64).map(|n| n as usize)
 }
@@ -75,7 +75,7 @@ pub fn parse_jobs(text: &str) -> Result<usize> {
 ///
 /// # Errors
 ///
-/// [`UnitError`] when it is no count or out of range.
+/// [`UnitError`] when it is not a count or out of range.
 pub fn parse_checkpoints(text: &str) -> Result<u32> {
     checkpoints(parse_count(text)?)
 }
@@ -84,7 +84,7 @@ pub fn parse_checkpoints(text: &str) -> Result<u32> {
 ///
 /// # Errors
 ///
-/// [`UnitError`] when it is no count or out of range.
+/// [`UnitError`] when it is not a count or out of range.
 pub fn parse_limit(text: &str) -> Result<u64> {
     limit(parse_count(text)?)
 }
@@ -154,7 +154,7 @@ fn parse_count(text: &str) -> Result<u64> {
 ///
 /// # Errors
 ///
-/// [`UnitError`] when it is no duration, zero, or above the maximum.
+/// [`UnitError`] when it is not a duration, zero, or above the maximum.
 pub fn parse_duration(text: &str) -> Result<Duration> {
     let mut rest = text.trim();
     let mut total: u64 = 0;
@@ -176,7 +176,9 @@ pub fn parse_duration(text: &str) -> Result<Duration> {
             }
         };
         if nanoseconds >= unit_before {
-            return Err(UnitError(format!("`{unit}` stands after a unit that is not larger")));
+            return Err(UnitError(format!(
+                "`{unit}` is out of order; write each unit once, the largest first"
+            )));
         }
         unit_before = nanoseconds;
         total = number.times(nanoseconds)?.checked_add(total).ok_or_else(too_large)?;
@@ -200,7 +202,7 @@ pub fn parse_duration(text: &str) -> Result<Duration> {
 ///
 /// # Errors
 ///
-/// [`UnitError`] when it is no size, zero, above `u64::MAX`, or its unit could mean either.
+/// [`UnitError`] when it is not a size, zero, above `u64::MAX`, or its unit could mean either.
 pub fn parse_size(text: &str) -> Result<u64> {
     let (number, unit) = split(text.trim())?;
     let factor = match unit.to_ascii_lowercase().as_str() {
@@ -217,7 +219,7 @@ pub fn parse_size(text: &str) -> Result<u64> {
         letter @ ("k" | "m" | "g" | "t") => {
             let letter = letter.to_ascii_uppercase();
             return Err(UnitError(format!(
-                "`{unit}` is ambiguous: {letter}B counts in thousands, {letter}iB in 1024s"
+                "`{unit}` is ambiguous; use {letter}B (powers of 1000) or {letter}iB (powers of 1024)"
             )));
         }
         _ => {
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_tell_thousands_from_1024s() {
+    fn sizes_distinguish_thousands_from_1024s() {
         for (text, bytes) in [
             ("2GiB", 2 << 30),
             ("500MB", 500_000_000),

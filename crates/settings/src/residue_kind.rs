@@ -7,7 +7,9 @@ use std::str::FromStr;
 use crate::nearest;
 
 /// Kinds of things that a library can leave behind in a process, besides memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum ResidueKind {
     /// Threads that were not there before.
     Threads,
@@ -120,7 +122,7 @@ pub struct UnknownKind(String);
 impl fmt::Display for UnknownKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = ResidueKind::ALL.map(ResidueKind::name);
-        write!(f, "`{}` is no kind of residue", self.0)?;
+        write!(f, "`{}` is not a kind of residue", self.0)?;
         if let Some(meant) = nearest(&self.0, names) {
             write!(f, "; did you mean `{meant}`?")?;
         }

@@ -117,7 +117,7 @@ pub fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// The text cut in its middle to at most `max` columns, so that both ends, which tell names apart, stay.
+/// The text cut in its middle to at most `max` columns, so that both ends, which distinguish names, stay.
 pub fn elide(text: &str, max: usize) -> String {
     if columns(text) <= max {
         return text.to_owned();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::elf::{Facts, Host, check_loadable};
 use crate::files;
 use crate::inspect::search::{DEFAULTS, Search};
+use crate::record::explanation::Here;
 
 /// Symbols that are looked for.
 const SYMBOLS: usize = 200;
@@ -15,6 +16,8 @@ const SYMBOLS: usize = 200;
 const LARGEST: u64 = 32 << 20;
 /// Time after which no more libraries are searched.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Other versions of a library that are listed.
+const OTHERS: usize = 3;
 /// Those that come first: what is most often forgotten.
 const USUAL: [&str; 9] = [
     "libc.so.6",
@@ -61,22 +64,17 @@ impl Libraries {
     }
 
     /// What a linker would find for `-lNAME`.
-    pub(super) fn to_link(&self, name: &str) -> Vec<String> {
+    pub(super) fn to_link(&self, name: &str) -> Option<Here> {
         if name.is_empty() || name.contains('/') {
-            return Vec::new();
+            return None;
         }
-        let file = format!("lib{name}.so");
-        let numbered = format!("{file}.");
+        let numbered = format!("lib{name}.so.");
         let mut with_number = BTreeMap::new();
         for directory in link_directories() {
             for ending in ["so", "a"] {
                 let path = directory.join(format!("lib{name}.{ending}"));
                 if path.exists() {
-                    return vec![format!(
-                        "{} is here: it was not when the log was written, or was for another machine, or the linker was not \
-                         shown its directory",
-                        path.display()
-                    )];
+                    return Some(Here::Linkable { path: path.display().to_string() });
                 }
             }
             for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
@@ -91,35 +89,27 @@ impl Libraries {
                 with_number.entry(found.to_owned()).or_insert_with(|| PathBuf::from(path));
             }
         }
-        match with_number.pop_first() {
-            Some((found, path)) => vec![format!(
-                "{} is here, which programs run with; {file}, which the linker wants, is not beside it: install its development \
-                 package, or for a trial link with -l:{found}",
-                path.display()
-            )],
-            None => vec![format!(
-                "this machine has no {file}, lib{name}.a or {file}.* in the linker's directories"
-            )],
-        }
+        let name = name.to_owned();
+        Some(match with_number.pop_first() {
+            Some((_, path)) => Here::NotLinkable { name, path: path.display().to_string() },
+            None => Here::NoLibrary { name },
+        })
     }
 
     /// What the loader would find for a library's name or path.
-    pub(super) fn to_load(&self, name: &str) -> Vec<String> {
-        let path = Path::new(name);
+    pub(super) fn to_load(&self, name: &str) -> Vec<Here> {
         if name.contains('/') {
             // glibc reports a library of another machine as one that is not there.
-            let told = super::fits(name);
-            return if told.is_empty() {
-                vec![format!("{name} is not here, seen from this directory")]
-            } else {
-                told
+            let found = super::fits(name);
+            return match found.is_empty() {
+                true => vec![Here::MissingFromHere { file: name.to_owned() }],
+                false => found,
             };
         }
         let own = std::env::current_exe().unwrap_or_default();
         let Some(facts) = loadable(&own) else { return Vec::new() };
-        if let Some(found) = self.search.find(name, path, &facts, &[]) {
-            let where_ = found.path.display();
-            return vec![format!("it is found here: {where_} ({})", found.place.name())];
+        if let Some(found) = self.search.find(name, Path::new(name), &facts, &[]) {
+            return vec![Here::Loadable { path: found.path.display().to_string(), place: found.place }];
         }
         let base = name.split_once(".so").map_or(name, |(base, _)| base);
         let others: BTreeMap<&str, &str> = self
@@ -128,58 +118,41 @@ impl Libraries {
             .entries()
             .filter(|(known, _)| known.split_once(".so").map(|(b, _)| b) == Some(base))
             .collect();
-        let mut lines: Vec<String> = others
-            .iter()
-            .take(3)
-            .map(|(known, path)| {
-                format!("this machine has {known} ({path}), which is another version: no substitute")
-            })
-            .collect();
-        if lines.is_empty() {
-            let foreign = DEFAULTS.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists());
-            lines = match foreign {
-                Some(path) => super::fits(&path.to_string_lossy()),
-                None => vec![format!("the loader finds no {name} on this machine either")],
+        if !others.is_empty() {
+            let other = |(name, path): (&&str, &&str)| Here::OtherVersion {
+                name: (*name).to_owned(),
+                path: (*path).to_owned(),
             };
+            return others.iter().take(OTHERS).map(other).collect();
         }
-        lines
+        match DEFAULTS.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists()) {
+            Some(foreign) => super::fits(&foreign.to_string_lossy()),
+            None => vec![Here::NotLoadable { name: name.to_owned() }],
+        }
     }
 
     /// Which library has a symbol.
-    pub(super) fn with_symbol(&self, symbol: &str) -> Vec<String> {
+    pub(super) fn with_symbol(&self, symbol: &str) -> Option<Here> {
         let symbol = plain(symbol);
         // What was demangled for people can't be looked up.
         if symbol.is_empty() || symbol.contains([' ', '(', ':', '<']) {
-            return Vec::new();
+            return None;
         }
-        let Some(found) = self.having.get(symbol) else { return Vec::new() };
-        let Some(first) = found.first() else {
-            return if self.all {
-                vec![format!("none of the libraries that this machine's loader knows has `{symbol}`")]
-            } else {
-                Vec::new()
-            };
-        };
-        let file = first.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = file.strip_prefix("lib").and_then(|rest| rest.split_once(".so")).map(|(name, _)| name);
-        let advice = match name {
-            Some("c") => {
-                "libc itself, so it was linked without it (-nostdlib), or with another C library".to_owned()
-            }
-            Some("stdc++") => "link with g++, or add -lstdc++".to_owned(),
-            Some(name) => format!("add -l{name} after the objects that use it"),
-            None => "name it on the command line".to_owned(),
-        };
-        vec![format!("`{symbol}` is in {}: {advice}", first.display())]
+        let found = self.having.get(symbol)?.first();
+        let symbol = symbol.to_owned();
+        match found {
+            Some(path) => Some(Here::Symbol { symbol, path: path.display().to_string() }),
+            None => self.all.then_some(Here::NoSymbol { symbol }),
+        }
     }
 
     /// The newest version of a family that a library of this machine has, against the one asked for.
-    pub(super) fn newest_of(&self, library: &str, version: &str) -> Vec<String> {
-        let Some((family, _)) = version.split_once('_') else { return Vec::new() };
+    pub(super) fn newest_of(&self, library: &str, version: &str) -> Option<Here> {
+        let (family, _) = version.split_once('_')?;
         let Some(path) = self.search.cache().find(library).next() else {
-            return vec![format!("this machine has no {library}")];
+            return Some(Here::NotLoadable { name: library.to_owned() });
         };
-        let Ok(bytes) = files::read_library(Path::new(path)) else { return Vec::new() };
+        let bytes = files::read_library(Path::new(path)).ok()?;
         let prefix = format!("{family}_");
         let newest = memchr::memmem::find_iter(&bytes, prefix.as_bytes())
             .filter_map(|at| {
@@ -187,10 +160,9 @@ impl Libraries {
                 let text = text.get(..32).unwrap_or(text);
                 super::numbers(std::str::from_utf8(text.get(..memchr::memchr(0, text)?)?).ok()?)
             })
-            .max();
-        let Some(newest) = newest else { return Vec::new() };
-        let text: Vec<String> = newest.iter().map(ToString::to_string).collect();
-        vec![format!("{path} here goes up to {prefix}{}", text.join("."))]
+            .max()?;
+        let numbers: Vec<String> = newest.iter().map(ToString::to_string).collect();
+        Some(Here::NewestVersion { path: path.to_owned(), version: prefix + &numbers.join(".") })
     }
 }
 
@@ -237,24 +209,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_of_a_symbol_is_named_and_one_that_nobody_has_is_not() {
+    fn the_library_of_a_symbol_is_found_and_that_of_no_symbol_is_not() {
         let libraries = Libraries::of_this_machine(
             ["cos", "cos@@GLIBC_2.2.5", "strlen", "no_such_symbol_here"].into_iter(),
         );
-        let told = libraries.with_symbol("cos@@GLIBC_2.2.5");
-        assert!(told[0].contains("libm.so.6") && told[0].contains("-lm"), "{told:?}");
-        assert!(libraries.with_symbol("strlen")[0].contains("libc itself"));
-        assert!(!libraries.with_symbol("no_such_symbol_here").iter().any(|text| text.contains("is in")));
-        assert!(libraries.with_symbol("std::vector<int>::x()").is_empty());
+        let library = |symbol: &str| match libraries.with_symbol(symbol) {
+            Some(Here::Symbol { path, .. }) => Some(path.rsplit('/').next().unwrap().to_owned()),
+            _ => None,
+        };
+        assert_eq!(library("cos@@GLIBC_2.2.5").as_deref(), Some("libm.so.6"));
+        assert_eq!(library("strlen").as_deref(), Some("libc.so.6"));
+        assert_eq!((library("no_such_symbol_here"), library("std::vector<int>::x()")), (None, None));
     }
 
     #[test]
-    fn what_is_linked_with_and_loaded_is_told_apart() {
+    fn linking_and_loading_are_different_questions() {
         let libraries = Libraries::of_this_machine(std::iter::empty());
-        assert!(libraries.to_link("no-such-library")[0].contains("has no libno-such-library.so"));
-        assert!(libraries.to_load("libc.so.6")[0].contains("found here"));
-        assert!(libraries.to_load("libc.so.7")[0].contains("another version"));
-        assert!(libraries.to_load("libno-such.so.7")[0].contains("either"));
-        assert!(libraries.to_load("./no/such.so")[0].contains("not here"));
+        let name = || "no-such-library".to_owned();
+        assert_eq!(libraries.to_link(&name()), Some(Here::NoLibrary { name: name() }));
+        assert!(matches!(libraries.to_load("libc.so.6").as_slice(), [Here::Loadable { .. }]));
+        assert!(matches!(libraries.to_load("libc.so.7").as_slice(), [Here::OtherVersion { .. }, ..]));
+        assert!(matches!(libraries.to_load("libno-such.so.7").as_slice(), [Here::NotLoadable { .. }]));
+        assert!(matches!(libraries.to_load("./no/such.so").as_slice(), [Here::MissingFromHere { .. }]));
     }
 }

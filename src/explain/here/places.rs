@@ -4,19 +4,20 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::record::explanation::Here;
+
 /// Entries of a directory that are looked at.
 const ENTRIES: usize = 4000;
 
-/// Programs in `PATH`, each where it is.
-pub(super) fn tools(names: &[&str]) -> Vec<String> {
-    names.iter().filter(|name| !name.is_empty()).map(|name| tool(name)).collect()
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }
 
-fn tool(name: &str) -> String {
-    match in_path(name) {
-        Some(path) => format!("{name} is here: {}", path.display()),
-        None => format!("{name} is not in PATH here"),
-    }
+/// Programs in `PATH`, each where it is.
+pub(super) fn tools(names: &[&str]) -> Vec<Here> {
+    let names = names.iter().filter(|name| !name.is_empty());
+    let tool = |name: &str| Here::Tool { name: name.to_owned(), path: in_path(name).map(|path| text(&path)) };
+    names.map(|name| tool(name)).collect()
 }
 
 /// The program that a name in `PATH` stands for.
@@ -27,32 +28,23 @@ fn in_path(name: &str) -> Option<PathBuf> {
 }
 
 /// Where a header is that a compiler did not find.
-pub(super) fn header(name: &str) -> Vec<String> {
+pub(super) fn header(name: &str) -> Option<Here> {
     let path = Path::new(name);
     if name.is_empty() || path.is_absolute() || path.components().any(|part| part.as_os_str() == "..") {
-        return Vec::new();
+        return None;
     }
+    let name = name.to_owned();
     let triplet = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
     let roots = ["/usr/include", triplet.as_str(), "/usr/local/include"].map(PathBuf::from);
-    for root in &roots {
-        if root.join(path).is_file() {
-            return vec![format!(
-                "{} is here: it was not when the log was written, or the compiler was for another machine",
-                root.join(path).display()
-            )];
-        }
+    let has = |directory: &PathBuf| directory.join(path).is_file();
+    if let Some(root) = roots.iter().find(|root| has(root)) {
+        return Some(Here::Header { name, path: text(&root.join(path)) });
     }
-    for root in &roots {
-        for directory in directories(root) {
-            if directory.join(path).is_file() {
-                let place = directory.display();
-                return vec![format!(
-                    "{place}/{name} is here, in a directory that has to be named: -I{place}"
-                )];
-            }
-        }
-    }
-    vec![format!("this machine has no {name} in /usr/include, /usr/local/include or a directory below them")]
+    let below = roots.iter().flat_map(|root| directories(root)).find(has);
+    Some(match below {
+        Some(directory) => Here::HeaderBelow { name, directory: text(&directory) },
+        None => Here::NoHeader { name },
+    })
 }
 
 /// Directories directly below, in the order of their names.
@@ -64,9 +56,9 @@ fn directories(root: &Path) -> Vec<PathBuf> {
 }
 
 /// Where a package's `.pc` file is.
-pub(super) fn package(name: &str) -> Vec<String> {
+pub(super) fn package(name: &str) -> Option<Here> {
     if name.is_empty() || name.contains('/') {
-        return Vec::new();
+        return None;
     }
     let file = format!("{name}.pc");
     let given = std::env::var_os("PKG_CONFIG_PATH").unwrap_or_default();
@@ -80,68 +72,47 @@ pub(super) fn package(name: &str) -> Vec<String> {
         "/usr/lib/pkgconfig".to_owned(),
         "/usr/share/pkgconfig".to_owned(),
     ];
-    let mut all = std::env::split_paths(&given)
+    let all = std::env::split_paths(&given)
         .chain(own.into_iter().map(PathBuf::from))
         .filter(|dir| !dir.as_os_str().is_empty());
-    match all.find(|directory| directory.join(&file).is_file()) {
-        Some(directory) => vec![format!("{} is here", directory.join(&file).display())],
-        None => {
-            vec![format!("this machine has no {file} in pkg-config's own directories or PKG_CONFIG_PATH")]
-        }
-    }
+    let found = all.map(|directory| directory.join(&file)).find(|path| path.is_file());
+    Some(Here::Package { name: file, path: found.map(|path| text(&path)) })
 }
 
 /// Whether the file system of a file, or of the directory that it was in, forbids execution.
-pub(super) fn noexec(file: &str) -> Vec<String> {
+pub(super) fn noexec(file: &str) -> Option<Here> {
     let path = Path::new(file);
-    let Some(existing) = path.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists()) else {
-        return Vec::new();
-    };
-    match statvfs(existing) {
-        Ok(state) if state.flags().contains(FsFlags::ST_NOEXEC) => {
-            vec![format!("{} is mounted noexec on this machine", existing.display())]
-        }
-        Ok(_) if path.is_absolute() => {
-            vec![format!("{} is not mounted noexec on this machine", existing.display())]
-        }
-        _ => Vec::new(),
-    }
+    let existing = path.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists())?;
+    let noexec = statvfs(existing).ok()?.flags().contains(FsFlags::ST_NOEXEC);
+    (noexec || path.is_absolute()).then(|| Here::Mount { path: text(existing), noexec })
 }
 
 /// Whether the C library's start files are here, for this machine.
-pub(super) fn start_file(file: &str) -> Vec<String> {
+pub(super) fn start_file(file: &str) -> Here {
     let name = Path::new(file).file_name().unwrap_or_default();
     let arch = std::env::consts::ARCH;
     let places = [format!("/usr/lib/{arch}-linux-gnu"), "/usr/lib64".to_owned(), "/usr/lib".to_owned()];
-    match places.iter().map(|place| Path::new(place).join(name)).find(|path| path.is_file()) {
-        Some(path) => vec![format!("{} is here, for programs of this machine only", path.display())],
-        None => vec![format!(
-            "this machine has none for its own programs: the C library's development files are missing"
-        )],
-    }
+    let found = places.iter().map(|place| Path::new(place).join(name)).find(|path| path.is_file());
+    Here::StartFile { path: found.map(|path| text(&path)) }
 }
 
 /// Toolchains of rustup that have a target.
-pub(super) fn rust_target(target: &str) -> Vec<String> {
+pub(super) fn rust_target(target: &str) -> Option<Here> {
     let home = std::env::var_os("RUSTUP_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".rustup")));
     let Some(toolchains) = home.map(|home| home.join("toolchains")).filter(|path| path.is_dir()) else {
-        return vec!["this user has no toolchains of rustup".to_owned()];
+        return Some(Here::NoRustup);
     };
     if target.is_empty() || target.contains('/') {
-        return Vec::new();
+        return None;
     }
-    let have: Vec<String> = directories(&toolchains)
+    let toolchains = directories(&toolchains)
         .iter()
         .filter(|toolchain| toolchain.join("lib/rustlib").join(target).join("lib").is_dir())
         .map(|toolchain| toolchain.file_name().unwrap_or_default().to_string_lossy().into_owned())
         .collect();
-    if have.is_empty() {
-        vec![format!("no toolchain of this user has {target}")]
-    } else {
-        vec![format!("it is installed here for {}", have.join(", "))]
-    }
+    Some(Here::RustTarget { target: target.to_owned(), toolchains })
 }
 
 #[cfg(test)]
@@ -150,12 +121,14 @@ mod tests {
 
     #[test]
     fn what_is_on_every_machine_is_found_and_what_is_on_none_is_not() {
-        assert!(tools(&["sh", "no-such-tool"])[0].contains("sh is here"));
-        assert!(tools(&["no-such-tool", ""]) == ["no-such-tool is not in PATH here"]);
-        assert!(header("no/such.h")[0].contains("has no no/such.h"));
-        assert!(header("../../etc/passwd").is_empty() && header("/etc/passwd").is_empty());
-        assert!(package("no-such-package")[0].contains("has no no-such-package.pc"));
-        assert!(rust_target("no-such-target").len() == 1 && package("../x").is_empty());
-        assert!(noexec("/proc/no-such").len() == 1);
+        let found = tools(&["sh", "no-such-tool", ""]);
+        let missing = Here::Tool { name: "no-such-tool".to_owned(), path: None };
+        assert!(matches!(found.first(), Some(Here::Tool { path: Some(_), .. })), "{found:?}");
+        assert_eq!(found.get(1..), Some([missing].as_slice()));
+        assert_eq!(header("no/such.h"), Some(Here::NoHeader { name: "no/such.h".to_owned() }));
+        assert_eq!((header("../../etc/passwd"), header("/etc/passwd")), (None, None));
+        assert!(matches!(package("no-such-package"), Some(Here::Package { path: None, .. })));
+        assert!(rust_target("no-such-target").is_some() && package("../x").is_none());
+        assert!(matches!(noexec("/proc/no-such"), Some(Here::Mount { .. })));
     }
 }

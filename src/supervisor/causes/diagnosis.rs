@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{CYCLES, Pending, pending};
 use crate::channel::Look;
 use crate::lddebug::Log;
-use crate::record::Mode;
+use crate::record::{EndedEarly, Mode};
 use crate::suite::allowance::Allowance;
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::latency::Histograms;
@@ -37,14 +37,7 @@ pub(super) struct Diagnosis {
     /// Cycles that it completed.
     pub(super) cycles: u64,
     /// Why it went no further.
-    pub(super) problem: Option<String>,
-}
-
-impl Diagnosis {
-    /// None was made.
-    pub(super) fn not_made(why: &str) -> Self {
-        Self { problem: Some(why.to_owned()), ..Self::default() }
-    }
+    pub(super) problem: Option<EndedEarly>,
 }
 
 /// Soaks the library for a few cycles under the loader's log.
@@ -67,10 +60,10 @@ fn run(
     env: &BTreeMap<String, String>,
     context: &Context<'_>,
     found: &mut Diagnosis,
-) -> Result<(), String> {
+) -> Result<(), EndedEarly> {
     // Private, since the log names every library and symbol; gone with this value.
     let directory =
-        PrivateDirectory::new().map_err(|e| format!("no private directory for the loader's log: {e}"))?;
+        PrivateDirectory::new().map_err(|error| EndedEarly::NotStarted { problem: error.to_string() })?;
     let output = directory.path().join("log");
     let mut env = env.clone();
     env.insert("LD_DEBUG".to_owned(), "files,bindings".to_owned());
@@ -87,13 +80,14 @@ fn run(
     };
     // Its few cycles are no progress of the soak.
     let silent = Context { interrupted: context.interrupted, progress: &|_| {} };
-    let mut session = start(&plan, &[staging.first().to_path_buf()], &env, bounds, &silent)?;
+    let mut session = start(&plan, &[staging.first().to_path_buf()], &env, bounds, &silent)
+        .map_err(|problem| EndedEarly::NotStarted { problem })?;
     let ended = cycles(&mut session, found);
     let log = output.with_extension(session.process.pid().to_string());
     if let Ok(file) = File::open(&log) {
         found.log = Log::read(BufReader::new(file));
     }
-    ended.map_err(|end| words(&end))?;
+    ended.map_err(|end| end.early())?;
     // After the log was read: this writes to it too, and may end the worker.
     if session.look(Look::Release).is_ok() {
         use std::sync::atomic::Ordering::Relaxed;
@@ -105,7 +99,7 @@ fn run(
 fn cycles(session: &mut Session<'_>, found: &mut Diagnosis) -> Result<(), End> {
     session.ready()?;
     let before = objects(&session.channel);
-    let mut histograms = Histograms::new().map_err(|e| End::Failed { thread: 0, message: e.to_string() })?;
+    let mut histograms = Histograms::new().map_err(End::not_started)?;
     let ended = session.advance(CYCLES, &mut histograms);
     found.cycles = session.completed();
     ended?;
@@ -113,17 +107,4 @@ fn cycles(session: &mut Session<'_>, found: &mut Diagnosis) -> Result<(), End> {
     found.left.retain(|name| !before.contains(name));
     found.pending = pending(session);
     Ok(())
-}
-
-/// Why a soak beside the measured one went no further.
-pub(in crate::supervisor) fn words(end: &End) -> String {
-    match end {
-        End::Failed { message, .. } => message.clone(),
-        End::Died(status) => format!("its worker ended: {status}"),
-        End::Hung => "no cycle finished in time".to_owned(),
-        End::Interrupted { .. } => "it was interrupted".to_owned(),
-        End::TimeUp => format!("it took longer than {} s", AT_MOST.as_secs()),
-        End::Limit { excess, .. } => excess.words(),
-        End::Scribbled => "the library wrote over memory that is not its own".to_owned(),
-    }
 }

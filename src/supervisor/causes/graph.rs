@@ -1,9 +1,8 @@
 //! Who keeps whom: from the objects that are left and the loader's log to the causes. Pure.
 
-use super::words;
 use crate::elf::{self, Facts};
 use crate::lddebug::{Log, Why};
-use crate::record::{Cause, UnloadState};
+use crate::record::{Cause, CauseFacts, Keeper, OpenedBy, Undiagnosed, UnloadState};
 
 /// An object that stayed.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub(super) struct Object {
 
 /// An object that stays because another does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Keeper {
+struct User {
     /// Index of the other.
     by: usize,
     /// The symbol it was bound to; `None` where it needs the whole object (`DT_NEEDED`).
@@ -46,25 +45,27 @@ struct Held<'a> {
 impl Held<'_> {
     /// Why the library stayed: by itself, or because of objects that stay without it.
     fn library(&self, library: usize) -> Vec<Cause> {
-        let mut causes = self.direct(library);
-        for keeper in self.keepers(library) {
+        let mut causes: Vec<Cause> = self.direct(library).into_iter().map(Cause::of_library).collect();
+        for user in self.users(library) {
             // An object that stays only because the library does is no cause of it.
-            let Some(root) = self.root(keeper.by, &mut vec![library]) else { continue };
-            let why = self.direct(root).into_iter().next().map(|cause| cause.detail).unwrap_or_default();
-            let by = &self.objects[keeper.by].name;
-            let root = (root != keeper.by).then(|| self.objects[root].name.as_str());
-            let cause = match &keeper.binding {
-                Some(symbol) => words::relocation_dependency(by, symbol.as_deref(), root, &why),
-                None => words::needed_by(by, root, &why),
+            let Some(root) = self.root(user.by, &mut vec![library]) else { continue };
+            let Some(cause) = self.direct(root).into_iter().next() else { continue };
+            let by = self.objects[user.by].name.clone();
+            let keeper = Keeper {
+                by: by.clone(),
+                root: (root != user.by).then(|| self.objects[root].name.clone()),
+                cause: Box::new(cause),
             };
-            causes.push(cause);
+            let evidence = match user.binding {
+                Some(symbol) => CauseFacts::RelocationDependency { symbol, keeper: Some(keeper) },
+                None => CauseFacts::NeededBy(keeper),
+            };
+            causes.push(Cause::of_object(evidence, by));
         }
-        let unique = self.objects[library].facts.as_ref().filter(|facts| !facts.unique_symbols.is_empty());
-        if causes.is_empty()
-            && let Some(facts) = unique
-        {
+        if causes.is_empty() {
             // A loader older than 2.31 does not say that it was one of them.
-            causes.push(words::unique(facts.unique_symbols.first().map(String::as_str), Some(facts)));
+            let facts = self.objects[library].facts.as_ref();
+            causes.extend(facts.and_then(elf::unique).map(Cause::of_library));
         }
         causes
     }
@@ -76,67 +77,72 @@ impl Held<'_> {
         for (index, object) in self.objects.iter().enumerate() {
             let direct = self.direct(index);
             let Some(first) = direct.first() else { continue };
-            let others: Vec<_> = (0..self.objects.len())
+            let keeps: Vec<String> = (0..self.objects.len())
                 .filter(|other| *other != index && self.root(*other, &mut Vec::new()) == Some(index))
-                .map(|other| self.objects[other].name.as_str())
+                .map(|other| self.objects[other].name.clone())
                 .collect();
-            causes.push(Cause {
-                object: Some(object.name.clone()),
-                ..words::dependency_pinned(&object.name, &first.kind, &others)
-            });
-            let own = |cause| Cause { object: Some(object.name.clone()), ..cause };
-            causes.extend(direct.into_iter().map(own));
+            let pinned = CauseFacts::DependencyPinned { cause: Box::new(first.clone()), keeps };
+            let all = std::iter::once(pinned).chain(direct);
+            causes.extend(all.map(|evidence| Cause::of_object(evidence, &object.name)));
         }
         causes
     }
 
     /// What keeps an object by itself.
-    fn direct(&self, index: usize) -> Vec<Cause> {
+    fn direct(&self, index: usize) -> Vec<CauseFacts> {
         let object = &self.objects[index];
         let facts = object.facts.as_ref();
-        let mut causes: Vec<Cause> = facts.and_then(elf::nodelete).into_iter().collect();
+        let mut found: Vec<CauseFacts> = facts.and_then(elf::nodelete).into_iter().collect();
         for mark in self.log.marks.iter().filter(|mark| mark.object == object.name) {
-            causes.push(match &mark.why {
-                Why::Flag => words::nodelete_runtime(),
-                Why::Unique { symbol } => words::unique(symbol.as_deref(), facts),
-                Why::MainProgram { symbol } => words::main_program(symbol.as_deref()),
-                Why::Memory => words::memory(),
-                // Found among the keepers.
+            found.push(match &mark.why {
+                Why::Flag => CauseFacts::NodeleteRuntime { opened_by: OpenedBy::Library },
+                Why::Unique { symbol } => CauseFacts::Unique {
+                    symbol: symbol.clone(),
+                    count: facts.map_or(0, |facts| facts.unique_symbols.len() as u64),
+                },
+                Why::MainProgram { symbol } => {
+                    CauseFacts::RelocationDependency { symbol: symbol.clone(), keeper: None }
+                }
+                Why::Memory => CauseFacts::Unknown(Undiagnosed::NoMemory),
+                // Found among the users.
                 Why::Reference { .. } => continue,
             });
         }
         let (count, threads) = object.destructors;
         if count > 0 {
-            causes.push(words::tls_destructor(count, threads));
+            let language = facts.map(|facts| facts.language).unwrap_or_default();
+            found.push(CauseFacts::TlsDestructor { count, threads, language });
         }
         let held = self.log.held.iter().find(|(name, _)| *name == object.name).map(|(_, count)| *count);
         let released = if object.is_library { self.released } else { 0 };
         match held.filter(|count| *count > 0) {
-            Some(count) => causes.push(words::extra_reference(count, released)),
-            None if released > 0 => causes.push(words::extra_reference(u64::from(released), released)),
+            Some(count) => found.push(CauseFacts::ExtraReference { handles: Some(count), released }),
+            None if released > 0 => {
+                found.push(CauseFacts::ExtraReference { handles: Some(u64::from(released)), released });
+            }
             // Others are opened by the library or by what it brings: whatever is open still keeps them.
-            None if causes.is_empty()
+            None if found.is_empty()
                 && !object.is_library
                 && self.log.opened.contains(&object.name)
                 && !self.log.destroyed.contains(&object.name) =>
             {
-                causes.push(words::left_open());
+                found.push(CauseFacts::ExtraReference { handles: None, released });
             }
             None => {}
         }
-        causes
+        found
     }
 
     /// Objects that stay and use this one.
-    fn keepers(&self, index: usize) -> Vec<Keeper> {
+    fn users(&self, index: usize) -> Vec<User> {
         let object = &self.objects[index];
         let at = |name: &str| self.objects.iter().position(|other| other.name == name);
-        let mut keepers: Vec<Keeper> = Vec::new();
+        let mut users: Vec<User> = Vec::new();
         let mut add = |by: Option<usize>, binding: Option<Option<String>>| {
             if let Some(by) = by.filter(|by| *by != index)
-                && !keepers.iter().any(|known| known.by == by)
+                && !users.iter().any(|known| known.by == by)
             {
-                keepers.push(Keeper { by, binding });
+                users.push(User { by, binding });
             }
         };
         for mark in self.log.marks.iter().filter(|mark| mark.object == object.name) {
@@ -155,7 +161,7 @@ impl Held<'_> {
                 add(Some(by), None);
             }
         }
-        keepers
+        users
     }
 
     /// The object that stays by itself and keeps this one, nearest first; not by way of those in `past`.
@@ -167,9 +173,9 @@ impl Held<'_> {
             }
             past.extend(&row);
             let mut next = Vec::new();
-            for keeper in row.iter().flat_map(|index| self.keepers(*index)) {
-                if !past.contains(&keeper.by) && !next.contains(&keeper.by) {
-                    next.push(keeper.by);
+            for user in row.iter().flat_map(|index| self.users(*index)) {
+                if !past.contains(&user.by) && !next.contains(&user.by) {
+                    next.push(user.by);
                 }
             }
             row = next;
@@ -181,13 +187,14 @@ impl Held<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Language;
 
     fn object(name: &str, is_library: bool) -> Object {
         Object { name: name.to_owned(), facts: None, destructors: (0, 0), is_library }
     }
 
     fn kinds(causes: &[Cause]) -> Vec<&str> {
-        causes.iter().map(|cause| cause.kind.as_str()).collect()
+        causes.iter().map(|cause| cause.kind().name()).collect()
     }
 
     fn log(text: &str) -> Log {
@@ -203,9 +210,11 @@ mod tests {
             file=/lib.so [0];  needed by /std.so [0] (relocation dependency)
             binding file /std.so [0] to /lib.so [0]: normal symbol `_ZdlPv'");
         let causes = explain(&objects, &log, 0, UnloadState::Pinned);
-        assert_eq!(kinds(&causes), ["relocation-dependency"]);
-        let detail = &causes[0].detail;
-        assert!(["std.so", "_ZdlPv", "empty"].iter().all(|word| detail.contains(word)), "{detail}");
+        let unique = CauseFacts::Unique { symbol: Some("empty".to_owned()), count: 0 };
+        let keeper = Keeper { by: "/std.so".to_owned(), root: None, cause: Box::new(unique) };
+        let symbol = Some("_ZdlPv".to_owned());
+        let evidence = CauseFacts::RelocationDependency { symbol, keeper: Some(keeper) };
+        assert_eq!(causes, [Cause::of_object(evidence, "/std.so")]);
     }
 
     #[test]
@@ -226,7 +235,8 @@ mod tests {
             file=/m.so [0];  needed by /std.so [0] (relocation dependency)");
         let causes = explain(&objects, &log, 0, UnloadState::Partial);
         assert_eq!(kinds(&causes), ["dependency-pinned", "unique"]);
-        assert!(causes[0].detail.contains("m.so"), "{}", causes[0].detail);
+        let CauseFacts::DependencyPinned { cause, keeps } = &causes[0].facts else { panic!("{causes:?}") };
+        assert_eq!((&**cause, keeps.as_slice()), (&causes[1].facts, &["/m.so".to_owned()][..]));
         assert!(causes.iter().all(|cause| cause.object.as_deref() == Some("/std.so")));
     }
 
@@ -234,10 +244,13 @@ mod tests {
     fn pending_destructors_and_handles_left_open_keep_an_object() {
         let mut library = object("/lib.so", true);
         library.destructors = (2, 1);
-        assert_eq!(kinds(&explain(&[library], &Log::default(), 0, UnloadState::Pinned)), ["tls-destructor"]);
+        let evidence = CauseFacts::TlsDestructor { count: 2, threads: 1, language: Language::Unknown };
+        let causes = explain(&[library], &Log::default(), 0, UnloadState::Pinned);
+        assert_eq!(causes, [Cause::of_library(evidence)]);
         let objects = [object("/plugin.so", false)];
         let log = log("opening file=/plugin.so [0]; direct_opencount=1");
         let causes = explain(&objects, &log, 0, UnloadState::Partial);
         assert_eq!(kinds(&causes), ["dependency-pinned", "extra-reference"]);
+        assert_eq!(causes[1].facts, CauseFacts::ExtraReference { handles: None, released: 0 });
     }
 }

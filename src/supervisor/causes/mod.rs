@@ -3,21 +3,32 @@
 
 mod diagnosis;
 mod graph;
-mod words;
 
 use super::session::Session;
 use super::staging::{Staging, same_file};
 use super::unload::Watch;
 use super::{Context, SoakPlan};
 use crate::elf::{self, Facts};
-use crate::record::{Cause, OutcomeKind, Soak, UnloadState};
+use crate::record::{
+    Cause, CauseFacts, CauseKind, EndedEarly, Measured, OpenedBy, OutcomeKind, Undiagnosed, UnloadState,
+};
 use crate::sampling::Sampler;
 use diagnosis::Diagnosis;
-pub(super) use diagnosis::words as end_words;
 use graph::Object;
 
 /// Cycles of the diagnostic soak: the first load, one that could find something left, and one to be sure.
 const CYCLES: u64 = 3;
+
+/// Causes that a diagnosis detects, and so excludes where it does not find them.
+const DETECTABLE: [CauseKind; 7] = [
+    CauseKind::Nodelete,
+    CauseKind::NodeleteRuntime,
+    CauseKind::Unique,
+    CauseKind::TlsDestructor,
+    CauseKind::ExtraReference,
+    CauseKind::RelocationDependency,
+    CauseKind::NeededBy,
+];
 
 /// Thread-local destructors that one object has pending.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +65,7 @@ pub(super) fn pending(session: &Session<'_>) -> Vec<Pending> {
 
 /// Fills in why the library, or something that it brought, stayed.
 pub(super) fn find(
-    soak: &mut Soak,
+    soak: &mut Measured,
     plan: &SoakPlan,
     facts: &Facts,
     staging: &Staging,
@@ -71,12 +82,10 @@ pub(super) fn find(
         soak.unload.causes = certain;
         return;
     }
-    let interrupted = soak.outcome.kind == OutcomeKind::Interrupted;
-    let diagnosis = if interrupted {
-        Diagnosis::not_made("it was interrupted")
-    } else {
-        diagnosis::diagnose(plan, staging, &soak.env, context)
-    };
+    // Nobody waits for a diagnosis who has just interrupted the soak.
+    let is_made = soak.outcome.kind != OutcomeKind::Interrupted;
+    let diagnosis =
+        if is_made { diagnosis::diagnose(plan, staging, &soak.env, context) } else { Diagnosis::default() };
     // What the diagnostic worker was left with, and what it lacks of what the measured one was.
     let mut names = diagnosis.left.clone();
     names.extend(watch.left().iter().filter(|name| !diagnosis.left.contains(name)).cloned());
@@ -88,7 +97,7 @@ pub(super) fn find(
             Object {
                 facts: crate::files::read_library(name.as_ref())
                     .ok()
-                    .and_then(|bytes| Facts::parse(&bytes).ok()),
+                    .and_then(|bytes| elf::parse(&bytes).ok()),
                 destructors: own.map_or((0, 0), |pending| (pending.count, pending.threads)),
                 is_library: staging.is_library(name.as_ref()),
                 name,
@@ -97,10 +106,11 @@ pub(super) fn find(
         .collect();
     let mut causes = graph::explain(&objects, &diagnosis.log, diagnosis.released, state);
     if causes.is_empty() {
-        causes.push(words::unknown(state, &diagnosis, &objects));
+        let why = if is_made { undiagnosed(state, &diagnosis, &objects) } else { Undiagnosed::NotMade };
+        causes.push(Cause::of_library(CauseFacts::Unknown(why)));
     }
     for cause in &mut causes {
-        cause.detail = staging.unstaged(&cause.detail);
+        unstage(&mut cause.facts, staging);
         cause.object = cause.object.take().map(|object| staging.unstaged(&object));
     }
     soak.unload.causes = causes;
@@ -113,11 +123,54 @@ fn certain(state: UnloadState, plan: &SoakPlan, facts: &Facts, watch: &Watch) ->
     }
     let mut causes = Vec::new();
     if watch.was_there_before() {
-        causes.push(words::already_loaded());
+        causes.push(CauseFacts::AlreadyLoaded);
     }
     causes.extend(elf::nodelete(facts));
     if plan.flags.nodelete() {
-        causes.push(words::nodelete_by_caller());
+        causes.push(CauseFacts::NodeleteRuntime { opened_by: OpenedBy::Soak });
     }
-    causes
+    causes.into_iter().map(Cause::of_library).collect()
+}
+
+/// The last resort: what the diagnosis excluded, or why it could not.
+fn undiagnosed(state: UnloadState, diagnosis: &Diagnosis, objects: &[Object]) -> Undiagnosed {
+    let cycles = diagnosis.cycles;
+    let went = match state {
+        UnloadState::Pinned => !objects.iter().any(|object| object.is_library) || diagnosis.left.is_empty(),
+        _ => diagnosis.left.is_empty(),
+    };
+    match &diagnosis.problem {
+        Some(problem) => Undiagnosed::Failed { cycles, problem: problem.clone() },
+        None if went => Undiagnosed::NothingLeft { cycles },
+        None => Undiagnosed::RuledOut { cycles, ruled_out: DETECTABLE.to_vec() },
+    }
+}
+
+/// Names the library where the evidence names a private copy of it.
+fn unstage(evidence: &mut CauseFacts, staging: &Staging) {
+    let original = |path: &mut String| *path = staging.unstaged(path);
+    match evidence {
+        CauseFacts::NeededBy(keeper) | CauseFacts::RelocationDependency { keeper: Some(keeper), .. } => {
+            original(&mut keeper.by);
+            keeper.root.iter_mut().for_each(original);
+            unstage(&mut keeper.cause, staging);
+        }
+        CauseFacts::DependencyPinned { cause, keeps } => {
+            keeps.iter_mut().for_each(original);
+            unstage(cause, staging);
+        }
+        CauseFacts::Unknown(Undiagnosed::Failed { problem, .. }) => match problem {
+            EndedEarly::LoadFailed(failure) => **failure = staging.unstaged_failure((**failure).clone()),
+            EndedEarly::NotStarted { problem } => original(problem),
+            _ => {}
+        },
+        CauseFacts::Nodelete { .. }
+        | CauseFacts::NodeleteRuntime { .. }
+        | CauseFacts::Unique { .. }
+        | CauseFacts::TlsDestructor { .. }
+        | CauseFacts::RelocationDependency { keeper: None, .. }
+        | CauseFacts::ExtraReference { .. }
+        | CauseFacts::AlreadyLoaded
+        | CauseFacts::Unknown(_) => {}
+    }
 }

@@ -1,7 +1,8 @@
-//! A signal that ended the worker, in words: what it was about, and what is at the address, or was.
+//! A signal that ended the worker: what it was about, and what is at the address, or was.
 
 use crate::observer::{Backing, Capture, Caught, Mapping};
 use crate::record::Fault;
+use crate::record::why::{Access, CrashCause, FaultMapping, FaultPlace, Sender, Unloaded};
 use crate::supervisor::loads::Loads;
 use crate::supervisor::staging::Staging;
 use procfs::process::MMPermissions;
@@ -52,62 +53,50 @@ pub(super) fn fault(caught: &Caught, known: &Known<'_>) -> Option<Fault> {
     let registers = caught.capture.threads.first()?.registers?;
     let unknown = info.signal == libc::SIGSEGV && info.code == SI_KERNEL;
     // The machine tells no address where it is none that it could have.
-    let address = if unknown { "unknown".to_owned() } else { format!("{:#x}", info.address) };
+    let address = (!unknown).then(|| format!("{:#x}", info.address));
     let place = (!unknown).then(|| match returned(caught, info.address, known) {
-        Some(words) => words,
+        Some(object) => FaultPlace::Unloaded { object, unloaded: Unloaded::LoadedAgain },
         None => place(&caught.capture, info.address, registers.sp, known),
     });
     let mapping = caught.capture.mapping(info.address);
     let access = if unknown {
         None
     } else if info.address == registers.pc {
-        Some("execute".to_owned())
+        Some(Access::Execute)
     } else {
         // What may be read and was refused was written to.
-        mapping.filter(|mapping| may(mapping, MMPermissions::READ)).map(|_| "write".to_owned())
+        mapping.filter(|mapping| may(mapping, MMPermissions::READ)).map(|_| Access::Write)
     };
     Some(Fault { address, instruction: format!("{:#x}", registers.pc), place, access })
 }
 
-/// What happened, for the beginning of the detail.
-pub(super) fn words(caught: &Caught, fault: Option<&Fault>) -> String {
+/// What the signal was about; of an abort without what was printed.
+pub(super) fn cause(caught: &Caught, fault: Option<&Fault>) -> CrashCause {
     let info = caught.info;
-    let pid = info.sender;
-    let to_itself = pid == caught.capture.process;
     match (info.signal, info.code, fault) {
-        (libc::SIGSEGV, SI_KERNEL, _) => {
-            "a pointer was followed that is no address at all (the machine does not tell which)".to_owned()
+        (libc::SIGSEGV, SI_KERNEL, _) => CrashCause::NotAnAddress,
+        (libc::SIGBUS, BUS_ADRERR, Some(_)) => CrashCause::BeyondFile,
+        (libc::SIGSEGV | libc::SIGBUS, _, Some(_)) => CrashCause::Access,
+        (libc::SIGFPE, FPE_INTDIV, _) => CrashCause::DivisionByZero,
+        (libc::SIGFPE, code, _) if code > 0 => CrashCause::Arithmetic,
+        (libc::SIGILL, code, _) if code > 0 => CrashCause::IllegalInstruction,
+        (libc::SIGTRAP, code, _) if code > 0 => CrashCause::Breakpoint,
+        (libc::SIGSYS, ..) => CrashCause::ForbiddenCall,
+        (libc::SIGPIPE, ..) => CrashCause::BrokenPipe,
+        (libc::SIGABRT, ..) => CrashCause::Abort { said: None },
+        (_, code, _) if code <= 0 && (info.sender > 0 || sender(caught) == Sender::Itself) => {
+            CrashCause::Sent { sender: sender(caught) }
         }
-        (libc::SIGBUS, BUS_ADRERR, Some(fault)) => format!(
-            "an access to {}: behind the end of a file that is mapped there, or of memory that is shared",
-            fault.address
-        ),
-        (libc::SIGSEGV | libc::SIGBUS, _, Some(fault)) => {
-            let place = fault.place.as_deref().unwrap_or("unknown");
-            let address = &fault.address;
-            match fault.access.as_deref() {
-                Some("execute") => format!("a jump to {address}: {place}"),
-                Some(access) => format!("a {access} to {address}: {place}"),
-                None => format!("an access to {address}: {place}"),
-            }
-        }
-        (libc::SIGFPE, FPE_INTDIV, _) => "an integer was divided by zero".to_owned(),
-        (libc::SIGFPE, code, _) if code > 0 => "a floating-point or integer operation was refused".to_owned(),
-        (libc::SIGILL, code, _) if code > 0 => {
-            "an instruction that the machine does not know: __builtin_trap, an unreachable place, or code for another \
-             machine"
-                .to_owned()
-        }
-        (libc::SIGTRAP, code, _) if code > 0 => "a breakpoint instruction".to_owned(),
-        (libc::SIGSYS, ..) => "a system call that a seccomp filter forbids".to_owned(),
-        (libc::SIGPIPE, ..) => "it wrote to a pipe or socket that nobody reads any more".to_owned(),
-        (libc::SIGABRT, ..) => "abort".to_owned(),
-        (_, code, _) if code <= 0 && to_itself => "sent by the process to itself".to_owned(),
-        (_, code, _) if code <= 0 && pid > 0 => format!("sent by process {pid}"),
-        (libc::SIGALRM | libc::SIGVTALRM | libc::SIGPROF, ..) => {
-            "a timer went off, and nobody handles its signal".to_owned()
-        }
-        _ => "nobody handles it".to_owned(),
+        (libc::SIGALRM | libc::SIGVTALRM | libc::SIGPROF, ..) => CrashCause::Timer,
+        _ => CrashCause::Unhandled,
+    }
+}
+
+/// Who sent a signal.
+pub(super) fn sender(caught: &Caught) -> Sender {
+    match caught.info.sender {
+        pid if pid == caught.capture.process => Sender::Itself,
+        pid => Sender::Process { pid },
     }
 }
 
@@ -116,75 +105,65 @@ fn may(mapping: &Mapping, access: MMPermissions) -> bool {
 }
 
 /// What is at an address, or was.
-pub(super) fn place(capture: &Capture, address: u64, sp: u64, known: &Known<'_>) -> String {
-    if let Some(words) = overflow(capture, address, sp) {
-        return words;
+pub(super) fn place(capture: &Capture, address: u64, sp: u64, known: &Known<'_>) -> FaultPlace {
+    if let Some(stack_kib) = overflow(capture, address, sp) {
+        return FaultPlace::BelowStack { stack_kib };
     }
     if let Some(mapping) = capture.mapping(address) {
-        let what = match (capture.place(address), &mapping.of) {
+        let of = match (capture.place(address), &mapping.of) {
             (Some(place), Backing::File(path)) => {
-                format!("{}+{:#x}", name_of(known.staging, path), place.in_object)
+                FaultMapping::Object { object: name_of(known.staging, path), offset: place.in_object }
             }
-            (_, Backing::File(path)) => format!("the file {}", path.display()),
-            (_, Backing::Stack) => "the first thread's stack".to_owned(),
-            (_, Backing::Vdso) => "code of the kernel's".to_owned(),
-            (_, Backing::Other) => "memory of no file".to_owned(),
+            (_, Backing::File(path)) => FaultMapping::File { path: path.to_string_lossy().into_owned() },
+            (_, Backing::Stack) => FaultMapping::Stack,
+            (_, Backing::Vdso) => FaultMapping::Kernel,
+            (_, Backing::Other) => FaultMapping::Memory,
         };
         let allowed = [
-            (MMPermissions::READ, "read"),
-            (MMPermissions::WRITE, "written"),
-            (MMPermissions::EXECUTE, "executed"),
+            (MMPermissions::READ, Access::Read),
+            (MMPermissions::WRITE, Access::Write),
+            (MMPermissions::EXECUTE, Access::Execute),
         ];
-        let allowed: Vec<&str> =
-            allowed.iter().filter(|(bit, _)| may(mapping, *bit)).map(|(_, word)| *word).collect();
-        return match allowed.as_slice() {
-            [] => format!("{what}, which may not be accessed"),
-            words => format!("{what}, which may only be {}", words.join(" and ")),
-        };
+        let allowed = allowed.iter().filter(|(bit, _)| may(mapping, *bit)).map(|(_, access)| *access);
+        return FaultPlace::Mapped { of, allowed: allowed.collect() };
     }
-    if address < NULL {
-        return if address == 0 {
-            "a null pointer".to_owned()
-        } else {
-            "near null: a null pointer".to_owned()
-        };
+    match address {
+        0 => FaultPlace::Null,
+        1..NULL => FaultPlace::NearNull,
+        _ => match gone(capture, address, known) {
+            Some((object, unloaded)) => FaultPlace::Unloaded { object, unloaded },
+            None => FaultPlace::Nothing,
+        },
     }
-    gone(address, known).unwrap_or_else(|| "nothing is mapped there".to_owned())
 }
 
-/// What is mapped at an address where, by the kernel, nothing was: another thread loaded it there again meanwhile.
+/// The object that is mapped at an address where, by the kernel, nothing was: another thread loaded it there again meanwhile.
 pub(super) fn returned(caught: &Caught, address: u64, known: &Known<'_>) -> Option<String> {
     let absent = caught.info.signal == libc::SIGSEGV && caught.info.code == SEGV_MAPERR;
     let path = caught.capture.file(address).filter(|_| absent)?;
-    Some(format!("{}, unloaded, and loaded there again meanwhile", name_of(known.staging, path)))
+    Some(name_of(known.staging, path))
 }
 
-/// Where the address lies in the library as it was loaded before.
-pub(super) fn gone(address: u64, known: &Known<'_>) -> Option<String> {
+/// The library, where the address lies in it as it was loaded before; and when it was unloaded.
+pub(super) fn gone(capture: &Capture, address: u64, known: &Known<'_>) -> Option<(String, Unloaded)> {
     let name = known.staging.first().file_name()?.to_string_lossy().into_owned();
-    let under_way = |last: &&Last| last.opened && address.wrapping_sub(last.base) < known.extent;
-    if known.last.iter().any(|last| under_way(&last)) {
-        return Some(format!("{name}, unloaded in this cycle"));
+    let around = |last: &&Last| last.opened && address.wrapping_sub(last.base) < known.extent;
+    if let Some(last) = known.last.iter().find(around) {
+        // While its beginning is mapped the loader has not unloaded it: it took a part of itself away.
+        return capture.mapping(last.base).is_none().then_some((name, Unloaded::ThisCycle));
     }
     let load = known.loads.find(address, known.extent)?;
     let cycle = known.last.get(load.thread).map_or(load.cycle, |last| last.cycle);
-    let ago = cycle.saturating_sub(load.cycle);
-    Some(match ago {
-        0 => format!("{name}, unloaded"),
-        1 => format!("{name}, unloaded 1 cycle ago"),
-        _ => format!("{name}, unloaded {ago} cycles ago"),
-    })
+    Some((name, Unloaded::Earlier { cycles_ago: cycle.saturating_sub(load.cycle) }))
 }
 
-/// Whether the address is just below a stack that the stack pointer has run out of.
-fn overflow(capture: &Capture, address: u64, sp: u64) -> Option<String> {
+/// The size in KiB of the stack that the address is just below, where the stack pointer has run out of it.
+fn overflow(capture: &Capture, address: u64, sp: u64) -> Option<u64> {
     let near = address.abs_diff(sp) <= REACH;
     let open = |mapping: &Mapping| may(mapping, MMPermissions::WRITE);
     if !near || capture.mapping(address).is_some_and(open) {
         return None;
     }
     let above = capture.mappings.iter().find(|mapping| mapping.start > address && open(mapping))?;
-    (above.start - address <= GAP).then(|| {
-        format!("just below a stack of {} KiB: the stack has overflowed", (above.end - above.start) / 1024)
-    })
+    (above.start - address <= GAP).then(|| (above.end - above.start) / 1024)
 }

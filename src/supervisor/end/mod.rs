@@ -1,27 +1,28 @@
-//! Puts the ends that a soak can come to into words: what happened, in which cycle and phase, who did it, and what to
-//! do.
+//! The ends that a soak can come to: what happened, in which cycle and phase, and who did it. All as facts; the report has the
+//! sentences.
 
 mod fault;
 mod hang;
-pub(super) mod load;
+mod load;
 mod said;
 mod stacks;
 
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering::Relaxed;
 
-use nix::errno::Errno;
-
-use super::process::{self, signal_name};
+use super::process::signal_name;
 use super::session::{End, Session};
 use super::staging::Staging;
 use crate::channel::Phase;
 use crate::elf::Facts;
 use crate::observer::{Capture, Caught, Seen};
-use crate::record::{Mode, Outcome, OutcomeKind};
+use crate::record::why::{
+    Access, Crash, CrashCause, Exit, ExitFunction, Handled, Hang, HangCause, Sender, Stopped, Unloaded,
+};
+use crate::record::{self, Exports, LoadCause, LoadFailure, Mode, Outcome, OutcomeKind, Why};
 use crate::suite::plan::SoakPlan;
 use fault::{Known, Last};
-use stacks::{Frame, Teller, callee, culprit};
+use stacks::{Named, Namer, callee, culprit, name_of_thread};
 
 /// What is known of a soak that ends.
 pub(super) struct Ending<'a, 's> {
@@ -32,133 +33,106 @@ pub(super) struct Ending<'a, 's> {
 }
 
 /// A plain outcome of this kind.
-fn outcome_of(kind: OutcomeKind, detail: Option<String>) -> Outcome {
-    Outcome { kind, detail, ..Outcome::default() }
+fn outcome_of(kind: OutcomeKind, why: Option<Why>) -> Outcome {
+    Outcome { kind, why, ..Outcome::default() }
 }
 
 /// The soak could not begin.
-pub(super) fn failed_before_start(detail: String) -> Box<Outcome> {
-    Box::new(outcome_of(OutcomeKind::LoadFailed, Some(detail)))
+pub(super) fn failed_before_start(cause: LoadCause) -> Box<Outcome> {
+    let why = Why::LoadFailed(LoadFailure::new(cause));
+    Box::new(outcome_of(OutcomeKind::LoadFailed, Some(why)))
 }
 
-/// A note for a soak whose threads can't be watched.
-pub(super) fn unwatched(error: Errno) -> String {
-    let why = match error {
-        Errno::EPERM | Errno::EACCES => {
-            "something else traces it, or the system forbids it (kernel.yama.ptrace_scope, seccomp)"
-                .to_owned()
-        }
-        error => error.desc().to_owned(),
-    };
-    format!("ends are told without stacks: the worker can't be watched with ptrace: {why}")
+/// The soak could not begin, for a reason that the system gives.
+pub(super) fn not_started(problem: impl ToString) -> Box<Outcome> {
+    failed_before_start(LoadCause::NotStarted { problem: problem.to_string() })
 }
 
 impl Ending<'_, '_> {
     /// All cycles ran; what became of the worker when it was told to end?
     pub(super) fn at_exit(&mut self, decided: bool) -> Outcome {
-        let early = decided.then(|| "ended by --until-decided: the verdict was certain".to_owned());
         let told = match self.session.finish() {
-            Some(status) if status.success() => return outcome_of(OutcomeKind::Completed, early),
+            Some(status) if status.success() => {
+                return outcome_of(OutcomeKind::Completed, decided.then_some(Why::Decided));
+            }
             Some(status) => self.died(status),
             None => match self.session.reached() {
-                Some(excess) => {
-                    outcome_of(OutcomeKind::Limit, Some(format!("after the last cycle {}", excess.words())))
-                }
-                None => self.hung("after the last cycle the process did not end by itself when told to"),
+                Some(reached) => outcome_of(OutcomeKind::Limit, Some(Why::Limit(reached))),
+                None => self.hung(HangCause::Exit),
             },
         };
-        let detail = told.detail.as_deref().unwrap_or("no detail");
-        let detail = match told.kind {
-            OutcomeKind::Hung | OutcomeKind::Limit => detail.to_owned(),
-            _ => format!(
-                "after the last cycle the process could not end by itself: {detail}; what the library leaves behind \
-                 (a handler, a thread, a destructor) breaks its host at exit"
-            ),
-        };
-        Outcome { cycle: None, phase: Some("exit".to_owned()), detail: Some(detail), ..told }
+        Outcome { cycle: None, phase: Some(record::Phase::Exit), ..told }
     }
 
     /// What the record says of an end before the last cycle.
     pub(super) fn outcome(&mut self, end: End) -> Outcome {
         match end {
-            End::Failed { thread, message } => self.failed(thread, &message),
+            End::Failed { thread, failure } => self.failed(thread, *failure),
             End::Died(status) => self.died(status),
             End::Hung => {
-                let stall = self.plan.stall_timeout;
-                self.hung(&format!("no cycle finished for {stall:?} (--stall-timeout)"))
+                let timeout = self.plan.stall_timeout.as_millis();
+                self.hung(HangCause::Stall { timeout_ms: u64::try_from(timeout).unwrap_or(u64::MAX) })
             }
             End::Interrupted { quiet: true } => outcome_of(OutcomeKind::Interrupted, None),
             End::Interrupted { quiet: false } => {
-                let hung =
-                    self.hung("interrupted; the worker did not reach the end of its cycle and was killed");
-                Outcome { kind: OutcomeKind::Interrupted, ..hung }
+                Outcome { kind: OutcomeKind::Interrupted, ..self.hung(HangCause::Interrupted) }
             }
             // Asked for with --duration: the soak is complete.
-            End::TimeUp => outcome_of(OutcomeKind::Completed, Some("ended by --duration".to_owned())),
-            End::Limit { excess, .. } => {
-                let stacks = self.session.look_at_threads().map(|c| self.teller().stacks(&c));
-                let outcome = Outcome { stacks, ..outcome_of(OutcomeKind::Limit, Some(excess.words())) };
+            End::TimeUp => outcome_of(OutcomeKind::Completed, Some(Why::Duration)),
+            End::Limit { reached, .. } => {
+                let mut outcome = outcome_of(OutcomeKind::Limit, Some(Why::Limit(reached)));
+                if let Some(capture) = self.session.look_at_threads() {
+                    add_stacks(&mut outcome, &mut self.namer(), &capture);
+                }
                 at(self.session.position(), outcome)
             }
             End::Scribbled => {
-                let detail = "what the worker says of itself can't be: the library writes over memory that is not its \
-                              own. In a host, it is the host's";
-                at(self.session.position(), outcome_of(OutcomeKind::Crashed, Some(detail.to_owned())))
+                at(self.session.position(), outcome_of(OutcomeKind::Crashed, Some(Why::SharedMemoryCorrupt)))
             }
         }
     }
 
     /// A thread of the worker could not go on.
-    fn failed(&self, thread: usize, message: &str) -> Outcome {
-        let position = self.session.position_of(thread);
-        let mut message = self.staging.unstaged(message);
-        // Instances that stay are counted later, and told with what the next one lacked.
-        let counted = matches!(self.plan.mode, Mode::Copies | Mode::Namespace);
-        if position.1 == Phase::Symbol
-            && let Some(meant) = missing(self.plan, self.facts)
-        {
-            message.push_str(&meant);
-        } else if position.0 > 0
-            && !counted
-            && let Some(meaning) = load::meaning(&message, self.session, self.staging)
-        {
-            message = format!("after {} cycles that went well: {message}; {meaning}", position.0);
+    fn failed(&self, thread: usize, failure: LoadFailure) -> Outcome {
+        let (cycle, phase) = self.session.position_of(thread);
+        let mut failure = self.staging.unstaged_failure(failure);
+        let missing = (phase == Phase::Symbol).then(|| missing(self.plan, self.facts)).flatten();
+        if let Some(missing) = missing {
+            failure.cause = missing;
+        } else {
+            // A copy does not depend on what becomes of the library's file.
+            let cycles = if self.plan.mode == Mode::Copies { 0 } else { cycle };
+            failure.shortage = load::shortage(&failure, cycles, self.session, self.staging);
         }
-        at(position, outcome_of(OutcomeKind::LoadFailed, Some(message)))
+        at((cycle, phase), outcome_of(OutcomeKind::LoadFailed, Some(Why::LoadFailed(failure))))
     }
 
     /// The worker does not go on, and is still there.
-    fn hung(&mut self, why: &str) -> Outcome {
+    fn hung(&mut self, cause: HangCause) -> Outcome {
         let capture = self.session.look_at_threads();
         let seen = self.session.seen();
         let position = self.session.position();
-        let mut detail = why.to_owned();
-        let mut stacks = None;
-        let mut teller = self.teller();
+        let mut namer = self.namer();
+        let mut outcome = outcome_of(OutcomeKind::Hung, None);
+        let mut hang = Hang { cause, doing: None, stopped: None, became: seen.became };
         if let Some(mut capture) = capture {
             // The thread that is inside the library comes first.
-            let inside = |teller: &Teller<'_>, capture: &Capture| {
-                let in_cycle = |t| teller.cycle_of(t).is_some_and(|(_, _, phase)| phase != Phase::Between);
+            let inside = |namer: &Namer<'_>, capture: &Capture| {
+                let in_cycle = |t| namer.cycle_of(t).is_some_and(|(_, _, phase)| phase != Phase::Between);
                 capture.threads.iter().position(in_cycle)
             };
-            if let Some(index) = inside(&teller, &capture) {
+            if let Some(index) = inside(&namer, &capture) {
                 let thread = capture.threads.remove(index);
                 capture.threads.insert(0, thread);
             }
-            if let Some(thread) = capture.threads.first()
-                && seen.stopped.is_none()
-            {
-                detail = format!("{}; {detail}", hang::words(&mut teller, &capture, thread));
-            }
-            stacks = Some(teller.stacks(&capture));
+            // A thread that is stopped waits for nothing.
+            let first = capture.threads.first().filter(|_| seen.stopped.is_none());
+            hang.doing = first.map(|thread| hang::doing(&mut namer, &capture, thread));
+            add_stacks(&mut outcome, &mut namer, &capture);
         }
-        if let Some(stopped) = &seen.stopped {
-            detail = format!("{}; {detail}", stop_words(&mut teller, stopped));
-        }
-        if let Some(program) = &seen.became {
-            detail = format!("the process has become another program, {program}; {detail}");
-        }
-        at(position, Outcome { stacks, ..outcome_of(OutcomeKind::Hung, Some(detail)) })
+        hang.stopped = seen.stopped.as_ref().map(|caught| stopped(&mut namer, caught));
+        outcome.why = Some(Why::Hang(hang));
+        at(position, outcome)
     }
 
     fn died(&mut self, status: ExitStatus) -> Outcome {
@@ -166,9 +140,8 @@ impl Ending<'_, '_> {
         let output = self.session.process.output_tail();
         match signal_name(status) {
             Some(signal) if self.session.process.keeper_lost() => {
-                let detail = Some(process::KEEPER_LOST.to_owned());
-                let outcome = Outcome { signal: Some(signal), ..outcome_of(OutcomeKind::Crashed, detail) };
-                at(self.session.position(), outcome)
+                let outcome = outcome_of(OutcomeKind::Crashed, Some(Why::ParentKilled));
+                at(self.session.position(), Outcome { signal: Some(signal), ..outcome })
             }
             Some(signal) => self.crashed(signal, &seen, &output),
             None => self.exited(status.code().unwrap_or(-1), &seen, &output),
@@ -176,116 +149,81 @@ impl Ending<'_, '_> {
     }
 
     fn crashed(&mut self, signal: String, seen: &Seen, output: &str) -> Outcome {
-        let mut outcome = outcome_of(OutcomeKind::Crashed, None);
+        let mut outcome = Outcome { signal: Some(signal), ..outcome_of(OutcomeKind::Crashed, None) };
         let mut position = self.session.position();
-        let mut detail = format!("the worker was ended by {signal}");
+        let handled = handled(seen);
+        let mut crash = Crash { cause: CrashCause::Unseen, callee: None, by: None, handled };
         if let Some(caught) = &seen.fatal {
             let last = self.last();
             let extent = self.facts.extent;
             let known = Known { loads: &self.session.loads, last: &last, extent, staging: self.staging };
             outcome.fault = fault::fault(caught, &known);
-            let what = match caught.info.signal {
-                libc::SIGABRT => said::said(output).unwrap_or_else(|| "it aborted without a word".to_owned()),
-                _ => fault::words(caught, outcome.fault.as_ref()),
+            crash.cause = match fault::cause(caught, outcome.fault.as_ref()) {
+                CrashCause::Abort { .. } => CrashCause::Abort { said: said::said(output) },
+                cause => cause,
             };
-            let mut teller = self.teller();
-            let frames = first_frames(&mut teller, &caught.capture);
-            let called = callee(&frames).map(|callee| format!(" in {callee}")).unwrap_or_default();
-            let by = match culprit(&frames) {
-                Some(frame) if caught.info.signal == libc::SIGABRT => format!("; abort by {}", frame.words()),
-                Some(frame) if called.is_empty() => {
-                    let jump = outcome
-                        .fault
-                        .as_ref()
-                        .is_some_and(|fault| fault.access.as_deref() == Some("execute"));
-                    format!(", {} {}", if jump { "from" } else { "in" }, frame.words())
-                }
-                Some(frame) => format!("{called}, called from {}", frame.words()),
-                None => called,
-            };
-            detail = format!("{what}{by}");
+            let mut namer = self.namer();
+            let frames = first_frames(&mut namer, &caught.capture);
+            crash.callee = callee(&frames).filter(|_| !matches!(crash.cause, CrashCause::Abort { .. }));
+            crash.by = culprit(&frames);
             let first = caught.capture.threads.first();
-            let jumped =
-                outcome.fault.as_ref().is_some_and(|fault| fault.access.as_deref() == Some("execute"));
+            let jumped = outcome.fault.as_ref().is_some_and(|fault| fault.access == Some(Access::Execute));
             if let Some(thread) = first.filter(|_| jumped)
                 && let Some(pc) = thread.frames.first()
-                && let Some(whose) =
-                    fault::returned(caught, *pc, &known).or_else(|| match caught.capture.mapping(*pc) {
-                        None => fault::gone(*pc, &known),
-                        Some(_) => None,
-                    })
+                && let Some((object, unloaded)) = gone(caught, *pc, &known)
             {
-                detail = format!(
-                    "thread {} ({}) ran code of {whose}: a thread, handler or timer outlived the library",
-                    thread.id, thread.name
-                );
+                let thread = name_of_thread(thread);
+                crash.cause = CrashCause::UnloadedCode { thread, object, unloaded };
             }
-            if let Some(at) = first.and_then(|thread| teller.cycle_of(thread)) {
+            if let Some(at) = first.and_then(|thread| namer.cycle_of(thread)) {
                 position = (at.1, at.2);
             }
-            outcome.stacks = Some(teller.stacks(&caught.capture));
+            add_stacks(&mut outcome, &mut namer, &caught.capture);
         }
-        if let Some(handled) = &seen.handled {
-            detail.push_str(&handled_words(handled, seen.handled_count));
-        }
-        outcome.detail = Some(detail);
-        outcome.signal = Some(signal);
+        outcome.why = Some(Why::Crash(crash));
         at(position, outcome)
     }
 
-    fn exited(&mut self, code: i32, seen: &Seen, output: &str) -> Outcome {
+    fn exited(&mut self, status: i32, seen: &Seen, output: &str) -> Outcome {
         let mut outcome = outcome_of(OutcomeKind::Exited, None);
         let mut position = self.session.position();
-        let mut detail = format!("the library ended the process with exit({code}) or _exit({code})");
+        let mut exit = Exit {
+            status,
+            function: None,
+            by: None,
+            thread: None,
+            said: if status == 0 { None } else { said::said(output) },
+            became: seen.became.clone(),
+            handled: handled(seen),
+        };
         if let Some((_, capture)) = &seen.exit {
-            let mut teller = self.teller();
-            let frames = first_frames(&mut teller, capture);
-            let how = ["exit", "quick_exit", "_exit", "_Exit"];
-            let how = how.into_iter().find(|name| frames.iter().any(|frame| frame.is(&[name])));
-            let how = how.unwrap_or("exit_group");
+            let mut namer = self.namer();
+            let frames = first_frames(&mut namer, capture);
+            let called = |function: &ExitFunction| frames.iter().any(|named| named.is(&[function.name()]));
+            let function = ExitFunction::CALLED.into_iter().find(called).unwrap_or(ExitFunction::ExitGroup);
+            exit.by = culprit(&frames);
             // What `main` called is gone from the stack; its own beginning is left.
-            let unwound = frames.iter().filter(|frame| frame.is_own()).count() <= 1;
-            detail = match culprit(&frames) {
-                Some(frame) => format!("{} ended the process with {how}({code})", frame.words()),
-                // glibc unwinds what `main` called, and calls exit in its place when no other thread is left.
-                None if code == 0 && unwound => {
-                    "the library ended the thread that runs main (pthread_exit, pthread_cancel); no other was left, and so the \
-                     process ended with exit(0)"
-                        .to_owned()
-                }
-                None => format!("the library ended the process with {how}({code})"),
-            };
+            let unwound = frames.iter().filter(|named| named.is_own()).count() <= 1;
+            // glibc unwinds what `main` called, and calls exit in its place when no other thread is left.
+            let last_thread = exit.by.is_none() && status == 0 && unwound;
+            exit.function = Some(if last_thread { ExitFunction::LastThread } else { function });
             if let Some(thread) = capture.threads.first() {
-                match teller.cycle_of(thread) {
+                match namer.cycle_of(thread) {
                     Some(at) => position = (at.1, at.2),
-                    None => detail.push_str(&format!(", on thread {} ({})", thread.id, thread.name)),
+                    None => exit.thread = Some(name_of_thread(thread)),
                 }
             }
-            outcome.stacks = Some(teller.stacks(capture));
+            add_stacks(&mut outcome, &mut namer, capture);
         }
-        match code {
-            0 => detail.push_str(", as if all were well: whoever asks its status alone sees a success"),
-            _ => {
-                if let Some(said) = said::said(output) {
-                    detail.push_str(&format!(", and had printed: {said}"));
-                }
-            }
-        }
-        if let Some(program) = &seen.became {
-            detail = format!("the process became another program, {program}, which ended with status {code}");
-        }
-        if let Some(handled) = &seen.handled {
-            detail.push_str(&handled_words(handled, seen.handled_count));
-        }
-        outcome.detail = Some(detail);
+        outcome.why = Some(Why::Exit(exit));
         at(position, outcome)
     }
 
-    fn teller<'t>(&self) -> Teller<'t>
+    fn namer<'t>(&self) -> Namer<'t>
     where
         Self: 't,
     {
-        Teller::new(self.staging, self.session.cycling())
+        Namer::new(self.staging, self.session.cycling())
     }
 
     fn last(&self) -> Vec<Last> {
@@ -302,41 +240,57 @@ impl Ending<'_, '_> {
 }
 
 fn at(position: (u64, Phase), outcome: Outcome) -> Outcome {
-    Outcome { cycle: Some(position.0), phase: Some(position.1.name().to_owned()), ..outcome }
+    Outcome { cycle: Some(position.0), phase: Some(crate::channel::recorded(position.1)), ..outcome }
 }
 
-fn first_frames(teller: &mut Teller<'_>, capture: &Capture) -> Vec<Frame> {
-    capture.threads.first().map(|thread| teller.frames(capture, thread)).unwrap_or_default()
+fn add_stacks(outcome: &mut Outcome, namer: &mut Namer<'_>, capture: &Capture) {
+    let (stacks, more) = namer.stacks(capture);
+    outcome.stacks = Some(stacks);
+    outcome.more_threads = more;
+}
+
+fn first_frames(namer: &mut Namer<'_>, capture: &Capture) -> Vec<Named> {
+    capture.threads.first().map(|thread| namer.frames(capture, thread)).unwrap_or_default()
+}
+
+/// The library that was at an address that was run, and is gone or was.
+fn gone(caught: &Caught, pc: u64, known: &Known<'_>) -> Option<(String, Unloaded)> {
+    if let Some(object) = fault::returned(caught, pc, known) {
+        return Some((object, Unloaded::LoadedAgain));
+    }
+    caught.capture.mapping(pc).is_none().then(|| fault::gone(&caught.capture, pc, known)).flatten()
 }
 
 /// Who stopped the process.
-fn stop_words(teller: &mut Teller<'_>, stopped: &Caught) -> String {
-    let signal = nix::sys::signal::Signal::try_from(stopped.info.signal).map_or("a signal", |s| s.as_str());
-    let frames = first_frames(teller, &stopped.capture);
-    let by = if stopped.info.sender == stopped.capture.process {
-        match culprit(&frames) {
-            Some(frame) => format!("sent by itself in {}", frame.words()),
-            None => "sent by itself".to_owned(),
-        }
-    } else {
-        format!("sent by process {}", stopped.info.sender)
-    };
-    format!("the process is stopped by {signal}, {by}")
+fn stopped(namer: &mut Namer<'_>, stopped: &Caught) -> Stopped {
+    let sender = fault::sender(stopped);
+    let frames = first_frames(namer, &stopped.capture);
+    let by = if sender == Sender::Itself { culprit(&frames) } else { None };
+    Stopped { signal: name_of_signal(stopped.info.signal), sender, by }
 }
 
 /// What a handler of the library's took on itself before the end.
-fn handled_words(handled: &Caught, count: u64) -> String {
-    let signal = nix::sys::signal::Signal::try_from(handled.info.signal).map_or("fault", |s| s.as_str());
-    let pc = handled.capture.threads.first().and_then(|thread| thread.frames.first());
-    let pc = pc.map(|pc| format!(", the last one looked at on instruction {pc:#x}")).unwrap_or_default();
-    format!("; before that a handler of the process took {count} faults on itself ({signal}{pc})")
+fn handled(seen: &Seen) -> Option<Handled> {
+    let last = seen.handled.as_ref()?;
+    let pc = last.capture.threads.first().and_then(|thread| thread.frames.first());
+    Some(Handled {
+        count: seen.handled_count,
+        signal: Some(name_of_signal(last.info.signal)),
+        instruction: pc.map(|pc| format!("{pc:#x}")),
+    })
+}
+
+fn name_of_signal(number: i32) -> String {
+    let signal = nix::sys::signal::Signal::try_from(number);
+    signal.map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
 }
 
 /// For a symbol that the library does not export itself: the name that was probably meant.
-fn missing(plan: &SoakPlan, facts: &Facts) -> Option<String> {
+fn missing(plan: &SoakPlan, facts: &Facts) -> Option<LoadCause> {
     let call = plan.calls.iter().find(|call| !facts.has_export(&call.symbol))?;
-    Some(match facts.nearest_export(&call.symbol) {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None => format!("; the library exports {} symbols, none of a similar name", facts.export_count()),
-    })
+    let exports = Exports {
+        count: facts.export_count() as u64,
+        nearest: facts.nearest_export(&call.symbol).map(str::to_owned),
+    };
+    Some(LoadCause::MissingSymbol { symbol: Some(call.symbol.clone()), exports: Some(exports) })
 }

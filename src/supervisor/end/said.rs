@@ -1,47 +1,40 @@
-//! What the library or a runtime said before it ended the process: the line that tells, out of all it printed, and what
-//! it means.
+//! What the library or a runtime said before it ended the process: the line that says most, out of all it printed.
 
-/// How lines begin, or what they hold, that tell why a process ends; with what it means where the line does not say.
-const TELLING: [(&str, Option<&str>); 20] = [
-    (
-        "out of TLS keys",
-        Some(
-            "each load takes a key for thread-specific data and does not give it back, and a process has 1,024 in all \
-             (PTHREAD_KEYS_MAX)",
-        ),
-    ),
-    ("double free", Some("memory was freed twice, or written beside an allocation")),
-    (
-        "free(): ",
-        Some("what was freed was not allocated, was freed before, or its neighbour was written over"),
-    ),
-    ("malloc(): ", Some("memory beside an allocation was written over")),
-    ("malloc_consolidate(): ", Some("memory beside an allocation was written over")),
-    ("realloc(): ", Some("what was given is no allocation, or was freed before")),
-    ("munmap_chunk(): ", Some("what was freed was not allocated")),
-    ("corrupted ", Some("memory beside an allocation was written over")),
-    ("*** stack smashing detected ***", Some("an array on the stack was written beyond its end")),
-    ("*** buffer overflow detected ***", Some("a buffer was written beyond its end")),
-    ("pure virtual method called", Some("a method was called on an object under construction or destroyed")),
-    ("Assertion `", None),
-    ("terminate called", None),
-    (" panicked at ", None),
-    ("fatal runtime error: ", None),
-    ("panic: ", None),
-    ("fatal error: ", None),
-    ("runtime: ", None),
-    ("Fatal ", None),
-    ("FATAL", None),
+use crate::record::why::{Message, Said};
+
+/// What lines hold that say why a process ends. The sharpest comes first. Those of glibc are from malloc/malloc.c (`malloc_printerr`),
+/// debug/stack_chk_fail.c, debug/chk_fail.c and assert/assert.c.
+const TELLING: [(&str, Message); 20] = [
+    ("out of TLS keys", Message::OutOfTlsKeys),
+    ("double free", Message::DoubleFree),
+    ("free(): ", Message::InvalidFree),
+    ("malloc(): ", Message::HeapCorrupt),
+    ("malloc_consolidate(): ", Message::HeapCorrupt),
+    ("realloc(): ", Message::InvalidRealloc),
+    ("munmap_chunk(): ", Message::InvalidFree),
+    ("corrupted ", Message::HeapCorrupt),
+    ("*** stack smashing detected ***", Message::StackSmashed),
+    ("*** buffer overflow detected ***", Message::BufferOverflow),
+    ("pure virtual method called", Message::PureVirtual),
+    ("Assertion `", Message::Assertion),
+    ("terminate called", Message::Exception),
+    (" panicked at ", Message::RustPanic),
+    ("fatal runtime error: ", Message::RustFatal),
+    ("panic: ", Message::GoPanic),
+    ("fatal error: ", Message::GoFatal),
+    ("runtime: ", Message::GoFatal),
+    ("Fatal ", Message::Fatal),
+    ("FATAL", Message::Fatal),
 ];
 
 /// Longest line that is told, in characters.
 const LONGEST: usize = 500;
 
-/// The line that tells, and what it means; the last line where none does. `None` where nothing was printed.
-pub(super) fn said(output: &str) -> Option<String> {
+/// The line that says most; the last one where none is known. `None` where nothing was printed.
+pub(super) fn said(output: &str) -> Option<Said> {
     let lines: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     // What a runtime says first is the cause; where more than one thing tells, the sharpest comes first in the table.
-    for (mark, meaning) in TELLING {
+    for (mark, message) in TELLING {
         // Rust's runtime panics once more when a panic may not go further.
         let tells = |(at, line): &(usize, &&str)| {
             line.contains(mark) && !lines.get(at + 1).is_some_and(|next| next.contains("cannot unwind"))
@@ -50,14 +43,13 @@ pub(super) fn said(output: &str) -> Option<String> {
         let mut text = lines[at].trim().to_owned();
         // A C++ exception and a Rust panic have their message on the next line.
         if let Some(next) = lines.get(at + 1)
-            && (next.trim_start().starts_with("what():") || mark == " panicked at ")
+            && (next.trim_start().starts_with("what():") || message == Message::RustPanic)
         {
             text.push_str(&format!(" {}", next.trim()));
         }
-        let meaning = meaning.map(|meaning| format!(" ({meaning})")).unwrap_or_default();
-        return Some(cut(&text) + &meaning);
+        return Some(Said { line: cut(&text), message: Some(message) });
     }
-    lines.last().map(|line| cut(line.trim()))
+    lines.last().map(|line| Said { line: cut(line.trim()), message: None })
 }
 
 fn cut(text: &str) -> String {
@@ -71,26 +63,32 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn is(output: &str, line: &str, message: Option<Message>) {
+        assert_eq!(said(output), Some(Said { line: line.to_owned(), message }));
+    }
+
     #[test]
-    fn the_line_that_tells_is_found() {
+    fn the_line_that_says_most_is_found() {
         assert_eq!(said(""), None);
-        assert_eq!(said("one\ntwo\n\n").unwrap(), "two");
+        is("one\ntwo\n\n", "two", None);
         let assert = "noise\nhost: end.c:3: check: Assertion `n > 0' failed.\n";
-        assert_eq!(said(assert).unwrap(), "host: end.c:3: check: Assertion `n > 0' failed.");
+        is(assert, "host: end.c:3: check: Assertion `n > 0' failed.", Some(Message::Assertion));
         let cpp = "terminate called after throwing an instance of 'std::runtime_error'\n  what():  no room\n";
-        assert_eq!(
-            said(cpp).unwrap(),
-            "terminate called after throwing an instance of 'std::runtime_error' what():  no room"
+        is(
+            cpp,
+            "terminate called after throwing an instance of 'std::runtime_error' what():  no room",
+            Some(Message::Exception),
         );
         let go = "panic: boom\n\ngoroutine 17 [running, locked to thread]:\nmain.f(...)\n";
-        assert_eq!(said(go).unwrap(), "panic: boom");
+        is(go, "panic: boom", Some(Message::GoPanic));
         let rust =
             "\nthread '<unnamed>' (7) panicked at src/lib.rs:9:5:\nno\nnote: run with `RUST_BACKTRACE=1`\n";
-        assert_eq!(said(rust).unwrap(), "thread '<unnamed>' (7) panicked at src/lib.rs:9:5: no");
-        assert!(said("fatal runtime error: out of TLS keys, aborting\n").unwrap().contains("1,024"));
-        for words in ["double free or corruption (fasttop)\n", "free(): double free detected in tcache 2\n"] {
-            assert!(said(words).unwrap().contains("freed twice"));
+        is(rust, "thread '<unnamed>' (7) panicked at src/lib.rs:9:5: no", Some(Message::RustPanic));
+        let keys = "fatal runtime error: out of TLS keys, aborting";
+        is(keys, keys, Some(Message::OutOfTlsKeys));
+        for words in ["double free or corruption (fasttop)", "free(): double free detected in tcache 2"] {
+            is(words, words, Some(Message::DoubleFree));
         }
-        assert!(said(&"x".repeat(10_000)).unwrap().len() < 600);
+        assert!(said(&"x".repeat(10_000)).unwrap().line.len() < 600);
     }
 }

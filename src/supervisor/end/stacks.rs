@@ -1,9 +1,10 @@
-//! Stacks in words: one text for each thread, and the frame that matters to whoever wrote the library.
+//! Stacks by name: the frames of each thread, and the frame that matters to the author of the library.
 
 use std::path::{Path, PathBuf};
 
 use crate::channel::Phase;
 use crate::observer::{Backing, Capture, Thread};
+use crate::record::{CodeOf, Frame, Stack, ThreadName};
 use crate::supervisor::image;
 use crate::supervisor::staging::Staging;
 use crate::symbols::Symbols;
@@ -35,17 +36,11 @@ const RUNTIME: [&str; 13] = [
 /// How often a frame is shown one after the other: functions that call themselves fill a stack.
 const REPEATED: usize = 3;
 
-/// A frame in words.
+/// A frame by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
-    /// The address it stands for.
-    pub(super) address: u64,
-    /// The function, where it is known.
-    pub(super) function: Option<String>,
-    /// File name of the object; `None` where nothing is mapped, or no file.
-    pub(super) object: Option<String>,
-    /// `function at file:line`, or as much of it as is known.
-    text: String,
+pub(super) struct Named {
+    /// The frame, as the record has it.
+    pub(super) frame: Frame,
     kind: Kind,
 }
 
@@ -61,17 +56,7 @@ enum Kind {
     Nowhere,
 }
 
-impl Frame {
-    /// As a sentence has it: `foo() at foo.c:3 in libfoo.so`.
-    pub(super) fn words(&self) -> String {
-        let object = self.object.as_deref().unwrap_or("no object");
-        match (&self.function, self.text.split_once(" at ")) {
-            (Some(name), Some((_, place))) => format!("{} at {place} in {object}", called(name)),
-            (Some(name), None) => format!("{} in {object}", called(name)),
-            (None, _) => self.text.clone(),
-        }
-    }
-
+impl Named {
     /// Whether it is the soak's own code.
     pub(super) fn is_own(&self) -> bool {
         self.kind == Kind::Own
@@ -79,7 +64,7 @@ impl Frame {
 
     /// Whether its function has one of these names.
     pub(super) fn is(&self, names: &[&str]) -> bool {
-        self.function.as_deref().is_some_and(|name| names.contains(&name))
+        self.frame.function.as_deref().is_some_and(|name| names.contains(&name))
     }
 }
 
@@ -89,63 +74,54 @@ fn usual(name: String) -> String {
     plain.strip_prefix("___").unwrap_or(plain).to_owned()
 }
 
-/// A function's name with the brackets that say that it is one.
-fn called(name: &str) -> String {
-    if name.contains('(') || name.contains('<') { name.to_owned() } else { format!("{name}()") }
-}
-
-/// Puts frames into words.
-pub(super) struct Teller<'a> {
+/// Finds the names of frames.
+pub(super) struct Namer<'a> {
     symbols: Symbols,
     staging: &'a Staging,
     cycling: Cycling,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> Namer<'a> {
     pub(super) fn new(staging: &'a Staging, cycling: Cycling) -> Self {
         Self { symbols: Symbols::new(), staging, cycling }
     }
 
-    /// All threads of a capture, as the record has them.
-    pub(super) fn stacks(&mut self, capture: &Capture) -> Vec<String> {
-        let mut stacks: Vec<String> = capture.threads.iter().map(|t| self.stack(capture, t)).collect();
-        if capture.count > capture.threads.len() {
-            stacks.push(format!("and {} threads more", capture.count - capture.threads.len()));
-        }
-        stacks
+    /// All threads of a capture, as the record has them; and how many more there were.
+    pub(super) fn stacks(&mut self, capture: &Capture) -> (Vec<Stack>, Option<u64>) {
+        let stacks: Vec<Stack> = capture.threads.iter().map(|thread| self.stack(capture, thread)).collect();
+        let more = capture.count.saturating_sub(stacks.len()) as u64;
+        (stacks, (more > 0).then_some(more))
     }
 
-    fn stack(&mut self, capture: &Capture, thread: &Thread) -> String {
-        let mut text = format!("thread {} ({})", thread.id, thread.name);
-        if let Some((_, cycle, phase)) = self.cycle_of(thread) {
-            match phase {
-                Phase::Between => text.push_str(", between cycles"),
-                _ => text.push_str(&format!(", cycle {cycle}, {}", phase.name())),
-            }
-        }
-        if thread.registers.is_none() {
-            text.push_str("\nit did not stop in time to be looked at");
-        }
+    fn stack(&mut self, capture: &Capture, thread: &Thread) -> Stack {
+        let cycling = self.cycle_of(thread);
         let frames = self.frames(capture, thread);
-        let mut number = 0;
-        while let Some(frame) = frames.get(number) {
-            text.push_str(&format!("\n#{number} {}", frame.text));
-            if frame.kind == Kind::Own && frames[number..].iter().all(|f| f.kind != Kind::Theirs) {
-                // What follows is the same in every soak.
-                return text;
-            }
-            let same = frames[number..].iter().take_while(|other| other.text == frame.text).count();
+        let mut told = Vec::new();
+        let (mut number, mut more) = (0, thread.more);
+        while let Some(named) = frames.get(number) {
+            let mut frame = named.frame.clone();
+            let same = frames[number..].iter().take_while(|other| other.frame == named.frame).count();
             if same > REPEATED {
-                text.push_str(&format!("\nand {} times more the same", same - 1));
+                frame.repeated = Some(same as u64 - 1);
                 number += same;
-                continue;
+            } else {
+                number += 1;
             }
-            number += 1;
+            told.push(frame);
+            if named.kind == Kind::Own && frames[number..].iter().all(|f| f.kind != Kind::Theirs) {
+                // What follows is the same in every soak.
+                more = false;
+                break;
+            }
         }
-        if thread.more {
-            text.push_str("\nand more frames");
+        Stack {
+            thread: name_of_thread(thread),
+            cycle: cycling.map(|(_, cycle, _)| cycle),
+            phase: cycling.map(|(_, _, phase)| crate::channel::recorded(phase)),
+            unseen: thread.registers.is_none(),
+            frames: told,
+            more,
         }
-        text
     }
 
     /// The cycle that a thread is in.
@@ -154,7 +130,7 @@ impl<'a> Teller<'a> {
     }
 
     /// The frames of a thread, with functions that were inlined.
-    pub(super) fn frames(&mut self, capture: &Capture, thread: &Thread) -> Vec<Frame> {
+    pub(super) fn frames(&mut self, capture: &Capture, thread: &Thread) -> Vec<Named> {
         let mut frames = Vec::new();
         for address in &thread.frames {
             self.push(capture, *address, &mut frames);
@@ -162,45 +138,45 @@ impl<'a> Teller<'a> {
         frames
     }
 
-    fn push(&mut self, capture: &Capture, address: u64, frames: &mut Vec<Frame>) {
-        let bare = |text: String, kind: Kind| Frame { address, function: None, object: None, text, kind };
+    fn push(&mut self, capture: &Capture, address: u64, frames: &mut Vec<Named>) {
         let Some(place) = capture.place(address) else {
-            let (what, kind) = match capture.mapping(address) {
-                None => ("where nothing is mapped", Kind::Nowhere),
-                Some(_) => ("in memory of no file", Kind::Theirs),
+            let (code, kind) = match capture.mapping(address) {
+                None => (CodeOf::Nothing, Kind::Nowhere),
+                Some(_) => (CodeOf::Memory, Kind::Theirs),
             };
-            return frames.push(bare(format!("{address:#x}, {what}"), kind));
+            let frame = Frame { code, address: Some(format!("{address:#x}")), ..Frame::default() };
+            return frames.push(Named { frame, kind });
         };
         let Backing::File(mapped) = &place.mapping.of else {
-            return frames.push(bare("in code of the kernel's (vdso)".to_owned(), Kind::System));
+            let frame = Frame { code: CodeOf::Kernel, ..Frame::default() };
+            return frames.push(Named { frame, kind: Kind::System });
         };
         let path = self.on_disk(mapped);
-        let object = name_of(self.staging, mapped);
+        let object = Some(name_of(self.staging, mapped));
         if image::is_host(&path) {
-            let text = format!("the soak's own code in {object}");
-            return frames.push(Frame { object: Some(object), ..bare(text, Kind::Own) });
+            let frame = Frame { code: CodeOf::Host, object, ..Frame::default() };
+            return frames.push(Named { frame, kind: Kind::Own });
         }
-        let system = SYSTEM.iter().any(|name| object.starts_with(name));
+        let system = object.as_ref().is_some_and(|object| SYSTEM.iter().any(|name| object.starts_with(name)));
         let functions = self.symbols.functions(&path, place.in_file);
         if functions.is_empty() {
-            let text = format!("{object}+{:#x}", place.in_object);
-            let kind = if system { Kind::System } else { Kind::Theirs };
-            return frames.push(Frame { object: Some(object), ..bare(text, kind) });
+            let frame = Frame { object, offset: Some(place.in_object), ..Frame::default() };
+            return frames.push(Named { frame, kind: if system { Kind::System } else { Kind::Theirs } });
         }
         for function in functions {
             let name = function.name.map(|name| if system { usual(name) } else { name });
-            let shown = name.clone().unwrap_or_else(|| "??".to_owned());
-            let text = match (&function.file, function.line, function.offset) {
-                (Some(file), Some(line), _) => format!("{shown} at {file}:{line}"),
-                (_, _, Some(offset)) => format!("{shown}+{offset:#x} in {object}"),
-                _ => format!("{shown} in {object}"),
-            };
+            let of_runtime = name.as_ref().is_some_and(|name| RUNTIME.iter().any(|r| name.starts_with(r)));
             let kind = match () {
                 () if system => Kind::System,
-                () if RUNTIME.iter().any(|prefix| shown.starts_with(prefix)) => Kind::Runtime,
+                () if of_runtime => Kind::Runtime,
                 () => Kind::Theirs,
             };
-            frames.push(Frame { address, function: name, object: Some(object.clone()), text, kind });
+            let (file, line) = function.file.zip(function.line).unzip();
+            let offset = function.offset.filter(|_| line.is_none());
+            let inlined = function.inlined;
+            let object = object.clone();
+            let frame = Frame { function: name, file, line, object, offset, inlined, ..Frame::default() };
+            frames.push(Named { frame, kind });
         }
     }
 
@@ -226,14 +202,19 @@ fn undeleted(path: &Path) -> Option<&Path> {
     path.to_str()?.strip_suffix(" (deleted)").map(Path::new)
 }
 
-/// The innermost frame of the library's or of what it brought; of runtimes only where there is no other.
-pub(super) fn culprit(frames: &[Frame]) -> Option<&Frame> {
-    let of = |kind: Kind| frames.iter().find(move |frame| frame.kind == kind);
-    of(Kind::Theirs).or_else(|| of(Kind::Runtime))
+/// A thread's number and name, as the record has them.
+pub(super) fn name_of_thread(thread: &Thread) -> ThreadName {
+    ThreadName { id: thread.id, name: thread.name.clone() }
 }
 
-/// What was called, where the innermost frame is in the system's libraries: `strlen()`.
-pub(super) fn callee(frames: &[Frame]) -> Option<String> {
+/// The innermost frame of the library's or of what it brought; of runtimes only where there is no other.
+pub(super) fn culprit(frames: &[Named]) -> Option<Frame> {
+    let of = |kind: Kind| frames.iter().find(move |named| named.kind == kind);
+    of(Kind::Theirs).or_else(|| of(Kind::Runtime)).map(|named| named.frame.clone())
+}
+
+/// What was called, where the innermost frame is in the system's libraries: `strlen`.
+pub(super) fn callee(frames: &[Named]) -> Option<String> {
     let first = frames.first()?;
-    (first.kind == Kind::System).then(|| first.function.as_deref().map(called)).flatten()
+    (first.kind == Kind::System).then(|| first.frame.function.clone()).flatten()
 }

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::supervisor::limits::{Excess, Limits};
+use crate::record::{EndedEarly, LimitReached, LoadCause, LoadFailure};
+use crate::supervisor::limits::Limits;
+use crate::supervisor::process::signal_name;
 
 /// Why a session went no further.
 #[derive(Debug)]
 pub(in crate::supervisor) enum End {
     /// A thread reported an error.
-    Failed { thread: usize, message: String },
+    Failed { thread: usize, failure: Box<LoadFailure> },
     /// The process ended.
     Died(std::process::ExitStatus),
     /// No cycle finished within the stall timeout.
@@ -18,9 +20,34 @@ pub(in crate::supervisor) enum End {
     /// The time given to the soak is over; the worker is at a quiet point.
     TimeUp,
     /// More was used than allowed; the flag says whether the worker is at a quiet point. If not, it was killed.
-    Limit { excess: Excess, quiet: bool },
+    Limit { reached: LimitReached, quiet: bool },
     /// What the worker says of itself can't be: something has written over the channel.
     Scribbled,
+}
+
+impl End {
+    /// A failure that is not that of one thread.
+    pub(in crate::supervisor) fn of(cause: LoadCause) -> Self {
+        Self::Failed { thread: 0, failure: Box::new(LoadFailure::new(cause)) }
+    }
+
+    /// What a session needs could not be had.
+    pub(in crate::supervisor) fn not_started(problem: impl ToString) -> Self {
+        Self::of(LoadCause::NotStarted { problem: problem.to_string() })
+    }
+
+    /// What the record says of it where it is not the end of the measured soak.
+    pub(in crate::supervisor) fn early(&self) -> EndedEarly {
+        match self {
+            Self::Failed { failure, .. } => EndedEarly::LoadFailed(failure.clone()),
+            Self::Died(status) => EndedEarly::Died { signal: signal_name(*status), status: status.code() },
+            Self::Hung => EndedEarly::Hung,
+            Self::Interrupted { .. } => EndedEarly::Interrupted,
+            Self::TimeUp => EndedEarly::Duration,
+            Self::Limit { reached, .. } => EndedEarly::Limit(*reached),
+            Self::Scribbled => EndedEarly::SharedMemoryCorrupt,
+        }
+    }
 }
 
 /// What bounds a session.

@@ -15,7 +15,7 @@ use goal::Goal;
 use super::chaos::Disturber;
 use super::failure;
 use super::latency::Histograms;
-use super::limits::{Excess, Watch};
+use super::limits::Watch;
 use super::loads::Loads;
 use super::process::WorkerProcess;
 use super::sandbox::Confinement;
@@ -24,6 +24,7 @@ use super::stall::Stall;
 use super::{Context, Progress};
 use crate::channel::{Channel, Clock, Failure, Look, Phase, read_bytes};
 use crate::observer::{Capture, Observer, Seen};
+use crate::record::LimitReached;
 use crate::sampling::{Sample, Sampler};
 use crate::sys::clock::Calibration;
 use crate::sys::futex;
@@ -66,7 +67,7 @@ pub(super) struct Session<'a> {
     told: Instant,
     watch: Watch,
     /// The limit that was reached.
-    reached: Option<Excess>,
+    reached: Option<LimitReached>,
 }
 
 /// Why a worker was told to stop.
@@ -74,7 +75,7 @@ pub(super) struct Session<'a> {
 enum Stop {
     Interrupted,
     TimeUp,
-    Timeout(Excess),
+    Timeout(LimitReached),
 }
 
 impl<'a> Session<'a> {
@@ -258,7 +259,7 @@ impl<'a> Session<'a> {
     }
 
     /// The limit that was reached, if one was.
-    pub(super) fn reached(&self) -> Option<Excess> {
+    pub(super) fn reached(&self) -> Option<LimitReached> {
         self.reached
     }
 
@@ -275,13 +276,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn exceeded(&mut self, excess: Excess, quiet: bool) -> End {
-        self.reached = Some(excess);
+    fn exceeded(&mut self, reached: LimitReached, quiet: bool) -> End {
+        self.reached = Some(reached);
         if !quiet {
             // At once: what grows does not stop to grow.
             self.process.kill();
         }
-        End::Limit { excess, quiet }
+        End::Limit { reached, quiet }
     }
 
     /// Where the worker was when it stopped answering: cycle and phase of the thread that is inside a library.
@@ -442,7 +443,7 @@ impl<'a> Session<'a> {
         // A thread that fails says why.
         let Some((thread, slot, why)) = failed else { return Some((End::Scribbled, false)) };
         let said = read_bytes(self.channel.error(thread), slot.error_len.load(Relaxed) as usize);
-        let message = failure::words(why, slot.failure_number.load(Relaxed), &String::from_utf8_lossy(&said));
-        Some((End::Failed { thread, message }, why.is_before_the_first_cycle()))
+        let failure = failure::read(why, slot.failure_number.load(Relaxed), &String::from_utf8_lossy(&said));
+        Some((End::Failed { thread, failure: Box::new(failure) }, why.is_before_the_first_cycle()))
     }
 }

@@ -1,16 +1,16 @@
-//! Whether a metric grows faster or slower than before.
+//! Decides whether a metric grows faster or slower than before.
 
 use super::super::verdict::takes_part;
-use super::super::words;
-use super::{Change, ChangeKind, GrowthChange};
+use super::{Change, Changed, GrowthChange};
 use dlsoak_record::{Growth, Metric, Soak, Trend};
 
-/// How much wider an interval must be for 99.9 % than for 95 %, of a normal distribution: 3.29 / 1.96.
+/// Width of a 99.9 % interval of a normal distribution, relative to a 95 % interval: 3.29 / 1.96.
 const WIDER: f64 = 1.68;
 
 /// Each metric that both measured.
 pub(super) fn growth(base: &Soak, other: &Soak) -> Vec<GrowthChange> {
-    let of = |soak: &'_ Soak, metric| soak.growth.iter().find(|growth| growth.metric == metric).cloned();
+    let of =
+        |soak: &'_ Soak, metric| soak.judged.growth.iter().find(|growth| growth.metric == metric).cloned();
     Metric::ALL
         .into_iter()
         .filter(|metric| takes_part(*metric))
@@ -23,8 +23,7 @@ pub(super) fn difference(base: &Growth, other: &Growth) -> GrowthChange {
     let change = other.per_cycle - base.per_cycle;
     let up = (other.high - other.per_cycle).hypot(base.per_cycle - base.low);
     let down = (other.per_cycle - other.low).hypot(base.high - base.per_cycle);
-    // Growth is proven by the method's own test, which errs once in a thousand; an interval alone would err in one of
-    // twenty metrics.
+    // The method's own test proves growth and errs once in a thousand metrics. An interval alone would err in one of twenty.
     let proven = [base, other].iter().any(|growth| growth.trend == Trend::Growing);
     let beyond = change > WIDER * down || -change > WIDER * up;
     GrowthChange {
@@ -37,21 +36,18 @@ pub(super) fn difference(base: &Growth, other: &Growth) -> GrowthChange {
     }
 }
 
-/// What changed, in plain words: the metric that tells most, with the others named.
+/// The change in the metric that best shows the kind of growth, with the others listed.
 pub(super) fn changes(growth: &[GrowthChange]) -> Option<Change> {
     let mut changed = growth.iter().filter(|change| change.changed);
     let first = changed.next()?;
-    let also: Vec<&str> = changed.map(|change| words::name(change.metric)).collect();
-    let also = if also.is_empty() { String::new() } else { format!(" (also: {})", also.join(", ")) };
     Some(Change {
-        kind: ChangeKind::Growth,
         worse: Some(first.other > first.base),
-        text: format!(
-            "{} by {} instead of {}{also}",
-            words::grows(first.metric),
-            words::rate(first.metric, first.other),
-            words::rate(first.metric, first.base),
-        ),
+        what: Changed::Growth {
+            metric: first.metric,
+            before: first.base,
+            after: first.other,
+            also: changed.map(|change| change.metric).collect(),
+        },
     })
 }
 
@@ -84,12 +80,11 @@ mod tests {
         assert!(change.changed && change.low == 32.0 && change.high == 32.0);
         assert!(difference(&leak, &none).changed);
         assert!(!difference(&leak, &leak).changed);
-        // Far apart, and neither of them proven to grow.
+        // Far apart, but growth is proven in neither.
         assert!(!difference(&growth(0.0, 1.0, Trend::Flat), &growth(9.0, 1.0, Trend::Unclear)).changed);
-        // Proven, and not told apart.
+        // Proven, but the intervals overlap.
         assert!(!difference(&growth(30.0, 3.0, Trend::Growing), &growth(35.0, 3.0, Trend::Growing)).changed);
-        let text = changes(&[change]).unwrap();
-        assert_eq!(text.text, "heap grows by 32 B/cycle instead of 0 B/cycle");
-        assert_eq!(text.worse, Some(true));
+        let what = Changed::Growth { metric: Metric::Heap, before: 0.0, after: 32.0, also: Vec::new() };
+        assert_eq!(changes(&[change]), Some(Change { worse: Some(true), what }));
     }
 }

@@ -1,10 +1,10 @@
-//! The languages side by side on the same work.
+//! Compares languages that do the same work.
 
 use serde::Serialize;
 
 use dlsoak_record::{Mode, Run, UnloadState, Verdict};
 
-/// Soaks that did the same work: the same calls, in the same mode, with as many threads.
+/// Soaks that did the same work: the same calls, the same mode and the same number of threads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Work {
     /// The calls of a cycle.
@@ -20,7 +20,7 @@ pub struct Work {
 /// One soak among those that did the same work.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Language {
-    /// What people call the run.
+    /// Label of the run.
     pub run: String,
     /// Name of the soak.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct Language {
     pub language: dlsoak_record::Language,
     /// Its verdict.
     pub verdict: Verdict,
-    /// Whether it was unloaded; what stays is not loaded anew in each cycle.
+    /// Whether it was unloaded. A library that stays is not loaded again in each cycle.
     pub unload: UnloadState,
     /// Median of a whole cycle in nanoseconds.
     pub cycle_p50_ns: Option<u64>,
@@ -46,12 +46,12 @@ pub(super) fn languages(runs: &[(String, Run)]) -> Vec<Work> {
     let mut all: Vec<Work> = Vec::new();
     for (label, run) in runs {
         for soak in run.soaks.iter().filter(|soak| soak.language != L::Unknown) {
-            let growth = |metric| soak.growth.iter().find(|g| g.metric == metric).map(|g| g.per_cycle);
+            let growth = |metric| soak.judged.growth.iter().find(|g| g.metric == metric).map(|g| g.per_cycle);
             let language = Language {
                 run: label.clone(),
                 name: soak.name.clone(),
                 language: soak.language,
-                verdict: soak.verdict,
+                verdict: soak.judged.verdict,
                 unload: soak.unload.state,
                 cycle_p50_ns: soak.latency_ns.cycle.as_ref().map(|latency| latency.p50),
                 call_p50_ns: soak.latency_ns.call.as_ref().map(|latency| latency.p50),

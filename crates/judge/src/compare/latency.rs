@@ -1,41 +1,41 @@
-//! Whether a phase takes longer than before: the whole distribution, or its tail.
+//! Decides whether a phase takes longer than before: the whole distribution, or its tail.
 //!
-//! Two runs of one library differ by more than the cycles of one run do: other programs, another layout of the address
-//! space, another clock rate. What they share is the quiet cycles, which nothing disturbed. So a change is called by
-//! the tenth percentile and confirmed by the median, and the tail is judged by a wide margin of its own.
+//! Two runs of one library differ by more than the cycles of one run do, because of other programs, another layout of the address
+//! space, or another clock rate. The quiet cycles, which nothing disturbed, are comparable. So the tenth percentile decides, the
+//! median confirms, and the tail has a wide margin of its own.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::super::schedule::SplitMix;
-use super::super::words;
-use super::{Change, ChangeKind};
+use super::{Change, Changed};
 use dlsoak_record::histogram::decode;
 use dlsoak_record::{Latencies, Latency};
 
 /// The quantile of the quiet cycles.
 const QUIET: f64 = 0.1;
-/// A phase changed when its quiet cycles take this many times as long, or as short. Over 780 pairs of runs of the same
-/// five libraries on a busy machine the largest ratio of a phase above a microsecond was 1.16.
+/// A phase changed if its quiet cycles take this many times as long, or less than its inverse. Over 780 pairs of runs of the same
+/// five libraries on a busy machine, the largest ratio of a phase above a microsecond was 1.16.
 const LEAST: f64 = 1.18;
-/// And this many nanoseconds: phases below a microsecond differed by up to 190 ns with where the loader puts a library.
+/// And if they differ by this many nanoseconds: phases below a microsecond differed by up to 190 ns, depending on where the loader
+/// puts a library.
 const LEAST_NS: f64 = 250.0;
-/// The median must have gone the same way by this much.
+/// The median must have moved the same way by this factor.
 const CONFIRMED: f64 = 1.085;
-/// The tail is told to differ when its 99th percentile takes this many times as long, beside what the quiet cycles do. It is
-/// not called a change: where another program was busy in a part of one run only, it was up to 12 times.
+/// The tail differs if the 99th percentile takes this many times as long, relative to the pace. It does not count as a change:
+/// if another program was busy during a part of one run, the factor was up to 12.
 const TAIL: f64 = 3.0;
-/// And this many nanoseconds.
+/// And if it differs by this many nanoseconds.
 const TAIL_NS: f64 = 1_000.0;
-/// Phases that are shorter say nothing of the machine's pace.
+/// Shorter phases do not show the machine's pace.
 const PACE_NS: f64 = 500.0;
-/// Phases that it takes to tell the pace.
+/// Phases that are needed to compute the pace.
 const PACE_PHASES: usize = 3;
 /// Resamples of each histogram.
 const RESAMPLES: usize = 1_000;
 /// Error probability of the intervals.
 const ALPHA: f64 = 0.01;
-/// The same figures for the same records.
+/// A fixed seed gives the same figures for the same records.
 const SEED: u64 = 0x0063_6f6d_7061_7265;
 
 /// Latency of one phase, before and after.
@@ -47,16 +47,16 @@ pub struct LatencyChange {
     pub base: Figures,
     /// After, in nanoseconds.
     pub other: Figures,
-    /// How many times as long the median takes.
+    /// Ratio of the medians, after to before.
     pub p50_ratio: f64,
-    /// Its 99 % interval by resampling both histograms: what chance within a run explains, and nothing else.
+    /// Its 99 % interval from resampling both histograms, which covers chance within a run and nothing else.
     pub p50_interval: (f64, f64),
-    /// How many times as long the 99th percentile takes.
+    /// Ratio of the 99th percentiles, after to before.
     pub p99_ratio: f64,
-    /// Its 99 % interval, likewise.
+    /// Its 99 % interval, computed the same way.
     pub p99_interval: (f64, f64),
-    /// What is made of it.
-    pub told: Told,
+    /// The result.
+    pub outcome: LatencyOutcome,
 }
 
 /// Quantiles of a phase in nanoseconds.
@@ -70,37 +70,37 @@ pub struct Figures {
     pub p99: u64,
 }
 
-/// What is made of a phase's latencies.
+/// How a phase's latencies changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Told {
-    /// No more than two runs of one library differ.
+pub enum LatencyOutcome {
+    /// Within what two runs of one library differ by.
     Same,
     /// It takes longer.
     Slower,
     /// It takes less time.
     Faster,
-    /// The slowest cycles take longer, the others do not: of the library or of a busy machine, that can't be told.
+    /// Only the slowest cycles take longer. The cause may be the library or a busy machine.
     TailSlower,
-    /// The slowest cycles take less time, the others do not; likewise.
+    /// Only the slowest cycles take less time. The cause may be the library or a machine that was busy before.
     TailFaster,
-    /// It differs, as all phases of all libraries do.
-    AsAll,
+    /// It differs in the same way as all phases of all libraries.
+    SameAsPace,
 }
 
 impl LatencyChange {
-    /// How many times as long the quiet cycles take.
+    /// Ratio of the quiet cycles, after to before.
     pub(super) fn quiet_ratio(&self) -> f64 {
         ratio(self.base.p10, self.other.p10)
     }
 
-    /// Whether the whole distribution moved up by this factor at least, and beyond what two runs differ by.
+    /// Whether the whole distribution moved up by more than this factor, and beyond what two runs differ by.
     pub(super) fn moved_up(&self, factor: f64) -> bool {
-        self.told == Told::Slower && self.quiet_ratio() > factor && self.p50_ratio > factor
+        self.outcome == LatencyOutcome::Slower && self.quiet_ratio() > factor && self.p50_ratio > factor
     }
 }
 
-/// The phases that both runs timed; not yet told.
+/// The phases that both runs timed, with the outcome still open.
 pub(super) fn latency(base: &Latencies, other: &Latencies) -> Vec<LatencyChange> {
     let phases = [
         ("open", &base.open, &other.open),
@@ -114,7 +114,7 @@ pub(super) fn latency(base: &Latencies, other: &Latencies) -> Vec<LatencyChange>
 
 fn change(phase: &'static str, base: &Latency, other: &Latency) -> Option<LatencyChange> {
     let (a, b) = (decode(base)?, decode(other)?);
-    // Without a call in the cycle, nothing is timed but the clock.
+    // Without a call in the cycle, the phase times only the clock.
     if a.max() == 0 && b.max() == 0 {
         return None;
     }
@@ -132,7 +132,7 @@ fn change(phase: &'static str, base: &Latency, other: &Latency) -> Option<Latenc
         p50_interval: interval(&a, &b, 0.5),
         p99_ratio: ratio(before.p99, after.p99),
         p99_interval: interval(&a, &b, 0.99),
-        told: Told::Same,
+        outcome: LatencyOutcome::Same,
     })
 }
 
@@ -156,7 +156,7 @@ fn interval(a: &Histogram<u64>, b: &Histogram<u64>, quantile: f64) -> (f64, f64)
     (ratios[cut], ratios[RESAMPLES - 1 - cut])
 }
 
-/// The quantiles of a histogram, for many questions: the histogram itself walks through all its buckets for each.
+/// The quantiles of a histogram, prepared for many queries. The histogram itself walks through all its buckets for each query.
 struct Steps {
     count: u64,
     /// Values up to and including each bucket, and the bucket's value.
@@ -192,7 +192,7 @@ impl Normal {
     }
 }
 
-/// How many times as long everything takes: the median over the quiet cycles of all phases of all libraries.
+/// Ratio of all times, after to before: the median over the quiet cycles of all phases of all libraries.
 pub(super) fn pace<'a>(phases: impl Iterator<Item = &'a LatencyChange>) -> Option<f64> {
     let long = phases.filter(|phase| phase.base.p10 as f64 >= PACE_NS && phase.other.p10 as f64 >= PACE_NS);
     let mut ratios: Vec<f64> = long.map(LatencyChange::quiet_ratio).collect();
@@ -204,23 +204,23 @@ pub(super) fn pace<'a>(phases: impl Iterator<Item = &'a LatencyChange>) -> Optio
     })
 }
 
-/// Whether a pace is more than noise.
+/// Whether a pace is beyond noise.
 pub(super) fn is_large(pace: f64) -> bool {
     pace.max(1.0 / pace) >= LEAST
 }
 
-/// Fills in what is made of each phase.
+/// Fills in the outcome of each phase.
 pub(super) fn tell(phases: &mut [LatencyChange], pace: Option<f64>) {
     for phase in phases {
-        phase.told = told(phase, pace.unwrap_or(1.0));
+        phase.outcome = outcome(phase, pace.unwrap_or(1.0));
     }
 }
 
-fn told(phase: &LatencyChange, pace: f64) -> Told {
+fn outcome(phase: &LatencyChange, pace: f64) -> LatencyOutcome {
     let quiet = phase.quiet_ratio();
     let apart = |a: u64, b: u64| a.abs_diff(b) as f64;
     let by_chance = phase.p50_interval.0 <= 1.0 && phase.p50_interval.1 >= 1.0;
-    // Upwards and downwards are the same with the ratios turned round.
+    // Downwards is upwards with the ratios inverted.
     let up = quiet > 1.0;
     let turn = |ratio: f64| if up { ratio } else { 1.0 / ratio };
     let moved = turn(quiet) >= LEAST
@@ -229,41 +229,40 @@ fn told(phase: &LatencyChange, pace: f64) -> Told {
         && !by_chance;
     if moved {
         return match (turn(quiet / pace) >= LEAST, up) {
-            (false, _) => Told::AsAll,
-            (true, true) => Told::Slower,
-            (true, false) => Told::Faster,
+            (false, _) => LatencyOutcome::SameAsPace,
+            (true, true) => LatencyOutcome::Slower,
+            (true, false) => LatencyOutcome::Faster,
         };
     }
     let tail = phase.p99_ratio / pace;
     let by_chance = phase.p99_interval.0 <= 1.0 && phase.p99_interval.1 >= 1.0;
     let beyond = apart(phase.base.p99, phase.other.p99) >= TAIL_NS && !by_chance;
     match tail {
-        tail if beyond && tail >= TAIL && phase.p99_ratio >= TAIL => Told::TailSlower,
-        tail if beyond && tail <= 1.0 / TAIL && phase.p99_ratio <= 1.0 / TAIL => Told::TailFaster,
-        _ => Told::Same,
+        tail if beyond && tail >= TAIL && phase.p99_ratio >= TAIL => LatencyOutcome::TailSlower,
+        tail if beyond && tail <= 1.0 / TAIL && phase.p99_ratio <= 1.0 / TAIL => LatencyOutcome::TailFaster,
+        _ => LatencyOutcome::Same,
     }
 }
 
-/// What changed, in plain words.
+/// The phases that changed.
 pub(super) fn changes(phases: &[LatencyChange]) -> impl Iterator<Item = Change> + '_ {
     phases.iter().filter_map(|phase| {
-        let worse = match phase.told {
-            Told::Slower => true,
-            Told::Faster => false,
-            Told::Same | Told::AsAll | Told::TailSlower | Told::TailFaster => return None,
+        let worse = match phase.outcome {
+            LatencyOutcome::Slower => true,
+            LatencyOutcome::Faster => false,
+            LatencyOutcome::Same
+            | LatencyOutcome::SameAsPace
+            | LatencyOutcome::TailSlower
+            | LatencyOutcome::TailFaster => return None,
         };
-        let micro = |ns: u64| words::number(ns as f64 / 1e3);
         Some(Change {
-            kind: ChangeKind::Latency,
             worse: Some(worse),
-            text: format!(
-                "{} is {}: the median takes {} us instead of {} us ({} times)",
-                phase.phase,
-                if worse { "slower" } else { "faster" },
-                micro(phase.other.p50),
-                micro(phase.base.p50),
-                words::number(phase.p50_ratio)
-            ),
+            what: Changed::Latency {
+                phase: phase.phase,
+                before: phase.base.p50,
+                after: phase.other.p50,
+                ratio: phase.p50_ratio,
+            },
         })
     })
 }
@@ -294,60 +293,70 @@ pub(super) mod tests {
         }
     }
 
-    fn tell_all(a: &Latencies, b: &Latencies) -> (Vec<Told>, Option<f64>) {
+    fn outcomes(a: &Latencies, b: &Latencies) -> (Vec<LatencyOutcome>, Option<f64>) {
         let mut phases = latency(a, b);
         let pace = pace(phases.iter());
         tell(&mut phases, pace);
-        (phases.iter().map(|phase| phase.told).collect(), pace)
+        (phases.iter().map(|phase| phase.outcome).collect(), pace)
     }
 
     #[test]
-    fn the_phase_that_changed_is_the_one_that_is_named() {
+    fn the_phase_that_changed_is_named() {
         let base = run(15_000.0, 1_000.0, 4_000.0, 3.0, 1);
-        let (told, pace) = tell_all(&base, &run(15_000.0, 1_000.0, 4_000.0, 3.0, 10));
-        assert_eq!(told, [Told::Same; 4]);
+        let (found, pace) = outcomes(&base, &run(15_000.0, 1_000.0, 4_000.0, 3.0, 10));
+        assert_eq!(found, [LatencyOutcome::Same; 4]);
         assert!((pace.unwrap() - 1.0).abs() < 0.02);
         let slower = run(15_000.0, 1_300.0, 4_000.0, 3.0, 20);
-        assert_eq!(tell_all(&base, &slower).0, [Told::Same, Told::Same, Told::Slower, Told::Same]);
-        assert_eq!(tell_all(&slower, &base).0, [Told::Same, Told::Same, Told::Faster, Told::Same]);
-        // As much as two runs of one library may differ.
+        assert_eq!(
+            outcomes(&base, &slower).0,
+            [LatencyOutcome::Same, LatencyOutcome::Same, LatencyOutcome::Slower, LatencyOutcome::Same]
+        );
+        assert_eq!(
+            outcomes(&slower, &base).0,
+            [LatencyOutcome::Same, LatencyOutcome::Same, LatencyOutcome::Faster, LatencyOutcome::Same]
+        );
+        // Two runs of one library may differ this much.
         let other = run(15_000.0, 1_120.0, 4_000.0, 3.0, 30);
-        assert_eq!(tell_all(&base, &other).0, [Told::Same; 4]);
+        assert_eq!(outcomes(&base, &other).0, [LatencyOutcome::Same; 4]);
         let tail = run(15_000.0, 1_000.0, 4_000.0, 30.0, 40);
-        assert_eq!(tell_all(&base, &tail).0, [Told::Same, Told::Same, Told::TailSlower, Told::Same]);
+        assert_eq!(
+            outcomes(&base, &tail).0,
+            [LatencyOutcome::Same, LatencyOutcome::Same, LatencyOutcome::TailSlower, LatencyOutcome::Same]
+        );
         let mut phases = latency(&base, &tail);
         tell(&mut phases, None);
         assert_eq!(changes(&phases).count(), 0);
-        let text = changes(&{
-            let mut phases = latency(&base, &slower);
-            tell(&mut phases, None);
-            phases
-        })
-        .next()
-        .unwrap();
-        assert!(text.text.starts_with("call is slower: the median takes 1.3"), "{}", text.text);
+        let mut phases = latency(&base, &slower);
+        tell(&mut phases, None);
+        let changed: Vec<Change> = changes(&phases).collect();
+        let [Change { worse: Some(true), what: Changed::Latency { phase: "call", after, ratio, .. } }] =
+            changed.as_slice()
+        else {
+            panic!("{changed:?}")
+        };
+        assert!((1_300..1_400).contains(after) && *ratio > 1.2, "{changed:?}");
     }
 
     #[test]
-    fn a_slower_machine_is_no_change_of_the_library() {
+    fn a_slower_machine_is_not_a_change_of_the_library() {
         let base = run(15_000.0, 1_000.0, 4_000.0, 3.0, 1);
         let mut slow = run(21_000.0, 1_400.0, 5_600.0, 3.0, 10);
         slow.symbol = Some(sample(980.0, 3.0, 50));
-        let (told, pace) = tell_all(&base, &slow);
-        assert_eq!(told, [Told::AsAll; 4]);
+        let (found, pace) = outcomes(&base, &slow);
+        assert_eq!(found, [LatencyOutcome::SameAsPace; 4]);
         assert!(is_large(pace.unwrap()));
-        // What stands out from it is named.
+        // A phase that stands out from the pace is named.
         slow.call = Some(sample(2_400.0, 3.0, 60));
-        assert_eq!(tell_all(&base, &slow).0[2], Told::Slower);
+        assert_eq!(outcomes(&base, &slow).0[2], LatencyOutcome::Slower);
     }
 
     #[test]
     fn short_phases_need_more_than_a_ratio() {
         let base = Latencies { call: Some(sample(100.0, 1.0, 1)), ..Latencies::default() };
         let other = Latencies { call: Some(sample(290.0, 1.0, 2)), ..Latencies::default() };
-        assert_eq!(tell_all(&base, &other), (vec![Told::Same], None));
+        assert_eq!(outcomes(&base, &other), (vec![LatencyOutcome::Same], None));
         let other = Latencies { call: Some(sample(500.0, 1.0, 2)), ..Latencies::default() };
-        assert_eq!(tell_all(&base, &other).0, [Told::Slower]);
+        assert_eq!(outcomes(&base, &other).0, [LatencyOutcome::Slower]);
     }
 
     #[test]

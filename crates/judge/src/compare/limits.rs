@@ -1,48 +1,80 @@
 //! The gate's rules on change: how much more a library may leak, and how much longer its slowest cycles may take, than in
 //! a baseline.
 
+use dlsoak_record::{
+    BaselineSoak, Facts, Finding, Growth, Limits, Measured, Pass, Phase, Rule, RuleMeasured, RuleName,
+    Severity, Soak,
+};
+
 use super::super::growth::is_memory;
 use super::super::verdict::{seconds_per_cycle, takes_part};
-use super::super::words;
 use super::growth::difference;
 use super::latency::{self, LatencyChange};
-use dlsoak_record::Limits;
-use dlsoak_record::{Rule, Soak};
 
 /// Phases that a host waits for. `dlsym` is the loader's own.
-const WAITED_FOR: [&str; 3] = ["open", "call", "close"];
+const WAITED_FOR: [(&str, Phase); 3] =
+    [("open", Phase::Open), ("call", Phase::Call), ("close", Phase::Close)];
 /// Differences of the 99th percentile that count as none, in nanoseconds.
 const NONE_NS: u64 = 500;
 
-/// The rules on change that were asked for, applied to `soak` with `base` before it; without a `base` there is nothing to
-/// hold it against, and the rules pass with a word on why.
-pub fn rules(base: Option<&Soak>, soak: &Soak, limits: &Limits) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    let not_there = |name: &str, limit: String| Rule {
-        name: name.to_owned(),
-        limit,
-        measured: "nothing to compare with".to_owned(),
-        passed: Some(true),
+/// What of a soak a later one is compared with.
+pub fn baseline(soak: &Soak) -> BaselineSoak {
+    BaselineSoak {
+        agent: soak.worker.agent,
+        growth: soak.judged.growth.clone(),
+        latency_ns: soak.latency_ns.clone(),
+    }
+}
+
+/// The rules on change that were asked for, applied to `soak`, which grew by `growth`, with the baseline that it names. Where the
+/// baseline has no such soak, the library is new and the rules pass.
+pub fn rules(soak: &Measured, growth: &[Growth], limits: &Limits) -> Vec<Rule> {
+    let Some(baseline) = &soak.baseline else { return Vec::new() };
+    let rule = |name, limit: String, (measured, passed)| Rule {
+        name,
+        metric: None,
+        limit: Some(limit),
         limit_per_cycle: None,
-        detail: Some("the library is new: the baseline has no soak of this name".to_owned()),
+        measured,
+        passed,
     };
+    let new = (RuleMeasured::NotInBaseline, Some(true));
+    let base = baseline.soak.as_ref();
+    let mut rules = Vec::new();
     if let Some(limit) = &limits.max_leak_increase {
-        let name = "max-leak-increase";
-        let shown = format!("{limit} more than the baseline");
-        rules.push(match base {
-            None => not_there(name, shown),
-            Some(base) => leak(base, soak, limit.bytes_per_cycle(seconds_per_cycle(soak)), name, shown),
+        let most = limit.bytes_per_cycle(seconds_per_cycle(soak));
+        let found = base.map_or(new.clone(), |base| leak(base, growth, most));
+        rules.push(Rule {
+            limit_per_cycle: Some(most),
+            ..rule(RuleName::MaxLeakIncrease, limit.to_string(), found)
         });
     }
     if let Some(limit) = &limits.max_p99_increase {
-        let name = "max-p99-increase";
-        let shown = format!("p99 {limit} above the baseline");
-        rules.push(match base {
-            None => not_there(name, shown),
-            Some(base) => p99(base, soak, limit.share(), name, shown),
-        });
+        let found = base.map_or(new, |base| p99(base, soak, limit.share()));
+        rules.push(rule(RuleName::MaxP99Increase, limit.to_string(), found));
     }
     rules
+}
+
+/// What the rules on change say that are not met, and that a baseline lacks the library.
+pub(crate) fn findings(soak: &Measured, rules: &[Rule]) -> Vec<Finding> {
+    let Some(baseline) = &soak.baseline else { return Vec::new() };
+    let on_change = |rule: &&Rule| matches!(rule.name, RuleName::MaxLeakIncrease | RuleName::MaxP99Increase);
+    let mut findings: Vec<Finding> = rules
+        .iter()
+        .filter(on_change)
+        .filter(|rule| rule.passed != Some(true))
+        .map(|rule| {
+            let severity = if rule.passed.is_none() { Severity::Undecided } else { Severity::Fail };
+            let facts = Facts::Baseline { baseline: baseline.name.clone(), rule: rule.clone() };
+            Finding::new(severity, facts).of_pass(Pass::Baseline)
+        })
+        .collect();
+    if baseline.soak.is_none() {
+        let facts = Facts::NotInBaseline { baseline: baseline.name.clone() };
+        findings.push(Finding::new(Severity::Note, facts).of_pass(Pass::Baseline));
+    }
+    findings
 }
 
 /// The gate's answer once these rules are added to what it was before: one that fails decides, then one that is open.
@@ -55,10 +87,9 @@ pub fn passed(before: Option<bool>, rules: &[Rule]) -> Option<bool> {
 }
 
 /// Memory: passes where the whole interval of each difference is within the limit, fails where one lies beyond it.
-fn leak(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule {
+fn leak(base: &BaselineSoak, growth: &[Growth], limit: f64) -> (RuleMeasured, Option<bool>) {
     let of = |metric| base.growth.iter().find(|growth| growth.metric == metric);
-    let differences: Vec<_> = soak
-        .growth
+    let differences: Vec<_> = growth
         .iter()
         .filter(|growth| is_memory(growth.metric) && takes_part(growth.metric))
         .filter_map(|growth| Some(difference(of(growth.metric)?, growth)))
@@ -77,46 +108,28 @@ fn leak(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule
         (None, None, Some(within)) => (Some(true), Some(within)),
         (None, None, None) => (None, None),
     };
-    let measured = found.map_or_else(
-        || "nothing".to_owned(),
-        |d| {
-            let change = words::number(d.other - d.base);
-            let (low, high) = (words::number(d.low), words::number(d.high));
-            let interval =
-                if d.low == d.high { " exactly".to_owned() } else { format!(" (95 %: {low} to {high})") };
-            format!("{}: {change} B/cycle more{interval}", words::name(d.metric))
-        },
-    );
-    let detail = (passed.is_none() && found.is_some())
-        .then(|| "the interval straddles the limit: run more cycles, in the baseline as well".to_owned());
-    Rule { name: name.to_owned(), limit: shown, measured, passed, limit_per_cycle: None, detail }
+    let measured = found.map_or(RuleMeasured::Nothing, |d| RuleMeasured::Increase {
+        metric: d.metric,
+        per_cycle: d.other - d.base,
+        low: d.low,
+        high: d.high,
+    });
+    (measured, passed)
 }
 
 /// Latency: passes where the measured increase is within the limit; fails where the whole distribution, from the quiet cycles
 /// on, has moved beyond it. A tail alone is no proof: a busy machine makes one.
-fn p99(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule {
-    let rule = |measured, passed, detail| Rule {
-        name: name.to_owned(),
-        limit: shown,
-        measured,
-        passed,
-        limit_per_cycle: None,
-        detail,
-    };
-    let (before, now) = (base.worker.agent, soak.worker.agent);
-    if before != now {
-        let detail = format!(
-            "the worker's agent was `{}` in the baseline and is `{}` now, so dlsoak can't compare calls that allocate: save \
-             the baseline again",
-            before.name(),
-            now.name()
-        );
-        return rule("nothing".to_owned(), None, Some(detail));
+fn p99(base: &BaselineSoak, soak: &Measured, limit: f64) -> (RuleMeasured, Option<bool>) {
+    if base.agent != soak.worker.agent {
+        return (RuleMeasured::OtherAgent, None);
     }
     let mut phases = latency::latency(&base.latency_ns, &soak.latency_ns);
     let pace = latency::pace(phases.iter());
     latency::tell(&mut phases, pace);
-    phases.retain(|phase| WAITED_FOR.contains(&phase.phase));
+    let named = |phase: &LatencyChange| {
+        WAITED_FOR.iter().find(|(name, _)| *name == phase.phase).map(|(_, phase)| *phase)
+    };
+    phases.retain(|phase| named(phase).is_some());
     let factor = 1.0 + limit;
     let judge = |phase: &LatencyChange| {
         let more = phase.other.p99.saturating_sub(phase.base.p99);
@@ -135,32 +148,29 @@ fn p99(base: &Soak, soak: &Soak, limit: f64, name: &str, shown: String) -> Rule 
     };
     let worst = phases.iter().max_by(|a, b| rank(a).cmp(&rank(b)).then(a.p99_ratio.total_cmp(&b.p99_ratio)));
     let passed = worst.and_then(judge);
-    let measured = worst.map_or_else(
-        || "nothing was timed in both".to_owned(),
-        |phase| {
-            let change = words::number((phase.p99_ratio - 1.0) * 100.0);
-            let micro = |ns: u64| words::number(ns as f64 / 1e3);
-            let (a, b) = (micro(phase.base.p99), micro(phase.other.p99));
-            format!("{}: {change} % ({b} us, was {a} us)", phase.phase)
-        },
-    );
-    let detail = (passed.is_none() && worst.is_some()).then(|| {
-        "only the slowest cycles take longer, as they do on a busy machine: run it again, or on a quieter one".to_owned()
+    let measured = worst.and_then(|phase| {
+        Some(RuleMeasured::P99 {
+            phase: named(phase)?,
+            ratio: phase.p99_ratio,
+            base_ns: phase.base.p99,
+            ns: phase.other.p99,
+        })
     });
-    rule(measured, passed, detail)
+    (measured.unwrap_or(RuleMeasured::Nothing), passed)
 }
 
 #[cfg(test)]
 mod tests {
+    use dlsoak_record::{Agent, Baseline, Latencies, Metric, Trend, Unit, Worker};
+
     use super::*;
-    use dlsoak_record::{Agent, Growth, Latencies, Metric, Trend, Unit, Worker};
 
     fn limits(text: &str) -> Limits {
         toml::from_str(text).unwrap_or_default()
     }
 
-    fn grown(per_cycle: f64, half: f64) -> Soak {
-        let growth = Growth {
+    fn growth(per_cycle: f64, half: f64) -> Vec<Growth> {
+        vec![Growth {
             metric: Metric::Heap,
             unit: Unit::Bytes,
             per_cycle,
@@ -172,62 +182,67 @@ mod tests {
             trend: Trend::Growing,
             exact: false,
             fit: None,
-        };
-        Soak { growth: vec![growth], ..Soak::default() }
+        }]
+    }
+
+    fn against(soak: Option<BaselineSoak>, measured: Measured) -> Measured {
+        Measured { baseline: Some(Baseline { name: "main".to_owned(), soak }), ..measured }
     }
 
     #[test]
-    fn a_leak_is_held_against_what_leaked_before() {
+    fn a_leak_is_compared_with_what_leaked_before() {
         let limits = limits("max-leak-increase = '8B/cycle'");
-        let answer = |base: &Soak, soak: &Soak| rules(Some(base), soak, &limits)[0].passed;
-        let before = grown(32.0, 1.0);
-        assert_eq!(answer(&before, &grown(33.0, 1.0)), Some(true));
-        assert_eq!(answer(&before, &grown(64.0, 1.0)), Some(false));
-        assert_eq!(answer(&before, &grown(39.5, 1.0)), None);
-        assert_eq!(answer(&before, &grown(0.0, 1.0)), Some(true));
-        // Nothing was measured, which is no proof of anything; and what is new has nothing before it.
-        assert_eq!(answer(&before, &Soak::default()), None);
-        let new = rules(None, &grown(64.0, 1.0), &limits);
+        let answer = |now: &[Growth]| {
+            let base = BaselineSoak { growth: growth(32.0, 1.0), ..BaselineSoak::default() };
+            rules(&against(Some(base), Measured::default()), now, &limits)[0].passed
+        };
+        assert_eq!(answer(&growth(33.0, 1.0)), Some(true));
+        assert_eq!(answer(&growth(64.0, 1.0)), Some(false));
+        assert_eq!(answer(&growth(39.5, 1.0)), None);
+        assert_eq!(answer(&growth(0.0, 1.0)), Some(true));
+        // Nothing was measured, which proves nothing; and what is new has nothing before it.
+        assert_eq!(answer(&[]), None);
+        let new = rules(&against(None, Measured::default()), &growth(64.0, 1.0), &limits);
         assert_eq!((new.len(), new[0].passed), (1, Some(true)));
-        assert!(new[0].detail.as_ref().is_some_and(|detail| detail.contains("is new")));
-        assert!(rules(Some(&before), &before, &Limits::default()).is_empty());
+        assert_eq!(new[0].measured, RuleMeasured::NotInBaseline);
+        assert!(rules(&against(None, Measured::default()), &[], &Limits::default()).is_empty());
+        assert!(rules(&Measured::default(), &[], &limits).is_empty());
     }
 
     #[test]
     fn a_tail_fails_only_where_the_quiet_cycles_moved_too() {
         let limits = limits("max-p99-increase = '20%'");
-        let soak = |middle, tail| {
+        let latencies = |middle, tail| {
             let call = Some(latency::tests::sample(middle, tail, 1));
-            Soak { latency_ns: Latencies { call, ..Latencies::default() }, ..Soak::default() }
+            Latencies { call, ..Latencies::default() }
         };
-        let before = soak(4_000.0, 3.0);
-        let answer = |soak: &Soak| rules(Some(&before), soak, &limits)[0].passed;
-        assert_eq!(answer(&soak(4_000.0, 3.0)), Some(true));
-        assert_eq!(answer(&soak(5_600.0, 3.0)), Some(false));
-        assert_eq!(answer(&soak(4_000.0, 30.0)), None);
-        assert_eq!(answer(&Soak::default()), None);
+        let answer = |now: Latencies, agents: [Agent; 2]| {
+            let base =
+                BaselineSoak { latency_ns: latencies(4_000.0, 3.0), agent: agents[0], growth: Vec::new() };
+            let worker = Worker { agent: agents[1], ..Worker::default() };
+            let soak = Measured { latency_ns: now, worker, ..Measured::default() };
+            let rule = rules(&against(Some(base), soak), &[], &limits).remove(0);
+            (rule.passed, rule.measured == RuleMeasured::OtherAgent)
+        };
+        let same = [Agent::Counting; 2];
+        assert_eq!(answer(latencies(4_000.0, 3.0), same), (Some(true), false));
+        assert_eq!(answer(latencies(5_600.0, 3.0), same), (Some(false), false));
+        assert_eq!(answer(latencies(4_000.0, 30.0), same), (None, false));
+        assert_eq!(answer(Latencies::default(), same), (None, false));
         // With another agent, it would look faster or slower by that alone.
-        let with = |agent| {
-            let worker = Worker { agent, ..Worker::default() };
-            Soak { worker, ..soak(4_000.0, 3.0) }
-        };
-        let rule = &rules(Some(&with(Agent::Plain)), &with(Agent::Counting), &limits)[0];
-        assert_eq!(rule.passed, None);
-        assert!(rule.detail.as_ref().is_some_and(|detail| detail.contains("was `plain` in")), "{rule:?}");
-        for agent in [Agent::Plain, Agent::Counting] {
-            assert_eq!(rules(Some(&with(agent)), &with(agent), &limits)[0].passed, Some(true));
-        }
+        assert_eq!(answer(latencies(4_000.0, 3.0), [Agent::Plain, Agent::Counting]), (None, true));
+        assert_eq!(answer(latencies(4_000.0, 3.0), [Agent::Plain; 2]), (Some(true), false));
     }
 
     #[test]
     fn one_rule_that_fails_decides() {
         let rule = |passed| Rule {
-            name: String::new(),
-            limit: String::new(),
-            measured: String::new(),
-            passed,
+            name: RuleName::MaxLeakRate,
+            metric: None,
+            limit: None,
             limit_per_cycle: None,
-            detail: None,
+            measured: RuleMeasured::Nothing,
+            passed,
         };
         assert_eq!(passed(Some(true), &[]), Some(true));
         assert_eq!(passed(Some(true), &[rule(None), rule(Some(false))]), Some(false));

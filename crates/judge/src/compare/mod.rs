@@ -1,27 +1,28 @@
-//! Two or more runs side by side: what changed from the first to each of the others, and what only looks like it.
-//! `docs/compare.md` describes the tests, their sources and their measured error rates.
+//! Compares two or more runs: what changed from the first to each of the others, beyond noise. `docs/compare.md` describes the
+//! tests, their sources and their measured error rates.
 
+mod differences;
 mod growth;
 mod languages;
 mod latency;
 mod limits;
 mod pairs;
 mod state;
-mod warnings;
 
 use serde::Serialize;
 
-use dlsoak_record::{Metric, Run, Soak, UnloadState, Verdict};
+use dlsoak_record::{Metric, OutcomeKind, Phase, Run, Soak, UnloadState, Verdict};
 
+pub use differences::{Difference, HostField, Setting};
 pub use languages::{Language, Work};
-pub use latency::{Figures, LatencyChange, Told};
-pub use limits::{passed, rules};
-pub use pairs::like;
+pub use latency::{Figures, LatencyChange, LatencyOutcome};
+pub(crate) use limits::findings;
+pub use limits::{baseline, passed, rules};
 
-/// Runs compared: the first one is what the others are held against.
+/// Runs compared with the first of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// What people call the first run.
+    /// Label of the first run.
     pub base: String,
     /// Each other run.
     pub others: Vec<Against>,
@@ -29,21 +30,23 @@ pub struct Comparison {
     pub languages: Vec<Work>,
 }
 
-/// One run against the first one.
+/// One run compared with the first one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Against {
-    /// What people call it.
+    /// Label of this run.
     pub label: String,
-    /// Why the two can't be compared as they stand, in plain words.
-    pub warnings: Vec<String>,
-    /// How many times as long everything took, as the median over all phases of all soaks; `None` where too little was
-    /// timed to say.
+    /// Differences in hosts, versions and settings, which limit what the comparison means.
+    pub differences: Vec<Difference>,
+    /// Ratio of all times to those of the first run: the median over all phases of all soaks. `None` if fewer than three phases were
+    /// long enough.
     pub pace: Option<f64>,
-    /// One entry per library that is in both.
+    /// Whether `pace` is beyond noise. A phase then counts as changed only if it stands out from `pace`.
+    pub pace_changed: bool,
+    /// One entry per library that is in both runs.
     pub soaks: Vec<SoakChange>,
-    /// Soaks of the first run that have no counterpart.
+    /// Soaks of the first run without a counterpart.
     pub only_in_base: Vec<String>,
-    /// Soaks of this run that have no counterpart.
+    /// Soaks of this run without a counterpart.
     pub only_here: Vec<String>,
 }
 
@@ -54,15 +57,15 @@ impl Against {
     }
 }
 
-/// What became of one library.
+/// One library in both runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SoakChange {
     /// Its name in the first run.
     pub name: String,
-    /// Its name in the other run, where it was matched by something else.
+    /// Its name in the other run, where that differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_name: Option<String>,
-    /// What changed, most important first; empty where nothing did.
+    /// What changed, most important first; empty if nothing did.
     pub changes: Vec<Change>,
     /// Verdicts, before and after.
     pub verdict: (Verdict, Verdict),
@@ -75,34 +78,82 @@ pub struct SoakChange {
 }
 
 /// One thing that changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
-    /// What kind of change.
-    pub kind: ChangeKind,
-    /// Whether it is for the worse; `None` where that is not for us to say.
+    /// Whether it is for the worse; `None` where that depends on the user.
     pub worse: Option<bool>,
-    /// In plain words.
-    pub text: String,
+    /// What changed, before and after.
+    #[serde(flatten)]
+    pub what: Changed,
 }
 
-/// Kinds of change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChangeKind {
+/// What changed, before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Changed {
     /// The verdict.
-    Verdict,
+    Verdict {
+        /// Before.
+        before: Verdict,
+        /// After.
+        after: Verdict,
+    },
     /// How the soak ended.
-    End,
+    Outcome {
+        /// Before.
+        before: OutcomeKind,
+        /// After.
+        after: OutcomeKind,
+        /// The signal that ended it now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<String>,
+        /// The phase that it ended in now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        phase: Option<Phase>,
+    },
     /// Whether the library is unloaded.
-    Unload,
-    /// Why it is not.
-    Causes,
-    /// What each cycle leaves behind.
-    Growth,
-    /// What else stays.
-    Residue,
-    /// How long a phase takes.
-    Latency,
+    Unload {
+        /// Before.
+        before: UnloadState,
+        /// After.
+        after: UnloadState,
+    },
+    /// Why the library stays loaded: kinds of cause.
+    Causes {
+        /// Kinds that are new.
+        new: Vec<String>,
+        /// Kinds that are gone.
+        gone: Vec<String>,
+    },
+    /// Growth of a metric, per cycle.
+    Growth {
+        /// The metric that best shows the kind of growth.
+        metric: Metric,
+        /// Before.
+        before: f64,
+        /// After.
+        after: f64,
+        /// Other metrics whose growth changed.
+        also: Vec<Metric>,
+    },
+    /// What else stays behind: kinds of residue.
+    Residue {
+        /// Kinds that are new.
+        new: Vec<String>,
+        /// Kinds that are gone.
+        gone: Vec<String>,
+    },
+    /// Median time of a phase.
+    Latency {
+        /// Name of the phase, as in the record.
+        phase: &'static str,
+        /// Before, in nanoseconds.
+        before: u64,
+        /// After, in nanoseconds.
+        after: u64,
+        /// `after` divided by `before`.
+        ratio: f64,
+    },
 }
 
 /// Growth of one metric, before and after, per cycle.
@@ -118,11 +169,11 @@ pub struct GrowthChange {
     pub low: f64,
     /// Upper bound of the 95 % interval of the difference.
     pub high: f64,
-    /// Whether it is a change, and not noise.
+    /// Whether the difference is beyond noise.
     pub changed: bool,
 }
 
-/// Compares runs, each with what people call it; the first is the base.
+/// Compares runs, each with its label; the first is the base.
 pub fn compare(runs: &[(String, Run)]) -> Comparison {
     let languages = languages::languages(runs);
     let Some(((base, first), others)) = runs.split_first() else {
@@ -137,13 +188,6 @@ fn against(base: &Run, label: &str, other: &Run) -> Against {
     let timed: Vec<Vec<LatencyChange>> =
         pairs.both.iter().map(|(a, b)| latency::latency(&a.latency_ns, &b.latency_ns)).collect();
     let pace = latency::pace(timed.iter().flatten());
-    let mut warnings = warnings::warnings(base, other, &pairs.both);
-    if let Some(pace) = pace.filter(|pace| latency::is_large(*pace)) {
-        warnings.push(format!(
-            "everything took {pace:.2} times as long: another machine, another load, or all libraries changed \
-             alike; a phase is called changed only where it stands out from that"
-        ));
-    }
     let soaks = pairs
         .both
         .iter()
@@ -156,8 +200,9 @@ fn against(base: &Run, label: &str, other: &Run) -> Against {
     let names = |soaks: &[&Soak]| soaks.iter().map(|soak| soak.name.clone()).collect();
     Against {
         label: label.to_owned(),
-        warnings,
+        differences: differences::differences(base, other, &pairs.both),
         pace,
+        pace_changed: pace.is_some_and(latency::is_large),
         soaks,
         only_in_base: names(&pairs.only_in_base),
         only_here: names(&pairs.only_in_other),
@@ -174,7 +219,7 @@ fn soak(base: &Soak, other: &Soak, latency: Vec<LatencyChange>) -> SoakChange {
         name: base.name.clone(),
         other_name: (other.name != base.name).then(|| other.name.clone()),
         changes,
-        verdict: (base.verdict, other.verdict),
+        verdict: (base.judged.verdict, other.judged.verdict),
         unload: (base.unload.state, other.unload.state),
         growth,
         latency,

@@ -1,4 +1,4 @@
-//! Which soak of one run is the same library as which of another.
+//! Matches the soaks of two runs that are of the same library.
 
 use std::path::Path;
 
@@ -12,13 +12,7 @@ pub(super) struct Pairs<'a> {
     pub(super) only_in_other: Vec<&'a Soak>,
 }
 
-/// The soak of the same library among `soaks`, by name.
-pub fn like<'a>(soak: &Soak, soaks: &'a [Soak]) -> Option<&'a Soak> {
-    soaks.iter().find(|other| other.name == soak.name)
-}
-
-/// Matches by name; what is left by the name of the file; and what is left then by language, where that leaves one choice
-/// on either side.
+/// Matches by name first, then by the name of the file, then by language if that leaves one choice on either side.
 pub(super) fn pairs<'a>(base: &'a [Soak], other: &'a [Soak]) -> Pairs<'a> {
     let mut left: Vec<&Soak> = other.iter().collect();
     let mut found: Vec<Option<&Soak>> = vec![None; base.len()];
@@ -55,14 +49,19 @@ fn file(soak: &Soak) -> Option<&std::ffi::OsStr> {
 
 #[cfg(test)]
 mod tests {
+    use dlsoak_record::Measured;
+
     use super::*;
 
     #[test]
     fn names_come_before_files_and_files_before_languages() {
         let soak = |name: &str, path: &str, language| Soak {
-            name: name.to_owned(),
-            path: path.to_owned(),
-            language,
+            measured: Measured {
+                name: name.to_owned(),
+                path: path.to_owned(),
+                language,
+                ..Measured::default()
+            },
             ..Soak::default()
         };
         let base = [
@@ -81,6 +80,5 @@ mod tests {
         let names: Vec<_> = pairs.both.iter().map(|(a, b)| (a.name.as_str(), b.name.as_str())).collect();
         assert_eq!(names, [("a", "a"), ("b", "z"), ("c", "y")]);
         assert_eq!((pairs.only_in_base[0].name.as_str(), pairs.only_in_other[0].name.as_str()), ("d", "x"));
-        assert_eq!(like(&base[0], &other).unwrap().path, "y/two.so");
     }
 }

@@ -1,37 +1,34 @@
-//! What else may change of a library: verdict, end, unload state, causes, residue.
+//! Changes of verdict, end, unload state, causes and residue.
 
 use std::collections::BTreeSet;
 
-use super::{Change, ChangeKind};
+use super::{Change, Changed};
 use dlsoak_record::{OutcomeKind, Soak, UnloadState, Verdict};
 
 /// Changes of verdict, end, unload state and causes.
 pub(super) fn changes(base: &Soak, other: &Soak) -> Vec<Change> {
     let mut changes = Vec::new();
-    // What could not be decided is no change.
-    let decided = |soak: &Soak| soak.verdict != Verdict::Inconclusive;
-    if decided(base) && decided(other) && base.verdict != other.verdict {
-        let worse = if other.verdict == Verdict::Clean {
-            Some(false)
-        } else {
-            (base.verdict == Verdict::Clean).then_some(true)
+    let mut changed = |worse, what| changes.push(Change { worse, what });
+    // An inconclusive verdict is not a change.
+    let (before, after) = (base.judged.verdict, other.judged.verdict);
+    if before != after && before != Verdict::Inconclusive && after != Verdict::Inconclusive {
+        let worse = match (before, after) {
+            (_, Verdict::Clean) => Some(false),
+            (Verdict::Clean, _) => Some(true),
+            _ => None,
         };
-        changes.push(change(
-            ChangeKind::Verdict,
-            worse,
-            format!("the verdict is {}, not {}", word(&other.verdict), word(&base.verdict)),
-        ));
+        changed(worse, Changed::Verdict { before, after });
     }
-    // Who interrupted a run changed nothing of the library.
+    // A user who interrupts a run changes nothing about the library.
     let ran = |soak: &Soak| match soak.outcome.kind {
         OutcomeKind::Interrupted => OutcomeKind::Completed,
         kind => kind,
     };
-    if ran(base) != ran(other) {
-        let detail = other.outcome.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
-        let worse = ran(other) != OutcomeKind::Completed;
-        let text = format!("it ended {}, not {}{detail}", word(&ran(other)), word(&ran(base)));
-        changes.push(change(ChangeKind::End, Some(worse), text));
+    let (before, after) = (ran(base), ran(other));
+    if before != after {
+        let (signal, phase) = (other.outcome.signal.clone(), other.outcome.phase);
+        let worse = Some(after != OutcomeKind::Completed);
+        changed(worse, Changed::Outcome { before, after, signal, phase });
     }
     let (before, after) = (base.unload.state, other.unload.state);
     if before != after {
@@ -39,88 +36,77 @@ pub(super) fn changes(base: &Soak, other: &Soak) -> Vec<Change> {
             (UnloadState::Unloaded, _) | (UnloadState::Partial, UnloadState::Pinned) => true,
             (_, UnloadState::Unloaded | UnloadState::Partial | UnloadState::Pinned) => false,
         };
-        let text = format!("it is {}, not {}", word(&after), word(&before));
-        changes.push(change(ChangeKind::Unload, Some(worse), text));
+        changed(Some(worse), Changed::Unload { before, after });
     }
-    let causes = |soak: &Soak| soak.unload.causes.iter().map(|cause| cause.kind.clone()).collect();
-    if let Some(text) = sets(&causes(base), &causes(other)) {
-        changes.push(change(ChangeKind::Causes, None, format!("why it stays loaded: {text}")));
+    let causes =
+        |soak: &Soak| soak.unload.causes.iter().map(|cause| cause.kind().name().to_owned()).collect();
+    if let Some((new, gone)) = new_and_gone(&causes(base), &causes(other)) {
+        changed(None, Changed::Causes { new, gone });
     }
     changes
 }
 
-/// Changes of what else is left behind.
+/// Changes of what else stays behind.
 pub(super) fn residue(base: &Soak, other: &Soak) -> Option<Change> {
-    let kinds = |soak: &Soak| soak.residue.iter().map(|found| found.kind.clone()).collect();
-    let (before, after): (BTreeSet<String>, BTreeSet<String>) = (kinds(base), kinds(other));
-    let worse = match (before.is_subset(&after), after.is_subset(&before)) {
-        (true, false) => Some(true),
-        (false, true) => Some(false),
+    let kinds = |soak: &Soak| soak.residue.iter().map(|found| found.kind().name().to_owned()).collect();
+    let (new, gone) = new_and_gone(&kinds(base), &kinds(other))?;
+    let worse = match (new.is_empty(), gone.is_empty()) {
+        (false, true) => Some(true),
+        (true, false) => Some(false),
         _ => None,
     };
-    sets(&before, &after).map(|text| change(ChangeKind::Residue, worse, format!("left behind: {text}")))
+    Some(Change { worse, what: Changed::Residue { new, gone } })
 }
 
-fn change(kind: ChangeKind, worse: Option<bool>, text: String) -> Change {
-    Change { kind, worse, text }
-}
-
-/// What came and what went.
-fn sets(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Option<String> {
-    let list = |set: Vec<&String>, word: &str| {
-        let names: Vec<&str> = set.into_iter().map(String::as_str).collect();
-        (!names.is_empty()).then(|| format!("{} {word}", names.join(", ")))
-    };
-    let parts: Vec<String> = [
-        list(after.difference(before).collect(), "is new"),
-        list(before.difference(after).collect(), "is gone"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-/// A word of the record, as it spells it.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+/// The elements that only `after` has and those that only `before` has; `None` if there are neither.
+fn new_and_gone(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Option<(Vec<String>, Vec<String>)> {
+    let (new, gone) = (after.difference(before), before.difference(after));
+    let (new, gone): (Vec<String>, Vec<String>) = (new.cloned().collect(), gone.cloned().collect());
+    (!new.is_empty() || !gone.is_empty()).then_some((new, gone))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dlsoak_record::{Cause, Residue};
+    use dlsoak_record::{Cause, CauseFacts, Evidence, Judged, Language, Residue, Tally};
 
     #[test]
-    fn each_kind_of_change_is_told_and_noise_is_not() {
-        let clean = Soak { verdict: Verdict::Clean, ..Soak::default() };
+    fn each_kind_of_change_is_found_and_noise_is_not() {
+        let of = |verdict| Soak { judged: Judged { verdict, ..Judged::default() }, ..Soak::default() };
+        let clean = of(Verdict::Clean);
         assert!(changes(&clean, &clean).is_empty() && residue(&clean, &clean).is_none());
-        let unclear = Soak { verdict: Verdict::Inconclusive, ..Soak::default() };
+        let unclear = of(Verdict::Inconclusive);
         assert!(changes(&clean, &unclear).is_empty());
-        let mut pinned = Soak { verdict: Verdict::Pinned, ..Soak::default() };
-        pinned.unload.state = UnloadState::Pinned;
-        pinned.unload.causes =
-            vec![Cause { kind: "nodelete".to_owned(), detail: String::new(), object: None }];
-        pinned.residue = vec![Residue { kind: "fds".to_owned(), detail: String::new(), per_cycle: None }];
-        let told = changes(&clean, &pinned);
-        let texts: Vec<&str> = told.iter().map(|change| change.text.as_str()).collect();
+        let mut pinned = of(Verdict::Pinned);
+        pinned.measured.unload.state = UnloadState::Pinned;
+        pinned.measured.unload.causes =
+            vec![Cause::of_library(CauseFacts::Nodelete { language: Language::C })];
+        pinned.measured.residue =
+            vec![Residue::once(Evidence::Fds { left: Tally::default(), closed: vec![1] })];
+        let whats: Vec<Changed> = changes(&clean, &pinned).into_iter().map(|change| change.what).collect();
+        let fds = || vec!["fds".to_owned()];
         assert_eq!(
-            texts,
+            whats,
             [
-                "the verdict is pinned, not clean",
-                "it is pinned, not unloaded",
-                "why it stays loaded: nodelete is new"
+                Changed::Verdict { before: Verdict::Clean, after: Verdict::Pinned },
+                Changed::Unload { before: UnloadState::Unloaded, after: UnloadState::Pinned },
+                Changed::Causes { new: vec!["nodelete".to_owned()], gone: Vec::new() },
             ]
         );
-        assert_eq!(told[1].worse, Some(true));
-        assert_eq!(changes(&pinned, &clean)[1].worse, Some(false));
-        assert_eq!(residue(&clean, &pinned).unwrap().text, "left behind: fds is new");
-        assert_eq!(residue(&pinned, &clean).unwrap().worse, Some(false));
+        let worse = |before, after| changes(before, after).iter().map(|c| c.worse).collect::<Vec<_>>();
+        assert_eq!(worse(&clean, &pinned), [Some(true), Some(true), None]);
+        assert_eq!(worse(&pinned, &clean), [Some(false), Some(false), None]);
+        let what = Changed::Residue { new: fds(), gone: Vec::new() };
+        assert_eq!(residue(&clean, &pinned), Some(Change { worse: Some(true), what }));
+        let what = Changed::Residue { new: Vec::new(), gone: fds() };
+        assert_eq!(residue(&pinned, &clean), Some(Change { worse: Some(false), what }));
         let mut crashed = clean.clone();
-        crashed.outcome.kind = OutcomeKind::Crashed;
-        assert_eq!(changes(&clean, &crashed)[0].text, "it ended crashed, not completed");
+        crashed.measured.outcome.kind = OutcomeKind::Crashed;
+        let (before, after) = (OutcomeKind::Completed, OutcomeKind::Crashed);
+        let what = Changed::Outcome { before, after, signal: None, phase: None };
+        assert_eq!(changes(&clean, &crashed), [Change { worse: Some(true), what }]);
         let mut cut = clean.clone();
-        cut.outcome.kind = OutcomeKind::Interrupted;
+        cut.measured.outcome.kind = OutcomeKind::Interrupted;
         assert!(changes(&clean, &cut).is_empty());
     }
 }

@@ -124,19 +124,19 @@ fn odd_figures_are_drawn() {
     // As far apart as numbers go, and below nothing.
     run.soaks[1].checkpoints.rows[100][2] = i64::MAX;
     run.soaks[1].checkpoints.rows[120][3] = i64::MIN;
-    for growth in &mut run.soaks[1].growth {
+    for growth in &mut run.soaks[1].judged.growth {
         growth.per_cycle = -1e300;
         growth.low = -1e308;
         growth.high = 1e308;
     }
     // Rows cut short, columns missing, cycles below zero.
     run.soaks[2].checkpoints.rows[3].truncate(1);
-    run.soaks[3].checkpoints.columns[0] = "other".to_owned();
+    run.soaks[3].checkpoints.columns[0] = dlsoak_record::Column::Pss;
     for row in &mut run.soaks[4].checkpoints.rows {
         row[0] = -row[0];
         row[2] = 0;
     }
-    for growth in &mut run.soaks[4].growth {
+    for growth in &mut run.soaks[4].judged.growth {
         growth.per_cycle = f64::NAN;
         growth.low = f64::INFINITY;
     }

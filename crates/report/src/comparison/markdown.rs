@@ -1,18 +1,22 @@
 //! A comparison as Markdown, for a pull request or a step summary.
 
 use super::super::{summary, units};
-use super::{TITLES, cells, closing, findings};
+use super::{TITLES, cells, closing, findings, words};
 use dlsoak_judge::compare::Comparison;
 
 /// The whole text.
 pub fn render(comparison: &Comparison) -> String {
     let mut out = String::new();
     for against in &comparison.others {
-        out.push_str(&format!("## {} against {}\n\n", escape(&against.label), escape(&comparison.base)));
+        out.push_str(&format!(
+            "## {} compared with {}\n\n",
+            escape(&against.label),
+            escape(&comparison.base)
+        ));
         out.push_str(&format!("**{}**\n\n", escape(&closing(against))));
         list(
             &mut out,
-            &against.warnings.iter().map(|warning| format!("warning: {warning}")).collect::<Vec<_>>(),
+            &words::warnings(against).iter().map(|warning| format!("warning: {warning}")).collect::<Vec<_>>(),
         );
         list(&mut out, &findings(against));
         if !against.soaks.is_empty() {
@@ -21,7 +25,7 @@ pub fn render(comparison: &Comparison) -> String {
     }
     for work in &comparison.languages {
         let calls = if work.calls.is_empty() { "load and unload".to_owned() } else { work.calls.join(", ") };
-        out.push_str(&format!("## Languages on the same work: {}\n\n", escape(&calls)));
+        out.push_str(&format!("## Languages doing the same work: {}\n\n", escape(&calls)));
         let nanos = |ns: Option<u64>| ns.map_or_else(|| units::NONE.to_owned(), |ns| units::nanos(ns as f64));
         let rows = work.soaks.iter().map(|soak| {
             vec![
@@ -61,7 +65,7 @@ fn table(out: &mut String, titles: &[&str], rows: impl Iterator<Item = Vec<Strin
     out.push('\n');
 }
 
-/// Text that stands in a line or a cell as it is.
+/// Text that Markdown shows as it is in a line or a cell.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in units::printable(text).chars() {

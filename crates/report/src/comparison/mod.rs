@@ -1,16 +1,18 @@
-//! A comparison of runs as people look at it: a table with what changed, the same as Markdown, and charts.
+//! A comparison of runs for people: a table with what changed, the same as Markdown, and charts.
 
 mod markdown;
 mod terminal;
+mod words;
 
 use super::{Error, Rendered, chart, units};
-use dlsoak_judge::compare::{Against, Comparison, LatencyChange, SoakChange, Told};
-use dlsoak_record::{Metric, Run, Soak};
+use dlsoak_judge::compare::{Against, Comparison, LatencyChange, LatencyOutcome, SoakChange};
+use dlsoak_record::{Measured, Metric, Run, Soak};
 
 pub use markdown::render as markdown;
 pub use terminal::render;
+pub use words::of_merged;
 
-/// Libraries that one latency chart can show of several runs.
+/// Soaks that one latency chart can show.
 const IN_ONE_CHART: usize = 8;
 
 /// The charts, the table and the data.
@@ -40,7 +42,7 @@ pub fn files(comparison: &Comparison, runs: &[(String, Run)]) -> Result<Vec<Rend
     Ok(files)
 }
 
-/// Each library of the first run with its soaks in all runs that have it, what changed before what did not.
+/// Each library of the first run with its soaks in all runs that have it, those that changed first.
 fn overlaid<'a>(comparison: &'a Comparison, runs: &'a [(String, Run)]) -> Vec<chart::Overlaid<'a>> {
     let Some((_, base)) = runs.first() else { return Vec::new() };
     let mut libraries: Vec<chart::Overlaid<'a>> = base
@@ -62,18 +64,19 @@ fn overlaid<'a>(comparison: &'a Comparison, runs: &'a [(String, Run)]) -> Vec<ch
     libraries
 }
 
-/// One run that holds the soaks of all, named by library and run, so that one chart shows them.
+/// One run with the soaks of all runs, named by library and run, so that one chart shows them.
 fn laid_over(comparison: &Comparison, first: &Run, runs: &[(String, Run)]) -> Run {
     let soaks: Vec<Soak> = overlaid(comparison, runs)
         .into_iter()
         .take((IN_ONE_CHART / runs.len().max(1)).max(1))
         .flat_map(|(_, soaks)| soaks)
-        .map(|(run, soak)| Soak {
+        .map(|(run, soak)| Measured {
             name: format!("{}, {}", soak.name, runs.get(run).map_or("", |(label, _)| label)),
             latency_ns: soak.latency_ns.clone(),
             cycles: soak.cycles.clone(),
-            ..Soak::default()
+            ..Measured::default()
         })
+        .map(|measured| Soak { measured, ..Soak::default() })
         .collect();
     Run { soaks, ..first.clone() }
 }
@@ -99,25 +102,21 @@ fn cells(soak: &SoakChange) -> [String; 7] {
         Some(other) => format!("{} / {other}", soak.name),
         None => soak.name.clone(),
     };
-    let mut kinds: Vec<String> = soak
-        .changes
-        .iter()
-        .filter_map(|change| Some(serde_json::to_value(change.kind).ok()?.as_str()?.to_owned()))
-        .collect();
+    let mut kinds: Vec<&str> = soak.changes.iter().map(words::kind).collect();
     kinds.dedup();
     let kinds = if kinds.is_empty() { "no change".to_owned() } else { kinds.join(", ") };
     let phase = |name: &str| latency(soak.latency.iter().find(|phase| phase.phase == name));
     [units::printable(&name), verdict, heap, phase("open"), phase("call"), phase("close"), kinds]
 }
 
-/// A median after, with how much more it is than before.
+/// The median after, with its change.
 fn latency(phase: Option<&LatencyChange>) -> String {
     let Some(phase) = phase else { return units::NONE.to_owned() };
     let change = format!("{:+.0} %", (phase.p50_ratio - 1.0) * 100.0);
-    let mark = match phase.told {
-        Told::Same | Told::AsAll => "",
-        Told::Slower | Told::Faster => " !",
-        Told::TailSlower | Told::TailFaster => " ~",
+    let mark = match phase.outcome {
+        LatencyOutcome::Same | LatencyOutcome::SameAsPace => "",
+        LatencyOutcome::Slower | LatencyOutcome::Faster => " !",
+        LatencyOutcome::TailSlower | LatencyOutcome::TailFaster => " ~",
     };
     format!("{} {change}{mark}", units::nanos(phase.other.p50 as f64))
 }
@@ -126,18 +125,18 @@ fn latency(phase: Option<&LatencyChange>) -> String {
 const TITLES: [&str; 7] =
     ["library", "verdict", "heap B/cycle", "open p50", "call p50", "close p50", "what changed"];
 
-/// What closes a comparison with one run.
+/// The last line of a comparison with one run.
 fn closing(against: &Against) -> String {
     let changed: Vec<&str> = against.changed().map(|soak| soak.name.as_str()).collect();
     match (changed.len(), against.soaks.len()) {
-        (_, 0) => "no library is in both".to_owned(),
-        (0, 1) => "no change in the one library".to_owned(),
-        (0, all) => format!("no change in {all} libraries"),
+        (_, 0) => "the runs have no library in common".to_owned(),
+        (0, 1) => "the one library did not change".to_owned(),
+        (0, all) => format!("none of {all} libraries changed"),
         (_, all) => format!("changed: {} ({} of {all})", changed.join(", "), changed.len()),
     }
 }
 
-/// The lines below a table: what changed of each library, what is not in both.
+/// The lines below a table: what changed in each library, and which libraries are in one run alone.
 fn findings(against: &Against) -> Vec<String> {
     let mut lines: Vec<String> = against
         .changed()
@@ -146,9 +145,9 @@ fn findings(against: &Against) -> Vec<String> {
                 let sign = match change.worse {
                     Some(true) => "worse",
                     Some(false) => "better",
-                    None => "other",
+                    None => "changed",
                 };
-                format!("{} ({sign}): {}", soak.name, change.text)
+                format!("{} ({sign}): {}", soak.name, words::change(change))
             })
         })
         .collect();

@@ -1,13 +1,13 @@
-//! A comparison for a terminal: for each run one table, then what changed in words.
+//! A comparison for a terminal: one table for each run, then what changed in sentences.
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::super::terminal::wrap;
 use super::super::{summary, units};
-use super::{TITLES, cells, closing, findings};
+use super::{TITLES, cells, closing, findings, words};
 use dlsoak_judge::compare::{Against, Comparison, Work};
 
-/// Columns whose figures are read from the right.
+/// Columns that are aligned to the right.
 const FIGURES: std::ops::RangeInclusive<usize> = 2..=5;
 
 /// The whole text; `width` is that of the terminal.
@@ -23,11 +23,11 @@ pub fn render(comparison: &Comparison, width: u16) -> String {
 }
 
 fn one(out: &mut String, base: &str, against: &Against, width: u16) {
-    let head = format!("{} against {}", units::printable(&against.label), units::printable(base));
+    let head = format!("{} compared with {}", units::printable(&against.label), units::printable(base));
     out.push_str(&head);
     out.push('\n');
-    for warning in &against.warnings {
-        wrap(out, "warning: ", "         ", warning, width);
+    for warning in words::warnings(against) {
+        wrap(out, "warning: ", "         ", &warning, width);
     }
     if !against.soaks.is_empty() {
         let rows = against.soaks.iter().map(|soak| cells(soak).to_vec()).collect();
@@ -36,7 +36,7 @@ fn one(out: &mut String, base: &str, against: &Against, width: u16) {
             out,
             "  ",
             "  ",
-            "!: more than two runs of one library differ; ~: the slowest cycles differ, which a busy machine does as well; all else is noise (docs/compare.md)",
+            "! changed beyond noise. ~ only the slowest cycles changed, which a busy machine can cause. All other differences are noise (docs/compare.md).",
             width,
         );
     }
@@ -48,10 +48,10 @@ fn one(out: &mut String, base: &str, against: &Against, width: u16) {
     out.push('\n');
 }
 
-/// The languages on one piece of work.
+/// The languages that did the same work.
 fn languages(out: &mut String, work: &Work, one_run: bool, width: u16) {
     let calls = if work.calls.is_empty() { "load and unload".to_owned() } else { work.calls.join(", ") };
-    wrap(out, "", "", &format!("languages on the same work: {calls}"), width);
+    wrap(out, "", "", &format!("languages doing the same work: {calls}"), width);
     let rows = work
         .soaks
         .iter()

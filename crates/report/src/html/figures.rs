@@ -5,7 +5,7 @@ use super::super::histogram::phases;
 use super::super::summary::{self, Headline};
 use super::super::{Error, units};
 use super::Detail;
-use dlsoak_record::{Latency, OverTime, Soak};
+use dlsoak_record::{Column, Latency, OverTime, Soak};
 
 /// A chart in the page.
 pub(super) struct Figure {
@@ -45,7 +45,12 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
          cycles it was fitted on.",
         told(soak),
         small::MEMORY,
-        of_checkpoints(soak, &["rss", "anon", "heap", "private_dirty", "virtual"], true, rows),
+        of_checkpoints(
+            soak,
+            &[Column::Rss, Column::Anon, Column::Heap, Column::PrivateDirty, Column::Virtual],
+            true,
+            rows,
+        ),
     )?;
     add(
         "kinds",
@@ -84,7 +89,19 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
         "Three lines: mappings, threads and file descriptors over the cycles; the table gives the figures."
             .to_owned(),
         small::COUNTS,
-        of_checkpoints(soak, &["mappings", "threads", "fds", "page_tables", "loads", "unloads"], false, rows),
+        of_checkpoints(
+            soak,
+            &[
+                Column::Mappings,
+                Column::Threads,
+                Column::Fds,
+                Column::PageTables,
+                Column::Loads,
+                Column::Unloads,
+            ],
+            false,
+            rows,
+        ),
     )?;
     Ok(figures)
 }
@@ -110,24 +127,24 @@ fn told(soak: &Soak) -> String {
 }
 
 /// A table of some columns of the checkpoints, as far as they are there.
-fn of_checkpoints(soak: &Soak, wanted: &[&str], memory: bool, most: usize) -> Table {
+fn of_checkpoints(soak: &Soak, wanted: &[Column], memory: bool, most: usize) -> Table {
     let points = &soak.checkpoints;
-    let position = |name: &str| points.columns.iter().position(|column| column == name);
-    let columns: Vec<(usize, &str)> =
-        ["cycle"].iter().chain(wanted).filter_map(|name| Some((position(name)?, *name))).collect();
+    let wanted = std::iter::once(&Column::Cycle).chain(wanted);
+    let columns: Vec<(usize, Column)> =
+        wanted.filter_map(|column| Some((points.position(*column)?, *column))).collect();
     let what = if memory { "Memory" } else { "Counts" };
     let rows = evenly(&points.rows, most);
     Table {
         caption: caption(&format!("{what} at the checkpoints"), rows.len(), points.rows.len()),
-        head: columns.iter().map(|(_, name)| head(name)).collect(),
+        head: columns.iter().map(|(_, column)| head(column.name())).collect(),
         rows: rows
             .into_iter()
             .map(|row| {
-                let cell = |(index, name): &(usize, &str)| {
+                let cell = |(index, column): &(usize, Column)| {
                     let value = row.get(*index).copied();
-                    match *name {
-                        "cycle" => value.map_or_else(none, whole),
-                        _ if memory || *name == "page_tables" => {
+                    match *column {
+                        Column::Cycle => value.map_or_else(none, whole),
+                        _ if memory || *column == Column::PageTables => {
                             value.map_or_else(none, |x| units::bytes(x as f64))
                         }
                         _ => value.map_or_else(none, whole),
@@ -150,7 +167,7 @@ fn of_series(series: Option<&OverTime>, caption_of: &str, most: usize, cell: fn(
         .collect();
     Table {
         caption: caption(caption_of, rows.len(), series.rows.len()),
-        head: shown.iter().filter_map(|i| series.columns.get(*i)).map(|name| head(name)).collect(),
+        head: shown.iter().filter_map(|i| series.columns.get(*i)).map(|column| head(column.name())).collect(),
         rows: rows
             .into_iter()
             .map(|row| {

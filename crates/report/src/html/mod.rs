@@ -126,7 +126,7 @@ mod tests {
         let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text}"));
         assert!(at("c-leak-constructor") < at("c-clean"));
         assert!(at("libz.so.1") < at("c-clean") && at("c-leak-constructor") < at("libz.so.1"));
-        assert!(at("heap grows by 32") < at("<section"));
+        assert!(at("heap grows by exactly 32 B per cycle") < at("<section"));
         for soak in &run.soaks {
             assert!(page.matches(soak.name.as_str()).count() >= 2, "{}", soak.name);
         }
@@ -139,24 +139,30 @@ mod tests {
         let soak = &mut run.soaks[0];
         soak.name.clone_from(&bad);
         soak.path.clone_from(&bad);
-        soak.reasons = vec![bad.clone()];
-        soak.notes = vec![bad.clone()];
+        soak.judged.findings = vec![dlsoak_record::Finding::new(
+            dlsoak_record::Severity::Fail,
+            dlsoak_record::Facts::DependenciesStay { objects: vec![bad.clone()] },
+        )];
+        soak.notes = vec![dlsoak_record::Note::NotTraced {
+            why: dlsoak_record::EndedEarly::NotStarted { problem: bad.clone() },
+        }];
         soak.worker.output_tail.clone_from(&bad);
-        soak.outcome.detail = Some(bad.clone());
-        soak.outcome.stacks = Some(vec![bad.clone()]);
+        let frame = dlsoak_record::Frame { function: Some(bad.clone()), ..dlsoak_record::Frame::default() };
+        soak.outcome.stacks =
+            Some(vec![dlsoak_record::Stack { frames: vec![frame], ..dlsoak_record::Stack::default() }]);
         soak.calls = vec![bad.clone()];
-        soak.unload.causes =
-            vec![dlsoak_record::Cause { kind: bad.clone(), detail: bad.clone(), object: Some(bad.clone()) }];
+        let evidence = dlsoak_record::CauseFacts::Unique { symbol: Some(bad.clone()), count: 1 };
+        soak.unload.causes = vec![dlsoak_record::Cause::of_object(evidence, bad.clone())];
         let mut trace = sample::trace();
         for place in &mut trace.places {
             (place.function, place.file) = (Some(bad.clone()), Some(bad.clone()));
-            (place.module, place.phase) = (bad.clone(), bad.clone());
+            place.module = bad.clone();
             for frame in place.stacks.iter_mut().flat_map(|stack| &mut stack.frames) {
                 (frame.function, frame.file, frame.module) =
                     (Some(bad.clone()), Some(bad.clone()), bad.clone());
             }
         }
-        trace.ended = Some(bad.clone());
+        trace.ended = Some(dlsoak_record::EndedEarly::NotStarted { problem: bad.clone() });
         soak.trace = Some(trace);
         run.host.kernel = bad;
         let page = render(&run).unwrap();

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::summary::{self, Mark};
+use super::super::words::{self, Text};
 use super::super::{Error, built, cells, terminal, units};
 use super::Detail;
 use super::figures::{Figure, Table, figures};
@@ -33,9 +34,9 @@ pub(super) struct Section {
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) figures: Vec<Figure>,
     pub(super) rules: Vec<[String; 4]>,
-    /// Kind, detail, and the object or rate it is about.
+    /// Kind, detail, and the object it is about.
     pub(super) causes: Vec<[String; 3]>,
-    pub(super) residue: Vec<[String; 3]>,
+    pub(super) residue: Vec<Left>,
     pub(super) left: Vec<String>,
     pub(super) patterns: Option<Table>,
     pub(super) traced: Option<Traced>,
@@ -44,6 +45,13 @@ pub(super) struct Section {
     pub(super) output: String,
     pub(super) notes: Vec<String>,
     pub(super) repeat: Option<String>,
+}
+
+/// Something that the process was left with.
+pub(super) struct Left {
+    pub(super) kind: &'static str,
+    /// The fact, what it means, and what helps.
+    pub(super) lines: Vec<String>,
 }
 
 /// Everything of one soak.
@@ -55,8 +63,9 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
         Mark::Undecided => ("open", "?"),
     };
     let anchor = format!("soak-{}", index + 1);
-    let mut reasons = if mark == Mark::Pass { soak.reasons.clone() } else { summary::reasons(soak) };
-    let why = if reasons.is_empty() { "no reason was recorded".to_owned() } else { reasons.remove(0) };
+    let reasons = if mark == Mark::Pass { summary::texts(soak) } else { summary::reasons(soak) };
+    let mut reasons = reasons.iter();
+    let why = reasons.next().cloned().unwrap_or_else(|| Text::fact("no reason was recorded"));
     let text = |text: &String| units::printable(text);
     let [open_p50, open_p99] = cells::median_and_p99(soak, soak.latency_ns.open.as_ref());
     Ok(Section {
@@ -64,44 +73,62 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
         mark: class,
         symbol,
         word: if mark == Mark::Undecided { "undecided" } else { mark.word() },
-        verdict: summary::verdict_word(soak.verdict),
+        verdict: summary::verdict_word(soak.judged.verdict),
         language: summary::language_word(soak.language),
         path: units::printable(&soak.path),
         open: detail.all_open || mark != Mark::Pass,
-        why: units::printable(&why),
-        further: reasons.iter().map(text).collect(),
-        warnings: summary::warnings(soak).iter().map(text).collect(),
+        why: lines_of(&why),
+        further: reasons.map(lines_of).collect(),
+        warnings: summary::warnings(soak).iter().map(lines_of).collect(),
         loads: cells::loads(soak),
         growth: cells::growth(soak, true).0,
         open_p50,
         open_p99,
         facts: facts(soak),
         figures: figures(soak, &anchor, detail)?,
-        rules: soak.gate.rules.iter().map(rule).collect(),
+        rules: soak.judged.gate.rules.iter().map(rule).collect(),
         causes: soak
             .unload
             .causes
             .iter()
-            .map(|cause| [&cause.kind, &cause.detail, &cause.object.clone().unwrap_or_default()].map(text))
+            .map(|cause| {
+                let detail = words::cause(cause).line();
+                [cause.kind().name(), &detail, cause.object.as_deref().unwrap_or_default()]
+                    .map(units::printable)
+            })
             .collect(),
         residue: soak
             .residue
             .iter()
-            .map(|residue| {
-                let rate = residue.per_cycle.map(|rate| format!("{} per cycle", units::number(rate)));
-                [text(&residue.kind), text(&residue.detail), rate.unwrap_or_default()]
+            .map(|left| {
+                let text = words::residue(left);
+                Left {
+                    kind: left.kind().name(),
+                    lines: text.lines().map(|line| units::printable(&line)).collect(),
+                }
             })
             .collect(),
         left: soak.unload.objects_left.iter().map(text).collect(),
         traced: traced(soak, &anchor, detail)?,
-        patterns: (!soak.patterns.is_empty()).then(|| patterns(soak)),
+        patterns: (!soak.judged.patterns.is_empty()).then(|| patterns(soak)),
         fault: soak.outcome.fault.as_ref().map(fault).unwrap_or_default(),
-        stacks: soak.outcome.stacks.iter().flatten().map(|stack| lines(stack)).collect(),
+        stacks: words::stacks(&soak.outcome).iter().map(|stack| lines(&stack.join("\n"))).collect(),
         output: lines(&soak.worker.output_tail),
-        notes: soak.notes.iter().map(text).collect(),
+        notes: notes(soak),
         repeat: (!soak.replay.is_empty()).then(|| units::printable(&soak.replay)),
         anchor,
     })
+}
+
+/// A finding in one paragraph, without what moves a cursor.
+fn lines_of(text: &Text) -> String {
+    units::printable(&text.line())
+}
+
+/// What a reader of the figures should know of how they were measured.
+fn notes(soak: &Soak) -> Vec<String> {
+    let shown = summary::measuring(soak);
+    shown.iter().map(lines_of).collect()
 }
 
 /// Text of several lines, each without what moves a cursor.
@@ -161,14 +188,10 @@ fn rule(rule: &Rule) -> [String; 4] {
         Some(false) => "✕ not met",
         None => "? undecided",
     };
-    let measured = match &rule.detail {
-        Some(detail) => format!("{} ({detail})", rule.measured),
-        None => rule.measured.clone(),
-    };
     [
-        units::printable(&rule.name),
-        units::printable(&rule.limit),
-        units::printable(&measured),
+        rule.name.name().to_owned(),
+        units::printable(&words::rule_limit(rule)),
+        units::printable(&words::rule_measured(rule)),
         answer.to_owned(),
     ]
 }
@@ -183,23 +206,24 @@ fn patterns(soak: &Soak) -> Table {
             units::number(pattern.loads_per_cycle),
             pattern.heap_per_cycle.map_or_else(|| units::NONE.to_owned(), units::bytes),
             pattern.cycle_p50_ns.map_or_else(|| units::NONE.to_owned(), |ns| units::nanos(ns as f64)),
-            pattern.detail.as_deref().map(units::printable).unwrap_or_default(),
         ]
     };
     Table {
         caption: "By the thread that calls".to_owned(),
-        head: ["called from", "verdict", "cycles", "loads/cycle", "heap/cycle", "cycle p50", "what happened"]
+        head: ["called from", "verdict", "cycles", "loads/cycle", "heap/cycle", "cycle p50"]
             .map(str::to_owned)
             .to_vec(),
-        rows: soak.patterns.iter().map(row).collect(),
+        rows: soak.judged.patterns.iter().map(row).collect(),
     }
 }
 
 /// Where a crash happened: each part that is known.
 fn fault(fault: &Fault) -> Vec<(&'static str, String)> {
-    let access = fault.access.as_deref().unwrap_or("read or write");
-    let mut parts = vec![("access", units::printable(access)), ("address", units::printable(&fault.address))];
-    parts.extend(fault.place.as_ref().map(|place| ("what is there", units::printable(place))));
+    let address = fault.address.as_deref().unwrap_or("unknown");
+    let mut parts =
+        vec![("access", words::access_word(fault.access).to_owned()), ("address", units::printable(address))];
+    let place = fault.place.as_ref().map(words::at_address);
+    parts.extend(place.map(|place| ("what is there", units::printable(&place))));
     parts.push(("instruction", units::printable(&fault.instruction)));
     parts
 }

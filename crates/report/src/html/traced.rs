@@ -1,9 +1,10 @@
 //! Who left what behind, in the page: a table of places, their stacks, a flame graph, and what no note explains.
 
+use super::super::words;
 use super::super::{Error, trace, units};
 use super::Detail;
 use super::figures::Table;
-use dlsoak_record::{PlaceTrend, Soak, Trace, TracePlace};
+use dlsoak_record::{Code, PlaceTrend, Soak, Trace, TracePlace};
 
 /// Places whose stacks are shown.
 const STACKED: usize = 20;
@@ -56,7 +57,7 @@ fn table(told: &Trace, most: usize) -> Table {
         vec![
             trace::title(place),
             trace::kind(place.kind).to_owned(),
-            units::printable(&place.phase),
+            place.phase.name().to_owned(),
             trace::bytes(place, units::number(place.bytes_per_cycle)),
             units::number(place.count_per_cycle),
             if grows { "grows" } else { "kept, does not grow" }.to_owned(),
@@ -99,14 +100,15 @@ fn stacks(place: &TracePlace) -> (String, Vec<String>) {
 
 fn flame(soak: &Soak, told: &Trace, anchor: &str) -> Result<Option<Flame>, Error> {
     let Some((frames, view)) = trace::frames(told)? else { return Ok(None) };
-    let culprit = trace::culprit(told).unwrap_or_default();
+    let leaker = soak.judged.findings.iter().find(|finding| finding.code == Code::Leaker);
+    let leaker = leaker.map(|finding| words::finding(finding).fact).unwrap_or_default();
     Ok(Some(Flame {
         id: format!("{anchor}-flame"),
         title: format!("Stacks of what stays behind: {}", units::printable(&soak.name)),
         says: format!(
             "A flame graph: each bar is a function, as wide as what stays behind of it and of what it calls, which is above \
              it. {}; the table and the stacks give the figures.",
-            units::printable(&culprit)
+            units::printable(&leaker)
         ),
         view,
         frames,

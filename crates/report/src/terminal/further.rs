@@ -5,7 +5,7 @@ use dlsoak_record::{
     InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind, Pattern, Soak, UnloadState,
 };
 
-use super::super::{summary, units};
+use super::super::{summary, units, words};
 use super::wrap;
 
 /// The cost of an instance, in a sentence.
@@ -32,7 +32,7 @@ pub(super) fn patterns(soak: &Soak) -> String {
     let header =
         ["called from", "cycles", "end", "unload", "loads/cycle", "heap B/cycle", "cycle p50", "verdict"];
     let mut lines = vec![header.map(str::to_owned)];
-    lines.extend(soak.patterns.iter().map(line));
+    lines.extend(soak.judged.patterns.iter().map(line));
     let widths: Vec<usize> = (0..header.len())
         .map(|column| lines.iter().map(|line| units::columns(&line[column])).max().unwrap_or(0))
         .collect();
@@ -83,19 +83,21 @@ pub(super) fn ended(kind: OutcomeKind) -> bool {
 /// The fault and the stacks; only the first stack where not all are asked for.
 pub(super) fn end(out: &mut String, outcome: &Outcome, width: u16, verbose: bool) {
     if let Some(fault) = &outcome.fault {
-        let access = fault.access.as_deref().unwrap_or("read or write");
-        let place = fault.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
-        let text = format!("{access} at {}{place}, instruction at {}", fault.address, fault.instruction);
+        let access = words::access_word(fault.access);
+        let address = fault.address.as_deref().unwrap_or("an unknown address");
+        let place = fault.place.as_ref().map(|place| format!(" ({})", words::at_address(place)));
+        let place = place.unwrap_or_default();
+        let text = format!("{access} at {address}{place}, instruction at {}", fault.instruction);
         wrap(out, "  fault: ", "    ", &text, width);
     }
-    let stacks = outcome.stacks.as_deref().unwrap_or_default();
+    let stacks = words::stacks(outcome);
     let (shown, lines) = if verbose { (stacks.len(), usize::MAX) } else { (1, STACK_LINES) };
     let mut left_out = 0;
     for stack in stacks.iter().take(shown) {
-        for line in stack.lines().take(lines) {
+        for line in stack.iter().take(lines) {
             out.push_str(&format!("      {}\n", units::printable(line)));
         }
-        left_out += stack.lines().count().saturating_sub(lines);
+        left_out += stack.len().saturating_sub(lines);
     }
     let threads = stacks.len().saturating_sub(shown);
     if left_out + threads > 0 {

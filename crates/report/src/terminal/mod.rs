@@ -40,7 +40,7 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
     }
     for soak in &run.soaks {
         for warning in summary::warnings(soak) {
-            let text = format!("{}: {warning}", units::printable(&soak.name));
+            let text = format!("{}: {}", units::printable(&soak.name), warning.line());
             wrap(&mut out, "warning: ", "         ", &text, width);
         }
     }
@@ -54,7 +54,7 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
     if out.len() > before {
         out.push('\n');
     }
-    for soak in run.soaks.iter().filter(|soak| !soak.patterns.is_empty()) {
+    for soak in run.soaks.iter().filter(|soak| !soak.judged.patterns.is_empty()) {
         out.push_str(&further::patterns(soak));
         out.push('\n');
     }
@@ -95,7 +95,7 @@ fn notes(run: &Run) -> Vec<&'static str> {
 /// One soak that did not pass, with its reasons and where its threads stood.
 fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool) {
     let mark = Mark::of(soak);
-    let head = format!("{} {}", mark.word(), summary::verdict_word(soak.verdict));
+    let head = format!("{} {}", mark.word(), summary::verdict_word(soak.judged.verdict));
     let head = if color { paint(&head, mark, true) } else { head };
     out.push_str(&format!("{head}: {}\n", units::printable(&soak.name)));
     let reasons = summary::reasons(soak);
@@ -103,7 +103,14 @@ fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool
         wrap(out, "  - ", "    ", "no reason was recorded", width);
     }
     for reason in &reasons {
-        wrap(out, "  - ", "    ", reason, width);
+        let mut first = "  - ";
+        for line in reason.lines() {
+            wrap(out, first, "    ", &line, width);
+            first = "    ";
+        }
+    }
+    for rule in soak.judged.gate.rules.iter().filter(|rule| summary::is_not_met(soak, rule)) {
+        wrap(out, "  - ", "    ", &summary::rule(rule), width);
     }
     further::end(out, &soak.outcome, width, verbose);
     // What the library itself said last is often the whole answer.
@@ -196,18 +203,42 @@ mod tests {
     fn a_crash_shows_where_and_what_the_library_said() {
         let mut run = sample::run(1);
         let soak = &mut run.soaks[0];
-        soak.verdict = dlsoak_record::Verdict::Crashed;
-        soak.gate.passed = Some(false);
+        soak.judged.verdict = dlsoak_record::Verdict::Crashed;
+        soak.judged.gate.passed = Some(false);
         soak.cycles.completed = 4_211;
+        let frame = dlsoak_record::Frame {
+            function: Some("fibonacci".to_owned()),
+            file: Some("fib.c".to_owned()),
+            line: Some(12),
+            object: Some("libfib.so".to_owned()),
+            ..dlsoak_record::Frame::default()
+        };
         soak.outcome = dlsoak_record::Outcome {
             kind: dlsoak_record::OutcomeKind::Crashed,
             cycle: Some(4_711),
-            phase: Some("call".to_owned()),
+            phase: Some(dlsoak_record::Phase::Call),
             signal: Some("SIGSEGV".to_owned()),
-            detail: Some("address 0x7f00deadbeef is in no mapping".to_owned()),
+            why: Some(dlsoak_record::Why::Crash(dlsoak_record::why::Crash {
+                cause: dlsoak_record::why::CrashCause::DivisionByZero,
+                callee: None,
+                by: Some(frame.clone()),
+                handled: None,
+            })),
             fault: None,
-            stacks: Some(vec!["thread 1\n  #0 fibonacci fib.c:12\n  #1 worker".to_owned()]),
+            stacks: Some(vec![dlsoak_record::Stack {
+                thread: dlsoak_record::ThreadName { id: 7, name: "host".to_owned() },
+                cycle: Some(4_711),
+                phase: Some(dlsoak_record::Phase::Call),
+                frames: vec![frame],
+                ..dlsoak_record::Stack::default()
+            }]),
+            more_threads: None,
         };
+        let ended = dlsoak_record::Ended { outcome: soak.outcome.clone(), measured: 4_211 };
+        soak.judged.findings = vec![dlsoak_record::Finding::new(
+            dlsoak_record::Severity::Fail,
+            dlsoak_record::Facts::Ended(Box::new(ended)),
+        )];
         soak.worker.output_tail = "starting\nassertion failed: n > 0\n".to_owned();
         run.passed = false;
         insta::assert_snapshot!(render(&run, 100, false));
@@ -219,7 +250,7 @@ mod tests {
         run.soaks[0].name = "x".repeat(200);
         run.soaks[1].name = "\u{65e5}\u{672c}\u{8a9e}".repeat(20);
         run.soaks[2].name = "\u{1b}[31m<&>\n".to_owned();
-        run.soaks[3].growth[0].per_cycle = -61.0;
+        run.soaks[3].judged.growth[0].per_cycle = -61.0;
         run.soaks[4].cycles.completed = 100_000_000;
         run.soaks[4].unload.loads_per_cycle = 0.0511;
         for width in [80, 90, 100, 111, 112, 120, 200] {
@@ -230,7 +261,7 @@ mod tests {
         }
         // Beyond what a machine can do a line may be too long, but it is printed.
         run.soaks[2].unload.loads_per_cycle = 1e300;
-        run.soaks[3].growth[0].per_cycle = -1e300;
+        run.soaks[3].judged.growth[0].per_cycle = -1e300;
         run.soaks[4].cycles.completed = u64::MAX;
         for width in [0, 1, 40, u16::MAX] {
             render(&run, width, true);

@@ -6,10 +6,10 @@ use super::super::axis;
 use super::super::canvas::{Anchor, Frame};
 use super::super::palette::HEAT;
 use super::{Drawing, Key, LABEL, Name, TICK, WIDTH, column, cycles, sheet};
-use dlsoak_record::Soak;
+use dlsoak_record::{OverTimeColumn, Soak};
 
 const PHASES: [&str; 4] = ["open", "symbol", "call", "close"];
-const QUANTILES: [(&str, &str); 3] = [("p50", "p50"), ("p99", "p99"), ("max", "max")];
+const QUANTILES: [&str; 3] = ["p50", "p99", "max"];
 const LEFT: f64 = 82.0;
 /// Right of the plot stands the lowest value of each row.
 const RIGHT: f64 = 338.0;
@@ -31,9 +31,9 @@ const STEPS: [(f64, &str); HEAT.len()] = [
 pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<Drawing>, Error> {
     let Some(series) = &soak.latency_over_time else { return Ok(None) };
     let mut rows = Vec::new();
-    for phase in PHASES {
-        for (quantile, label) in QUANTILES {
-            let points = joined(column(series, &format!("{phase}_{quantile}")), most);
+    for (phase, columns) in PHASES.into_iter().zip(OverTimeColumn::LATENCIES.chunks(QUANTILES.len())) {
+        for (label, of) in QUANTILES.into_iter().zip(columns) {
+            let points = joined(column(series, *of), most);
             // A phase that there was none of is all zeros.
             if points.iter().any(|point| point.1 > 0.0) {
                 rows.push((phase, label, points));

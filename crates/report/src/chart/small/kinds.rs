@@ -7,28 +7,28 @@ use super::super::canvas::{Anchor, Frame};
 use super::super::palette::{GROUND, KINDS};
 use super::super::plot::Plot;
 use super::{Drawing, Key, LEFT, Name, RIGHT, TICK, TOP, axes, column, sheet};
-use dlsoak_record::{OverTime, Soak};
+use dlsoak_record::{OverTime, OverTimeColumn, Soak};
 
 const HEIGHT: f64 = 232.0;
 const BOTTOM: f64 = 204.0;
 /// As in the chart of memory.
 const LEAST: f64 = 256.0 * 1024.0;
 
-/// Columns of the record, from the bottom of the stack, each with its colour's name and what people call it.
-const NAMES: [(&str, &str, &str); 6] = [
-    ("heap", "heap", "heap"),
-    ("anonymous", "anonymous", "anonymous"),
-    ("stacks", "stacks", "stacks"),
-    ("library", "library", "the library"),
-    ("other_libraries", "other", "other libraries"),
-    ("files", "files", "files"),
+/// For each kind, from the bottom of the stack, its colour's name and what people call it.
+const NAMES: [(&str, &str); 6] = [
+    ("heap", "heap"),
+    ("anonymous", "anonymous"),
+    ("stacks", "stacks"),
+    ("library", "the library"),
+    ("other", "other libraries"),
+    ("files", "files"),
 ];
 
 pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<Drawing>, Error> {
     let Some(series) = &soak.resident_by_kind else { return Ok(None) };
     let series = thinned(series, most);
     let layers: Vec<Vec<(f64, f64)>> =
-        NAMES.iter().map(|(column_name, ..)| column(&series, column_name)).collect();
+        OverTimeColumn::KINDS.iter().map(|kind| column(&series, *kind)).collect();
     let length = layers.iter().map(Vec::len).min().unwrap_or(0);
     if length == 0 {
         return Ok(None);
@@ -36,7 +36,7 @@ pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<D
     let mut below: Vec<(f64, f64)> = layers[0].iter().take(length).map(|point| (point.0, 0.0)).collect();
     let mut stack = Vec::new();
     let mut key = Vec::new();
-    for (layer, (_, color, label)) in layers.iter().zip(NAMES) {
+    for (layer, (color, label)) in layers.iter().zip(NAMES) {
         let lowest = layer.iter().map(|point| point.1).fold(f64::INFINITY, f64::min);
         let above: Vec<(f64, f64)> =
             below.iter().zip(layer).map(|(base, point)| (base.0, base.1 + point.1 - lowest)).collect();

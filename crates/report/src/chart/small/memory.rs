@@ -120,7 +120,8 @@ fn described(series: &Series<'_>) -> Key {
 
 /// The limit on memory per cycle, where the record has it as a number.
 fn limit(soak: &Soak) -> Option<f64> {
-    let rule = soak.gate.rules.iter().find(|rule| rule.name == "max-leak-rate")?;
+    let rule =
+        soak.judged.gate.rules.iter().find(|rule| rule.name == dlsoak_record::RuleName::MaxLeakRate)?;
     rule.limit_per_cycle.filter(|limit| limit.is_finite() && *limit > 0.0)
 }
 

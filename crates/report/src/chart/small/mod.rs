@@ -13,7 +13,7 @@ use super::canvas::{Anchor, Canvas, Font, Frame, escape, picture};
 use super::palette::{self, AXIS, GRID, INK, MUTED};
 use super::plot::Plot;
 use super::text::Weight;
-use dlsoak_record::{OverTime, Soak};
+use dlsoak_record::{OverTime, OverTimeColumn, Soak};
 
 /// Width of every small chart in pixels.
 const WIDTH: f64 = 400.0;
@@ -103,9 +103,10 @@ fn cycles(canvas: &Canvas<'_>, frame: &Frame, x: &Scale, what: &str) -> Result<(
 }
 
 /// The columns of a series by name, each with its cycle; rows that are cut short are left out.
-fn column(series: &OverTime, name: &str) -> Vec<(f64, f64)> {
-    let position = |name: &str| series.columns.iter().position(|column| column == name);
-    let (Some(x), Some(y)) = (position("cycle"), position(name)) else { return Vec::new() };
+fn column(series: &OverTime, column: OverTimeColumn) -> Vec<(f64, f64)> {
+    let (Some(x), Some(y)) = (series.position(OverTimeColumn::Cycle), series.position(column)) else {
+        return Vec::new();
+    };
     series.rows.iter().filter_map(|row| Some((*row.get(x)? as f64, *row.get(y)? as f64))).collect()
 }
 
@@ -183,11 +184,13 @@ mod tests {
             let mut odd = sample::run(1).soaks.remove(0);
             odd.checkpoints.rows.truncate(2);
             odd.checkpoints.rows[1] = vec![i64::MAX; odd.checkpoints.columns.len()];
-            for series in [&mut odd.latency_over_time, &mut odd.resident_by_kind].into_iter().flatten() {
+            let measured = &mut odd.measured;
+            let series = [&mut measured.latency_over_time, &mut measured.resident_by_kind];
+            for series in series.into_iter().flatten() {
                 series.rows.truncate(2);
                 series.rows[1] = vec![i64::MIN; 3];
             }
-            for growth in &mut odd.growth {
+            for growth in &mut odd.judged.growth {
                 (growth.low, growth.high) = (f64::NEG_INFINITY, f64::NAN);
             }
             chart(&odd, 60, &name()).unwrap();

@@ -1,0 +1,244 @@
+//! Growth in sentences: leaks, what is open, and what does not grow.
+
+use dlsoak_record::{
+    Growth, LeakFacts, Metric, OneTime, OpenGrowth, Phase, PlaceKind, Share, Sharer, SourcePlace, Unit,
+    Unsettled, units,
+};
+
+use super::Text;
+
+/// What people call the metric.
+pub fn metric(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Heap => "heap",
+        Metric::Rss => "resident memory",
+        Metric::Anon => "anonymous memory",
+        Metric::PrivateDirty => "private dirty memory",
+        Metric::Pss => "proportional set size",
+        Metric::Virtual => "address space",
+        Metric::PageTables => "page table memory",
+        Metric::Mappings => "the number of mappings",
+        Metric::Threads => "the number of threads",
+        Metric::Fds => "the number of open file descriptors",
+    }
+}
+
+/// A rate per cycle with its unit.
+pub(crate) fn rate(metric: Metric, per_cycle: f64) -> String {
+    match metric.unit() {
+        Unit::Bytes => format!("{} B per cycle", units::number(per_cycle)),
+        Unit::Count => format!("{} per cycle", units::number(per_cycle)),
+    }
+}
+
+/// A rate with its interval.
+pub(super) fn interval(growth: &Growth) -> String {
+    bounded(growth.metric, growth.per_cycle, Some((growth.low, growth.high)), growth.exact)
+}
+
+/// A rate with its bounds, where there are any.
+pub(super) fn bounded(metric: Metric, per_cycle: f64, bounds: Option<(f64, f64)>, exact: bool) -> String {
+    match bounds {
+        Some((low, high)) if exact && low == high => format!("exactly {}", rate(metric, per_cycle)),
+        Some((low, high)) if low > -1e300 && high < 1e300 => {
+            format!("{} (95 %: {} to {})", rate(metric, per_cycle), units::number(low), units::number(high))
+        }
+        _ => "an unknown rate, because there are too few checkpoints".to_owned(),
+    }
+}
+
+pub(super) fn leak(leak: &LeakFacts) -> Text {
+    let growth = &leak.growth;
+    let mut more = Vec::new();
+    if growth.unit == Unit::Bytes && growth.per_second != 0.0 {
+        more.push(units::mb_per_second(growth.per_second));
+    }
+    if let Some(per_load) = growth.per_load {
+        let unit = if growth.unit == Unit::Bytes { " B" } else { "" };
+        more.push(format!("{}{unit} per real load", units::number(per_load)));
+    }
+    let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+    let fact = format!("{} grows by {}{more}", metric(growth.metric), interval(growth));
+    let mut text = Text::fact(fact);
+    let mut means = vec![format!(
+        "it grows at the same rate in the last two octaves of {} cycles",
+        units::count(leak.cycles)
+    )];
+    means.extend(kind(leak).map(str::to_owned));
+    if !leak.also.is_empty() {
+        let also: Vec<String> = leak
+            .also
+            .iter()
+            .map(|one| format!("{} by {}", metric(one.metric), rate(one.metric, one.per_cycle)))
+            .collect();
+        means.push(format!("it shows in {} as well", also.join(", ")));
+    }
+    if growth.unit == Unit::Bytes {
+        let cache = units::bytes(growth.per_cycle * leak.cycles as f64);
+        means.push(format!("a bounded cache would need more than {cache} to produce the same growth"));
+    }
+    text = text.means(means.join("; "));
+    match growth.metric {
+        Metric::Heap => text.help("run `dlsoak trace` on it to see which function allocates the memory"),
+        Metric::Threads => text.help("end and join each thread before the library is unloaded"),
+        Metric::Fds => text.help("close each descriptor, in a destructor at the latest"),
+        Metric::Mappings | Metric::Virtual => {
+            text.help("call munmap for each mmap; `dlsoak trace` shows who maps")
+        }
+        _ => text.help("run `dlsoak trace` on it to see where it comes from"),
+    }
+}
+
+/// Which resource a leak of memory is, from the metric that it is stated in.
+fn kind(leak: &LeakFacts) -> Option<&'static str> {
+    if leak.with_threads {
+        return Some("threads are started and do not end, and the memory is theirs");
+    }
+    match leak.growth.metric {
+        Metric::Heap => Some("the memory comes from malloc and is not freed"),
+        Metric::Anon => {
+            Some("the heap does not account for it, so it is a custom allocator, or mmap without munmap")
+        }
+        // What one process alone maps shared and writes counts as its private dirty memory.
+        Metric::PrivateDirty | Metric::Rss | Metric::Pss => Some(
+            "it is neither heap nor anonymous memory, so it is a shared mapping, a memfd, or a mapped file",
+        ),
+        Metric::PageTables => Some("address space is touched in scattered places, or mapped far apart"),
+        Metric::Virtual => Some("address space is mapped and not written to"),
+        Metric::Mappings | Metric::Threads | Metric::Fds => None,
+    }
+}
+
+pub(super) fn share(share: &Share) -> Text {
+    let name = metric(share.metric);
+    let per = |value: f64| rate(share.metric, value);
+    match share.by {
+        Sharer::Load => Text::fact(format!(
+            "loading leaks, calling does not: without the calls {name} grows by {} as well",
+            per(share.without)
+        )),
+        Sharer::Both => Text::fact(format!(
+            "loading grows {name} by {}, and the calls by {}",
+            per(share.without),
+            per(share.with - share.without)
+        )),
+        Sharer::Call => {
+            let most = share.high.map_or_else(String::new, |high| format!(" (at most {})", per(high)));
+            let who = if share.proven { "calling leaks, loading does not: " } else { "" };
+            Text::fact(format!("{who}without the calls {name} does not grow{most}"))
+        }
+        Sharer::Undecided => match (share.low, share.high) {
+            (Some(low), Some(high)) => Text::fact(format!(
+                "whether loading or calling leaks is undecided: without the calls {name} grows by {} (95 %: {} to {})",
+                per(share.without),
+                units::number(low),
+                units::number(high)
+            )),
+            _ => Text::fact(
+                "whether loading or calling leaks is undecided, because the short soak without the calls had too few checkpoints",
+            ),
+        },
+    }
+}
+
+pub(super) fn unsettled(open: &Unsettled) -> Text {
+    let growth = &open.growth;
+    let name = metric(growth.metric);
+    let also: Vec<&str> = open.also.iter().map(|one| metric(*one)).collect();
+    let also =
+        if also.is_empty() { String::new() } else { format!(" (the same holds for {})", also.join(", ")) };
+    let rates = |count: usize| {
+        let from = open.rates.len().saturating_sub(count);
+        open.rates[from..].iter().map(|rate| units::number(*rate)).collect::<Vec<_>>().join(", ")
+    };
+    let unit = if growth.unit == Unit::Bytes { " B" } else { "" };
+    let text = match open.why {
+        OpenGrowth::TooFewCheckpoints => Text::fact(format!(
+            "{name} is undecided, because the last octaves have too few checkpoints{also}"
+        )),
+        OpenGrowth::Fading => {
+            let count = open.rates.len().min(3);
+            let last = if count == 3 { "three" } else { "two" };
+            Text::fact(format!(
+                "growth of {name} slows down: {}{unit} per cycle in the last {last} octaves{also}",
+                rates(count)
+            ))
+            .means("a cache that fills behaves like this, and so does a leak that becomes rarer")
+        }
+        OpenGrowth::Late => {
+            let last = open.rates.last().copied().unwrap_or(0.0);
+            let before = open.rates.iter().rev().nth(1).copied().unwrap_or(0.0);
+            Text::fact(format!(
+                "{name} grows in the last half of the run only, by {}{unit} per cycle after {}{unit} before{also}",
+                units::number(last),
+                units::number(before)
+            ))
+        }
+        OpenGrowth::Straddles => {
+            Text::fact(format!("{name} is undecided: it grows by {}{also}", interval(growth))).means(format!(
+                "dlsoak calls it clean when the interval lies below {}",
+                rate(growth.metric, open.clean_below)
+            ))
+        }
+    };
+    match open.cycles_needed {
+        Some(cycles) => {
+            text.help(format!("run about {} cycles (-n), or --until-decided", units::count(cycles)))
+        }
+        None => text.help("run more cycles (-n), or --until-decided"),
+    }
+}
+
+pub(super) fn within_limit(growth: &Growth, limit: f64) -> Text {
+    Text::fact(format!(
+        "{} grows by {}, within the limit of {}",
+        metric(growth.metric),
+        interval(growth),
+        rate(growth.metric, limit)
+    ))
+}
+
+pub(super) fn none(cycles: u64, detectable: f64) -> Text {
+    Text::fact(format!(
+        "no growth in {} cycles, which would have shown a leak of more than {} B per cycle",
+        units::count(cycles),
+        units::number(detectable)
+    ))
+}
+
+pub(super) fn kept_once(kept: &[OneTime]) -> Text {
+    let kept: Vec<String> = kept
+        .iter()
+        .map(|one| format!("{} of {}", units::bytes(one.amount as f64), metric(one.metric)))
+        .collect();
+    Text::fact(format!("the first loads kept {}, once", kept.join(", ")))
+}
+
+pub(super) fn leaker(
+    (kind, phase): (PlaceKind, Phase),
+    bytes: f64,
+    count: f64,
+    module: &str,
+    offset: u64,
+    place: Option<&SourcePlace>,
+) -> Text {
+    let what = match kind {
+        PlaceKind::Heap | PlaceKind::Mapping => format!("{} B per cycle", units::number(bytes)),
+        PlaceKind::Fd => format!("{} descriptors per cycle", units::number(count)),
+        PlaceKind::Thread => format!("{} threads per cycle", units::number(count)),
+        PlaceKind::Key => format!("{} thread-specific keys per cycle", units::number(count)),
+    };
+    let function =
+        place.and_then(|place| place.function.clone()).unwrap_or_else(|| format!("{module}+{offset:#x}"));
+    let at = place.and_then(|place| Some((place.file.as_ref()?, place.line?)));
+    let at = at.map_or_else(String::new, |(file, line)| format!(" at {file}:{line}"));
+    let when = match phase {
+        Phase::Open => ", while the library is loaded (a constructor)",
+        Phase::Symbol => ", while a symbol is looked up",
+        Phase::Call => ", called by the cycle",
+        Phase::Close => ", while the library is unloaded (a destructor)",
+        Phase::OtherThread => ", on a thread that makes no cycles",
+        Phase::Between | Phase::Exit => "",
+    };
+    Text::fact(format!("{what} come from {function}{at}{when}"))
+}

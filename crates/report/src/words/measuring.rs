@@ -1,0 +1,205 @@
+//! What a reader of the figures should know of how they were measured, in sentences.
+
+use dlsoak_record::{
+    Disturbance, Doubt, Lack, Missing, Note, PatternVerdict, Refusal, Restriction, Sandbox, Witness,
+    WitnessCount, units,
+};
+
+use super::super::summary::verdict_word;
+use super::{Text, listed, system_error};
+
+pub(super) fn note(note: &Note) -> Text {
+    match note {
+        Note::MeasuredAgain(Doubt::Threads) => {
+            Text::fact("measured again with the plain agent, because more threads lived at once than the counting agent can count")
+        }
+        Note::MeasuredAgain(Doubt::Drift { per_cycle }) => Text::fact(format!(
+            "measured again with the plain agent, because the counting agent's heap and glibc's own count drifted apart by {} B per cycle",
+            units::number(*per_cycle)
+        ))
+        .means("a library that is opened with RTLD_DEEPBIND does this"),
+        Note::CopiesShareUnique => Text::fact("the copies are not independent")
+            .means("the loader binds the STB_GNU_UNIQUE symbols of every copy to those of the first"),
+        Note::OnePath => Text::fact("all threads open one path")
+            .means("the library defines STB_GNU_UNIQUE symbols, which copies of it would share"),
+        Note::Unwatched { errno } => Text::fact("the report has no stacks, because dlsoak can't watch the process with ptrace").means(
+            match std::io::Error::from_raw_os_error(*errno).kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    "another program traces it, or the system forbids it (kernel.yama.ptrace_scope, seccomp)".to_owned()
+                }
+                _ => std::io::Error::from_raw_os_error(*errno).to_string(),
+            },
+        ),
+        Note::ProcessesKilled { count } => Text::fact(match count {
+            1 => "dlsoak killed a process that the library had started and that still ran at the end".to_owned(),
+            _ => format!("dlsoak killed {count} processes that the library had started and that still ran at the end"),
+        }),
+        Note::WitnessesDiffer { witnesses } => {
+            let said: Vec<String> = witnesses.iter().filter(|one| one.asked > 0).map(witness).collect();
+            Text::fact(format!("with every handle closed, {}", said.join(", ")))
+                .means("the library counts as not unloaded if any of them had it")
+        }
+        Note::UnwinderLoaded => Text::fact("glibc loaded libgcc_s for itself and keeps it")
+            .means("pthread_exit, pthread_cancel and backtrace make it do so"),
+        Note::SometimesLeft { object, at, of } => {
+            Text::fact(format!("{object} was left at {at} of {of} checkpoints"))
+        }
+        Note::HiddenObjects { count } => {
+            Text::fact(format!("the loader counts {count} objects more than its list shows"))
+                .means("they are in namespaces of their own (dlmopen)")
+        }
+        Note::FileMapped { mappings } => {
+            Text::fact(format!("{mappings} mappings of the library's file without code are left"))
+                .means("something in the process reads the file through mmap")
+        }
+        Note::Contended { others } => {
+            Text::fact(format!("up to {others} other soaks ran at the same time"))
+                .means("latencies and all rates per second are contended")
+        }
+        Note::NotTraced { why } => Text::fact(format!("the leak could not be traced: {}", super::early(why))),
+    }
+}
+
+fn witness(count: &WitnessCount) -> String {
+    let name = match count.witness {
+        Witness::LoaderList => "the loader's list of objects",
+        Witness::Noload => "RTLD_NOLOAD",
+        Witness::Maps => "/proc/PID/maps",
+    };
+    match (count.asked, count.had) {
+        (asked, had) if had == asked => format!("{name} always had it"),
+        (_, 0) => format!("{name} never had it"),
+        (asked, had) => format!("{name} had it {had} of {asked} times"),
+    }
+}
+
+pub(super) fn disturbed(done: &[Disturbance]) -> Text {
+    let times = |one: &Disturbance| match one.times {
+        1 => format!("{} once", one.what),
+        times => format!("{} {} times", one.what, units::count(times)),
+    };
+    let done: Vec<String> = done.iter().map(times).collect();
+    Text::fact(format!("dlsoak disturbed the process on purpose (--chaos): {}", done.join(", ")))
+        .means("latencies and rates are those under disturbance")
+}
+
+pub(super) fn refused(refused: &Disturbance) -> Text {
+    let text = Text::fact(format!("dlsoak could not disturb the process with --chaos {}", refused.what));
+    let Some(why) = &refused.refused else { return text };
+    let text = text.means(match why {
+        Refusal::NotSent { signal, errno } => format!("{signal} can't be sent: {}", system_error(*errno)),
+        Refusal::Tmpfs { path } => {
+            format!("{path} lies in a tmpfs, which is memory and has no disk to read from")
+        }
+        Refusal::NotOpened { path, errno } => format!("{path} can't be opened: {}", system_error(*errno)),
+        Refusal::NotWrittenBack { path, errno } => {
+            format!("{path} can't be written back to its disk: {}", system_error(*errno))
+        }
+        Refusal::NotDropped { path, errno } => {
+            format!("{path} can't be dropped from the page cache: {}", system_error(*errno))
+        }
+        Refusal::NotReclaimed { errno } => {
+            format!("the kernel does not reclaim its memory (process_madvise): {}", system_error(*errno))
+        }
+    });
+    match why {
+        Refusal::Tmpfs { .. } => text.help("set TMPDIR to a directory on a disk"),
+        Refusal::NotReclaimed { errno } if is_denied(*errno) => text.help("run dlsoak with CAP_SYS_NICE"),
+        _ => text,
+    }
+}
+
+pub(super) fn sandboxed(sandbox: &Sandbox) -> Text {
+    let kept: Vec<String> = sandbox
+        .applied
+        .iter()
+        .map(|restriction| match restriction {
+            Restriction::Writing => {
+                "writing, making and removing files outside the soak's private directories (Landlock)"
+            }
+            Restriction::Truncating => "truncating them (Landlock)",
+            Restriction::Network => "the network, loopback included (network namespace)",
+            Restriction::Tcp => "connecting and listening by TCP (Landlock)",
+            Restriction::Signals => {
+                "sending signals to processes outside and connecting to their abstract Unix sockets (Landlock)"
+            }
+        })
+        .map(|what| format!("from {what}"))
+        .collect();
+    Text::fact(format!("the sandbox keeps the process {}", listed(&kept)))
+}
+
+pub(super) fn sandbox_incomplete(sandbox: &Sandbox) -> Text {
+    let can: Vec<String> = sandbox
+        .missing
+        .iter()
+        .map(|missing| match missing.restriction {
+            Restriction::Writing => "write files",
+            Restriction::Truncating => "truncate files",
+            Restriction::Network => "reach the network by UDP and other sockets",
+            Restriction::Tcp => "use TCP",
+            Restriction::Signals => "send signals to processes outside",
+        })
+        .map(str::to_owned)
+        .collect();
+    let needs: Vec<String> = sandbox.missing.iter().map(lacks).collect();
+    Text::fact(format!("the sandbox is incomplete: the process can {}", listed(&can)))
+        .means(format!("to prevent this, dlsoak needs {}", listed(&needs)))
+}
+
+/// What a restriction needs that is not here.
+fn lacks(missing: &Missing) -> String {
+    let what = match missing.restriction {
+        Restriction::Writing => "writing",
+        Restriction::Truncating => "truncating",
+        Restriction::Network => "the network",
+        Restriction::Tcp => "TCP",
+        Restriction::Signals => "signals",
+    };
+    match missing.lacks {
+        Lack::Landlock { version } => {
+            // The first kernel that has it.
+            let since = match version {
+                ..=1 => "5.13, enabled at boot",
+                2 => "5.19",
+                3 => "6.2",
+                4 => "6.7",
+                5 => "6.10",
+                _ => "6.12",
+            };
+            format!("Landlock version {version} for {what} (Linux {since})")
+        }
+        Lack::Namespace { errno } if is_denied(errno) => {
+            format!("CAP_SYS_ADMIN for a network namespace ({})", system_error(errno))
+        }
+        Lack::Namespace { errno } => {
+            format!("a network namespace, which the kernel refused ({})", system_error(errno))
+        }
+    }
+}
+
+/// Whether a right is what is missing.
+fn is_denied(errno: i32) -> bool {
+    std::io::Error::from_raw_os_error(errno).kind() == std::io::ErrorKind::PermissionDenied
+}
+
+pub(super) fn fewer_cycles(completed: u64, requested: u64) -> Text {
+    Text::fact(format!(
+        "only {} of {} cycles were measured",
+        units::count(completed),
+        units::count(requested)
+    ))
+}
+
+pub(super) fn latencies_uncached() -> Text {
+    Text::fact("the latencies were measured with malloc's thread cache off")
+        .means("calls that allocate take longer than in a host")
+}
+
+pub(super) fn patterns_differ(patterns: &[PatternVerdict]) -> Text {
+    let each: Vec<String> = patterns
+        .iter()
+        .map(|one| format!("{} when called from {}", verdict_word(one.verdict), one.call_from.name()))
+        .collect();
+    Text::fact(format!("it depends on the thread that calls: {}", each.join(", ")))
+}

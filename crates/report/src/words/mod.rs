@@ -1,0 +1,122 @@
+//! Findings in sentences: what was measured, what it means, and what helps, each a line of its own.
+//!
+//! A finding's sentences come from its facts alone, so that a saved record reads the same wherever it is shown.
+
+mod ended;
+mod growth;
+mod load;
+mod measuring;
+mod residue;
+mod rule;
+mod stack;
+mod stays;
+#[cfg(test)]
+mod tests;
+
+use dlsoak_record::{Facts, Finding};
+
+pub use ended::{access_word, at_address, early, outcome};
+pub use growth::metric;
+pub(crate) use growth::rate;
+pub use residue::left as residue;
+pub use rule::{limit as rule_limit, measured as rule_measured};
+pub use stack::stacks;
+pub use stays::{cause, prediction};
+
+/// A finding for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Text {
+    /// What was measured.
+    pub fact: String,
+    /// What it means in a host, or what else is known of it.
+    pub consequence: Option<String>,
+    /// One thing to do.
+    pub help: Option<String>,
+}
+
+impl Text {
+    /// A fact that speaks for itself.
+    pub fn fact(fact: impl Into<String>) -> Self {
+        Self { fact: fact.into(), ..Self::default() }
+    }
+
+    /// The same with what it means.
+    #[must_use]
+    pub fn means(self, consequence: impl Into<String>) -> Self {
+        Self { consequence: Some(consequence.into()), ..self }
+    }
+
+    /// The same with one thing to do.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// Its lines, in order.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let help = self.help.as_ref().map(|help| format!("help: {help}"));
+        [Some(self.fact.clone()), self.consequence.clone(), help].into_iter().flatten()
+    }
+
+    /// All in one line, for formats that have no room for more.
+    pub fn line(&self) -> String {
+        self.lines().collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// `a, b and c`.
+fn listed(items: &[String]) -> String {
+    match items {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// What the system says of an `errno(3)`, without its number.
+fn system_error(errno: i32) -> String {
+    let words = std::io::Error::from_raw_os_error(errno).to_string();
+    words.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// A finding in sentences.
+pub fn finding(finding: &Finding) -> Text {
+    match &finding.facts {
+        Facts::Leak(leak) => growth::leak(leak),
+        Facts::Share(share) => growth::share(share),
+        Facts::Unsettled(open) => growth::unsettled(open),
+        Facts::NothingMeasured {} => Text::fact("nothing was measured, because there is no checkpoint"),
+        Facts::HeapNotMeasured {} => {
+            Text::fact("the heap was not measured, because the library has a C library of its own")
+                .means("a leak of malloc memory would show in resident memory only")
+        }
+        Facts::WithinLimit { growth, limit } => growth::within_limit(growth, *limit),
+        Facts::NoGrowth { cycles, detectable } => growth::none(*cycles, *detectable),
+        Facts::KeptOnce(kept) => growth::kept_once(kept),
+        Facts::DependenciesStay { objects } => stays::dependencies(objects),
+        Facts::Stays(cause) => stays::cause(cause),
+        Facts::Left(left) => residue(left),
+        Facts::Ended(ended) => ended::ended(ended),
+        Facts::Limit(limit) => rule::odd_limit(limit),
+        Facts::Note(note) => measuring::note(note),
+        Facts::Disturbed(done) => measuring::disturbed(done),
+        Facts::DisturbanceRefused(refused) => measuring::refused(refused),
+        Facts::Sandboxed(sandbox) => measuring::sandboxed(sandbox),
+        Facts::SandboxIncomplete(sandbox) => measuring::sandbox_incomplete(sandbox),
+        Facts::FewerCycles { completed, requested } => measuring::fewer_cycles(*completed, *requested),
+        Facts::LatenciesUncached {} => measuring::latencies_uncached(),
+        Facts::PatternsDiffer(patterns) => measuring::patterns_differ(patterns),
+        Facts::Baseline { baseline, rule } => rule::worse(baseline, rule, finding.severity),
+        Facts::NotInBaseline { baseline } => Text::fact(format!(
+            "the baseline `{baseline}` has no soak of this name, so there is nothing to compare with"
+        )),
+        Facts::Leaker { kind, phase, bytes_per_cycle, count_per_cycle, module, offset } => growth::leaker(
+            (*kind, *phase),
+            *bytes_per_cycle,
+            *count_per_cycle,
+            module,
+            *offset,
+            finding.place.as_ref(),
+        ),
+    }
+}
