@@ -172,7 +172,7 @@ fn soak(checkpoints: u64) -> Measured {
         cycles: Cycles { requested: cycles, completed: cycles, warmup: 500 },
         seconds: cycles as f64 * 20e-6,
         checkpoints: Checkpoints {
-            columns: Column::ALL.to_vec(),
+            columns: Column::all().collect(),
             rows: (0..=checkpoints).map(row).collect(),
             before_first_open: None,
         },

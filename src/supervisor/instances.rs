@@ -78,7 +78,13 @@ mod tests {
     use super::*;
 
     fn checkpoints(rows: &[[i64; 5]]) -> Checkpoints {
-        let columns = vec![Column::Cycle, Column::Loads, Column::Unloads, Column::Rss, Column::Threads];
+        let columns = vec![
+            Column::Cycle,
+            Column::Loads,
+            Column::Unloads,
+            Column::Metric(Metric::Rss),
+            Column::Metric(Metric::Threads),
+        ];
         Checkpoints {
             columns,
             rows: rows.iter().map(|row| row.to_vec()).collect(),

@@ -73,7 +73,7 @@ impl Series {
     /// A series, in which the heap has a column only where something can tell it: a namespace of `dlmopen` has a C library and a
     /// heap of its own, which neither the agent nor `mallinfo2` of the host's sees.
     pub(super) fn new(has_heap: bool) -> Self {
-        let columns = Column::ALL.into_iter().filter(|column| has_heap || *column != Column::Heap);
+        let columns = Column::all().filter(|column| has_heap || *column != Column::Metric(Metric::Heap));
         let checkpoints =
             Checkpoints { columns: columns.collect(), rows: Vec::new(), before_first_open: None };
         let (first, last) = (Observation::default(), Observation::default());

@@ -10,7 +10,8 @@ use crate::reference;
 /// A soak of one thread with a heap of these values, sampled as a schedule of that seed says.
 fn soak_of(heap: &[i64], stretch: u64, seed: u64) -> Measured {
     let cycles = 4 * heap.len() as u64;
-    let mut soak = reference::soak("any", 1, cycles * stretch, vec![Column::Cycle, Column::Heap]);
+    let mut soak =
+        reference::soak("any", 1, cycles * stretch, vec![Column::Cycle, Column::Metric(Metric::Heap)]);
     let at = Schedule::new(cycles, 3 * heap.len() as u32, seed).map(|cycle| (cycle * stretch) as i64);
     soak.checkpoints.rows = at.zip(heap).map(|(cycle, heap)| vec![cycle, *heap]).collect();
     soak
@@ -80,7 +81,7 @@ proptest! {
     fn nothing_panics(
         columns in prop::collection::vec(
             prop::sample::select(vec![
-                Column::Cycle, Column::Loads, Column::Heap, Column::Rss, Column::Virtual, Column::Threads, Column::Fds]), 0..6),
+                Column::Cycle, Column::Loads, Column::Metric(Metric::Heap), Column::Metric(Metric::Rss), Column::Metric(Metric::Virtual), Column::Metric(Metric::Threads), Column::Metric(Metric::Fds)]), 0..6),
         rows in prop::collection::vec(prop::collection::vec(prop_oneof![
             any::<i64>(), 0_i64..1000, Just(i64::MAX), Just(i64::MIN)], 0..7), 0..60),
         numbers in prop::array::uniform4(prop_oneof![
@@ -110,7 +111,7 @@ proptest! {
 
 /// Ascending cycles, `count` of them, with a heap that leaks 32 bytes in each.
 fn many(count: i64) -> Measured {
-    let columns = vec![Column::Cycle, Column::Heap];
+    let columns = vec![Column::Cycle, Column::Metric(Metric::Heap)];
     let mut soak = reference::soak("many", 1, count as u64, columns);
     soak.checkpoints.rows = (0..count).map(|cycle| vec![cycle, 250_000 + 32 * cycle]).collect();
     soak
@@ -132,7 +133,7 @@ fn too_little_to_judge_is_not_judged() {
     for rows in
         [vec![], vec![vec![0, 5]], vec![vec![0, 5], vec![100, 5]], vec![vec![3, 1], vec![3, 2], vec![3, 3]]]
     {
-        let mut soak = reference::soak("few", 1, 100, vec![Column::Cycle, Column::Heap]);
+        let mut soak = reference::soak("few", 1, 100, vec![Column::Cycle, Column::Metric(Metric::Heap)]);
         soak.checkpoints.rows = rows;
         let judgement = judge(&soak, &Limits::default());
         assert_eq!(judgement.gate.passed, None, "{judgement:?}");

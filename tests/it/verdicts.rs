@@ -10,7 +10,8 @@ use crate::reference;
 
 /// A soak of 20,000 cycles of 46 us in which each leaves `per_cycle` bytes in the heap.
 fn leaving(per_cycle: i64) -> Measured {
-    let columns = vec![Column::Cycle, Column::Loads, Column::Heap, Column::Fds];
+    let columns =
+        vec![Column::Cycle, Column::Loads, Column::Metric(Metric::Heap), Column::Metric(Metric::Fds)];
     let mut soak = reference::soak("library", 1, 20_000, columns);
     soak.seconds = 20_000.0 * 46e-6;
     soak.checkpoints.rows =

@@ -4,7 +4,7 @@ use dlsoak_settings::Metric;
 use serde::{Deserialize, Serialize};
 
 /// A column of the checkpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Column {
@@ -16,46 +16,17 @@ pub enum Column {
     Loads,
     /// Objects that the loader has removed (`dlpi_subs`).
     Unloads,
-    /// [`Metric::Heap`].
-    Heap,
-    /// [`Metric::Rss`].
-    Rss,
-    /// [`Metric::Anon`].
-    Anon,
-    /// [`Metric::PrivateDirty`].
-    PrivateDirty,
-    /// [`Metric::Pss`].
-    Pss,
-    /// [`Metric::Virtual`].
-    Virtual,
-    /// [`Metric::PageTables`].
-    PageTables,
-    /// [`Metric::Mappings`].
-    Mappings,
-    /// [`Metric::Threads`].
-    Threads,
-    /// [`Metric::Fds`].
-    Fds,
+    /// A metric, under its own name.
+    #[serde(untagged)]
+    Metric(Metric),
 }
 
 impl Column {
     /// All columns, in the order of a row.
-    pub const ALL: [Self; 14] = [
-        Self::Cycle,
-        Self::ActiveNs,
-        Self::Loads,
-        Self::Unloads,
-        Self::Heap,
-        Self::Rss,
-        Self::Anon,
-        Self::PrivateDirty,
-        Self::Pss,
-        Self::Virtual,
-        Self::PageTables,
-        Self::Mappings,
-        Self::Threads,
-        Self::Fds,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        let counters = [Self::Cycle, Self::ActiveNs, Self::Loads, Self::Unloads];
+        counters.into_iter().chain(Metric::ALL.map(Self::Metric))
+    }
 
     /// Its name, as in the record.
     pub fn name(self) -> &'static str {
@@ -64,39 +35,28 @@ impl Column {
             Self::ActiveNs => "active_ns",
             Self::Loads => "loads",
             Self::Unloads => "unloads",
-            Self::Heap => "heap",
-            Self::Rss => "rss",
-            Self::Anon => "anon",
-            Self::PrivateDirty => "private_dirty",
-            Self::Pss => "pss",
-            Self::Virtual => "virtual",
-            Self::PageTables => "page_tables",
-            Self::Mappings => "mappings",
-            Self::Threads => "threads",
-            Self::Fds => "fds",
+            Self::Metric(metric) => metric.name(),
         }
     }
 
     /// The column of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|column| column.name() == name)
+        Self::all().find(|column| column.name() == name)
+    }
+}
+
+/// By hand, because the error of an untagged variant would not say which name is unknown.
+impl<'de> Deserialize<'de> for Column {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name)
+            .ok_or_else(|| serde::de::Error::custom(format_args!("unknown column `{name}`")))
     }
 }
 
 impl From<Metric> for Column {
     fn from(metric: Metric) -> Self {
-        match metric {
-            Metric::Heap => Self::Heap,
-            Metric::Rss => Self::Rss,
-            Metric::Anon => Self::Anon,
-            Metric::PrivateDirty => Self::PrivateDirty,
-            Metric::Pss => Self::Pss,
-            Metric::Virtual => Self::Virtual,
-            Metric::PageTables => Self::PageTables,
-            Metric::Mappings => Self::Mappings,
-            Metric::Threads => Self::Threads,
-            Metric::Fds => Self::Fds,
-        }
+        Self::Metric(metric)
     }
 }
 

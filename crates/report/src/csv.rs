@@ -51,7 +51,7 @@ mod tests {
     fn each_checkpoint_is_a_row_and_comes_back() {
         let mut run = sample::run(3);
         run.soaks[1].name = "=cmd,\"x\"\ny".to_owned();
-        run.soaks[2].checkpoints.columns[3] = Column::Pss;
+        run.soaks[2].checkpoints.columns[3] = Column::Metric(dlsoak_record::Metric::Pss);
         run.soaks.push(sample::load_failed());
         let bytes = render(&run).unwrap();
         let mut reader = csv::Reader::from_reader(bytes.as_slice());

@@ -131,7 +131,7 @@ fn odd_figures_are_drawn() {
     }
     // Rows cut short, columns missing, cycles below zero.
     run.soaks[2].checkpoints.rows[3].truncate(1);
-    run.soaks[3].checkpoints.columns[0] = dlsoak_record::Column::Pss;
+    run.soaks[3].checkpoints.columns[0] = dlsoak_record::Column::Metric(dlsoak_record::Metric::Pss);
     for row in &mut run.soaks[4].checkpoints.rows {
         row[0] = -row[0];
         row[2] = 0;

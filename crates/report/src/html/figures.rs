@@ -5,7 +5,7 @@ use super::super::histogram::phases;
 use super::super::summary::{self, Headline};
 use super::super::{Error, units};
 use super::Detail;
-use dlsoak_record::{Column, Latency, OverTime, Soak};
+use dlsoak_record::{Column, Latency, Metric, OverTime, Soak};
 
 /// A chart in the page.
 pub(super) struct Figure {
@@ -47,7 +47,8 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
         small::MEMORY,
         of_checkpoints(
             soak,
-            &[Column::Rss, Column::Anon, Column::Heap, Column::PrivateDirty, Column::Virtual],
+            &[Metric::Rss, Metric::Anon, Metric::Heap, Metric::PrivateDirty, Metric::Virtual]
+                .map(Column::Metric),
             true,
             rows,
         ),
@@ -92,10 +93,10 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
         of_checkpoints(
             soak,
             &[
-                Column::Mappings,
-                Column::Threads,
-                Column::Fds,
-                Column::PageTables,
+                Column::Metric(Metric::Mappings),
+                Column::Metric(Metric::Threads),
+                Column::Metric(Metric::Fds),
+                Column::Metric(Metric::PageTables),
                 Column::Loads,
                 Column::Unloads,
             ],
@@ -144,7 +145,7 @@ fn of_checkpoints(soak: &Soak, wanted: &[Column], memory: bool, most: usize) -> 
                     let value = row.get(*index).copied();
                     match *column {
                         Column::Cycle => value.map_or_else(none, whole),
-                        _ if memory || *column == Column::PageTables => {
+                        _ if memory || *column == Column::Metric(Metric::PageTables) => {
                             value.map_or_else(none, |x| units::bytes(x as f64))
                         }
                         _ => value.map_or_else(none, whole),
