@@ -345,7 +345,7 @@ fn calls(mut words: Words) -> Option<&'static mut [Call]> {
         unsafe { room.add(count).write(call) };
         count += 1;
     }
-    // SAFETY: so many were written; the room is never given back, and nobody else has it.
+    // SAFETY: the first `count` elements were written; the room is never given back, and nobody else has it.
     Some(unsafe { core::slice::from_raw_parts_mut(room, count) })
 }
 

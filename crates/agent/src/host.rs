@@ -95,7 +95,7 @@ struct Handed {
     id: u64,
 }
 
-/// Starts the threads and stays until they are told to end.
+/// Starts the threads and stays until the supervisor orders their end.
 fn serve_all(channel: Parts) -> Result<(), Failed> {
     let mut task = Task::prepare(channel)?;
     // Before any library is loaded, a driver included.
@@ -175,7 +175,7 @@ fn expect_signals(signals: u64) {
     }
 }
 
-/// Carries out orders on this thread until told to end. At the quiet points between them every thread parks; the last one to arrive
+/// Carries out orders on this thread until one of them is to end. At the quiet points between them every thread parks; the last one to arrive
 /// writes down what only this process can see, and reports.
 fn serve(task: &'static Task, thread: usize, found: &'static mut [*mut c_void]) {
     let channel = &task.channel;

@@ -110,11 +110,11 @@ fn stay(line: &Fd, signals: &Fd, host: c_int) -> Result<(), c_int> {
     line.write_all(&Message::Started(host).to_bytes())?;
     // The host's pipes must end with those who write to them.
     start::let_go_of_output()?;
-    let mut told = false;
+    let mut reported = false;
     loop {
         // Before each pause: a signal that came meanwhile is in the descriptor already.
-        if !told && let Some(status) = wait::ended(host) {
-            told = true;
+        if !reported && let Some(status) = wait::ended(host) {
+            reported = true;
             let _ = line.write_all(&Message::Ended(status).to_bytes());
         }
         kin::reap(host);
@@ -124,8 +124,8 @@ fn stay(line: &Fd, signals: &Fd, host: c_int) -> Result<(), c_int> {
         while signals.read_exact(&mut signal).is_ok() {}
         if over {
             let others = kin::end_all(host);
-            // After a late end, or one that was asked for: the status is still there to be told.
-            if !told && let Some(status) = wait::ended(host) {
+            // After a late end, or one that was asked for: the status is still there to be reported.
+            if !reported && let Some(status) = wait::ended(host) {
                 let _ = line.write_all(&Message::Ended(status).to_bytes());
             }
             let _ = line.write_all(&Message::Others(others).to_bytes());

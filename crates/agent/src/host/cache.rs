@@ -4,7 +4,7 @@
 //! glibc keeps a pointer to each thread's `tcache_perthread_struct` in thread-local memory of its own, under no name that others
 //! see. It is found once, by its value: it points to a chunk of 656 bytes near the first one that this process was given. That the
 //! numbers of chunks are where glibc 2.30 to 2.41 has them is not believed but tried: a chunk that is freed must be counted there.
-//! Elsewhere nothing is told.
+//! Elsewhere the size is unknown.
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -64,7 +64,7 @@ fn is_counted_there(cache: usize) -> bool {
     }
 }
 
-/// Bytes in the calling thread's cache; [`UNKNOWN`] where that can't be told.
+/// Bytes in the calling thread's cache; [`UNKNOWN`] where it is not known.
 pub(super) fn of_this_thread() -> u64 {
     match BELOW.load(Relaxed) {
         0 => UNKNOWN,

@@ -101,7 +101,7 @@ fn limit(file_bytes: Option<u64>) -> Result<(), c_int> {
         // SAFETY: the pointer is to a structure on this stack.
         ok(unsafe { c::setrlimit(resource, &raw const limit) })
     };
-    // A crash is told in the record; a core file for each would fill the disk.
+    // A crash is in the record; a core file for each would fill the disk.
     set(c::RLIMIT_CORE, 0, 0)?;
     if let Some(bytes) = file_bytes {
         let mut limit = c::Limit { soft: 0, hard: 0 };

@@ -1,4 +1,4 @@
-//! How children ended, by raw wait status: so realtime signals are told, too. A child can be looked at without being waited for, so
+//! How children ended, by raw wait status: so realtime signals are reported, too. A child can be looked at without being waited for, so
 //! that its process ID stays its own.
 
 use core::ffi::c_int;
