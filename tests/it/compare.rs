@@ -1,6 +1,10 @@
-//! `dlsoak compare` reports what changed and nothing else. No time is asserted: the slower call takes 1.3 times as many steps.
+//! `dlsoak compare` reports what changed and nothing else. No time is measured: the slower run is a record whose latencies were
+//! multiplied.
 
 use std::path::{Path, PathBuf};
+
+use dlsoak::record::histogram::{decode, encode};
+use hdrhistogram::Histogram;
 
 use crate::support::{dlsoak, fixture, read_record};
 
@@ -34,8 +38,8 @@ fn compare(args: &[&str], records: &[&PathBuf]) -> (i32, String) {
     )
 }
 
-/// Kinds of change by library, of the one run that was compared.
-fn changes(records: &[&PathBuf]) -> Vec<(String, Vec<String>)> {
+/// Kinds of change by library, of the one run that was compared; of those that `keep` wants.
+fn changes(records: &[&PathBuf], keep: impl Fn(&str) -> bool) -> Vec<(String, Vec<String>)> {
     let (code, text) = compare(&["--json"], records);
     assert_eq!(code, 0, "{text}");
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -43,51 +47,50 @@ fn changes(records: &[&PathBuf]) -> Vec<(String, Vec<String>)> {
     assert_eq!(soaks.len(), 3);
     let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let kinds = |soak: &serde_json::Value| -> Vec<String> {
-        soak["changes"].as_array().unwrap().iter().map(|change| word(&change["kind"])).collect()
+        let kinds = soak["changes"].as_array().unwrap().iter().map(|change| word(&change["kind"]));
+        kinds.filter(|kind| keep(kind)).collect()
     };
     soaks.iter().map(|s| (word(&s["name"]), kinds(s))).filter(|(_, kinds)| !kinds.is_empty()).collect()
 }
 
+/// How long phases take differs on a busy machine between two runs of one library; `cargo xtask pairs` counts how often.
+fn untimed(kind: &str) -> bool {
+    kind != "latency"
+}
+
 const BEFORE: [(&str, &str); 3] = [("plugin", "c-clean"), ("worker", "c-work"), ("other", "go-clean")];
 
-/// Attempts per comparison. While other programs start and end, one run in many differs as much as a change.
-const ATTEMPTS: usize = 3;
-
-/// Runs `libraries` and compares with `before`, until the comparison says what it should; the last record.
-fn until(before: &PathBuf, libraries: &[(&str, &str)], dir: &Path, wanted: &[(&str, &[&str])]) -> PathBuf {
-    let wanted: Vec<(String, Vec<String>)> = wanted
-        .iter()
-        .map(|(name, kinds)| ((*name).to_owned(), kinds.iter().map(|kind| (*kind).to_owned()).collect()))
-        .collect();
-    let mut seen = Vec::new();
-    for attempt in 0..ATTEMPTS {
-        let record = run(libraries, &dir.join(attempt.to_string()), &[]).1;
-        let found = changes(&[before, &record]);
-        if found == wanted {
-            return record;
-        }
-        seen.push(found);
+/// The record of the same run, had each call of `library` taken 1.3 times as long.
+fn slower(record: &Path, library: &str, dir: &Path) -> PathBuf {
+    let mut run = read_record(record.parent().unwrap()).unwrap();
+    let soak = run.soaks.iter_mut().find(|soak| soak.name == library).unwrap();
+    let latency = soak.measured.latency_ns.call.as_mut().unwrap();
+    let before = decode(latency).unwrap();
+    let mut after = Histogram::<u64>::new_from(&before);
+    for bucket in before.iter_recorded() {
+        let longer = bucket.value_iterated_to() * 13 / 10;
+        after.saturating_record_n(longer, bucket.count_at_value());
     }
-    panic!("{seen:?} instead of {wanted:?}");
+    *latency = encode(&after).unwrap();
+    std::fs::create_dir_all(dir).unwrap();
+    let path = dir.join("record.json");
+    std::fs::write(&path, serde_json::to_vec(&run).unwrap()).unwrap();
+    path
 }
 
 #[test]
 fn what_changed_is_named_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let place = |name: &str| dir.path().join(name);
-    // A first run that was disturbed would differ from all others.
-    let (before, _) = (0..ATTEMPTS)
-        .map(|attempt| run(&BEFORE, &place("before").join(attempt.to_string()), &[]).1)
-        .map(|before| (changes(&[&before, &run(&BEFORE, &place("again"), &[]).1]), before))
-        .map(|(found, before)| (before, found))
-        .find(|(_, found)| found.is_empty())
-        .expect("two runs of the same libraries always differ");
-    until(&before, &BEFORE, &place("same"), &[]);
-    let leaks = [("plugin", "c-leak-constructor"), BEFORE[1], BEFORE[2]];
-    let leak = until(&before, &leaks, &place("leak"), &[("plugin", &["verdict", "growth"])]);
-    assert_eq!(changes(&[&leak, &before])[0].1, ["verdict", "growth"]);
-    let slow = [BEFORE[0], ("worker", "c-work-slower"), BEFORE[2]];
-    let slow = until(&before, &slow, &place("slow"), &[("worker", &["latency"])]);
+    let record = |name: &str, libraries: &[(&str, &str)]| run(libraries, &place(name), &[]).1;
+    let before = record("before", &BEFORE);
+    assert_eq!(changes(&[&before, &record("again", &BEFORE)], untimed), []);
+    let leak = record("leak", &[("plugin", "c-leak-constructor"), BEFORE[1], BEFORE[2]]);
+    let leaks = [("plugin".to_owned(), vec!["verdict".to_owned(), "growth".to_owned()])];
+    assert_eq!(changes(&[&before, &leak], untimed), leaks);
+    assert_eq!(changes(&[&leak, &before], untimed), leaks);
+    let slow = slower(&before, "worker", &place("slow"));
+    assert_eq!(changes(&[&before, &slow], |_| true), [("worker".to_owned(), vec!["latency".to_owned()])]);
 
     // The files, with charts.
     let out = dir.path().join("out");

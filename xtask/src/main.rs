@@ -13,6 +13,7 @@ mod fuzz;
 mod go_matrix;
 mod harm;
 mod mutate;
+mod pairs;
 mod survey;
 mod truth;
 
@@ -38,6 +39,8 @@ enum Verb {
     GoMatrix(go_matrix::Options),
     /// Soak every fixture many times and count wrong verdicts, rate errors and coverage
     Truth(truth::Options),
+    /// Compare many runs of the same libraries, and of a slower one: how often `dlsoak compare` errs
+    Pairs(pairs::Options),
     /// Soak all that crashes, hangs, exits or vandalises in one run, and compare with what is true of it
     Hostile(harm::Options),
     /// Soak damaged copies of libraries: nothing that is in a file makes the supervisor fail
@@ -74,6 +77,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Demo(options) => demo::run(&options),
         Verb::GoMatrix(options) => go_matrix::run(&options),
         Verb::Truth(options) => truth::run(&options),
+        Verb::Pairs(options) => pairs::run(&options),
         Verb::Hostile(options) => harm::run(&options),
         Verb::Mutate(options) => mutate::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),

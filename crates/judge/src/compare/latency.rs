@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::super::schedule::SplitMix;
 use super::{Change, Changed};
 use dlsoak_record::histogram::decode;
-use dlsoak_record::{Latencies, Latency};
+use dlsoak_record::{Latencies, Latency, Phase};
 
 /// The quantile of the quiet cycles.
 const QUIET: f64 = 0.1;
@@ -41,8 +41,8 @@ const SEED: u64 = 0x0063_6f6d_7061_7265;
 /// Latency of one phase, before and after.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LatencyChange {
-    /// Name of the phase, as in the record.
-    pub phase: &'static str,
+    /// The phase.
+    pub phase: Phase,
     /// Before, in nanoseconds.
     pub base: Figures,
     /// After, in nanoseconds.
@@ -103,16 +103,16 @@ impl LatencyChange {
 /// The phases that both runs timed, with the outcome still open.
 pub(super) fn latency(base: &Latencies, other: &Latencies) -> Vec<LatencyChange> {
     let phases = [
-        ("open", &base.open, &other.open),
-        ("symbol", &base.symbol, &other.symbol),
-        ("call", &base.call, &other.call),
-        ("close", &base.close, &other.close),
+        (Phase::Open, &base.open, &other.open),
+        (Phase::Symbol, &base.symbol, &other.symbol),
+        (Phase::Call, &base.call, &other.call),
+        (Phase::Close, &base.close, &other.close),
     ];
     let both = phases.into_iter().filter_map(|(phase, a, b)| Some((phase, a.as_ref()?, b.as_ref()?)));
     both.filter_map(|(phase, a, b)| change(phase, a, b)).collect()
 }
 
-fn change(phase: &'static str, base: &Latency, other: &Latency) -> Option<LatencyChange> {
+fn change(phase: Phase, base: &Latency, other: &Latency) -> Option<LatencyChange> {
     let (a, b) = (decode(base)?, decode(other)?);
     // Without a call in the cycle, the phase times only the clock.
     if a.max() == 0 && b.max() == 0 {
@@ -329,7 +329,7 @@ pub(super) mod tests {
         let mut phases = latency(&base, &slower);
         tell(&mut phases, None);
         let changed: Vec<Change> = changes(&phases).collect();
-        let [Change { worse: Some(true), what: Changed::Latency { phase: "call", after, ratio, .. } }] =
+        let [Change { worse: Some(true), what: Changed::Latency { phase: Phase::Call, after, ratio, .. } }] =
             changed.as_slice()
         else {
             panic!("{changed:?}")
@@ -361,7 +361,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_resampled_interval_holds_the_ratio_and_shrinks_with_the_cycles() {
-        let change = change("call", &sample(1_000.0, 3.0, 1), &sample(1_300.0, 3.0, 2)).unwrap();
+        let change = change(Phase::Call, &sample(1_000.0, 3.0, 1), &sample(1_300.0, 3.0, 2)).unwrap();
         let (low, high) = change.p50_interval;
         assert!(low < change.p50_ratio && change.p50_ratio < high && low > 1.28 && high < 1.32, "{change:?}");
         let histogram = decode(&sample(1_000.0, 3.0, 1)).unwrap();

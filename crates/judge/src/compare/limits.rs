@@ -12,8 +12,7 @@ use super::growth::difference;
 use super::latency::{self, LatencyChange};
 
 /// Phases that a host waits for. `dlsym` is the loader's own.
-const WAITED_FOR: [(&str, Phase); 3] =
-    [("open", Phase::Open), ("call", Phase::Call), ("close", Phase::Close)];
+const WAITED_FOR: [Phase; 3] = [Phase::Open, Phase::Call, Phase::Close];
 /// Differences of the 99th percentile that count as none, in nanoseconds.
 const NONE_NS: u64 = 500;
 
@@ -126,10 +125,7 @@ fn p99(base: &BaselineSoak, soak: &Measured, limit: f64) -> (RuleMeasured, Optio
     let mut phases = latency::latency(&base.latency_ns, &soak.latency_ns);
     let pace = latency::pace(phases.iter());
     latency::tell(&mut phases, pace);
-    let named = |phase: &LatencyChange| {
-        WAITED_FOR.iter().find(|(name, _)| *name == phase.phase).map(|(_, phase)| *phase)
-    };
-    phases.retain(|phase| named(phase).is_some());
+    phases.retain(|phase| WAITED_FOR.contains(&phase.phase));
     let factor = 1.0 + limit;
     let judge = |phase: &LatencyChange| {
         let more = phase.other.p99.saturating_sub(phase.base.p99);
@@ -148,13 +144,11 @@ fn p99(base: &BaselineSoak, soak: &Measured, limit: f64) -> (RuleMeasured, Optio
     };
     let worst = phases.iter().max_by(|a, b| rank(a).cmp(&rank(b)).then(a.p99_ratio.total_cmp(&b.p99_ratio)));
     let passed = worst.and_then(judge);
-    let measured = worst.and_then(|phase| {
-        Some(RuleMeasured::P99 {
-            phase: named(phase)?,
-            ratio: phase.p99_ratio,
-            base_ns: phase.base.p99,
-            ns: phase.other.p99,
-        })
+    let measured = worst.map(|phase| RuleMeasured::P99 {
+        phase: phase.phase,
+        ratio: phase.p99_ratio,
+        base_ns: phase.base.p99,
+        ns: phase.other.p99,
     });
     (measured.unwrap_or(RuleMeasured::Nothing), passed)
 }

@@ -145,8 +145,8 @@ pub enum Changed {
     },
     /// Median time of a phase.
     Latency {
-        /// Name of the phase, as in the record.
-        phase: &'static str,
+        /// The phase.
+        phase: Phase,
         /// Before, in nanoseconds.
         before: u64,
         /// After, in nanoseconds.

@@ -6,7 +6,7 @@ mod words;
 
 use super::{Error, Rendered, chart, units};
 use dlsoak_judge::compare::{Against, Comparison, LatencyChange, LatencyOutcome, SoakChange};
-use dlsoak_record::{Measured, Metric, Run, Soak};
+use dlsoak_record::{Measured, Metric, Phase, Run, Soak};
 
 pub use markdown::render as markdown;
 pub use terminal::render;
@@ -105,8 +105,16 @@ fn cells(soak: &SoakChange) -> [String; 7] {
     let mut kinds: Vec<&str> = soak.changes.iter().map(words::kind).collect();
     kinds.dedup();
     let kinds = if kinds.is_empty() { "no change".to_owned() } else { kinds.join(", ") };
-    let phase = |name: &str| latency(soak.latency.iter().find(|phase| phase.phase == name));
-    [units::printable(&name), verdict, heap, phase("open"), phase("call"), phase("close"), kinds]
+    let phase = |wanted: Phase| latency(soak.latency.iter().find(|phase| phase.phase == wanted));
+    [
+        units::printable(&name),
+        verdict,
+        heap,
+        phase(Phase::Open),
+        phase(Phase::Call),
+        phase(Phase::Close),
+        kinds,
+    ]
 }
 
 /// The median after, with its change.

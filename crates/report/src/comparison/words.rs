@@ -42,7 +42,8 @@ pub(super) fn change(change: &Change) -> String {
         Changed::Latency { phase, before, after, ratio } => {
             let micro = |ns: u64| units::number(ns as f64 / 1e3);
             format!(
-                "{phase} is {}: the median takes {} us instead of {} us ({} times as long)",
+                "{} is {}: the median takes {} us instead of {} us ({} times as long)",
+                phase.name(),
                 if ratio > &1.0 { "slower" } else { "faster" },
                 micro(*after),
                 micro(*before),
@@ -195,7 +196,7 @@ mod tests {
     fn every_change_has_a_sentence() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let latency = |before, after| Changed::Latency {
-            phase: "call",
+            phase: Phase::Call,
             before,
             after,
             ratio: after as f64 / before as f64,
