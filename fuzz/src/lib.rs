@@ -8,8 +8,8 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 
 use dlsoak::elf;
+use dlsoak::elf::Cache;
 use dlsoak::explain::{self, Rules};
-use dlsoak::inspect::ldcache::Cache;
 use dlsoak::lddebug::Log;
 use dlsoak::record::read;
 use dlsoak::report::{Format, terminal};

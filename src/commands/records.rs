@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::files::read_at_most;
+use crate::elf::read_at_most;
 use crate::record::{self, Run};
 
 /// Most bytes of a record: a soak with 10,000 checkpoints has about one million.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Checks, process, text, tools, variable};
-use crate::files;
+use crate::elf;
 use crate::record::checkup::{CgoOff, CgoProblem, Check, Failure, Found, GoRootFit, Group, Name, Status};
 
 /// What `go env -json` says.
@@ -66,7 +66,7 @@ fn root(checks: &mut Checks, go: &Path, settings: &Settings) {
 
 /// The version of the installation at `root`, as its file says.
 fn installed(root: &Path) -> Option<String> {
-    let bytes = files::read_at_most(&root.join("VERSION"), 4096).ok()?;
+    let bytes = elf::read_at_most(&root.join("VERSION"), 4096).ok()?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     text.split_whitespace().next().map(str::to_owned)
 }

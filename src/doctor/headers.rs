@@ -4,8 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Checks, library, text, variable};
-use crate::elf::Facts;
-use crate::files;
+use crate::elf::{self, Facts};
 use crate::record::checkup::{Found, HeadersFit, Name, Status};
 
 /// Files of pkg-config that are read, and bytes of each.
@@ -72,7 +71,7 @@ fn package(directory: &Path, name: &str) -> Option<Package> {
         entries.filter(|path| path.extension().is_some_and(|end| end == "pc")).collect();
     files.sort_by_key(|path| (path.file_stem().is_none_or(|stem| stem != name), path.clone()));
     files.into_iter().find_map(|path| {
-        let bytes = files::read_at_most(&path, LARGEST).ok()?;
+        let bytes = elf::read_at_most(&path, LARGEST).ok()?;
         read(&String::from_utf8_lossy(&bytes), name, &path)
     })
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::{Checks, headers};
 use crate::elf::{self, Facts};
-use crate::files;
 use crate::inspect::{self, InspectError};
 use crate::record::checkup::{Check, Found, Group, Name};
 use crate::record::inspection::StaticTls;
@@ -42,5 +41,5 @@ pub(super) fn checks(path: &Path) -> Result<Vec<Check>, InspectError> {
 
 /// The facts of another library.
 pub(super) fn facts(path: &Path) -> Option<Facts> {
-    elf::parse(&files::read_library(path).ok()?).ok()
+    elf::parse(&elf::read_library(path).ok()?).ok()
 }

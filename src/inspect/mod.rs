@@ -1,17 +1,13 @@
 //! Inspects a library's file and the files that it needs: will it unload, will it load here. dlsoak only reads them.
 
-pub mod ldcache;
-pub mod search;
-
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
+use crate::elf::search::{self, Found, Search};
 use crate::elf::{self, Facts, Host, Unreadable, check_loadable, predictions};
-use crate::files;
 use crate::record::inspection::{Answer, Inspection, Needed, Outlook, Problem, SCHEMA, StaticTls};
 use crate::record::{Cause, CauseFacts, Certainty, Prediction};
 use crate::sys::glibc;
-use search::{Found, Search};
 
 /// Most libraries that are followed; the largest programs have some hundred.
 const MOST: usize = 2000;
@@ -29,7 +25,7 @@ const TLS_OPTIONAL: u64 = 512;
 /// # Errors
 /// When the file can't be read, or is no ELF file.
 pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
-    let bytes = files::read_library(path).map_err(InspectError::Read)?;
+    let bytes = elf::read_library(path).map_err(InspectError::Read)?;
     let file = elf::parse(&bytes).map_err(InspectError::Elf)?;
     let mut problems: Vec<Problem> = check_loadable(&file, Host::CURRENT).err().into_iter().collect();
     let foreign = !problems.is_empty();

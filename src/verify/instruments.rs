@@ -17,7 +17,7 @@ use super::status::{self, Reading};
 use super::workspace::Workspace;
 use super::{Leaked, lsan};
 use crate::doctor::process;
-use crate::files::read_at_most;
+use crate::elf::read_at_most;
 use crate::record::verification::{
     Failure, Figure, Instrument, Observation, Quantity, SCHEMA, Span, State, Verification,
 };

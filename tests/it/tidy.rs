@@ -10,15 +10,15 @@ const UNSAFE: &[&str] = &[
     "crates/agent/",
     "crates/wire/src/channel.rs",
     "crates/wire/src/notes/ranges.rs",
-    "src/channel.rs",
-    "src/supervisor/image.rs",
-    "src/supervisor/process.rs",
-    "src/sys/clock.rs",
-    "src/sys/futex.rs",
-    "src/sys/glibc.rs",
-    "src/sys/pressure.rs",
-    "src/sys/ptrace.rs",
-    "src/trace/shared.rs",
+    "crates/soak/src/channel.rs",
+    "crates/soak/src/supervisor/image.rs",
+    "crates/soak/src/supervisor/process.rs",
+    "crates/soak/src/sys/clock.rs",
+    "crates/soak/src/sys/futex.rs",
+    "crates/soak/src/sys/glibc.rs",
+    "crates/soak/src/sys/pressure.rs",
+    "crates/soak/src/sys/ptrace.rs",
+    "crates/soak/src/trace/shared.rs",
     "cdylib-fixtures/",
 ];
 
@@ -84,9 +84,9 @@ fn pure_modules_do_no_input_or_output() {
             "crates/record/",
             "crates/judge/",
             "crates/report/",
-            "src/elf/",
-            "src/residue/",
-            "src/suite/",
+            "crates/elf/",
+            "crates/soak/src/residue/",
+            "crates/soak/src/suite/",
         ]
         .iter()
         .any(|p| path.starts_with(p));

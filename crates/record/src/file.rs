@@ -1,4 +1,4 @@
-//! What an ELF file says about itself, as plain data. `src/elf` reads it from the file's bytes.
+//! What an ELF file says about itself, as plain data. `crates/elf` reads it from the file's bytes.
 
 mod machine;
 

@@ -13,7 +13,7 @@ use dlsoak_record::Run;
 /// # Errors
 ///
 /// When serde_json refuses, which these types give it no cause for.
-pub(super) fn render(run: &Run) -> Result<Vec<u8>, serde_json::Error> {
+pub fn render(run: &Run) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::new();
     run.serialize(&mut Serializer::with_formatter(&mut out, Rows::default()))?;
     out.push(b'\n');

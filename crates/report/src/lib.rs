@@ -3,35 +3,50 @@
 //! **Invariant:** every sentence of dlsoak is made here, from typed facts, by pure functions. Nothing here measures, decides, reads or
 //! writes files, or prints.
 
+// What only files need is left unused where no files are made.
+#![cfg_attr(not(feature = "files"), allow(dead_code, unused_imports))]
+
 mod advice;
 pub mod annotations;
 pub mod built;
 mod cells;
+#[cfg(feature = "files")]
 pub mod chart;
 pub mod checkup;
+#[cfg(feature = "files")]
 pub mod comparison;
+#[cfg(feature = "files")]
 mod costs;
+#[cfg(feature = "files")]
 mod csv;
 pub mod explanation;
+#[cfg(feature = "files")]
+mod format;
+#[cfg(feature = "files")]
 mod hgrm;
+#[cfg(feature = "files")]
 mod histogram;
+#[cfg(feature = "files")]
 mod hlog;
+#[cfg(feature = "files")]
 mod html;
 pub mod inspection;
-mod json;
+pub mod json;
+#[cfg(feature = "files")]
 mod junit;
+#[cfg(feature = "files")]
 mod markdown;
 pub mod summary;
 pub mod terminal;
+#[cfg(feature = "files")]
 pub mod trace;
 pub mod verification;
 pub mod words;
 
-use std::thread::Scope;
-
 pub use advice::Advice;
-use dlsoak_record::Run;
 pub use dlsoak_record::units;
+#[cfg(feature = "files")]
+pub use format::{Format, Rendered, render};
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -48,148 +63,4 @@ pub enum Error {
     /// The record could not be written as JSON.
     #[error("cannot write the record as JSON: {0}")]
     Json(#[from] serde_json::Error),
-}
-
-/// A format that a record can be rendered to. A new format is one file beside this one, one variant, and one arm
-/// in each function below.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// `record.json`.
-    Json,
-    /// `report.html`.
-    Html,
-    /// The charts as SVG.
-    Svg,
-    /// The charts as PNG.
-    Png,
-    /// `report.md`.
-    Markdown,
-    /// `junit.xml`.
-    Junit,
-    /// `checkpoints.csv`.
-    Csv,
-    /// A `.hgrm` file for each phase of each soak.
-    Hgrm,
-    /// `latency.hlog`.
-    Hlog,
-    /// `costs.md`, `costs.svg` and `costs.png`.
-    Costs,
-}
-
-impl Format {
-    /// Every format.
-    pub const ALL: [Format; 10] = [
-        Format::Json,
-        Format::Html,
-        Format::Svg,
-        Format::Png,
-        Format::Markdown,
-        Format::Junit,
-        Format::Csv,
-        Format::Hgrm,
-        Format::Hlog,
-        Format::Costs,
-    ];
-    /// What a run leaves in its output directory. The record comes first: it is the one that must not be lost. Pictures of pixels
-    /// are drawn when they are asked for, because drawing them takes as long as a thousand cycles of a small library.
-    pub const OF_A_RUN: [Format; 3] = [Format::Json, Format::Html, Format::Svg];
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Json => "json",
-            Format::Html => "html",
-            Format::Svg => "svg",
-            Format::Png => "png",
-            Format::Markdown => "markdown",
-            Format::Junit => "junit",
-            Format::Csv => "csv",
-            Format::Hgrm => "hgrm",
-            Format::Hlog => "hlog",
-            Format::Costs => "costs",
-        }
-    }
-
-    /// The format of that name.
-    pub fn from_name(name: &str) -> Option<Format> {
-        Format::ALL.into_iter().find(|format| format.name() == name)
-    }
-
-    /// The files this format consists of.
-    ///
-    /// # Errors
-    ///
-    /// When it can't be rendered; no record of odd data should cause that.
-    pub fn render(self, run: &Run) -> Result<Vec<Rendered>, Error> {
-        let file = |name: &str, contents| Rendered { name: name.to_owned(), contents };
-        Ok(match self {
-            Format::Json => vec![file("record.json", json::render(run)?)],
-            Format::Html => vec![file("report.html", html::render(run)?.into_bytes())],
-            Format::Markdown => vec![file("report.md", markdown::render(run).into_bytes())],
-            Format::Junit => vec![file("junit.xml", junit::render(run)?)],
-            Format::Csv => vec![file("checkpoints.csv", csv::render(run)?)],
-            Format::Hgrm => {
-                hgrm::render(run).into_iter().map(|(name, text)| file(&name, text.into_bytes())).collect()
-            }
-            Format::Hlog => vec![file("latency.hlog", hlog::render(run)?)],
-            Format::Costs => {
-                let svg = chart::costs(&costs::rows(run))?;
-                let png = chart::png(&svg)?;
-                vec![
-                    file("costs.md", costs::markdown(run).into_bytes()),
-                    file("costs.svg", svg.into_bytes()),
-                    file("costs.png", png),
-                ]
-            }
-            Format::Svg => vec![
-                file("latency.svg", chart::latency(run)?.into_bytes()),
-                file("memory.svg", chart::memory(run)?.into_bytes()),
-            ],
-            Format::Png => std::thread::scope(|scope| {
-                // Side by side: pixels are what a report takes its time for.
-                let memory = beside(scope, || chart::png(&chart::memory(run)?));
-                let latency = chart::png(&chart::latency(run)?)?;
-                Ok::<_, Error>(vec![file("latency.png", latency), file("memory.png", memory()?)])
-            })?,
-        })
-    }
-}
-
-/// One file of a format, not yet written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
-    /// Name of the file within the output directory.
-    pub name: String,
-    /// What is in it.
-    pub contents: Vec<u8>,
-}
-
-/// Begins to render on a thread of its own; what is returned waits for it.
-fn beside<'scope, T: Send + 'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    render: impl FnOnce() -> Result<T, Error> + Send + 'scope,
-) -> impl FnOnce() -> Result<T, Error> + 'scope {
-    let thread = scope.spawn(render);
-    move || thread.join().unwrap_or_else(|_| Err(Error::Chart("the thread that drew it panicked".to_owned())))
-}
-
-/// Renders `formats` side by side, in their order, so that a chart that fails can't cost the record.
-pub fn render(run: &Run, formats: &[Format], mut keep: impl FnMut(Result<Vec<Rendered>, Error>)) {
-    std::thread::scope(|scope| {
-        let begun: Vec<_> = formats.iter().map(|format| beside(scope, move || format.render(run))).collect();
-        begun.into_iter().for_each(|rendered| keep(rendered()));
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats_are_found_by_their_names() {
-        for format in Format::ALL {
-            assert_eq!(Format::from_name(format.name()), Some(format));
-        }
-        assert_eq!(Format::from_name("xls"), None);
-    }
 }

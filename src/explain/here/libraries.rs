@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::elf::{Facts, Host, check_loadable};
-use crate::files;
-use crate::inspect::search::{DEFAULTS, Search};
+use crate::elf::search::{DEFAULTS, Search};
+use crate::elf::{self, Facts, Host, check_loadable};
 use crate::record::explanation::Here;
 
 /// Symbols that are looked for.
@@ -152,7 +151,7 @@ impl Libraries {
         let Some(path) = self.search.cache().find(library).next() else {
             return Some(Here::NotLoadable { name: library.to_owned() });
         };
-        let bytes = files::read_library(Path::new(path)).ok()?;
+        let bytes = elf::read_library(Path::new(path)).ok()?;
         let prefix = format!("{family}_");
         let newest = memchr::memmem::find_iter(&bytes, prefix.as_bytes())
             .filter_map(|at| {

@@ -9,7 +9,6 @@ use std::path::Path;
 
 use super::rules::Look;
 use crate::elf::{self, Facts};
-use crate::files;
 use crate::inspect::{self, InspectError};
 use crate::record::explanation::Here;
 use crate::sampling;
@@ -80,7 +79,7 @@ fn numbers(version: &str) -> Option<Vec<u32>> {
 
 /// The facts of a file that a log names, where it is an ELF file on this machine.
 fn facts(file: &str) -> Option<Facts> {
-    elf::parse(&files::read_library(Path::new(file)).ok()?).ok()
+    elf::parse(&elf::read_library(Path::new(file)).ok()?).ok()
 }
 
 /// What a file needs of glibc.

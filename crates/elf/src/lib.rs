@@ -1,0 +1,39 @@
+//! What ELF files say: will this one unload, what does it need, does it load here, where would the loader find what it needs, and
+//! which function and source line is at a place in it. The facts themselves are [`dlsoak_record::file`].
+//!
+//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`Search`] and
+//! [`lines`] open files; all else works on bytes.
+
+mod content;
+mod image;
+mod language;
+mod ldcache;
+pub mod lines;
+mod loadable;
+mod predict;
+mod read;
+pub mod search;
+mod symbols;
+#[cfg(test)]
+mod tests;
+mod toolchain;
+
+pub use dlsoak_record::file::{
+    Class, Endian, ExportKind, Facts, Kind, Libc, Machine, Relro, Tls, Unreadable, VersionNeed,
+};
+pub use dlsoak_record::inspection::Problem;
+pub use dlsoak_record::{Certainty, Prediction};
+pub use ldcache::Cache;
+pub use loadable::{Host, check_loadable};
+pub use predict::{nodelete, predictions, unique};
+pub use read::{read_at_most, read_library};
+pub use search::Search;
+
+/// Reads the facts from the whole content of a file. Whether the file can be loaded here is for [`check_loadable`] to say.
+///
+/// # Errors
+///
+/// Why it can't be read as ELF.
+pub fn parse(data: &[u8]) -> Result<Facts, Unreadable> {
+    image::parse(data)
+}

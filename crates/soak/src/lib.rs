@@ -1,0 +1,25 @@
+//! Soaks a library in a process of its own and tells all that was measured: plans, passes, processes, `/proc`, ptrace, staging,
+//! limits. And the interface for tests: [`Soak`].
+//!
+//! **Invariant:** whatever a library does, a soak ends with a record of what was measured. Nothing here judges, apart from the
+//! decision whether to go on, for which it asks `dlsoak-judge`; and nothing here writes sentences.
+
+pub mod channel;
+pub mod conduct;
+pub mod files;
+pub mod lddebug;
+pub mod observer;
+pub mod residue;
+pub mod sampling;
+mod soak;
+pub mod suite;
+pub mod supervisor;
+pub mod sys;
+pub mod trace;
+
+use dlsoak_elf as elf;
+use dlsoak_judge as analysis;
+use dlsoak_record as record;
+use dlsoak_settings as settings;
+
+pub use soak::{Soak, SoakError, Soaked};

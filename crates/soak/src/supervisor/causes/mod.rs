@@ -1,0 +1,174 @@
+//! Why it was not unloaded. What is certain is said at once; else a short diagnostic soak is run under the loader's
+//! own log. Every library that stays gets at least one cause.
+
+mod diagnosis;
+mod graph;
+
+use super::session::Session;
+use super::staging::{Staging, same_file};
+use super::unload::Watch;
+use super::{Context, SoakPlan};
+use crate::elf::{self, Facts};
+use crate::record::{
+    Cause, CauseFacts, CauseKind, EndedEarly, Measured, OpenedBy, OutcomeKind, Undiagnosed, UnloadState,
+};
+use crate::sampling::Sampler;
+use diagnosis::Diagnosis;
+use graph::Object;
+
+/// Cycles of the diagnostic soak: the first load, one that could find something left, and one to be sure.
+const CYCLES: u64 = 3;
+
+/// Causes that a diagnosis detects, and so excludes where it does not find them.
+const DETECTABLE: [CauseKind; 7] = [
+    CauseKind::Nodelete,
+    CauseKind::NodeleteRuntime,
+    CauseKind::Unique,
+    CauseKind::TlsDestructor,
+    CauseKind::ExtraReference,
+    CauseKind::RelocationDependency,
+    CauseKind::NeededBy,
+];
+
+/// Thread-local destructors that one object has pending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// The object's file, as the kernel names it.
+    file: std::path::PathBuf,
+    /// How many are pending.
+    count: u64,
+    /// On how many threads.
+    threads: u64,
+}
+
+/// What is pending in a parked worker.
+pub(super) fn pending(session: &Session<'_>) -> Vec<Pending> {
+    use std::sync::atomic::Ordering::Relaxed;
+    let sampler: &Sampler = &session.sampler;
+    let mut found: Vec<Pending> = Vec::new();
+    for entry in &session.channel.header().pending {
+        let (object, count) = (entry.object.load(Relaxed), entry.count.load(Relaxed));
+        if object == 0 || count == 0 {
+            continue;
+        }
+        let Some(file) = sampler.file_at(object) else { continue };
+        match found.iter_mut().find(|known| known.file == file) {
+            Some(known) => {
+                known.count += u64::from(count);
+                known.threads += 1;
+            }
+            None => found.push(Pending { file, count: u64::from(count), threads: 1 }),
+        }
+    }
+    found
+}
+
+/// Fills in why the library, or something that it brought, stayed.
+pub(super) fn find(
+    soak: &mut Measured,
+    plan: &SoakPlan,
+    facts: &Facts,
+    staging: &Staging,
+    watch: &Watch,
+    pending: &[Pending],
+    context: &Context<'_>,
+) {
+    let state = soak.unload.state;
+    if state == UnloadState::Unloaded {
+        return;
+    }
+    let certain = certain(state, plan, facts, watch);
+    if !certain.is_empty() {
+        soak.unload.causes = certain;
+        return;
+    }
+    // Nobody waits for a diagnosis who has just interrupted the soak.
+    let is_made = soak.outcome.kind != OutcomeKind::Interrupted;
+    let diagnosis =
+        if is_made { diagnosis::diagnose(plan, staging, &soak.env, context) } else { Diagnosis::default() };
+    // What the diagnostic worker was left with, and what it lacks of what the measured one was.
+    let mut names = diagnosis.left.clone();
+    names.extend(watch.left().iter().filter(|name| !diagnosis.left.contains(name)).cloned());
+    let objects: Vec<Object> = names
+        .into_iter()
+        .map(|name| {
+            let of_it = |pending: &&Pending| same_file(&pending.file, name.as_ref());
+            let own = diagnosis.pending.iter().find(of_it).or_else(|| pending.iter().find(of_it));
+            Object {
+                facts: crate::elf::read_library(name.as_ref()).ok().and_then(|bytes| elf::parse(&bytes).ok()),
+                destructors: own.map_or((0, 0), |pending| (pending.count, pending.threads)),
+                is_library: staging.is_library(name.as_ref()),
+                name,
+            }
+        })
+        .collect();
+    let mut causes = graph::explain(&objects, &diagnosis.log, diagnosis.released, state);
+    if causes.is_empty() {
+        let why = if is_made { undiagnosed(state, &diagnosis, &objects) } else { Undiagnosed::NotMade };
+        causes.push(Cause::of_library(CauseFacts::Unknown(why)));
+    }
+    for cause in &mut causes {
+        unstage(&mut cause.facts, staging);
+        cause.object = cause.object.take().map(|object| staging.unstaged(&object));
+    }
+    soak.unload.causes = causes;
+}
+
+/// Causes that need no diagnosis.
+fn certain(state: UnloadState, plan: &SoakPlan, facts: &Facts, watch: &Watch) -> Vec<Cause> {
+    if state != UnloadState::Pinned {
+        return Vec::new();
+    }
+    let mut causes = Vec::new();
+    if watch.was_there_before() {
+        causes.push(CauseFacts::AlreadyLoaded);
+    }
+    causes.extend(elf::nodelete(facts));
+    if plan.flags.nodelete() {
+        causes.push(CauseFacts::NodeleteRuntime { opened_by: OpenedBy::Soak });
+    }
+    causes.into_iter().map(Cause::of_library).collect()
+}
+
+/// The last resort: what the diagnosis excluded, or why it could not.
+fn undiagnosed(state: UnloadState, diagnosis: &Diagnosis, objects: &[Object]) -> Undiagnosed {
+    let cycles = diagnosis.cycles;
+    let went = match state {
+        UnloadState::Pinned => !objects.iter().any(|object| object.is_library) || diagnosis.left.is_empty(),
+        _ => diagnosis.left.is_empty(),
+    };
+    match &diagnosis.problem {
+        Some(problem) => Undiagnosed::Failed { cycles, problem: problem.clone() },
+        None if went => Undiagnosed::NothingLeft { cycles },
+        None => Undiagnosed::RuledOut { cycles, ruled_out: DETECTABLE.to_vec() },
+    }
+}
+
+/// Names the library where the evidence names a private copy of it.
+fn unstage(evidence: &mut CauseFacts, staging: &Staging) {
+    let original = |path: &mut String| *path = staging.unstaged(path);
+    match evidence {
+        CauseFacts::NeededBy(keeper) | CauseFacts::RelocationDependency { keeper: Some(keeper), .. } => {
+            original(&mut keeper.by);
+            keeper.root.iter_mut().for_each(original);
+            unstage(&mut keeper.cause, staging);
+        }
+        CauseFacts::DependencyPinned { cause, keeps } => {
+            keeps.iter_mut().for_each(original);
+            unstage(cause, staging);
+        }
+        CauseFacts::Unknown(Undiagnosed::Failed { problem, .. }) => match problem {
+            EndedEarly::LoadFailed(failure) => **failure = staging.unstaged_failure((**failure).clone()),
+            EndedEarly::NotStarted { problem } => original(problem),
+            _ => {}
+        },
+        CauseFacts::Nodelete { .. }
+        | CauseFacts::NodeleteRuntime { .. }
+        | CauseFacts::Unique { .. }
+        | CauseFacts::TlsDestructor { .. }
+        | CauseFacts::RelocationDependency { keeper: None, .. }
+        | CauseFacts::ExtraReference { .. }
+        | CauseFacts::AlreadyLoaded
+        | CauseFacts::Unknown(_) => {}
+    }
+}

@@ -1,0 +1,274 @@
+//! Spawns a worker, has it cycle from checkpoint to checkpoint, notices whatever goes wrong, and always ends with a
+//! record of what was measured.
+
+mod agent;
+mod causes;
+mod chaos;
+mod end;
+mod failure;
+pub mod family;
+mod host;
+pub(crate) mod image;
+mod instances;
+mod job;
+mod kinds;
+mod latency;
+mod limits;
+mod loads;
+mod measure;
+mod over_time;
+mod pace;
+mod private;
+mod process;
+mod residue;
+mod sandbox;
+mod series;
+mod session;
+mod shares;
+mod staging;
+mod stall;
+mod trace;
+mod unload;
+#[cfg(test)]
+mod vandalism;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::channel::{self, Channel, Clock};
+use crate::elf;
+use crate::record::{
+    Agent, Asked, CallFrom, Cycles, Disturbance, Doubt, FileProblem, LoadCause, Measured, Mode, Note,
+    Outcome, Phase, Worker,
+};
+use crate::sampling::Sampler;
+use crate::suite::plan::{Purpose, SoakPlan};
+use crate::sys::clock;
+
+pub use host::host;
+pub use private::{PrivateDirectory, clean as clean_private};
+pub use trace::trace;
+
+use end::{failed_before_start, not_started};
+use limits::Limits;
+use measure::Measurement;
+use process::WorkerProcess;
+use sandbox::Confinement;
+use session::{Bounds, Session};
+use staging::{Files, Staging};
+
+/// Warm-up cycles where nobody said how many.
+const WARMUP: u64 = 500;
+
+/// Where the calls are left out, after a soak that has shown how first cycles are, no more than one of so many warms up.
+const WARMUP_ASIDE: u64 = 8;
+
+/// Most cycles of a thread between quiet points where threads share a path: only when all handles are closed at
+/// once is the library unloaded, and what it leaks per load must not become a matter of how often we look.
+const SHARED_STRIDE: u64 = 64;
+
+/// Names the directory for temporary files.
+const TMPDIR: &str = "TMPDIR";
+
+/// What a soak tells while it runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Progress<'a> {
+    /// A soak begins; cycles include the warm-up.
+    Begin {
+        /// Name of the soak.
+        name: &'a str,
+        /// Cycles to come, warm-up included.
+        cycles: u64,
+    },
+    /// It goes on.
+    Cycles {
+        /// Cycles completed, warm-up included.
+        completed: u64,
+        /// Resident set size of the worker in bytes.
+        resident: Option<u64>,
+    },
+    /// A checkpoint has been taken; told once in a while, so that what was measured outlives this process.
+    Checkpoint(
+        /// All that was measured so far, not judged.
+        &'a Measured,
+    ),
+    /// It has ended.
+    End,
+}
+
+/// What a supervisor needs from its caller.
+pub struct Context<'a> {
+    /// Set when the person wants the run to end; what was measured is kept.
+    pub interrupted: &'a AtomicBool,
+    /// Called every now and then while a soak runs.
+    pub progress: &'a dyn Fn(Progress<'_>),
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("interrupted", &self.interrupted).finish_non_exhaustive()
+    }
+}
+
+/// Soaks one library and says all that was measured. Growth, verdict and gate are left to the analysis.
+///
+/// Where the counting agent's figures turn out to be doubtful, the soak is made again with the plain one. Whatever happens is in the
+/// result's `outcome`: this function has no error.
+pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Measured {
+    let began = Instant::now();
+    let (soak, doubt) = once(plan, context);
+    let Some(doubt) = doubt.filter(|_| !context.interrupted.load(Ordering::Relaxed)) else { return soak };
+    let allowance = plan.allowance.after(began.elapsed());
+    let (mut again, _) = once(&SoakPlan { allowance, ..plan.plainly() }, context);
+    again.notes.push(Note::MeasuredAgain(doubt));
+    again
+}
+
+/// One soak with one agent, and why its figures are to be doubted.
+fn once(plan: &SoakPlan, context: &Context<'_>) -> (Measured, Option<Doubt>) {
+    let most = match plan.purpose {
+        Purpose::Everything => plan.cycles,
+        Purpose::Share { .. } => plan.cycles / WARMUP_ASIDE,
+    };
+    let warmup = plan.warmup.unwrap_or(WARMUP.min(most));
+    // Where threads share a path, what one load adds can only be told from a cycle that runs alone; and so can whether
+    // instances stay.
+    let alone = plan.threads > 1 || instances::may_stay(plan.mode);
+    let warmup = if alone { warmup.max(2) } else { warmup };
+    (context.progress)(Progress::Begin { name: &plan.name, cycles: plan.cycles.saturating_add(warmup) });
+    let mut soak = asked_for(plan);
+    let mut doubt = None;
+    match prepare(plan, warmup, &mut soak, context) {
+        Ok(measurement) => doubt = measurement.carry_out(&mut soak),
+        Err(outcome) => soak.outcome = *outcome,
+    }
+    if plan.sandbox && !plan.env.contains_key(TMPDIR) {
+        // Another directory each time, and gone: it tells nothing, and two runs would differ by it.
+        soak.env.remove(TMPDIR);
+    }
+    (context.progress)(Progress::End);
+    (soak, doubt)
+}
+
+/// What is known of a soak before it begins: what was asked for.
+fn asked_for(plan: &SoakPlan) -> Measured {
+    let agent = agent::choose(plan, &plan.env);
+    Measured {
+        name: plan.name.clone(),
+        path: plan.path.to_string_lossy().into_owned(),
+        asked: Asked { limits: plan.limits.clone() },
+        mode: plan.mode,
+        flags: Some(plan.flags.to_string()),
+        call_from: plan.call_from,
+        threads: plan.threads,
+        share_path: plan.share_path && plan.threads > 1,
+        beside: plan.beside,
+        calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
+        env: process::environment(&plan.env, agent),
+        chaos: plan
+            .chaos
+            .iter()
+            .map(|c| Disturbance { what: c.to_string(), ..Disturbance::default() })
+            .collect(),
+        cycles: Cycles { requested: plan.cycles, ..Cycles::default() },
+        worker: Worker { agent, ..Worker::default() },
+        ..Measured::default()
+    }
+}
+
+/// Reads the file, stages it, and starts a worker that has not opened anything yet.
+fn prepare<'a>(
+    plan: &'a SoakPlan,
+    warmup: u64,
+    soak: &mut Measured,
+    context: &'a Context<'a>,
+) -> Result<Measurement<'a>, Box<Outcome>> {
+    let facts = elf_facts(&plan.path)?;
+    soak.build_id.clone_from(&facts.build_id);
+    soak.language = facts.language;
+    soak.toolchain.clone_from(&facts.toolchain);
+    if let Some(call) =
+        plan.calls.iter().find(|call| facts.export(&call.symbol) == Some(elf::ExportKind::Data))
+    {
+        let failed = failed_before_start(LoadCause::DataSymbol { symbol: call.symbol.clone() });
+        return Err(Box::new(Outcome { phase: Some(Phase::Symbol), ..*failed }));
+    }
+    if plan.mode == Mode::Copies && !facts.unique_symbols.is_empty() {
+        soak.notes.push(Note::CopiesShareUnique);
+    }
+    if plan.mode == Mode::Reopen && plan.threads > 1 && !plan.share_path && !facts.unique_symbols.is_empty() {
+        // The loader binds the unique symbols of every copy to the first one: copies would not be independent,
+        // and all but the first would be unloaded as no host's would.
+        soak.share_path = true;
+        soak.notes.push(Note::OnePath);
+    }
+    let files = Files::of(plan.mode, plan.threads, soak.share_path);
+    let mut staging = Staging::new(&plan.path, plan.threads, files).map_err(not_started)?;
+    if staging.has_copies() {
+        staging::keep_origin(&facts, &plan.path, &mut soak.env);
+    }
+    if plan.sandbox && !soak.env.contains_key(TMPDIR) {
+        let scratch = staging.make_scratch().map_err(not_started)?;
+        soak.env.insert(TMPDIR.to_owned(), scratch.to_string_lossy().into_owned());
+    }
+    let bounds = Bounds {
+        stall: plan.stall_timeout,
+        limits: Limits::of(plan),
+        deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
+        stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
+    };
+    let mut session = start(plan, staging.paths(), &soak.env, bounds, context).map_err(not_started)?;
+    session.disturber = chaos::Disturber::new(&plan.chaos, session.process.pid(), staging.paths());
+    Measurement::new(plan, warmup, session, staging, facts)
+}
+
+/// Starts a worker with one thread per file, which has not opened anything yet.
+fn start<'a>(
+    plan: &SoakPlan,
+    files: &[PathBuf],
+    env: &BTreeMap<String, String>,
+    bounds: Bounds,
+    context: &'a Context<'a>,
+) -> Result<Session<'a>, String> {
+    let confinement = if plan.sandbox {
+        // Where each cycle opens a copy, the worker itself writes it there.
+        let copies = files.iter().filter(|_| plan.mode == Mode::Copies).filter_map(|file| file.parent());
+        let writable: Vec<PathBuf> =
+            copies.map(Path::to_owned).chain(env.get(TMPDIR).map(PathBuf::from)).collect();
+        Some(Confinement::new(&writable)?)
+    } else {
+        None
+    };
+    let job = job::job(plan, files, confinement.as_ref(), trace::is_asked_for(env))?;
+    let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
+    let capacity = channel::ring_capacity(threads);
+    let channel = Channel::create(files.len(), capacity as usize, &job).map_err(|e| e.to_string())?;
+    // What is done beside cycles is told in nanoseconds, and only where cycles load something.
+    let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived;
+    let clock = if beside { Clock::Monotonic } else { clock::best() };
+    channel.header().clock.store(clock as u32, Ordering::Relaxed);
+    let ruleset = confinement.as_ref().and_then(Confinement::ruleset);
+    let image = match agent::choose(plan, env) {
+        Agent::Counting => dlsoak_agent::HOST_COUNTING,
+        Agent::Plain => dlsoak_agent::HOST,
+    };
+    let process = WorkerProcess::start(&channel, image, env, bounds.limits.file_bytes(), ruleset)
+        .map_err(|e| format!("cannot start the worker process: {e}"))?;
+    let sampler = Sampler::new(process.pid())
+        .map_err(|e| format!("cannot read /proc/{} of the worker: {e}", process.pid()))?;
+    let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
+    Ok(Session::new(channel, process, confinement, sampler, bounds, context))
+}
+
+/// Facts of the file, or why it can't be loaded here.
+fn elf_facts(path: &Path) -> Result<elf::Facts, Box<Outcome>> {
+    let bad = |problem| {
+        failed_before_start(LoadCause::BadFile { path: path.to_string_lossy().into_owned(), problem })
+    };
+    let bytes = elf::read_library(path).map_err(|e| bad(FileProblem::System { said: e.to_string() }))?;
+    let facts = elf::parse(&bytes).map_err(|e| bad(FileProblem::Unreadable(e)))?;
+    elf::check_loadable(&facts, elf::Host::CURRENT).map_err(|e| bad(FileProblem::NotLoadable(e)))?;
+    Ok(facts)
+}

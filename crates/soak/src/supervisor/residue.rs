@@ -1,0 +1,113 @@
+//! When to look at what else the process holds: before the first open, at a handful of checkpoints, and at the last
+//! quiet point. What is made of it is `crate::residue`'s.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::session::Session;
+use crate::record::{Measured, Outcome, Residue, Shortage, Why};
+use crate::residue::{self, Context, snapshot::Snapshot};
+
+/// Functions that make files in `/dev/shm`.
+const SHARED_FILES: [&str; 2] = ["shm_open", "sem_open"];
+
+/// Most places of the library that are kept.
+const MOST_LOADS: usize = 4096;
+
+/// The snapshots of one soak.
+#[derive(Debug)]
+pub(super) struct Watch {
+    snapshots: Vec<Snapshot>,
+    checkpoints: u64,
+    /// Where the library was seen loaded.
+    loads: BTreeSet<u64>,
+    /// Bytes of the library's file, which is about what its code and data take.
+    file_bytes: u64,
+    makes_shared_files: bool,
+}
+
+impl Watch {
+    /// A watch for the library in this file.
+    pub(super) fn new(library: &std::path::Path) -> Self {
+        // The file was read a moment ago; without it, less is told and nothing wrong.
+        let bytes = crate::elf::read_library(library).unwrap_or_default();
+        let takes = |name: &str| memchr::memmem::find(&bytes, format!("\0{name}\0").as_bytes()).is_some();
+        Self {
+            snapshots: Vec::new(),
+            checkpoints: 0,
+            loads: BTreeSet::new(),
+            file_bytes: bytes.len() as u64,
+            makes_shared_files: SHARED_FILES.iter().any(|name| takes(name)),
+        }
+    }
+
+    /// Looks before anything is opened.
+    pub(super) fn start(&mut self, session: &Session<'_>) {
+        self.look(0, session);
+    }
+
+    /// Keeps where the library was loaded lately: a thread that it left may have to return there, and what that thread
+    /// occupies may have moved the loads that came after.
+    pub(super) fn loaded(&mut self, session: &Session<'_>) {
+        let loads = session.channel.slots().iter().map(|slot| slot.load_address.load(Relaxed));
+        if self.loads.len() < MOST_LOADS {
+            self.loads.extend(loads.filter(|start| *start != 0));
+        }
+    }
+
+    /// Whether the next checkpoint is one at which it looks.
+    pub(super) fn looks_next(&self) -> bool {
+        (self.checkpoints + 1).is_power_of_two()
+    }
+
+    /// At a checkpoint: looks when their number is a power of two, so that a long soak costs no more than a few
+    /// looks, and each half of it has some.
+    pub(super) fn checkpoint(&mut self, cycle: u64, session: &Session<'_>) {
+        self.checkpoints += 1;
+        self.loaded(session);
+        if self.checkpoints.is_power_of_two() {
+            self.look(cycle, session);
+        }
+    }
+
+    /// Looks at the last quiet point. The worker must be parked.
+    pub(super) fn last(&mut self, cycle: u64, session: &Session<'_>) {
+        self.look(cycle, session);
+    }
+
+    fn look(&mut self, cycle: u64, session: &Session<'_>) {
+        session.settle();
+        // A worker that is gone has no state any more; what was seen before stays.
+        if let Ok(snapshot) = session.sampler.state(&session.channel, cycle) {
+            self.snapshots.push(snapshot);
+        }
+    }
+
+    /// What was left behind, in a soak of which all else is known.
+    pub(super) fn find(&self, soak: &Measured) -> Vec<Residue> {
+        let bytes = self.file_bytes.next_multiple_of(4096);
+        let library: Vec<(u64, u64)> =
+            self.loads.iter().map(|start| (*start, start.saturating_add(bytes))).collect();
+        residue::find(
+            &self.snapshots,
+            Context {
+                state: soak.unload.state,
+                objects_left: &soak.unload.objects_left,
+                library: &library,
+                // Where instances stay, what they take is told with them, and is not lost.
+                refusal: soak
+                    .outcome
+                    .cycle
+                    .zip(static_tls_refusal(&soak.outcome))
+                    .filter(|_| soak.instances.is_none()),
+                makes_shared_files: self.makes_shared_files,
+            },
+        )
+    }
+}
+
+/// What the loader said where static thread-local storage had run out.
+fn static_tls_refusal(outcome: &Outcome) -> Option<&str> {
+    let Some(Why::LoadFailed(failure)) = &outcome.why else { return None };
+    matches!(failure.shortage, Some(Shortage::StaticTls { .. })).then_some(failure.said.as_deref()).flatten()
+}
