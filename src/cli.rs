@@ -20,7 +20,7 @@ pub use machine::{DoctorArgs, ExplainArgs, InspectArgs};
 pub use soaks::{CycleArgs, MessageFormat, Patterns, RunArgs, TraceArgs};
 pub use verify::VerifyArgs;
 
-const HELP: &str = "EXAMPLES:
+const HELP: &str = "Examples:
   dlsoak run ./libplugin.so --until-decided
   dlsoak trace ./libplugin.so -c 'process(20)'
   dlsoak inspect ./libplugin.so
@@ -29,7 +29,7 @@ const HELP: &str = "EXAMPLES:
 Exit codes: 0 all passed, 1 at least one failed, 2 wrong usage or an error in dlsoak itself, 3 none failed but at least \
 one is undecided, 130 interrupted.";
 
-const RUN_HELP: &str = "EXAMPLES:
+const RUN_HELP: &str = "Examples:
   dlsoak run ./libplugin.so
   dlsoak run ./libplugin.so -c 'process(20)' --until-decided --trace-on-leak
   dlsoak run ./libplugin.so --threads 4 --max-leak-rate 16B/cycle --out soak
@@ -38,7 +38,7 @@ const RUN_HELP: &str = "EXAMPLES:
 Exit codes: 0 all passed, 1 at least one failed, 2 wrong usage or an error in dlsoak itself, 3 none failed but at least \
 one is undecided, 130 interrupted.";
 
-const TRACE_HELP: &str = "EXAMPLES:
+const TRACE_HELP: &str = "Examples:
   dlsoak trace ./libplugin.so
   dlsoak trace ./libplugin.so -c 'process(20)' -n 10k
   dlsoak trace ./libplugin.so --exercise ./driver.so:one_cycle --out leak
@@ -46,24 +46,24 @@ const TRACE_HELP: &str = "EXAMPLES:
 Exit codes: 0 nothing grows, 1 something grows, 2 wrong usage or an error in dlsoak itself, 3 undecided: the soak ended \
 early, and nothing had grown by then, 130 interrupted.";
 
-const REPORT_HELP: &str = "EXAMPLES:
+const REPORT_HELP: &str = "Examples:
   dlsoak report soak/record.json --to text
   dlsoak report soak/record.json --to markdown
   dlsoak report soak/record.json --to junit --out results
 
 Exit codes: 0 the report was written, 2 wrong usage, or a file that dlsoak can't read or write.";
 
-const COMPLETIONS_HELP: &str = "EXAMPLES:
+const COMPLETIONS_HELP: &str = "Examples:
   dlsoak completions bash > ~/.local/share/bash-completion/completions/dlsoak
   dlsoak completions fish > ~/.config/fish/completions/dlsoak.fish
   dlsoak completions zsh > _dlsoak";
 
-const MAN_HELP: &str = "EXAMPLES:
+const MAN_HELP: &str = "Examples:
   dlsoak man > dlsoak.1
   dlsoak man --out man1";
 
-/// Load and unload shared libraries many thousand times, and report whether each is really unloaded, what each cycle
-/// leaves behind, and whether the change may be merged
+/// Load and unload shared libraries thousands of times, and report whether each is really unloaded, what each cycle
+/// leaves behind, and whether your limits allow that
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110, after_help = HELP)]
 pub struct Cli {
@@ -102,19 +102,20 @@ pub enum Command {
     Trace(Box<TraceArgs>),
     /// Run the same cycles under other leak detectors (valgrind, LeakSanitizer, Go's gctrace, /proc) and compare the results.
     ///
-    /// Instruments that are not installed are skipped. Loading a library executes its code: verify only what you would run.
+    /// dlsoak skips instruments that are not installed. Loading a library executes its code, so verify only libraries that
+    /// you would run.
     #[command(after_help = "Examples:
   dlsoak verify ./libplugin.so
   dlsoak verify ./libplugin.so -c 'fibonacci(20)' -n 100k
   dlsoak verify ./libplugin.so --memcheck-cycles 2k --timeout 10m
   dlsoak verify ./libplugin.so --json -o found/
 
-Exit codes: 0 nothing grows, 1 something grows or the library ended the soak, 2 usage or an error of dlsoak's own, 3 \
-undecided because instruments contradict each other or the soak is inconclusive, 130 interrupted.")]
+Exit codes: 0 nothing grows, 1 something grows or the library ended the soak, 2 wrong usage or an error in dlsoak \
+itself, 3 undecided, because instruments disagree or the soak is inconclusive, 130 interrupted.")]
     Verify(Box<VerifyArgs>),
     /// Judge a saved record again, with other limits.
     #[command(
-        after_help = "EXAMPLES:\n  dlsoak judge record.json --max-leak-rate 64B/cycle\n  dlsoak judge record.json --allow-pinned \
+        after_help = "Examples:\n  dlsoak judge record.json --max-leak-rate 64B/cycle\n  dlsoak judge record.json --allow-pinned \
         --allow-residue fds\n  dlsoak judge old.json -o judged.json\n\nThe exit codes are those of `dlsoak run`."
     )]
     Judge(JudgeArgs),
@@ -128,15 +129,15 @@ undecided because instruments contradict each other or the soak is inconclusive,
   dlsoak compare old/record.json new/record.json -o compared/
   dlsoak compare old/record.json new/record.json --json
 
-Exit codes: 0 passed, or no limit was set, 1 a limit is exceeded, 2 usage or an error of dlsoak's own, 3 no limit is \
-exceeded but one or more is undecided.")]
+Exit codes: 0 passed, or no limit was set, 1 a limit is exceeded, 2 wrong usage or an error in dlsoak itself, 3 no \
+limit is exceeded but at least one is undecided.")]
     Compare(CompareArgs),
     /// Merge the records of a suite's parts, or of several machines, into one.
     #[command(after_help = "Examples:
   dlsoak merge part1.json part2.json -o record.json
   dlsoak merge go1.26=a/record.json go1.27=b/record.json -o record.json
 
-Exit codes: those of `dlsoak run` for the merged record; 2 also if the records do not belong together.")]
+The exit codes are those of `dlsoak run` for the merged record. 2 also means that the records do not belong together.")]
     Merge(MergeArgs),
     /// Check whether this machine can build, load and soak libraries, and suggest a fix for whatever is missing.
     ///
@@ -144,9 +145,11 @@ Exit codes: those of `dlsoak run` for the merged record; 2 also if the records d
     #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),
     /// Find linker, loader, cgo and dlopen errors in a build log, explain each for this machine, and suggest a fix.
+    ///
+    /// With the code of a finding, for example leak-heap, dlsoak explains that finding instead.
     #[command(after_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
-    /// Print the script with which a shell completes dlsoak's command lines.
+    /// Print a completion script for a shell.
     #[command(after_help = COMPLETIONS_HELP)]
     Completions {
         /// Print the script for this shell
@@ -178,20 +181,20 @@ pub struct ReportArgs {
 /// Arguments of `dlsoak compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Records or baselines. The first is the one that the others are compared with.
+    /// Compare the first of these records or baselines with each of the others
     #[arg(value_name = "RECORD", num_args = 2.., required = true)]
     pub records: Vec<PathBuf>,
-    /// Print the comparison as JSON.
+    /// Print the comparison as JSON [default: text]
     #[arg(long)]
     pub json: bool,
-    /// Write charts, compare.md and compare.json into this directory.
+    /// Write charts, compare.md and compare.json to DIR [default: print the result only]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Fail if memory grows faster than in the first record by more than this, for example 8B/cycle.
+    /// Pass memory that grows by up to RATE more than in the first record, for example 8B/cycle [default: no limit]
     #[arg(long, value_name = "RATE")]
     pub max_leak_increase: Option<String>,
-    /// Fail if the 99th percentile of open, call or close exceeds that of the first record by more than this, for
-    /// example 20%.
+    /// Pass a 99th percentile of open, call or close that is up to PERCENT longer than in the first record, for example 20%
+    /// [default: no limit]
     #[arg(long, value_name = "PERCENT")]
     pub max_p99_increase: Option<String>,
 }
@@ -199,10 +202,10 @@ pub struct CompareArgs {
 /// Arguments of `dlsoak merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Records to merge. LABEL=FILE prefixes the names of a record's soaks with LABEL.
+    /// Merge these records; LABEL=FILE prefixes the names of a record's soaks with LABEL
     #[arg(value_name = "PART", required = true)]
     pub parts: Vec<PathBuf>,
-    /// Write the merged record to this file.
+    /// Write the merged record to this file
     #[arg(short, long, value_name = "RECORD")]
     pub out: PathBuf,
 }

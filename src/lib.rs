@@ -1,7 +1,7 @@
-//! Soak tester for shared libraries: loads and unloads a `.so` many thousand times and says whether it was
+//! Soak tester for shared libraries: loads and unloads a `.so` thousands of times and says whether it was
 //! really unloaded, what each cycle leaves behind, and whether that may be merged.
 //!
-//! Data flows one way: suite, supervisor with its worker, record, analysis, report. `ARCHITECTURE.md` has the
+//! Data flows one way: suite, supervisor with its agent, record, judge, report. `ARCHITECTURE.md` has the
 //! map.
 
 pub mod cli;

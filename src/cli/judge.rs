@@ -14,14 +14,15 @@ pub struct JudgeArgs {
     /// Pass memory that grows by up to RATE, for example 16B/cycle or 0.03MB/s [default: the limit in the record]
     #[arg(long, value_name = "RATE")]
     pub max_leak_rate: Option<LeakRate>,
-    /// Pass counts that grow by up to COUNTS, for example fds=0,mappings=0.01/cycle [default: the limits in the record]
-    #[arg(long, value_name = "COUNTS")]
+    /// Pass counts that grow by up to LIMITS, for example fds=0,mappings=0.01/cycle [default: the limits in the record]
+    #[arg(long, value_name = "LIMITS")]
     pub max_growth: Option<CountLimits>,
     /// Pass memory that grows by up to RATE more than in the baseline that the run was compared with [default: the limit in the
     /// record]
     #[arg(long, value_name = "RATE")]
     pub max_leak_increase: Option<LeakRate>,
-    /// Pass phases whose 99th percentile is up to PERCENT longer than in that baseline [default: the limit in the record]
+    /// Pass a 99th percentile of open, call or close that is up to PERCENT longer than in that baseline [default: the limit in
+    /// the record]
     #[arg(long, value_name = "PERCENT")]
     pub max_p99_increase: Option<Increase>,
     /// Pass libraries that are not unloaded

@@ -6,39 +6,39 @@ use clap::Args;
 
 /// What ends the help of `dlsoak inspect`.
 pub(super) const INSPECT_HELP: &str = "\
-Exit codes: 0 the file was read, 2 usage, or the file can't be read as ELF.
-
 Examples:
   dlsoak inspect ./libplugin.so
   dlsoak inspect -v ./libplugin.so
-  dlsoak inspect --json ./libplugin.so | jq '.unload.answer, .problems'";
+  dlsoak inspect --json ./libplugin.so | jq '.unload.answer, .problems'
+
+Exit codes: 0 the file was read, 2 wrong usage, or a file that dlsoak can't read as ELF.";
 
 /// What ends the help of `dlsoak doctor`.
 pub(super) const DOCTOR_HELP: &str = "\
-Exit codes: 0 no failure (warnings may remain), 1 one or more failures, 2 usage or an error of dlsoak's own.
-
 Examples:
   dlsoak doctor
   dlsoak doctor ./libplugin.so
-  dlsoak doctor --json | jq '.checks[] | select(.status == \"fail\")'";
+  dlsoak doctor --json | jq '.checks[] | select(.status == \"fail\")'
+
+Exit codes: 0 no check failed (warnings may remain), 1 at least one check failed, 2 wrong usage or an error in dlsoak itself.";
 
 /// What ends the help of `dlsoak explain`.
 pub(super) const EXPLAIN_HELP: &str = "\
-Exit codes: 0 no known error, 1 one or more known errors, 2 usage, or the log can't be read.
-
 Examples:
+  dlsoak explain leak-heap
   dlsoak explain build.log
   make 2>&1 | dlsoak explain
   dlsoak explain --no-host -v ci.log
-  dlsoak explain --json build.log | jq '.errors[].rule'";
+
+Exit codes: 0 no known error in the log, 1 at least one known error, 2 wrong usage, or a log that dlsoak can't read.";
 
 /// Arguments of `dlsoak inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Read this shared library. With -v, list all its exports [default: the first 8].
+    /// Read this shared library; -v lists all its exports instead of the first 8
     #[arg(value_name = "LIB")]
     pub library: PathBuf,
-    /// Print the result as JSON, by docs/inspect.schema.json [default: text].
+    /// Print the result as JSON, as docs/inspect.schema.json describes it [default: text]
     #[arg(long)]
     pub json: bool,
 }
@@ -46,10 +46,10 @@ pub struct InspectArgs {
 /// Arguments of `dlsoak doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Check also whether this shared library loads here and whether its headers fit [default: the machine only].
+    /// Also check whether this shared library loads here and whether its headers match it [default: the machine only]
     #[arg(value_name = "LIB")]
     pub library: Option<PathBuf>,
-    /// Print the result as JSON, by docs/doctor.schema.json [default: text].
+    /// Print the result as JSON, as docs/doctor.schema.json describes it [default: text]
     #[arg(long)]
     pub json: bool,
 }
@@ -60,10 +60,10 @@ pub struct ExplainArgs {
     /// Explain this finding code, or the errors of this build log [default: the log on standard input]
     #[arg(value_name = "CODE|LOG")]
     pub log: Option<PathBuf>,
-    /// Do not look at this machine, for the log of another one [default: look].
+    /// Leave out facts about this machine, because the log is from another one [default: include them]
     #[arg(long)]
     pub no_host: bool,
-    /// Print the result as JSON, by docs/explain.schema.json [default: text]. Without it, -v prints every error in full.
+    /// Print the result as JSON, as docs/explain.schema.json describes it [default: text; -v prints every error in full]
     #[arg(long)]
     pub json: bool,
 }

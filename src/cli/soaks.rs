@@ -44,17 +44,17 @@ pub struct CycleArgs {
     /// Run your own code in each cycle: `int FN(void *handle)` in DRIVER.so, which returns 0 for success [default: none]
     #[arg(long, value_name = "DRIVER.so:FN")]
     pub exercise: Option<String>,
-    /// Pass FLAGS to dlopen, a list of now or lazy, local or global, nodelete and deepbind [default: now,local]
+    /// Pass FLAGS to dlopen, separated by commas: now or lazy, local or global, nodelete, deepbind [default: now,local]
     #[arg(long)]
     pub flags: Option<String>,
-    /// Set the environment variable K to V in the worker, the process that loads the library; repeatable [default: none]
+    /// Set the environment variable K to V in the measured process, which loads the library; repeatable [default: none]
     #[arg(long, value_name = "K=V", value_parser = parse_env)]
     pub env: Vec<(String, String)>,
     /// Report the library as hung if no cycle finishes for this long [default: 10s]
     #[arg(long, value_parser = parse_duration)]
     pub stall_timeout: Option<Duration>,
-    /// End the soak if the resident memory of the worker exceeds this size, for example 2GiB [default: half of the available
-    /// memory]
+    /// End the soak if the resident memory of the measured process exceeds this size, for example 2GiB [default: half of the
+    /// available memory]
     #[arg(long, value_parser = parse_size)]
     pub memory_limit: Option<u64>,
 }
@@ -113,29 +113,31 @@ pub struct RunArgs {
     /// Stop as soon as the verdict is certain, and continue past --cycles while it is not [default: off]
     #[arg(long)]
     pub until_decided: bool,
-    /// Give up --until-decided after this many cycles [default: 8 times the cycles]
+    /// Give up --until-decided after this many cycles [default: 8 times --cycles]
     #[arg(long, value_parser = parse_cycles)]
     pub max_cycles: Option<u64>,
     /// End the soak with the verdict `limit` if it takes longer than this, for example 10m, including the short soak without
     /// calls [default: none]
     #[arg(long, value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// End the soak if the worker has more than N descriptors open [default: half of what the machine has left, at most 1M]
+    /// End the soak if the measured process has more than N descriptors open [default: half of what the machine has left, at
+    /// most 1M]
     #[arg(long, value_name = "N", value_parser = parse_limit)]
     pub fd_limit: Option<u64>,
-    /// End the soak if the worker and its descendants exceed N threads and processes in total [default: half of what the
-    /// machine has left, at most 10k, of them 2k processes]
+    /// End the soak if the measured process and its descendants exceed N threads and processes in total [default: half of
+    /// what the machine has left, at most 10k, of them 2k processes]
     #[arg(long, value_name = "N", value_parser = parse_limit)]
     pub process_limit: Option<u64>,
     /// End the soak if the library writes more than this size to stdout and stderr together, or to any one file [default:
     /// 4GiB]
     #[arg(long, value_parser = parse_size)]
     pub output_limit: Option<u64>,
-    /// Disturb the worker while it cycles: signal:SIGUSR1@100Hz, stop, memory-pressure or cold-cache; repeatable [default:
+    /// Disturb the process while it runs cycles: signal:SIGUSR1@100Hz, stop, memory-pressure or cold-cache; repeatable [default:
     /// none]
     #[arg(long, value_name = "WHAT[@RATE]")]
     pub chaos: Vec<Chaos>,
-    /// Prevent the worker from writing files and from using the network, as far as this kernel can (see docs/security.md)
+    /// Prevent the measured process from writing files and from using the network, as far as this kernel can (see
+    /// docs/security.md)
     #[arg(long)]
     pub sandbox: bool,
     /// Write record.json, report.html and the charts to DIR [default: reports/SUITE-TIME]
@@ -148,7 +150,7 @@ pub struct RunArgs {
     /// alone
     #[arg(short, long, value_name = "N", default_value = "1", value_parser = parse_jobs)]
     pub jobs: usize,
-    /// Soak only share K of N of the suite, for example 1/4 on the first of four machines [default: the whole suite]
+    /// Soak only part K of N of the suite, for example 1/4 on the first of four machines [default: the whole suite]
     #[arg(long, value_name = "K/N")]
     pub partition: Option<String>,
 }

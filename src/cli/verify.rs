@@ -11,25 +11,25 @@ use crate::settings::quantity::{parse_cycles, parse_duration};
 /// Arguments of `dlsoak verify`.
 #[derive(Debug, Default, Args)]
 pub struct VerifyArgs {
-    /// The library to verify.
+    /// Verify this library
     #[arg(value_name = "LIB")]
     pub library: PathBuf,
-    /// Run this many cycles, for example 100k, in dlsoak's own soak, under gctrace and while reading /proc.
+    /// Run this many cycles, for example 100k, in dlsoak's own soak, under gctrace and while reading /proc
     #[arg(short = 'n', long, value_parser = parse_cycles, default_value = "10000")]
     pub cycles: u64,
-    /// Compare this many cycles under valgrind and LeakSanitizer; half as many run before them.
+    /// Measure this many cycles under valgrind and LeakSanitizer, after half as many that are not measured
     #[arg(long, value_name = "N", value_parser = parse_cycles, default_value = "200")]
     pub memcheck_cycles: u64,
-    /// End a run of another instrument after this time.
+    /// End each run of another instrument after this time
     #[arg(long, value_parser = parse_duration, default_value = "2m")]
     pub timeout: Duration,
     /// How a cycle runs, on one thread.
     #[command(flatten)]
     pub how: CycleArgs,
-    /// Print the result as JSON.
+    /// Print the result as JSON [default: text]
     #[arg(long)]
     pub json: bool,
-    /// Write verify.json, and record.json of dlsoak's own soak, into this directory.
+    /// Write verify.json, and record.json of dlsoak's own soak, to DIR [default: print the result only]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

@@ -92,7 +92,7 @@ pub fn advice(check: &Check) -> Advice {
                 "{value}, which the loader searches before the system's libraries, in soaks too"
             )),
             Name::LdPreload => Advice::new(
-                format!("{value}, which the loader loads into every program, the measured worker included"),
+                format!("{value}, which the loader loads into every program, the measured process included"),
                 "unset LD_PRELOAD",
             ),
             _ => fact(value.clone()),
@@ -170,7 +170,7 @@ pub fn advice(check: &Check) -> Advice {
             None => "not available (dlsoak does not use them)".to_owned(),
         }),
         Found::Proc { missing } if missing.is_empty() => {
-            fact("dlsoak can read a worker's memory, mappings and descriptors")
+            fact("dlsoak can read the memory, mappings and descriptors of a measured process")
         }
         Found::Proc { missing } => Advice::new(
             format!("/proc/self has no {}, so dlsoak can't measure", missing.join(", ")),
@@ -341,11 +341,11 @@ fn landlock(lacks: &[Confinement]) -> Advice {
 fn ptrace(scope: Option<&str>, attempt: &Attempt) -> Advice {
     let setting = scope.map_or_else(|| "no ptrace_scope".to_owned(), |scope| format!("ptrace_scope {scope}"));
     match attempt {
-        Attempt::Succeeded => fact(format!("dlsoak can trace a worker ({setting})")),
+        Attempt::Succeeded => fact(format!("dlsoak can trace a measured process ({setting})")),
         Attempt::NotMade => fact(format!("not tried, because `cat` can't be started ({setting})")),
         Attempt::Refused { error } => Advice::new(
             format!(
-                "dlsoak can't trace a worker ({error}, {setting}), so it reports a crash without stacks or cause"
+                "dlsoak can't trace a measured process ({error}, {setting}), so it reports a crash without stacks or cause"
             ),
             match scope {
                 Some("2" | "3") => "sysctl kernel.yama.ptrace_scope=1",
@@ -398,7 +398,7 @@ fn machine(found: &Found, warns: bool) -> Advice {
     let unknown = "can't be read";
     match found {
         Found::Cpus { count: 1 } => Advice::new(
-            "1, so the worker and dlsoak take turns, and no two threads run at once, which hides races",
+            "1, so the measured process and dlsoak take turns, and no two threads run at once, which hides races",
             "give the container or machine two or more CPUs",
         ),
         Found::Cpus { count } => fact(count.to_string()),

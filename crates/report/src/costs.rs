@@ -189,7 +189,7 @@ pub(super) fn markdown(run: &Run) -> String {
     let host = [&host.libc, &host.kernel, &host.machine].map(|fact| text(fact)).join(", ");
     let _ = writeln!(
         out,
-        "\nA copy is an instance that stays, and what it takes the mean over all of them; 0 where none stays. p50 is the \
+        "\nA copy is an instance that stays loaded. Its figures are means over all copies, and 0 if none stays. p50 is the \
          median. {host}, {} CPUs; dlsoak {}, {}.",
         run.host.cpus,
         text(&run.tool.version),

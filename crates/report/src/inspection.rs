@@ -315,7 +315,7 @@ fn thread_local(found: &Inspection) -> Vec<String> {
         format!("{size}, static"),
         format!("glibc leaves {} to libraries opened at run time, {most}", units::bytes(fixed.room as f64)),
         format!(
-            "help: set GLIBC_TUNABLES=glibc.rtld.optional_static_tls=N to have N bytes instead of {} of them",
+            "help: raise GLIBC_TUNABLES=glibc.rtld.optional_static_tls=N, whose default of {} is part of this",
             units::bytes(TLS_OPTIONAL)
         ),
     ]

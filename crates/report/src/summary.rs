@@ -246,7 +246,7 @@ pub fn warnings(soak: &Soak) -> Vec<Text> {
     }
     if Mark::of(soak) == Mark::Pass && soak.unload.state == UnloadState::Pinned {
         warnings.push(Text::fact(
-            "the library is never unloaded, so its open and close times are those of a reference count",
+            "the library is never unloaded, so its open and close times measure only a reference count",
         ));
     }
     warnings

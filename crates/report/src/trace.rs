@@ -32,7 +32,7 @@ pub fn render(soak: &Soak, trace: &Trace, all: bool) -> String {
         });
     }
     if all && !kept.is_empty() {
-        out.push_str("kept, but not growing, in all:\n");
+        out.push_str("kept, but not growing, totals:\n");
         table(&mut out, &kept, all, |place| {
             (bytes(place, units::bytes(place.bytes as f64)), place.count.to_string())
         });
@@ -54,13 +54,13 @@ pub(super) fn remarks(trace: &Trace) -> Vec<String> {
     let mut remarks = explained(trace);
     if trace.lost > 0 {
         let lost = units::count(trace.lost);
-        remarks.push(format!("{lost} resources could not be noted for lack of room: trace fewer cycles"));
+        remarks.push(format!("dlsoak had no room to record {lost} resources. help: trace fewer cycles"));
     }
     remarks.extend(
         trace
             .ended
             .as_ref()
-            .map(|ended| format!("it ended early: {}", units::printable(&words::early(ended)))),
+            .map(|ended| format!("the trace ended early: {}", units::printable(&words::early(ended)))),
     );
     remarks
 }
@@ -130,16 +130,16 @@ fn explained(trace: &Trace) -> Vec<String> {
         let hint = match row.metric {
             _ if whole => String::new(),
             Metric::Anon => format!(
-                "; {} are not malloc's nor mapped with mmap: an allocator of its own, thread stacks, or pages that are not \
-                 full",
+                "; {} come neither from malloc nor from mmap, but for example from a custom allocator, thread stacks, or \
+                 pages that are not full",
                 figure(rest)
             ),
-            Metric::PageTables => "; the kernel's, for address space that is in use".to_owned(),
-            _ if rest < 0.0 => format!("; {} more than has grown", figure(-rest)),
-            _ => format!("; {} not explained", figure(rest)),
+            Metric::PageTables => "; the kernel needs them for address space that is in use".to_owned(),
+            _ if rest < 0.0 => format!("; {} more than grew", figure(-rest)),
+            _ => format!("; {} unattributed", figure(rest)),
         };
         out.push(format!(
-            "{what} grew by {} per cycle, what was noted adds up to {}{hint}",
+            "{what} grew by {} per cycle, and the recorded resources add up to {}{hint}",
             figure(row.measured),
             figure(row.noted)
         ));

@@ -256,7 +256,7 @@ fn failure(failure: &Failure) -> String {
         }
         Failure::Interrupted => "interrupted".to_owned(),
         Failure::CannotStart { program, error } => format!("cannot start {program}: {error}"),
-        Failure::CannotMake { path, error } => format!("cannot make {path}: {error}"),
+        Failure::CannotMake { path, error } => format!("cannot create {path}: {error}"),
         Failure::CannotWait { error } => format!("cannot wait for the process: {error}"),
         Failure::Exited { exit_code } => format!("the process exited with code {exit_code}"),
         Failure::Killed { signal } => format!("{signal} ended the process"),
@@ -279,7 +279,7 @@ fn failure(failure: &Failure) -> String {
         }
         Failure::ReportCut => "its report is cut off".to_owned(),
         Failure::ReportBroken { error } => format!("cannot parse its report: {error}"),
-        Failure::ReportForeign => "its report is not one of memcheck".to_owned(),
+        Failure::ReportForeign => "its report is not from memcheck".to_owned(),
         Failure::ReportWithoutFigures => "its report has a leak without bytes or blocks".to_owned(),
         Failure::ReportTooLong { most } => {
             format!("its report has more than {} leaks", units::count(*most))
@@ -433,7 +433,7 @@ fn doubt(doubt: &Doubt) -> String {
             bytes(*per_cycle),
             label(source.quantity)
         ),
-        Doubt::Disagreement => "two instruments contradict each other".to_owned(),
+        Doubt::Disagreement => "two instruments disagree".to_owned(),
     }
 }
 

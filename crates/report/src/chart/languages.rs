@@ -29,7 +29,7 @@ pub(super) fn draw(work: &[Work], several_runs: bool) -> Result<String, Error> {
     let height: f64 = work.iter().map(|w| HEADING + ROW * w.soaks.len() as f64 + 14.0).sum();
     picture(WIDTH, TOP + height.max(40.0), "Languages on the same work", |canvas| {
         canvas.text("Languages on the same work", (MARGIN, 28.0), Anchor::Start, TITLE)?;
-        let note = "each column has its own scale; what is not unloaded is not loaded anew in a cycle";
+        let note = "each column has its own scale; a library that stays loaded is not reloaded in a cycle";
         canvas.text(note, (MARGIN, 47.0), Anchor::Start, NOTE)?;
         let mut top = TOP;
         for group in work {

@@ -210,7 +210,7 @@ mod tests {
             "<td>128</td>",
             "<td>grows</td>",
             "table (leak.c:30)",
-            "32 B not explained",
+            "32 B unattributed",
         ] {
             assert!(page.contains(text), "{text}");
         }

@@ -106,8 +106,8 @@ fn flame(soak: &Soak, told: &Trace, anchor: &str) -> Result<Option<Flame>, Error
         id: format!("{anchor}-flame"),
         title: format!("Stacks of what stays behind: {}", units::printable(&soak.name)),
         says: format!(
-            "A flame graph: each bar is a function, as wide as what stays behind of it and of what it calls, which is above \
-             it. {}; the table and the stacks give the figures.",
+            "A flame graph: each bar is a function. Its width is what it and the functions that it calls leave behind. These \
+             are above it. {}; the table and the stacks give the figures.",
             units::printable(&leaker)
         ),
         view,

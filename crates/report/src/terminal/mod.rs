@@ -78,7 +78,7 @@ fn notes(run: &Run) -> Vec<&'static str> {
         notes.push("growth: of the C heap, unless another metric is named beside it.");
     }
     if headlines.iter().any(|h| matches!(h, Headline::Below { .. })) {
-        notes.push("<x: nothing grew; x is the smallest leak that the run would have called.");
+        notes.push("<x: nothing grew; x is the smallest leak that the run would have detected.");
     }
     if headlines.iter().any(|h| matches!(h, Headline::Exact { .. })) {
         notes.push("exact: the series had no noise; the figure is a count, not an estimate.");

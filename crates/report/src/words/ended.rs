@@ -41,7 +41,7 @@ pub fn outcome(outcome: &Outcome, measured: u64) -> Text {
             Text::fact("the soak ended before its last cycle, because the verdict was certain (--until-decided)")
         }
         (Some(Why::Duration), _) => {
-            Text::fact("the soak ended before its last cycle, because its time was over (--duration)")
+            Text::fact("the soak ended before its last cycle, because its time ran out (--duration)")
         }
         (Some(Why::CutShort) | None, kind) => Text::fact(format!("{}{}", plain(kind), signal_at(outcome))),
     };
@@ -179,7 +179,7 @@ fn cause(fault: Option<&Fault>, crash: &Crash) -> (String, Option<String>, Optio
         CrashCause::Arithmetic => did("did an arithmetic operation that the processor refuses"),
         CrashCause::IllegalInstruction => known(
             format!("{} ran an instruction that the processor does not know", who(crash)),
-            "the instruction is a __builtin_trap, a place that the compiler took for unreachable, or code for another processor",
+            "the instruction is a __builtin_trap, a place that the compiler considered unreachable, or code for another processor",
             None,
         ),
         CrashCause::Breakpoint => did("ran a breakpoint instruction"),
@@ -236,7 +236,7 @@ fn access(fault: Option<&Fault>, crash: &Crash) -> (String, Option<String>, Opti
         ),
         FaultPlace::Unloaded { .. } => (
             Some("a pointer into the library outlived it"),
-            Some("clear every pointer that the library gave away before it is unloaded"),
+            Some("clear every pointer that the library handed out before it is unloaded"),
         ),
         FaultPlace::Null | FaultPlace::Mapped { .. } | FaultPlace::Nothing => (None, None),
     };
@@ -341,7 +341,7 @@ fn handled(handled: &Handled) -> String {
     let signal = handled.signal.as_deref().unwrap_or("a fault");
     let last = handled.instruction.as_ref().map(|pc| format!(", the last one at instruction {pc}"));
     format!(
-        "before that, a handler in the process took {} {signal}{}",
+        "before that, a handler in the process caught {} {signal}{}",
         match handled.count {
             1 => "1 fault with".to_owned(),
             count => format!("{} faults with", units::count(count)),
@@ -407,7 +407,7 @@ fn doing(doing: &Doing) -> String {
     match &doing.wait {
         Wait::Runs => match &by {
             Some(by) => format!("runs in {by}"),
-            None => "runs, and it is not known where".to_owned(),
+            None => "runs at an unknown place".to_owned(),
         },
         Wait::OwnMutex => within("waits for a mutex that it holds itself".to_owned()),
         Wait::Mutex { .. } => within("waits for a mutex".to_owned()),
@@ -534,9 +534,12 @@ fn milliseconds(ms: u64) -> String {
 pub fn early(early: &EndedEarly) -> String {
     match early {
         EndedEarly::NotStarted { problem } => problem.clone(),
-        EndedEarly::NoNotes => "the process took no notes".to_owned(),
+        EndedEarly::NoNotes => "the process recorded nothing".to_owned(),
         EndedEarly::NotesFull { cycles } => {
-            format!("after {} cycles more was alive than there is room to note", units::count(*cycles))
+            format!(
+                "after {} cycles, more resources were alive than dlsoak can record",
+                units::count(*cycles)
+            )
         }
         EndedEarly::LoadFailed(failure) => load::line(failure),
         EndedEarly::Died { signal: Some(signal), .. } => format!("{signal} ended its process"),
@@ -544,7 +547,7 @@ pub fn early(early: &EndedEarly) -> String {
         EndedEarly::Died { .. } => "its process ended".to_owned(),
         EndedEarly::Hung => "no cycle finished in time".to_owned(),
         EndedEarly::Interrupted => "it was interrupted".to_owned(),
-        EndedEarly::Duration => "its time was over".to_owned(),
+        EndedEarly::Duration => "its time ran out".to_owned(),
         EndedEarly::Limit(reached) => excess(reached, ""),
         EndedEarly::SharedMemoryCorrupt => {
             "the library wrote over the memory that the process shares with dlsoak".to_owned()

@@ -61,7 +61,7 @@ pub(super) fn leak(leak: &LeakFacts) -> Text {
     let fact = format!("{} grows by {}{more}", metric(growth.metric), interval(growth));
     let mut text = Text::fact(fact);
     let mut means = vec![format!(
-        "it grows at the same rate in the last two octaves of {} cycles",
+        "it grows at the same rate in the last half of {} cycles and in the quarter before",
         units::count(leak.cycles)
     )];
     means.extend(kind(leak).map(str::to_owned));
@@ -71,7 +71,7 @@ pub(super) fn leak(leak: &LeakFacts) -> Text {
             .iter()
             .map(|one| format!("{} by {}", metric(one.metric), rate(one.metric, one.per_cycle)))
             .collect();
-        means.push(format!("it shows in {} as well", also.join(", ")));
+        means.push(format!("it also shows in {}", also.join(", ")));
     }
     if growth.unit == Unit::Bytes {
         let cache = units::bytes(growth.per_cycle * leak.cycles as f64);
@@ -92,7 +92,7 @@ pub(super) fn leak(leak: &LeakFacts) -> Text {
 /// Which resource a leak of memory is, from the metric that it is stated in.
 fn kind(leak: &LeakFacts) -> Option<&'static str> {
     if leak.with_threads {
-        return Some("threads are started and do not end, and the memory is theirs");
+        return Some("the memory belongs to threads that the library starts and that do not end");
     }
     match leak.growth.metric {
         Metric::Heap => Some("the memory comes from malloc and is not freed"),
@@ -153,23 +153,19 @@ pub(super) fn unsettled(open: &Unsettled) -> Text {
     };
     let unit = if growth.unit == Unit::Bytes { " B" } else { "" };
     let text = match open.why {
-        OpenGrowth::TooFewCheckpoints => Text::fact(format!(
-            "{name} is undecided, because the last octaves have too few checkpoints{also}"
-        )),
-        OpenGrowth::Fading => {
-            let count = open.rates.len().min(3);
-            let last = if count == 3 { "three" } else { "two" };
-            Text::fact(format!(
-                "growth of {name} slows down: {}{unit} per cycle in the last {last} octaves{also}",
-                rates(count)
-            ))
-            .means("a cache that fills behaves like this, and so does a leak that becomes rarer")
+        OpenGrowth::TooFewCheckpoints => {
+            Text::fact(format!("{name} is undecided, because the run has too few checkpoints{also}"))
         }
+        OpenGrowth::Fading => Text::fact(format!(
+            "growth of {name} slows down: {}{unit} per cycle, over twice as many cycles each time{also}",
+            rates(open.rates.len().min(3))
+        ))
+        .means("a cache that fills behaves like this, and so does a leak that becomes rarer"),
         OpenGrowth::Late => {
             let last = open.rates.last().copied().unwrap_or(0.0);
             let before = open.rates.iter().rev().nth(1).copied().unwrap_or(0.0);
             Text::fact(format!(
-                "{name} grows in the last half of the run only, by {}{unit} per cycle after {}{unit} before{also}",
+                "{name} grows only in the last half of the run, by {}{unit} per cycle instead of {}{unit} before{also}",
                 units::number(last),
                 units::number(before)
             ))
@@ -211,7 +207,7 @@ pub(super) fn kept_once(kept: &[OneTime]) -> Text {
         .iter()
         .map(|one| format!("{} of {}", units::bytes(one.amount as f64), metric(one.metric)))
         .collect();
-    Text::fact(format!("the first loads kept {}, once", kept.join(", ")))
+    Text::fact(format!("one-time cost of the first loads: {}", kept.join(", ")))
 }
 
 pub(super) fn leaker(
@@ -237,7 +233,7 @@ pub(super) fn leaker(
         Phase::Symbol => ", while a symbol is looked up",
         Phase::Call => ", called by the cycle",
         Phase::Close => ", while the library is unloaded (a destructor)",
-        Phase::OtherThread => ", on a thread that makes no cycles",
+        Phase::OtherThread => ", on a thread that runs no cycles",
         Phase::Between | Phase::Exit => "",
     };
     Text::fact(format!("{what} come from {function}{at}{when}"))

@@ -18,7 +18,7 @@ pub(super) fn failed(outcome: &Outcome, failure: &LoadFailure) -> Text {
         (_, Some(cycle @ (0 | 1))) => format!(" in cycle {cycle}"),
         (_, Some(cycle)) => {
             let cycle = units::count(cycle);
-            format!(" in cycle {cycle}, after {cycle} that went well")
+            format!(" in cycle {cycle}, after {cycle} successful ones")
         }
     };
     let mut text = Text::fact(fact(outcome.phase, &at, failure));
@@ -83,7 +83,7 @@ fn fact(phase: Option<Phase>, at: &str, failure: &LoadFailure) -> String {
         }
         LoadCause::OriginalUnreadable { path, errno } => format!("can't read {path}: {}", error(*errno)),
         LoadCause::NotPreloaded => {
-            "the library that takes notes for the trace could not be preloaded (LD_PRELOAD)".to_owned()
+            "dlsoak could not preload its library that records the trace (LD_PRELOAD)".to_owned()
         }
         LoadCause::SandboxRefused { errno } => format!(
             "--sandbox can't be applied, because the kernel has no Landlock and refuses a network namespace ({})",
@@ -125,8 +125,8 @@ fn consequence(cycle: u64, failure: &LoadFailure) -> (Option<String>, Option<Str
             (None, Some("run `dlsoak inspect` on the library to see where the loader searches".to_owned()))
         }
         LoadCause::MissingVersion => (
-            Some("the library was linked against a newer version of that library".to_owned()),
-            Some("build the library on the oldest system that it is to run on".to_owned()),
+            Some("the file that needs this version was linked on a newer system".to_owned()),
+            Some("build the library on the oldest system that it must run on".to_owned()),
         ),
         LoadCause::DataSymbol { .. } => (
             Some("a call would run whatever the data holds".to_owned()),
@@ -139,9 +139,7 @@ fn consequence(cycle: u64, failure: &LoadFailure) -> (Option<String>, Option<Str
             Some("the cycle did not finish, and its handle stays open".to_owned()),
             Some("return from the function instead".to_owned()),
         ),
-        LoadCause::ExerciseFailed { .. } => {
-            (Some("an exercise returns 0 when its cycle went well".to_owned()), None)
-        }
+        LoadCause::ExerciseFailed { .. } => (Some("an exercise returns 0 for success".to_owned()), None),
         LoadCause::SandboxRefused { .. } => {
             (None, Some("run dlsoak without --sandbox, in a container or a virtual machine".to_owned()))
         }

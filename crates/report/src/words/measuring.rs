@@ -42,14 +42,14 @@ pub(super) fn note(note: &Note) -> Text {
         Note::UnwinderLoaded => Text::fact("glibc loaded libgcc_s for itself and keeps it")
             .means("pthread_exit, pthread_cancel and backtrace make it do so"),
         Note::SometimesLeft { object, at, of } => {
-            Text::fact(format!("{object} was left at {at} of {of} checkpoints"))
+            Text::fact(format!("{object} was still loaded at {at} of {of} checkpoints"))
         }
         Note::HiddenObjects { count } => {
             Text::fact(format!("the loader counts {count} objects more than its list shows"))
                 .means("they are in namespaces of their own (dlmopen)")
         }
         Note::FileMapped { mappings } => {
-            Text::fact(format!("{mappings} mappings of the library's file without code are left"))
+            Text::fact(format!("{mappings} mappings of the library's file are left, none of them with code"))
                 .means("something in the process reads the file through mmap")
         }
         Note::Contended { others } => {
@@ -67,9 +67,9 @@ fn witness(count: &WitnessCount) -> String {
         Witness::Maps => "/proc/PID/maps",
     };
     match (count.asked, count.had) {
-        (asked, had) if had == asked => format!("{name} always had it"),
-        (_, 0) => format!("{name} never had it"),
-        (asked, had) => format!("{name} had it {had} of {asked} times"),
+        (asked, had) if had == asked => format!("{name} always had the library"),
+        (_, 0) => format!("{name} never had the library"),
+        (asked, had) => format!("{name} had the library {had} of {asked} times"),
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn disturbed(done: &[Disturbance]) -> Text {
     };
     let done: Vec<String> = done.iter().map(times).collect();
     Text::fact(format!("dlsoak disturbed the process on purpose (--chaos): {}", done.join(", ")))
-        .means("latencies and rates are those under disturbance")
+        .means("latencies and rates include the disturbance")
 }
 
 pub(super) fn refused(refused: &Disturbance) -> Text {
@@ -201,5 +201,5 @@ pub(super) fn patterns_differ(patterns: &[PatternVerdict]) -> Text {
         .iter()
         .map(|one| format!("{} when called from {}", verdict_word(one.verdict), one.call_from.name()))
         .collect();
-    Text::fact(format!("it depends on the thread that calls: {}", each.join(", ")))
+    Text::fact(format!("the verdict depends on the calling thread: {}", each.join(", ")))
 }

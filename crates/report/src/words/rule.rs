@@ -12,7 +12,7 @@ pub fn limit(rule: &Rule) -> String {
         RuleName::MaxLeakRate => given.map_or_else(
             || {
                 format!(
-                    "no proven growth, and {} excluded",
+                    "no proven growth, and growth of {} excluded",
                     rate(dlsoak_record::Metric::Heap, rule.limit_per_cycle.unwrap_or(0.0))
                 )
             },
@@ -65,10 +65,10 @@ pub fn measured(rule: &Rule) -> String {
 pub(super) fn worse(baseline: &str, rule: &Rule, severity: Severity) -> Text {
     let word = if severity == Severity::Undecided { "undecided against" } else { "worse than" };
     let text = Text::fact(format!(
-        "{word} the baseline `{baseline}`: {} is {}, and the limit is {}",
+        "{word} the baseline `{baseline}` ({}): the limit is {}, and dlsoak measured {}",
         rule.name.name(),
-        measured(rule),
-        limit(rule)
+        limit(rule),
+        measured(rule)
     ));
     match (&rule.measured, severity) {
         (RuleMeasured::OtherAgent, _) => text.help("save the baseline again"),
@@ -97,7 +97,7 @@ pub(super) fn odd_limit(facts: &LimitFacts) -> Text {
             Text::fact(format!("{} has no meaning, because no cycle was timed", facts.limit))
         }
         OddLimit::TooSmall => Text::fact(format!(
-            "{}, which is less than these {} cycles can distinguish from none ({} B per cycle)",
+            "{}, which is less than these {} cycles can distinguish from no growth ({} B per cycle)",
             at(facts),
             units::count(facts.cycles),
             units::number(facts.distinguishable)

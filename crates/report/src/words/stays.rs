@@ -232,7 +232,7 @@ fn unknown(why: &Undiagnosed, who: &str) -> Text {
         .means(ended::early(problem)),
         Undiagnosed::NothingLeft { cycles: done } => {
             Text::fact(format!("{who} stays, but a diagnostic soak of {} left nothing behind", cycles(done)))
-                .means("it stays only later, or only now and then")
+                .means("it stays only in later cycles, or only sometimes")
                 .help("soak it with more or fewer cycles and threads to see when")
         }
         Undiagnosed::RuledOut { cycles: done, ruled_out } => {
@@ -261,7 +261,7 @@ fn excluded(kind: CauseKind) -> &'static str {
         CauseKind::NeededBy => "another object that needs it",
         CauseKind::ExtraReference => "a handle that was left open",
         CauseKind::DependencyPinned => "a dependency that stays",
-        CauseKind::AlreadyLoaded => "a library that was there before",
+        CauseKind::AlreadyLoaded => "a library that was loaded before the first open",
         CauseKind::Unknown => "all else",
     }
 }

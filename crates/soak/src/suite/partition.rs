@@ -37,7 +37,7 @@ impl FromStr for Partition {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let wrong = || UnitError::new("expected a share such as 1/4, the first of four");
+        let wrong = || UnitError::new("expected a part such as 1/4, the first of four");
         let (number, of) = text.split_once('/').ok_or_else(wrong)?;
         let number: usize = number.trim().parse().map_err(|_| wrong())?;
         let of: usize = of.trim().parse().map_err(|_| wrong())?;
