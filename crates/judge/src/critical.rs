@@ -57,7 +57,7 @@ mod tests {
         ALPHA.map(|alpha| statistics[((1.0 - alpha) * walks as f64) as usize])
     }
 
-    /// Prints the table: `cargo test --release --lib critical -- --ignored --nocapture`.
+    /// Prints the table: `cargo test --release -p dlsoak-judge --lib critical -- --ignored --nocapture`.
     #[test]
     #[ignore = "400,000 walks for each row take a minute"]
     fn print_the_table() {

@@ -6,7 +6,7 @@ use super::series::Exposure;
 use dlsoak_record::{Fit, Growth, Measured, Metric, Trend, Unit};
 
 /// Error probability of the interval that a leak must clear in the newest octave. Together with [`ALPHA_CONFIRM`] for the octave before,
-/// each on one side, nine metrics report a false leak with probability 0.005 * 0.025 * 9 = 0.1 %.
+/// each on one side, eight metrics report a false leak with probability 0.00125 * 0.025 * 8 = 0.025 %.
 const ALPHA_LEAK: f64 = 0.0025;
 /// Error probability of the intervals in the record, and of the interval that confirms a leak in the octave before.
 const ALPHA_CONFIRM: f64 = 0.05;
