@@ -90,6 +90,9 @@ fn pure_modules_do_no_input_or_output() {
         ]
         .iter()
         .any(|p| path.starts_with(p));
+        // The part of the crate whose purpose is to open files.
+        let opens = ["crates/elf/src/read.rs", "crates/elf/src/search.rs", "crates/elf/src/lines/"];
+        let pure = pure && !opens.iter().any(|p| path.starts_with(p));
         let text = text(&path);
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         let found =

@@ -109,18 +109,20 @@ fn is_of_libc(mapping: &Mapping, before: Option<&Mapping>, after: Option<&Mappin
         mapping.write && (after.is_some_and(|m| m.is_guard() && arena(m)) || before.is_some_and(guard))
     };
     let zeroed = before.is_some_and(|m| case.is_of_what_stays(m));
-    // Without a guard of its own (glibc 2.42), a stack shows by its size; several may have become one mapping.
-    let stack = case
-        .before
-        .limits
-        .get("max stack size")
-        .and_then(|limit| limit.split(' ').next()?.parse::<u64>().ok())
-        .filter(|limit| *limit > 0)
-        .is_some_and(|limit| {
-            let count = mapping.len() / limit;
-            let most = STACKS_KEPT / limit + case.after.threads.len() as u64;
-            count > 0 && count <= most && mapping.len() % limit <= STACK_SLACK.saturating_mul(count)
-        });
+    // Without a guard of its own, a stack shows by its size; several may have become one mapping. Where stacks have guards, a
+    // library that maps 64 KiB per cycle would be taken for stacks in every 128th cycle.
+    let stack = case.context.guards_are_inside
+        && case
+            .before
+            .limits
+            .get("max stack size")
+            .and_then(|limit| limit.split(' ').next()?.parse::<u64>().ok())
+            .filter(|limit| *limit > 0)
+            .is_some_and(|limit| {
+                let count = mapping.len() / limit;
+                let most = STACKS_KEPT / limit + case.after.threads.len() as u64;
+                count > 0 && count <= most && mapping.len() % limit <= STACK_SLACK.saturating_mul(count)
+            });
     pair || zeroed || mapping.write && !mapping.execute && stack
 }
 

@@ -58,6 +58,7 @@ fn context() -> Context<'static> {
         library: &[LIBRARY],
         refusal: None,
         makes_shared_files: true,
+        guards_are_inside: false,
     }
 }
 
@@ -327,14 +328,23 @@ fn mappings_of_the_c_library_are_not_residue() {
     };
     let arena = 0x4_0000_0000;
     for own in [
-        // An arena, its rest reserved; a stack with its guard; a stack without; a table of locales.
+        // An arena, its rest reserved; a stack with its guard; a table of locales.
         vec![map(arena, 0x2_1000, "rw", ""), map(arena + 0x2_1000, (64 << 20) - 0x2_1000, "", "")],
         vec![map(0x5000_0000, 0x1000, "", ""), map(0x5000_1000, 0x80_0000, "rw", "")],
-        vec![map(0x5000_1000, 0x80_1000, "rw", "")],
         vec![map(0x5000_0000, 0x3000, "r", "/usr/lib/locale/C.utf8/LC_CTYPE")],
     ] {
         assert_eq!(after(with(own.clone())), [], "{own:?}");
     }
+    // A stack without a guard, where the C library makes such.
+    let stack = with(vec![map(0x5000_1000, 0x80_1000, "rw", "")]);
+    let inside = Context { guards_are_inside: true, ..context() };
+    let mut later = process();
+    stack(&mut later);
+    assert_eq!(find(&[process(), later.clone()], inside), []);
+    is(
+        &find(&[process(), later], context()),
+        &Evidence::Mappings(Mapped::Anonymous { bytes: 0x80_1000, executable: false }),
+    );
     let malloc = |s: &mut Snapshot| {
         s.malloc_mapped = 0x10_0000;
         with(vec![map(0x5000_0000, 0x10_0000, "rw", "")])(s);

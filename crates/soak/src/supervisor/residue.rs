@@ -101,6 +101,7 @@ impl Watch {
                     .zip(static_tls_refusal(&soak.outcome))
                     .filter(|_| soak.instances.is_none()),
                 makes_shared_files: self.makes_shared_files,
+                guards_are_inside: crate::sys::glibc::guards_are_inside(),
             },
         )
     }

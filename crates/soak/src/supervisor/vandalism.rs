@@ -89,6 +89,7 @@ fn whatever_is_in_the_channel_makes_a_record() {
                 library: &[(0, u64::MAX)],
                 refusal: None,
                 makes_shared_files: true,
+                guards_are_inside: false,
             },
         );
         let soak = analysis::judged(soak);

@@ -41,6 +41,14 @@ pub fn version() -> String {
     format!("glibc {}", version.to_string_lossy())
 }
 
+/// Whether a thread's stack is one mapping. Since glibc 2.42 (`MADV_GUARD_INSTALL`) its guard is no mapping of its own.
+pub fn guards_are_inside() -> bool {
+    let version = version();
+    let numbers =
+        version.trim_start_matches("glibc ").split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    numbers.collect::<Vec<_>>() >= vec![2, 42]
+}
+
 /// Nanoseconds of `CLOCK_MONOTONIC`, from the vDSO.
 #[inline]
 pub fn monotonic_ns() -> u64 {
