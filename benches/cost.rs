@@ -168,7 +168,6 @@ fn soak(checkpoints: u64) -> Measured {
     let cycles = checkpoints * EACH;
     Measured {
         name: "soak".to_owned(),
-        threads: 1,
         cycles: Cycles { requested: cycles, completed: cycles, warmup: 500 },
         seconds: cycles as f64 * 20e-6,
         checkpoints: Checkpoints {

@@ -13,11 +13,14 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use crate::commands;
 use crate::exit_code;
 use crate::report::terminal::color_allowed;
+use crate::settings::{Increase, LeakRate};
 
 pub use judge::JudgeArgs;
 use machine::{DOCTOR_HELP, EXPLAIN_HELP, INSPECT_HELP};
 pub use machine::{DoctorArgs, ExplainArgs, InspectArgs};
-pub use soaks::{CycleArgs, MessageFormat, Patterns, RunArgs, TraceArgs};
+use soaks::TRACED_HELP;
+pub use soaks::{MessageFormat, RunArgs, TraceArgs};
+use verify::CYCLES_HELP;
 pub use verify::VerifyArgs;
 
 const HELP: &str = "Examples:
@@ -98,16 +101,16 @@ pub enum Command {
     ///
     /// dlsoak soaks the library briefly, then once more while it records every resource that the library obtains. Loading
     /// a library executes its code, so trace only libraries that you would run.
-    #[command(after_help = TRACE_HELP)]
+    #[command(after_help = TRACE_HELP, mut_arg("cycles", |arg| arg.help(TRACED_HELP)))]
     Trace(Box<TraceArgs>),
     /// Run the same cycles under other leak detectors (valgrind, LeakSanitizer, Go's gctrace, /proc) and compare the results.
     ///
     /// dlsoak skips instruments that are not installed. Loading a library executes its code, so verify only libraries that
     /// you would run.
-    #[command(after_help = "Examples:
+    #[command(mut_arg("cycles", |arg| arg.help(CYCLES_HELP)), after_help = "Examples:
   dlsoak verify ./libplugin.so
   dlsoak verify ./libplugin.so -c 'fibonacci(20)' -n 100k
-  dlsoak verify ./libplugin.so --memcheck-cycles 2k --timeout 10m
+  dlsoak verify ./libplugin.so --memcheck-cycles 2k --instrument-timeout 10m
   dlsoak verify ./libplugin.so --json -o found/
 
 Exit codes: 0 nothing grows, 1 something grows or the library ended the soak, 2 wrong usage or an error in dlsoak \
@@ -192,11 +195,11 @@ pub struct CompareArgs {
     pub out: Option<PathBuf>,
     /// Pass memory that grows by up to RATE more than in the first record, for example 8B/cycle [default: no limit]
     #[arg(long, value_name = "RATE")]
-    pub max_leak_increase: Option<String>,
+    pub max_leak_increase: Option<LeakRate>,
     /// Pass a 99th percentile of open, call or close that is up to PERCENT longer than in the first record, for example 20%
     /// [default: no limit]
     #[arg(long, value_name = "PERCENT")]
-    pub max_p99_increase: Option<String>,
+    pub max_p99_increase: Option<Increase>,
 }
 
 /// Arguments of `dlsoak merge`.

@@ -13,14 +13,9 @@ use dlsoak::explain::{self, Rules};
 use dlsoak::lddebug::Log;
 use dlsoak::record::read;
 use dlsoak::report::{Format, terminal};
-use dlsoak::settings::ResidueKind as Kind;
-use dlsoak::settings::quantity as units;
-use dlsoak::settings::{CountLimits, LeakRate};
-use dlsoak::suite::call::{Call, check_symbol};
-use dlsoak::suite::flags::OpenFlags;
+use dlsoak::settings::{self, Call, CountLimits, Exercise, LeakRate, MAX_TEXT, Settings, quantity};
 use dlsoak::suite::partition::Partition;
 use dlsoak::suite::plan::Plan;
-use dlsoak::suite::settings::{Exercise, Settings, parse_env, parse_mode};
 
 /// A suite file: a plan, or an error that begins with the file's name.
 pub fn suite(data: &[u8]) {
@@ -34,9 +29,8 @@ pub fn suite(data: &[u8]) {
 /// A call expression: what is understood means the same when it is spelt again.
 pub fn call(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let _ = check_symbol(text);
     if let Ok(exercise) = text.parse::<Exercise>() {
-        let spelt = String::from(exercise.clone());
+        let spelt = exercise.to_string();
         assert_eq!(spelt.parse(), Ok(exercise));
     }
     match Call::parse(text) {
@@ -44,7 +38,7 @@ pub fn call(data: &[u8]) {
             let args: Vec<String> = call.args.iter().map(ToString::to_string).collect();
             let spelt = format!("{}({})", call.symbol, args.join(", "));
             // A string of control bytes is four times as long when it is spelt again.
-            if spelt.len() <= dlsoak::suite::call::MAX_TEXT {
+            if spelt.len() <= MAX_TEXT {
                 let again = Call::parse(&spelt).unwrap_or_else(|error| panic!("{spelt}: {error}"));
                 assert_eq!((again.symbol, again.args), (call.symbol, call.args));
             }
@@ -136,26 +130,25 @@ pub fn explain(data: &[u8]) {
 /// Values with units, limits, flags and names: what is understood means the same when it is spelt again.
 pub fn units(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(cycles) = units::parse_cycles(text) {
-        assert!((1..=units::MAX_CYCLES).contains(&cycles));
-    }
-    if let Ok(duration) = units::parse_duration(text) {
-        assert!(!duration.is_zero() && duration <= units::MAX_DURATION);
-    }
-    let _ = units::parse_warmup(text);
-    let _ = units::parse_threads(text);
-    let _ = units::parse_checkpoints(text);
-    assert_ne!(units::parse_size(text), Ok(0));
-    let _ = parse_env(text);
-    let _ = parse_mode(text);
-    let _ = text.parse::<Partition>();
-    let _ = text.parse::<Kind>();
     if let Ok(rate) = text.parse::<LeakRate>() {
         assert!(rate.bytes().is_finite() && rate.bytes() >= 0.0, "{rate}");
     }
-    spelt_again::<LeakRate>(text);
+    spelt_again::<quantity::Cycles>(text);
+    spelt_again::<quantity::Warmup>(text);
+    spelt_again::<quantity::Threads>(text);
+    spelt_again::<quantity::Checkpoints>(text);
+    spelt_again::<quantity::Time>(text);
+    spelt_again::<quantity::Size>(text);
+    spelt_again::<settings::Variable>(text);
+    spelt_again::<settings::Passes>(text);
+    spelt_again::<settings::Chaos>(text);
+    spelt_again::<settings::ResidueKind>(text);
+    spelt_again::<settings::OpenFlags>(text);
+    spelt_again::<settings::Increase>(text);
     spelt_again::<CountLimits>(text);
-    spelt_again::<OpenFlags>(text);
+    spelt_again::<LeakRate>(text);
+    let _ = text.parse::<settings::Mode>();
+    let _ = text.parse::<Partition>();
 }
 
 /// What is understood is understood the same when it is spelt again.

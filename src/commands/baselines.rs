@@ -49,8 +49,7 @@ pub(super) fn check(args: &RunArgs, plan: &Plan, baseline: Option<&Baseline>) ->
 
 /// What the baseline has of the library that is soaked under this name.
 pub(super) fn like(name: &str, baseline: &Baseline) -> record::Baseline {
-    let soak = baseline.run.soaks.iter().find(|soak| soak.name == name).map(compare::baseline);
-    record::Baseline { name: baseline.name.clone(), soak }
+    compare::baseline_of(&baseline.run, name, &baseline.name)
 }
 
 /// Saves the record as a baseline; not one of a run that was cut short, against which all later ones would look worse or

@@ -17,8 +17,8 @@ use crate::{exit_code, report};
 /// When a record can't be read or a file can't be written.
 pub fn compare(args: &CompareArgs, _global: Global) -> anyhow::Result<u8> {
     let limits = Limits {
-        max_leak_increase: super::parsed(args.max_leak_increase.as_deref(), "--max-leak-increase")?,
-        max_p99_increase: super::parsed(args.max_p99_increase.as_deref(), "--max-p99-increase")?,
+        max_leak_increase: args.max_leak_increase.clone(),
+        max_p99_increase: args.max_p99_increase.clone(),
         ..Limits::default()
     };
     let paths: Vec<&Path> = args.records.iter().map(|path| path.as_path()).collect();

@@ -3,7 +3,8 @@
 use super::{print, records};
 use crate::analysis;
 use crate::cli::{Global, JudgeArgs};
-use crate::record::{Limits, Run};
+use crate::record::Run;
+use crate::settings::Settings;
 use crate::{exit_code, publish, report};
 
 /// Carries out `dlsoak judge` and returns the exit code, which is that of a run with these limits.
@@ -13,7 +14,8 @@ use crate::{exit_code, publish, report};
 pub fn judge(args: &JudgeArgs, global: Global) -> anyhow::Result<u8> {
     let mut run = records::read(&args.record)?;
     for soak in &mut run.soaks {
-        apply(args, &mut soak.measured.asked.limits);
+        let asked = &mut soak.measured.asked;
+        *asked = Settings::from(args.limits.clone()).over(std::mem::take(asked));
     }
     let run: Run = analysis::judge_run(run);
     if let Some(out) = &args.out {
@@ -26,32 +28,4 @@ pub fn judge(args: &JudgeArgs, global: Global) -> anyhow::Result<u8> {
         print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
     }
     Ok(exit_code::of(&run))
-}
-
-/// Puts the limits that were given over those of the record.
-fn apply(args: &JudgeArgs, limits: &mut Limits) {
-    let given = args;
-    if given.max_leak_rate.is_some() {
-        limits.max_leak_rate.clone_from(&given.max_leak_rate);
-    }
-    if let Some(counts) = &given.max_growth {
-        limits.max_growth = counts.clone();
-    }
-    if given.max_leak_increase.is_some() {
-        limits.max_leak_increase.clone_from(&given.max_leak_increase);
-    }
-    if given.max_p99_increase.is_some() {
-        limits.max_p99_increase.clone_from(&given.max_p99_increase);
-    }
-    if given.allow_pinned {
-        limits.allow_pinned.get_or_insert_with(|| "allowed on the command line".to_owned());
-    }
-    limits.allow_residue.extend(
-        given
-            .allow_residue
-            .iter()
-            .filter(|kind| !limits.allow_residue.contains(kind))
-            .copied()
-            .collect::<Vec<_>>(),
-    );
 }

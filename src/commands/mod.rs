@@ -14,7 +14,6 @@ pub mod verify;
 
 mod baselines;
 mod ci;
-mod patterns;
 mod progress;
 mod records;
 mod save;
@@ -59,13 +58,4 @@ fn interruptible() -> anyhow::Result<Arc<AtomicBool>> {
 /// Columns of the terminal.
 fn width() -> u16 {
     console::Term::stdout().size_checked().map_or(PIPED_WIDTH, |(_rows, columns)| columns.max(60))
-}
-
-/// Reads what a flag was given, and names the flag where that can't be read.
-fn parsed<T>(text: Option<&str>, flag: &str) -> anyhow::Result<Option<T>>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    text.map(|text| text.parse().with_context(|| format!("{flag} {text}"))).transpose()
 }

@@ -10,14 +10,12 @@ use serde_json::json;
 
 use super::save::Saver;
 use super::soaks::{Soaks, event};
-use super::{baselines, ci, parsed, print};
+use super::{baselines, ci, print};
 use crate::cli::{Global, MessageFormat, RunArgs};
 use crate::elf::read_at_most;
 use crate::files::clean_temporary;
 use crate::record::{self, OutcomeKind, Run};
-use crate::suite::partition::Partition;
 use crate::suite::plan::Plan;
-use crate::suite::settings::Settings;
 use crate::{conduct, exit_code, report};
 
 /// The suite file that is read when no library is named.
@@ -87,7 +85,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
 
 /// The plan: libraries from the command line, or a suite file, with the flags over it; and which share it is.
 pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Partition>)> {
-    let settings = settings(args)?;
+    let settings = &args.settings;
     let is_suite = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
     let suite = match args.libraries.as_slice() {
         [] => Some(PathBuf::from(SUITE_FILE)),
@@ -98,7 +96,7 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
         _ => None,
     };
     let plan = match suite {
-        None => Plan::from_paths(&args.libraries, &settings)?,
+        None => Plan::from_paths(&args.libraries, settings)?,
         Some(file) => {
             let text = read_suite(&file).with_context(|| {
                 let hint = if args.libraries.is_empty() {
@@ -108,15 +106,14 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
                 };
                 format!("cannot read the suite file {}{hint}", file.display())
             })?;
-            Plan::from_suite(&text, &file, &settings)?
+            Plan::from_suite(&text, &file, settings)?
         }
     };
     Ok(match &args.partition {
         None => (plan, None),
         Some(share) => {
-            let share = share.parse::<Partition>().context("--partition")?;
             let partition = share.to_record(&plan);
-            (plan.partition(share), Some(partition))
+            (plan.partition(*share), Some(partition))
         }
     })
 }
@@ -125,52 +122,6 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
 fn read_suite(file: &Path) -> std::io::Result<String> {
     let bytes = read_at_most(file, LARGEST_SUITE)?;
     String::from_utf8(bytes).map_err(|_| std::io::Error::other("the file is not valid UTF-8"))
-}
-
-/// What the command line says, as the topmost layer of settings.
-fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
-    let calls: Vec<_> = args
-        .how
-        .call
-        .iter()
-        .map(|text| text.parse().with_context(|| format!("--call '{text}'")))
-        .collect::<Result<_, _>>()?;
-    let some_if = |given: bool| given.then_some(true);
-    Ok(Settings {
-        call: (!calls.is_empty()).then_some(calls),
-        exercise: parsed(args.how.exercise.as_deref(), "--exercise")?,
-        mode: args.how.mode,
-        call_from: args.how.call_from.as_deref().map(call_from).transpose()?,
-        threads: args.how.threads,
-        share_path: some_if(args.how.share_path),
-        cycles: args.cycles,
-        duration: args.how.duration,
-        warmup: args.how.warmup,
-        checkpoints: args.checkpoints,
-        flags: parsed(args.how.flags.as_deref(), "--flags")?,
-        env: args.how.env.iter().cloned().collect(),
-        stall_timeout: args.how.stall_timeout,
-        memory_limit: args.how.memory_limit,
-        chaos: (!args.chaos.is_empty()).then(|| args.chaos.clone()),
-        sandbox: some_if(args.sandbox),
-        timeout: args.timeout,
-        fd_limit: args.fd_limit,
-        process_limit: args.process_limit,
-        output_limit: args.output_limit,
-        allow_pinned: args.allow_pinned.then(|| "allowed on the command line".to_owned()),
-        allow_residue: (!args.allow_residue.is_empty()).then(|| args.allow_residue.clone()),
-        max_leak_rate: parsed(args.max_leak_rate.as_deref(), "--max-leak-rate")?,
-        max_growth: parsed(args.max_growth.as_deref(), "--max-growth")?,
-        max_leak_increase: parsed(args.max_leak_increase.as_deref(), "--max-leak-increase")?,
-        max_p99_increase: parsed(args.max_p99_increase.as_deref(), "--max-p99-increase")?,
-        until_decided: some_if(args.until_decided),
-        max_cycles: args.max_cycles,
-    })
-}
-
-fn call_from(name: &str) -> anyhow::Result<crate::record::CallFrom> {
-    serde_json::from_value(name.into())
-        .map_err(|_| anyhow::anyhow!("--call-from {name}: expected main, worker or short-lived"))
 }
 
 pub(super) fn default_out(name: &str, started: jiff::Timestamp) -> PathBuf {

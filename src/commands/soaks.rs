@@ -10,13 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 
 use super::baselines::{self, Baseline};
+use super::print;
 use super::progress::{Bars, Reporter};
 use super::save::Saver;
-use super::{patterns, print, trace};
-use crate::analysis;
-use crate::cli::{Patterns, RunArgs};
-use crate::record::{Run, Soak, Verdict};
-use crate::suite::plan::{Plan, SoakPlan};
+use crate::cli::RunArgs;
+use crate::record::{Run, Soak};
+use crate::suite::plan::Plan;
 use crate::supervisor::{Context, Progress};
 use crate::{conduct, report};
 
@@ -56,7 +55,7 @@ impl Soaks<'_> {
         let all: Vec<usize> = (0..self.plan.soaks.len()).collect();
         let (beside, alone): (Vec<usize>, Vec<usize>) =
             all.iter().partition(|index| !self.plan.soaks[**index].needs_the_machine());
-        let jobs = self.args.jobs.min(beside.len());
+        let jobs = self.args.jobs.map_or(1, |jobs| jobs.get() as usize).min(beside.len());
         let alone = if jobs > 1 {
             self.side_by_side(&beside, jobs, &growing);
             alone
@@ -90,8 +89,9 @@ impl Soaks<'_> {
             return false;
         }
         let of = self.plan.soaks.len();
-        let plan =
-            SoakPlan { beside: u32::try_from(beside).unwrap_or(u32::MAX), ..self.plan.soaks[index].clone() };
+        let mut plan = self.plan.soaks[index].clone();
+        plan.beside = u32::try_from(beside).unwrap_or(u32::MAX);
+        plan.baseline = self.baseline.map(|baseline| baselines::like(&plan.name, baseline));
         reporter.position(index, of);
         if self.events {
             event(&json!({"event": "begin", "name": plan.name, "index": index, "of": of}));
@@ -107,15 +107,6 @@ impl Soaks<'_> {
         };
         let context = Context { interrupted: self.interrupted, progress: &show };
         let soak = conduct::soak(&plan, &context);
-        let mut measured = soak.measured;
-        if self.args.trace_on_leak && soak.judged.verdict == Verdict::Leak {
-            trace::on_leak(&mut measured, &plan, &context);
-        }
-        if self.args.patterns == Some(Patterns::All) {
-            measured.pattern_soaks = patterns::all(&plan, &context);
-        }
-        measured.baseline = self.baseline.map(|baseline| baselines::like(&plan.name, baseline));
-        let soak = analysis::judged(measured);
         if self.events {
             event(&soak_event(&soak));
         }

@@ -6,16 +6,11 @@ use anyhow::{Context as _, bail};
 
 use super::progress::Reporter;
 use super::{print, run};
-use crate::analysis;
 use crate::cli::{Global, TraceArgs};
 use crate::files::write_atomic;
-use crate::record::{Measured, Note, OutcomeKind, PlaceTrend, Run, Soak, Verdict};
-use crate::suite::plan::SoakPlan;
+use crate::record::{Note, OutcomeKind, PlaceTrend, Run, Soak, Verdict};
 use crate::supervisor::{self, Context};
 use crate::{conduct, exit_code, report};
-
-/// Cycles of the trace that follows a leak.
-const ON_LEAK: u64 = 2_000;
 
 /// Carries out `dlsoak trace` and returns the exit code.
 ///
@@ -31,20 +26,14 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };
-    let mut soak = conduct::measured(soak_plan, &context);
-    let traced = match soak.outcome.kind {
-        OutcomeKind::LoadFailed => Err(report::words::outcome(&soak.outcome, soak.cycles.completed).line()),
-        _ if interrupted.load(Relaxed) => Ok(()),
-        _ => supervisor::trace(soak_plan, &soak, soak_plan.cycles, &context)
-            .map(|trace| soak.trace = Some(trace))
-            .map_err(|why| report::words::early(&why)),
-    };
-    let soak = analysis::judged(soak);
+    let soak = conduct::soak(soak_plan, &context);
     let passed = soak.judged.gate.passed == Some(true);
     let run = Run { passed, soaks: vec![soak], ..conduct::begin(started) };
     crate::publish::write(&run, &out, &[report::Format::Json, report::Format::Html])?;
-    traced.map_err(anyhow::Error::msg)?;
     let Some(soak) = run.soaks.first() else { bail!("nothing was soaked") };
+    if let Some(why) = untraced(soak) {
+        bail!("{why}");
+    }
     if let Some(trace) = &soak.trace {
         let folded = report::trace::folded(trace);
         let path = out.join("trace.folded");
@@ -73,10 +62,13 @@ fn code(soak: &Soak) -> u8 {
     }
 }
 
-/// Traces a library that leaks.
-pub(super) fn on_leak(soak: &mut Measured, plan: &SoakPlan, context: &Context<'_>) {
-    match supervisor::trace(plan, soak, ON_LEAK.min(plan.cycles), context) {
-        Ok(trace) => soak.trace = Some(trace),
-        Err(why) => soak.notes.push(Note::NotTraced { why }),
+/// Why nothing could be traced, where that is not because a person interrupted it.
+fn untraced(soak: &Soak) -> Option<String> {
+    if soak.outcome.kind == OutcomeKind::LoadFailed {
+        return Some(report::words::outcome(&soak.outcome, soak.cycles.completed).line());
     }
+    soak.notes.iter().find_map(|note| match note {
+        Note::NotTraced { why } => Some(report::words::early(why)),
+        _ => None,
+    })
 }

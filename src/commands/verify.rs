@@ -36,7 +36,7 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };
-    let soak = conduct::judged(soak_plan, &context);
+    let soak = conduct::soak(soak_plan, &context);
     if soak.outcome.kind == OutcomeKind::LoadFailed {
         bail!("{}", crate::report::words::outcome(&soak.outcome, soak.cycles.completed).line());
     }
@@ -45,8 +45,8 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
         soak: &soak,
         workspace: &workspace,
         started_at: begun.started_at.clone(),
-        few: args.memcheck_cycles,
-        timeout: args.timeout,
+        few: args.memcheck_cycles.get(),
+        timeout: args.instrument_timeout.duration(),
         interrupted: &interrupted,
     };
     let begin = |instrument| {

@@ -9,8 +9,8 @@ mod scan;
 use std::io::{self, BufRead};
 
 use crate::record::explanation::{Explained, Explanation, SCHEMA};
+use crate::settings::quoted;
 use crate::settings::units::printable;
-use crate::suite::replay::quoted;
 use crate::supervisor;
 use rules::filled;
 pub use rules::{Rule, Rules, RulesError};

@@ -98,7 +98,7 @@ pub fn verify(request: &Request<'_>, begin: &dyn Fn(Instrument)) -> Result<Verif
         started_at: request.started_at.clone(),
         path: soak.path.clone(),
         language: soak.language,
-        calls: soak.calls.clone(),
+        calls: soak.calls().clone(),
         verdict: soak.judged.verdict,
         observations,
         places: result.places,

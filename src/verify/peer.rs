@@ -21,7 +21,7 @@ use super::gctrace::{self, Line};
 use super::workspace::Workspace;
 use crate::record::Mode;
 use crate::record::verification::Failure;
-use crate::suite::call::{Call, Int, Registers};
+use crate::settings::{Call, Int, Registers};
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::family;
 

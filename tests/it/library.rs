@@ -11,7 +11,7 @@ fn a_clean_library_passes_in_a_test() {
     soaked.assert_clean();
     soaked.assert_passed();
     let soak = soaked.soak();
-    assert_eq!((soak.cycles.completed, soak.threads), (3_000, 2));
+    assert_eq!((soak.cycles.completed, soak.threads()), (3_000, 2));
     assert!(soak.latency_ns.call.is_some() && soaked.run().passed);
 }
 

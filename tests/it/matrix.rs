@@ -57,7 +57,7 @@ fn each_combination_is_soaked_and_can_be_repeated() {
         ("asyncpreemptoff=1", CallFrom::Main),
         ("asyncpreemptoff=1", CallFrom::Worker),
     ]) {
-        assert_eq!((soak.env["GODEBUG"].as_str(), soak.call_from), (debug, call_from), "{}", soak.name);
+        assert_eq!((soak.env["GODEBUG"].as_str(), soak.call_from()), (debug, call_from), "{}", soak.name);
         assert_eq!(soak.cycles.completed, 200, "{}: {:?}", soak.name, soak.outcome);
         assert!(soak.toolchain.go.as_ref().is_some_and(|go| go.starts_with("go1.")), "{:?}", soak.toolchain);
     }
@@ -70,8 +70,8 @@ fn each_combination_is_soaked_and_can_be_repeated() {
     shell.args(["-c", &script]).env("DLSOAK", env!("CARGO_BIN_EXE_dlsoak")).env("OUT", &again);
     shell.output().unwrap();
     let repeated = &read_record(&again).unwrap().soaks[0];
-    assert_eq!((&repeated.env, repeated.call_from), (&last.env, last.call_from), "{}", last.replay);
-    assert_eq!((&repeated.path, &repeated.calls), (&last.path, &last.calls));
+    assert_eq!((&repeated.env, repeated.call_from()), (&last.env, last.call_from()), "{}", last.replay);
+    assert_eq!((&repeated.path, &repeated.calls()), (&last.path, &last.calls()));
 }
 
 #[test]

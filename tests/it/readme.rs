@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use dlsoak::settings::Settings;
 use dlsoak::suite::plan::Plan;
-use dlsoak::suite::settings::Settings;
 
 fn readme() -> String {
     std::fs::read_to_string(xtask::fixtures::root().join("README.md")).unwrap()

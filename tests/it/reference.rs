@@ -4,7 +4,8 @@
 // Two examples and the tests compile this file, and each uses a part of it.
 #![allow(dead_code)]
 
-use dlsoak::record::{Checkpoints, Column, Cycles, Language, Measured, Unload};
+use dlsoak::record::quantity::Threads;
+use dlsoak::record::{Checkpoints, Column, Cycles, Language, Measured, Settings, Unload};
 
 /// One recorded soak.
 pub(crate) struct Recorded {
@@ -166,7 +167,7 @@ pub(crate) fn soak(name: &str, threads: u32, cycles: u64, columns: Vec<Column>) 
         name: name.to_owned(),
         path: format!("{name}.so"),
         language: Language::C,
-        threads,
+        asked: Settings { threads: Threads::new(threads.into()).ok(), ..Settings::default() },
         cycles: Cycles { requested: cycles, completed: cycles, warmup: 0 },
         seconds: cycles as f64 * 45e-6,
         unload: Unload {

@@ -40,13 +40,14 @@ fn codes(judged: &Judged) -> Vec<Code> {
 }
 
 fn allowing_pinned() -> Limits {
-    Limits { allow_pinned: Some("Go never unloads".to_owned()), ..Limits::default() }
+    Limits { allow_pinned: "Go never unloads".parse().ok(), ..Limits::default() }
 }
 
 #[test]
 fn the_verdict_has_an_order() {
     let plain = Limits::default();
-    let allowing_residue = Limits { allow_residue: vec![ResidueKind::SignalHandler], ..Limits::default() };
+    let allowing_residue =
+        Limits { allow_residue: Some(vec![ResidueKind::SignalHandler]), ..Limits::default() };
     for (soak, policy, verdict, passed) in [
         (leaving(0), &plain, Verdict::Clean, Some(true)),
         (leaving(32), &plain, Verdict::Leak, Some(false)),
@@ -125,7 +126,7 @@ fn counts_have_limits_of_their_own() {
         row[3] += row[0] / 100;
     }
     assert_eq!(judge(&soak, &Limits::default()).verdict, Verdict::Leak);
-    let policy = Limits { max_growth: "fds=0.02/cycle".parse().unwrap(), ..Limits::default() };
+    let policy = Limits { max_growth: "fds=0.02/cycle".parse().ok(), ..Limits::default() };
     let judgement = judge(&soak, &policy);
     assert_eq!(judgement.verdict, Verdict::Clean);
     assert_eq!(codes(&judgement)[0], Code::GrowthWithinLimit);
@@ -136,7 +137,7 @@ fn growth_is_counted_by_load_where_threads_share_a_path() {
     // Of 100 cycles between two checkpoints 3 to 7 load; each load leaves 32 bytes.
     let mut soak = leaving(0);
     soak.share_path = true;
-    soak.threads = 4;
+    soak.asked.threads = "4".parse().ok();
     soak.unload.objects_per_load = 2;
     let mut loads = 0;
     for (at, row) in soak.checkpoints.rows.iter_mut().enumerate() {

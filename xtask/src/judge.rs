@@ -32,9 +32,9 @@ const FOLLOW_HEAP: [&str; 6] = ["rss", "anon", "private_dirty", "pss", "virtual"
 /// The situation that a soak was made in.
 pub fn situation(soak: &Soak) -> Situation<'_> {
     Situation {
-        threads: soak.threads,
-        mode: &soak.mode,
-        call_from: &soak.call_from,
+        threads: soak.asked.threads,
+        mode: &soak.asked.mode,
+        call_from: &soak.asked.call_from,
         share_path: soak.share_path,
     }
 }
@@ -204,7 +204,7 @@ fn unload(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
     let (loads, unloads) = (unload.loads_per_cycle, unload.unloads_per_cycle);
     let as_stated = match state.as_str() {
         // What stays is loaded once more by each cycle that opens another copy, or in another namespace.
-        "pinned" if matches!(soak.mode.as_str(), "copies" | "namespace") => true,
+        "pinned" if matches!(soak.asked.mode.as_str(), "copies" | "namespace") => true,
         "pinned" => loads == 0.0 && unloads == 0.0,
         // On one shared path an open that finds the library loaded is no load.
         _ if soak.share_path => loads > 0.0 && (loads - unloads).abs() < 0.01,
@@ -287,7 +287,7 @@ mod tests {
         let findings: Vec<Value> = codes.iter().map(fails).collect();
         let causes: &[_] = if state == "pinned" { &[serde_json::json!({"kind": "nodelete"})] } else { &[] };
         serde_json::from_value(serde_json::json!({
-            "name": "x", "mode": "reopen", "threads": 1, "seconds": 1.0, "verdict": verdict,
+            "name": "x", "seconds": 1.0, "verdict": verdict,
             "outcome": {"kind": "completed"},
             "unload": {"state": state, "loads_per_cycle": loads, "unloads_per_cycle": loads, "causes": causes},
             "growth": [{"metric": "heap", "per_cycle": heap, "low": heap, "high": heap}],

@@ -19,13 +19,9 @@ pub struct Run {
 pub struct Soak {
     /// Name; that of the fixture.
     pub name: String,
-    /// What a cycle opened.
-    pub mode: String,
-    /// Which thread its cycles ran on.
-    #[serde(default = "main_thread")]
-    pub call_from: String,
-    /// Number of threads.
-    pub threads: u32,
+    /// What was asked for.
+    #[serde(default)]
+    pub asked: Asked,
     /// Whether the threads shared one path.
     #[serde(default)]
     pub share_path: bool,
@@ -56,9 +52,22 @@ pub struct Finding {
     pub severity: String,
 }
 
-/// Where a record does not say, cycles ran on the main thread.
-fn main_thread() -> String {
-    "main".to_owned()
+/// What was asked for, where it differs from the defaults.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Asked {
+    /// What a cycle opened.
+    pub mode: String,
+    /// Which thread its cycles ran on.
+    pub call_from: String,
+    /// Number of threads.
+    pub threads: u32,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self { mode: "reopen".to_owned(), call_from: "main".to_owned(), threads: 1 }
+    }
 }
 
 /// How a soak ended.

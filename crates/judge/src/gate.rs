@@ -31,7 +31,7 @@ pub(super) fn gate(
     if soak.unload.state == UnloadState::Pinned || limits.allow_pinned.is_some() {
         rules.push(unloaded(soak, limits));
     }
-    if !soak.residue.is_empty() || !limits.allow_residue.is_empty() {
+    if !soak.residue.is_empty() || limits.allow_residue.is_some() {
         rules.push(left(soak, limits, residue));
     }
     Gate { passed, rules }
@@ -117,7 +117,7 @@ pub(super) fn odd_limit(soak: &Measured, limits: &Limits, evidence: &[Evidence])
 /// The rule on one count.
 fn count(limits: &Limits, evidence: &Evidence) -> Rule {
     let metric = evidence.growth.metric;
-    let limit = limits.max_growth.per_cycle(metric);
+    let limit = limits.count(metric);
     Rule {
         name: RuleName::MaxGrowth,
         metric: Some(metric),
@@ -134,7 +134,7 @@ fn unloaded(soak: &Measured, limits: &Limits) -> Rule {
     Rule {
         name: RuleName::AllowPinned,
         metric: None,
-        limit: limits.allow_pinned.clone(),
+        limit: limits.allow_pinned.as_ref().map(ToString::to_string),
         limit_per_cycle: None,
         measured: RuleMeasured::Unload { state },
         passed: Some(state != UnloadState::Pinned || limits.allow_pinned.is_some()),
@@ -145,7 +145,7 @@ fn unloaded(soak: &Measured, limits: &Limits) -> Rule {
 fn left(soak: &Measured, limits: &Limits, residue: &[&Residue]) -> Rule {
     let mut kinds: Vec<ResidueKind> = soak.residue.iter().map(|found| found.kind()).collect();
     kinds.dedup();
-    let allowed: Vec<&str> = limits.allow_residue.iter().map(|kind| kind.name()).collect();
+    let allowed: Vec<&str> = limits.allow_residue.iter().flatten().map(|kind| kind.name()).collect();
     Rule {
         name: RuleName::AllowResidue,
         metric: None,

@@ -122,13 +122,13 @@ fn assess(
     bounds: Bounds,
 ) -> Evidence {
     let unit = metric.unit();
-    let floor = floor(metric, soak.threads);
+    let floor = floor(metric, soak.threads());
     let to_cycle = exposure.per_cycle;
     let lines = Lines::of(series);
     let rates: Vec<f64> =
         lines.octaves.iter().map_while(|line| line.map(|line| line.slope * to_cycle)).collect();
     let newest = lines.octaves.first().copied().flatten();
-    let unseen = Unseen::of(metric, soak.threads, series);
+    let unseen = Unseen::of(metric, soak.threads(), series);
     let shown_unseen = unseen.rate(ALPHA_CONFIRM);
 
     // A table that doubles jumps once per octave, and a line takes a jump for noise. Growth that is proven without the largest

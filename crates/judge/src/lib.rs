@@ -27,7 +27,7 @@ pub fn judge(soak: &Measured, limits: &Limits) -> Judged {
 
 /// A soak with its judgement, by the limits that it was asked for with.
 pub fn judged(measured: Measured) -> Soak {
-    let judged = judge(&measured, &measured.asked.limits);
+    let judged = judge(&measured, &measured.asked.limits());
     Soak { measured, judged }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     let residue: Vec<&Residue> = soak
         .residue
         .iter()
-        .filter(|found| !limits.allow_residue.contains(&found.kind()) && !is_counted(found, &evidence))
+        .filter(|found| !limits.allows(found.kind()) && !is_counted(found, &evidence))
         .collect();
     let undecided = is_undecided(&evidence) || is_heap_unseen(soak);
     let verdict = verdict(soak, limits, &evidence, !residue.is_empty(), undecided);
@@ -75,7 +75,7 @@ fn pattern(soak: &Measured, limits: &Limits) -> Pattern {
     let judged = judge(soak, limits);
     let heap = judged.growth.iter().find(|growth| growth.metric == Metric::Heap);
     Pattern {
-        call_from: soak.call_from,
+        call_from: soak.call_from(),
         cycles: soak.cycles.completed,
         end: soak.outcome.kind,
         state: soak.unload.state,
@@ -181,7 +181,7 @@ impl Case<'_> {
         let stated: Vec<Facts> = self.findings.iter().map(|finding| finding.facts.clone()).collect();
         let allowed = |found: &&Residue| {
             let facts = Facts::Left((*found).clone());
-            self.limits.allow_residue.contains(&found.kind()) && !stated.contains(&facts)
+            self.limits.allows(found.kind()) && !stated.contains(&facts)
         };
         let allowed: Vec<Residue> = self.soak.residue.iter().filter(allowed).cloned().collect();
         for found in allowed {
@@ -387,7 +387,7 @@ pub(super) fn seconds_per_cycle(soak: &Measured) -> f64 {
 /// The bounds on each metric, per cycle.
 pub(super) fn bounds(soak: &Measured, policy: &Limits) -> impl Fn(Metric) -> Bounds {
     let rate = policy.max_leak_rate.as_ref().map(|limit| limit.bytes_per_cycle(seconds_per_cycle(soak)));
-    let counts = policy.max_growth.clone();
+    let counts = policy.max_growth.clone().unwrap_or_default();
     move |metric| {
         if is_memory(metric) {
             Bounds { leak_above: rate.unwrap_or(LEAK_ABOVE), clean_below: rate.unwrap_or(CLEAN_BELOW) }

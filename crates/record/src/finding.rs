@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use dlsoak_settings::{CallFrom, LeakRate, Metric, ResidueKind};
+use dlsoak_settings::{CallFrom, LeakRate, Metric, Pass, ResidueKind};
 
 use super::{
     Cause, CauseKind, Disturbance, Growth, Note, OneTime, Outcome, Phase, PlaceKind, Residue, Rule, RuleName,
@@ -58,25 +58,6 @@ pub enum Severity {
     Undecided,
     /// The soak may pass: something to know.
     Note,
-}
-
-/// One of the soaks that a library is put through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Pass {
-    /// The soak that was asked for.
-    Measure,
-    /// The same, shortly and without its calls.
-    WithoutCalls,
-    /// The same, shortly, with cycles on each kind of thread.
-    Patterns,
-    /// A few cycles under the loader's own log.
-    Diagnose,
-    /// The same with notes of each allocation.
-    Trace,
-    /// An earlier run.
-    Baseline,
 }
 
 /// A place in a source file.

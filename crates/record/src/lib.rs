@@ -45,11 +45,12 @@ use serde::{Deserialize, Serialize};
 pub use cause::{Cause, CauseFacts, CauseKind, Certainty, Keeper, OpenedBy, Prediction, Undiagnosed};
 pub use column::{Column, OverTimeColumn};
 pub use dlsoak_settings::{
-    CallFrom, CountLimits, Increase, LeakRate, Limits, Metric, Mode, Per, ResidueKind, Unit, units,
+    Call, CallFrom, CountLimits, Increase, LeakRate, Limits, Metric, Mode, OpenFlags, Pass, Per, ResidueKind,
+    Settings, Unit, Variable, quantity, units,
 };
 pub use finding::{
-    Code, Ended, Facts, Finding, LeakFacts, LimitFacts, MetricRate, OddLimit, OpenGrowth, Pass,
-    PatternVerdict, Severity, Share, Sharer, SourcePlace, Unsettled,
+    Code, Ended, Facts, Finding, LeakFacts, LimitFacts, MetricRate, OddLimit, OpenGrowth, PatternVerdict,
+    Severity, Share, Sharer, SourcePlace, Unsettled,
 };
 pub use gate::{Gate, Rule, RuleMeasured, RuleName};
 pub use growth::{Fit, Growth, Leak, OneTime, Trend};
@@ -162,19 +163,9 @@ pub struct Measured {
     /// The machine it was made on, where that is not the run's: in a run that was merged from several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub host: Option<Host>,
-    /// The limits that it is judged by.
+    /// What was asked for, as it was given: the settings that differ from the defaults, with the limits of the gate.
     #[serde(default)]
-    pub asked: Asked,
-    /// What a cycle opens.
-    pub mode: Mode,
-    /// Flags for `dlopen`, as words.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub flags: Option<String>,
-    /// Number of threads that cycle.
-    pub threads: u32,
-    /// Which thread a cycle runs on.
-    #[serde(default)]
-    pub call_from: CallFrom,
+    pub asked: Settings,
     /// True when all threads open one path and so share one reference count (`--share-path`).
     #[serde(default)]
     pub share_path: bool,
@@ -182,9 +173,6 @@ pub struct Measured {
     /// are contended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub beside: u32,
-    /// The calls made in each cycle, as given.
-    #[serde(default)]
-    pub calls: Vec<String>,
     /// Environment variables set for the worker, besides those inherited.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -237,7 +225,10 @@ pub struct Measured {
     /// The baseline that the soak is compared with, and what it has of this library.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub baseline: Option<Baseline>,
-    /// A shell command that repeats this soak up to where it ended.
+    /// The passes that were made, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub passes: Vec<PassMade>,
+    /// A shell command that makes the same soak from any directory.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub replay: String,
     /// The measured series.
@@ -250,13 +241,45 @@ pub struct Measured {
     pub worker: Worker,
 }
 
-/// What was asked for besides what other fields say.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+impl Measured {
+    /// What a cycle opens.
+    pub fn mode(&self) -> Mode {
+        self.asked.mode.unwrap_or_default()
+    }
+
+    /// Which thread a cycle runs on.
+    pub fn call_from(&self) -> CallFrom {
+        self.asked.call_from.unwrap_or_default()
+    }
+
+    /// Number of threads that cycle.
+    pub fn threads(&self) -> u32 {
+        self.asked.threads.map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX))
+    }
+
+    /// Flags for `dlopen`.
+    pub fn flags(&self) -> OpenFlags {
+        self.asked.flags.unwrap_or_default()
+    }
+
+    /// The calls made in each cycle, as given.
+    pub fn calls(&self) -> Vec<String> {
+        self.asked.call.iter().flatten().map(ToString::to_string).collect()
+    }
+}
+
+/// A pass that was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Asked {
-    /// The limits of the gate.
-    #[serde(default)]
-    pub limits: Limits,
+pub struct PassMade {
+    /// Which one.
+    pub pass: Pass,
+    /// Its cycles.
+    pub cycles: u64,
+    /// Its wall time in seconds, with the start of its process.
+    pub seconds: f64,
+    /// The agent that it was made with.
+    pub agent: Agent,
 }
 
 /// What a later judgement needs of the baseline.

@@ -85,8 +85,10 @@ fn metrics_are_called_what_json_calls_them() {
 
 #[test]
 fn every_field_is_documented() {
-    let schema = serde_json::to_value(schemars::schema_for!(Run)).unwrap();
+    let mut schema = serde_json::to_value(schemars::schema_for!(Run)).unwrap();
     let text = std::fs::read_to_string(format!("{DIR}record.md")).unwrap();
+    // docs/settings.md is made from these.
+    schema["$defs"].as_object_mut().unwrap().remove("Settings");
     let mut names = Vec::new();
     collect_properties(&schema, &mut names);
     assert!(names.len() > 60, "{}", names.len());

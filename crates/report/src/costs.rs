@@ -1,11 +1,10 @@
 //! What a library costs its host, by what it was built with and by its settings: per reopening, per copy, and per call from
 //! each kind of thread. Soaks of one file with the same settings make one row, whichever suite or matrix they come from.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use dlsoak_record::{CallFrom, InstanceCost, Metric, Mode, Run, Soak};
+use dlsoak_record::{Call, CallFrom, InstanceCost, Metric, Mode, OpenFlags, Run, Soak, Variable};
 
 use super::markdown::text;
 use super::{built, cells, units};
@@ -56,11 +55,11 @@ pub(super) fn rows(run: &Run) -> Vec<Row<'_>> {
 struct Key<'a> {
     path: &'a str,
     build_id: Option<&'a str>,
-    env: &'a BTreeMap<String, String>,
+    env: Option<&'a [Variable]>,
     threads: u32,
     share_path: bool,
-    flags: Option<&'a str>,
-    calls: &'a [String],
+    flags: OpenFlags,
+    calls: Option<&'a [Call]>,
 }
 
 impl<'a> Key<'a> {
@@ -68,11 +67,11 @@ impl<'a> Key<'a> {
         Self {
             path: &soak.path,
             build_id: soak.build_id.as_deref(),
-            env: &soak.env,
-            threads: soak.threads,
+            env: soak.asked.env.as_deref(),
+            threads: soak.threads(),
             share_path: soak.share_path,
-            flags: soak.flags.as_deref(),
-            calls: &soak.calls,
+            flags: soak.flags(),
+            calls: soak.asked.call.as_deref(),
         }
     }
 }
@@ -80,18 +79,16 @@ impl<'a> Key<'a> {
 impl<'a> Row<'a> {
     fn new(soak: &Soak) -> Self {
         let file = Path::new(&soak.path).file_name().map(|name| name.to_string_lossy().into_owned());
-        // What dlsoak sets itself, so that the heap is exact, is no choice of the suite's.
-        let chosen = soak.env.iter().filter(|(name, value)| {
-            (name.as_str(), value.as_str()) != ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")
-        });
-        let mut settings: Vec<String> = chosen.map(|(name, value)| format!("{name}={value}")).collect();
-        if soak.threads > 1 {
-            settings.push(format!("{} threads", soak.threads));
+        let mut settings: Vec<String> = soak.asked.env.iter().flatten().map(ToString::to_string).collect();
+        if soak.threads() > 1 {
+            settings.push(format!("{} threads", soak.threads()));
         }
         if soak.share_path {
             settings.push("one path".to_owned());
         }
-        settings.extend(soak.flags.iter().filter(|flags| *flags != "now,local").cloned());
+        if soak.flags() != OpenFlags::default() {
+            settings.push(soak.flags().to_string());
+        }
         Self {
             library: units::printable(&file.unwrap_or_else(|| soak.path.clone())),
             built: built::of_soak(soak),
@@ -104,15 +101,15 @@ impl<'a> Row<'a> {
 
     /// Adds what a soak of this row tells; of two that tell the same, the first counts.
     fn take(&mut self, soak: &'a Soak) {
-        match soak.mode {
+        match soak.mode() {
             Mode::Copies => self.copies = self.copies.or(Some(soak)),
             Mode::Reopen => {
                 // What a host does that reopens a library it does on one thread.
-                if self.reopen.is_none_or(|known| known.call_from != CallFrom::Main) {
+                if self.reopen.is_none_or(|known| known.call_from() != CallFrom::Main) {
                     self.reopen = Some(soak);
                 }
-                let place = CallFrom::ALL.iter().position(|from| *from == soak.call_from);
-                let called = soak.latency_ns.call.is_some() && !soak.calls.is_empty();
+                let place = CallFrom::ALL.iter().position(|from| *from == soak.call_from());
+                let called = soak.latency_ns.call.is_some() && !soak.calls().is_empty();
                 if let Some(call) = place.filter(|_| called).and_then(|place| self.calls.get_mut(place)) {
                     *call = call.or(Some(soak));
                 }
@@ -215,19 +212,17 @@ mod tests {
         for (index, soak) in run.soaks.iter_mut().enumerate() {
             soak.path = "x/libgo|1.so".to_owned();
             soak.build_id = None;
-            soak.calls = vec!["f()".to_owned()];
+            soak.measured.asked.call = Some(vec!["f()".parse().unwrap()]);
             soak.toolchain = Toolchain { go: Some("go1.27.3".to_owned()), ..Toolchain::default() };
-            soak.call_from = CallFrom::ALL[index % 3];
+            soak.measured.asked.call_from = Some(CallFrom::ALL[index % 3]);
         }
-        run.soaks[3].mode = Mode::Copies;
+        run.soaks[3].measured.asked.mode = Some(Mode::Copies);
         let cost = [(Metric::Rss, 2e6), (Metric::Threads, 5.25)]
             .map(|(metric, per_instance)| InstanceCost { metric, per_instance })
             .to_vec();
         run.soaks[3].instances = Some(Instances { live: 52, cost, next_load: None });
-        run.soaks[4].mode = Mode::Copies;
-        run.soaks[4].env = [("GOGC", "off"), ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+        run.soaks[4].measured.asked.mode = Some(Mode::Copies);
+        run.soaks[4].measured.asked.env = Some(vec!["GOGC=off".parse().unwrap()]);
         run
     }
 

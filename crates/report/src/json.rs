@@ -160,7 +160,7 @@ mod tests {
     fn any_text_comes_back_as_it_was() {
         let mut run = sample::run(1);
         run.soaks[0].name = "\"\\\n\t\u{0}\u{1b}\u{65e5}</script>".to_owned();
-        run.soaks[0].calls = vec![String::new(), "a".to_owned()];
+        run.soaks[0].measured.asked.call = Some(vec!["a(\"\u{1b}\")".parse().unwrap(), "a".parse().unwrap()]);
         assert_eq!(serde_json::from_slice::<Run>(&render(&run).unwrap()).unwrap(), run);
     }
 

@@ -237,10 +237,10 @@ pub fn warnings(soak: &Soak) -> Vec<Text> {
         .filter(|finding| finding.severity == Severity::Note && warns(finding, Mark::of(soak)))
         .map(words::finding)
         .collect();
-    if soak.threads > 1 && soak.share_path && soak.unload.state == UnloadState::Unloaded {
+    if soak.threads() > 1 && soak.share_path && soak.unload.state == UnloadState::Unloaded {
         warnings.push(Text::fact(format!(
             "{} threads share one path and so one reference count, with {} loads per cycle",
-            soak.threads,
+            soak.threads(),
             units::number(soak.unload.loads_per_cycle)
         )));
     }

@@ -1,19 +1,38 @@
-//! What a person asks of a soak: quantities, limits, and the words that settings are made of, each defined once.
+//! What a person asks of a soak: quantities, limits, and the words that settings are made of, each defined once; and the settings
+//! themselves, in one list ([`each_setting`]).
 //!
 //! **Invariant:** this crate knows nothing of a run. It parses, validates and displays, and every value that it holds reads back
 //! from what it displays.
 
+mod call;
+mod call_parse;
+mod chaos;
+mod command;
+mod flags;
 mod limits;
+mod list;
 mod metric;
 mod mode;
 pub mod nearest;
 pub mod quantity;
 mod residue_kind;
+#[cfg(feature = "schema")]
+pub mod schema;
+mod settings;
+mod text;
 pub mod units;
+mod words;
 
-pub use limits::{CountLimits, Increase, LeakRate, LimitError, Limits, Per};
+pub use call::{Arg, Call, CallError, Int, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT, Registers};
+pub use chaos::{Chaos, ChaosKind};
+pub use command::{command, quoted};
+pub use flags::OpenFlags;
+pub use limits::{CountLimits, Increase, LeakRate, LimitError, Per};
 pub use metric::{Metric, Unit};
-pub use mode::{CallFrom, Mode};
+pub use mode::{CallFrom, Mode, Pass};
 pub use nearest::nearest;
 pub use quantity::UnitError;
 pub use residue_kind::{ResidueKind, UnknownKind};
+pub use settings::{Limits, Settings};
+pub use text::{Field, Given};
+pub use words::{Exercise, Passes, Reason, Sandboxing, Variable};

@@ -4,41 +4,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{Metric, ResidueKind};
-
-/// Everything that a gate may know about one library. The default allows nothing beyond the noise.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Limits {
-    /// Growth of memory up to which a soak passes; one limit for both sides.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_leak_rate: Option<LeakRate>,
-    /// Growth of threads, descriptors and mappings up to which a soak passes.
-    #[serde(skip_serializing_if = "CountLimits::is_empty")]
-    pub max_growth: CountLimits,
-    /// How much more memory may grow than in the baseline.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_leak_increase: Option<LeakRate>,
-    /// How much longer the 99th percentile of a phase may take than in the baseline.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_p99_increase: Option<Increase>,
-    /// Why a library that is not unloaded may pass, where it may.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allow_pinned: Option<String>,
-    /// Kinds of residue that may stay.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub allow_residue: Vec<ResidueKind>,
-}
+use crate::Metric;
 
 /// A rate of growth of memory, such as `0.03MB/s` or `16B/cycle`.
 ///
 /// MB, KB and GB are powers of 1000; MiB, KiB and GiB powers of 1024.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeakRate {
     text: String,
     bytes: f64,
@@ -114,24 +85,8 @@ impl FromStr for LeakRate {
     }
 }
 
-impl From<LeakRate> for String {
-    fn from(value: LeakRate) -> Self {
-        value.text
-    }
-}
-
-impl TryFrom<String> for LeakRate {
-    type Error = LimitError;
-
-    fn try_from(text: String) -> Result<Self, LimitError> {
-        text.parse()
-    }
-}
-
 /// An increase in per cent of what was before, such as `20%`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Increase {
     text: String,
     share: f64,
@@ -160,24 +115,8 @@ impl FromStr for Increase {
     }
 }
 
-impl From<Increase> for String {
-    fn from(value: Increase) -> Self {
-        value.text
-    }
-}
-
-impl TryFrom<String> for Increase {
-    type Error = LimitError;
-
-    fn try_from(text: String) -> Result<Self, LimitError> {
-        text.parse()
-    }
-}
-
 /// Limits on the growth of things that are counted, each in things per cycle; `None` where none was given.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct CountLimits {
     text: String,
     limits: Vec<(Metric, f64)>,
@@ -231,20 +170,6 @@ impl FromStr for CountLimits {
             limits.push((metric, amount));
         }
         Ok(Self { text: text.to_owned(), limits })
-    }
-}
-
-impl From<CountLimits> for String {
-    fn from(value: CountLimits) -> Self {
-        value.text
-    }
-}
-
-impl TryFrom<String> for CountLimits {
-    type Error = LimitError;
-
-    fn try_from(text: String) -> Result<Self, LimitError> {
-        text.parse()
     }
 }
 
@@ -374,20 +299,5 @@ mod tests {
             let error = text.parse::<Increase>().unwrap_err().to_string();
             assert!(error.contains(message), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn limits_are_read_from_toml() {
-        let limits: Limits = toml::from_str(
-            "max-leak-rate = '0.03MB/s'\nmax-growth = 'fds=0'\nallow-pinned = 'Go never unloads'\n\
-             allow-residue = ['signal-mask']",
-        )
-        .unwrap();
-        assert_eq!(limits.max_leak_rate.unwrap().bytes(), 30_000.0);
-        assert_eq!(limits.max_growth.per_cycle(Metric::Fds), Some(0.0));
-        assert_eq!(limits.allow_pinned.as_deref(), Some("Go never unloads"));
-        assert_eq!(limits.allow_residue, [ResidueKind::SignalMask]);
-        let error = toml::from_str::<Limits>("max-leak-rate = '3MB'").unwrap_err().to_string();
-        assert!(error.contains("is not a rate"), "{error}");
     }
 }

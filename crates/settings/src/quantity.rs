@@ -1,24 +1,15 @@
 //! Counts, durations and sizes as people write them: `100k`, `1h30m`, `2GiB`. Parsed exactly, in whole numbers,
-//! with overflow checked and absurd values refused, for the command line and the suite file alike.
+//! with overflow checked and absurd values refused, for the command line, the suite file, the record and the interface for tests
+//! alike.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
 use std::time::Duration;
 
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
 use thiserror::Error;
-
-/// Most cycles of one soak: at 0.2 µs a cycle more than two days.
-pub const MAX_CYCLES: u64 = 1_000_000_000_000;
-
-/// Most threads of one soak.
-pub const MAX_THREADS: u32 = 1024;
-
-/// Most checkpoints of one soak; each is a row in the record.
-pub const MAX_CHECKPOINTS: u32 = 10_000;
-
-/// Largest limit of things counted: more descriptors or threads than any kernel gives.
-pub const MAX_LIMIT: u64 = 1_000_000_000;
-
-/// Longest duration that is taken: a year.
-pub const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A value that could not be understood or is out of range. The text says what was expected and does not
 /// repeat the value, because the code that shows it shows the value beside it.
@@ -35,109 +26,350 @@ impl UnitError {
 
 type Result<T> = std::result::Result<T, UnitError>;
 
-/// Parses a number of cycles: `20000`, `2_000`, `100k`, `1.5M`; from 1 to [`MAX_CYCLES`].
-///
-/// # Errors
-///
-/// [`UnitError`] when it is not a count, zero, or above the maximum.
-pub fn parse_cycles(text: &str) -> Result<u64> {
-    cycles(parse_count(text)?)
-}
+/// A whole number with a meaning: cycles, threads, nanoseconds, bytes. `K` says which, how it is written, and its range.
+pub struct Quantity<K>(u64, PhantomData<K>);
 
-/// Parses a number of warm-up cycles: as [`parse_cycles`], and 0 is allowed.
-///
-/// # Errors
-///
-/// [`UnitError`] when it is not a count, or above [`MAX_CYCLES`].
-pub fn parse_warmup(text: &str) -> Result<u64> {
-    warmup(parse_count(text)?)
-}
+/// What a [`Quantity`] counts.
+pub trait Kind {
+    /// Its name.
+    const NAME: &'static str;
+    /// What a reader of a file is told to write.
+    const EXPECTING: &'static str;
+    /// Smallest and largest value.
+    const RANGE: (u64, u64);
+    /// Whether a bare number is understood, as for things that are counted.
+    const BARE: bool = true;
 
-/// Parses a number of threads, from 1 to [`MAX_THREADS`].
-///
-/// # Errors
-///
-/// [`UnitError`] when it is not a count or out of range.
-pub fn parse_threads(text: &str) -> Result<u32> {
-    threads(parse_count(text)?)
-}
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// [`UnitError`] when it is not such a quantity. The range is checked by [`Quantity::new`].
+    fn read(text: &str) -> Result<u64> {
+        count(text)
+    }
 
-/// Parses a number of soaks that run at the same time, from 1 to 64.
-///
-/// # Errors
-///
-/// [`UnitError`] when it is not a count or out of range.
-pub fn parse_jobs(text: &str) -> Result<usize> {
-    in_range(parse_count(text)?, 1, 64).map(|n| n as usize)
-}
+    /// Writes the text form, which reads back to the same number.
+    ///
+    /// # Errors
+    /// Those of the formatter.
+    fn write(value: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&value, f)
+    }
 
-/// Parses a number of checkpoints, from 2 (a slope needs two points) to [`MAX_CHECKPOINTS`].
-///
-/// # Errors
-///
-/// [`UnitError`] when it is not a count or out of range.
-pub fn parse_checkpoints(text: &str) -> Result<u32> {
-    checkpoints(parse_count(text)?)
-}
-
-/// Parses a limit of things counted, such as descriptors, from 1 to [`MAX_LIMIT`].
-///
-/// # Errors
-///
-/// [`UnitError`] when it is not a count or out of range.
-pub fn parse_limit(text: &str) -> Result<u64> {
-    limit(parse_count(text)?)
-}
-
-/// A limit of things counted, from 1 to [`MAX_LIMIT`].
-///
-/// # Errors
-/// [`UnitError`] when it is out of range.
-pub fn limit(count: u64) -> Result<u64> {
-    in_range(count, 1, MAX_LIMIT)
-}
-
-/// A number of cycles, from 1 to [`MAX_CYCLES`].
-///
-/// # Errors
-/// [`UnitError`] when it is out of range.
-pub fn cycles(count: u64) -> Result<u64> {
-    in_range(count, 1, MAX_CYCLES)
-}
-
-/// A number of warm-up cycles, from 0 to [`MAX_CYCLES`].
-///
-/// # Errors
-/// [`UnitError`] when it is out of range.
-pub fn warmup(count: u64) -> Result<u64> {
-    in_range(count, 0, MAX_CYCLES)
-}
-
-/// A number of threads, from 1 to [`MAX_THREADS`].
-///
-/// # Errors
-/// [`UnitError`] when it is out of range.
-pub fn threads(count: u64) -> Result<u32> {
-    in_range(count, 1, u64::from(MAX_THREADS)).map(|n| n as u32)
-}
-
-/// A number of checkpoints, from 2 to [`MAX_CHECKPOINTS`].
-///
-/// # Errors
-/// [`UnitError`] when it is out of range.
-pub fn checkpoints(count: u64) -> Result<u32> {
-    in_range(count, 2, u64::from(MAX_CHECKPOINTS)).map(|n| n as u32)
-}
-
-fn in_range(count: u64, least: u64, most: u64) -> Result<u64> {
-    if (least..=most).contains(&count) {
-        Ok(count)
-    } else {
-        Err(UnitError(format!("{count} is out of range: from {least} to {most}")))
+    /// Checks the range.
+    ///
+    /// # Errors
+    /// [`UnitError`] with the range.
+    fn check(value: u64) -> Result<u64> {
+        let (least, most) = Self::RANGE;
+        if (least..=most).contains(&value) {
+            Ok(value)
+        } else {
+            Err(UnitError(format!("{value} is out of range: from {least} to {most}")))
+        }
     }
 }
 
-fn parse_count(text: &str) -> Result<u64> {
+/// Things that are counted.
+macro_rules! counts {
+    ($($(#[doc = $doc:literal])* $kind:ident $name:ident $least:literal ..= $most:literal;)*) => {$(
+        $(#[doc = $doc])*
+        pub type $name = Quantity<$kind>;
+
+        /// See the quantity of that name.
+        #[derive(Debug)]
+        pub enum $kind {}
+
+        impl Kind for $kind {
+            const NAME: &'static str = stringify!($name);
+            const EXPECTING: &'static str = "a count such as 20000 or \"100k\"";
+            const RANGE: (u64, u64) = ($least, $most);
+        }
+    )*};
+}
+
+counts! {
+    /// Cycles of a soak: at 0.2 us a cycle, the most take more than two days.
+    OfCycles Cycles 1..=1_000_000_000_000;
+    /// Cycles before the measurement.
+    OfWarmup Warmup 0..=1_000_000_000_000;
+    /// Threads of a soak.
+    OfThreads Threads 1..=1024;
+    /// Checkpoints of a soak: a slope needs two points, and each is a row in the record.
+    OfCheckpoints Checkpoints 2..=10_000;
+    /// A limit of things counted, such as descriptors. The largest is more than any kernel gives.
+    OfCount Count 1..=1_000_000_000;
+    /// Soaks that run at the same time.
+    OfJobs Jobs 1..=64;
+}
+
+/// A duration: one or more numbers with a unit, largest unit first: `90m`, `1h30m`, `10s`, `500ms`, `1.5h`. Units are d, h, m, s, ms
+/// and us. More than zero, at most a year.
+pub type Time = Quantity<OfTime>;
+
+/// See [`Time`]; in nanoseconds.
+#[derive(Debug)]
+pub enum OfTime {}
+
+/// Units of time, largest first, in nanoseconds.
+const TIMES: [(&str, u64); 6] = [
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+];
+
+impl Kind for OfTime {
+    const NAME: &'static str = "Time";
+    const EXPECTING: &'static str = "a duration with a unit, such as \"90m\" or \"10s\"";
+    const RANGE: (u64, u64) = (1_000, 365 * 86_400_000_000_000);
+    const BARE: bool = false;
+
+    fn read(text: &str) -> Result<u64> {
+        let mut rest = text.trim();
+        let mut total: u64 = 0;
+        let mut unit_before = u64::MAX;
+        loop {
+            let (number, tail) = split(rest)?;
+            let end = tail.find(|c: char| !c.is_alphabetic()).unwrap_or(tail.len());
+            let (unit, after) = tail.split_at(end);
+            let nanoseconds = match unit {
+                "" => return Err(UnitError("a duration needs a unit: d, h, m, s, ms or us".to_owned())),
+                "min" => 60_000_000_000,
+                "µs" => 1_000,
+                _ => match TIMES.iter().find(|(name, _)| *name == unit) {
+                    Some((_, nanoseconds)) => *nanoseconds,
+                    None => {
+                        let problem = format!("unknown unit `{}`: use d, h, m, s, ms or us", clip(unit));
+                        return Err(UnitError(problem));
+                    }
+                },
+            };
+            if nanoseconds >= unit_before {
+                return Err(UnitError(format!(
+                    "`{unit}` is out of order; write each unit once, the largest first"
+                )));
+            }
+            unit_before = nanoseconds;
+            total = number.times(nanoseconds)?.checked_add(total).ok_or_else(too_large)?;
+            rest = after.trim_start();
+            if rest.is_empty() {
+                return Ok(total);
+            }
+        }
+    }
+
+    fn write(value: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = value;
+        for (unit, nanoseconds) in TIMES {
+            let count = rest / nanoseconds;
+            rest %= nanoseconds;
+            if count > 0 {
+                write!(f, "{count}{unit}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(value: u64) -> Result<u64> {
+        match value {
+            0 => Err(UnitError("a duration must be more than zero".to_owned())),
+            // What was computed is cut to what can be written.
+            _ if value <= Self::RANGE.1 => Ok((value / 1_000).max(1) * 1_000),
+            _ => Err(UnitError("a duration is at most 365d".to_owned())),
+        }
+    }
+}
+
+impl Time {
+    /// As a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+}
+
+/// A size in bytes: `2GiB`, `500MB`, `4096B`. MB is 10^6 bytes, MiB is 2^20; letter case counts for nothing. More than zero.
+pub type Size = Quantity<OfSize>;
+
+/// See [`Size`]; in bytes.
+#[derive(Debug)]
+pub enum OfSize {}
+
+impl Kind for OfSize {
+    const NAME: &'static str = "Size";
+    const EXPECTING: &'static str = "a size with a unit, such as \"2GiB\" or \"500MB\"";
+    const RANGE: (u64, u64) = (1, u64::MAX);
+    const BARE: bool = false;
+
+    fn read(text: &str) -> Result<u64> {
+        let (number, unit) = split(text.trim())?;
+        let factor = match unit.to_ascii_lowercase().as_str() {
+            "b" => 1,
+            "kb" => 1_000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            "tb" => 1_000_000_000_000,
+            "kib" => 1 << 10,
+            "mib" => 1 << 20,
+            "gib" => 1 << 30,
+            "tib" => 1 << 40,
+            "" => return Err(UnitError("a size needs a unit: B, kB, MB, GB, KiB, MiB or GiB".to_owned())),
+            letter @ ("k" | "m" | "g" | "t") => {
+                let letter = letter.to_ascii_uppercase();
+                return Err(UnitError(format!(
+                    "`{unit}` is ambiguous; use {letter}B (powers of 1000) or {letter}iB (powers of 1024)"
+                )));
+            }
+            _ => {
+                return Err(UnitError(format!(
+                    "unknown unit `{}`: use B, kB, MB, GB, KiB, MiB or GiB",
+                    clip(unit)
+                )));
+            }
+        };
+        number.times(factor)
+    }
+
+    fn write(value: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        match units.into_iter().find(|(_, bytes)| value.is_multiple_of(*bytes)) {
+            Some((unit, bytes)) => write!(f, "{}{unit}", value / bytes),
+            None => write!(f, "{value}B"),
+        }
+    }
+
+    fn check(value: u64) -> Result<u64> {
+        if value == 0 { Err(UnitError("a size must be more than zero".to_owned())) } else { Ok(value) }
+    }
+}
+
+impl<K: Kind> Quantity<K> {
+    /// The quantity of this value: a count, nanoseconds, or bytes.
+    ///
+    /// # Errors
+    /// [`UnitError`] when it is out of range.
+    pub fn new(value: u64) -> Result<Self> {
+        K::check(value).map(|value| Self(value, PhantomData))
+    }
+
+    /// The quantity in range that is nearest to this value.
+    pub fn nearest(value: u64) -> Self {
+        Self(value.clamp(K::RANGE.0, K::RANGE.1), PhantomData)
+    }
+
+    /// Its value: a count, nanoseconds, or bytes.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+// Written out, because derives would ask the same of `K`.
+impl<K> Clone for Quantity<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Quantity<K> {}
+
+impl<K> PartialEq for Quantity<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<K> Eq for Quantity<K> {}
+
+impl<K: Kind> fmt::Debug for Quantity<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        K::write(self.0, f)
+    }
+}
+
+impl<K: Kind> fmt::Display for Quantity<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        K::write(self.0, f)
+    }
+}
+
+impl<K: Kind> FromStr for Quantity<K> {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        K::read(text).and_then(Self::new)
+    }
+}
+
+impl<K: Kind> Serialize for Quantity<K> {
+    fn serialize<S: Serializer>(&self, out: S) -> std::result::Result<S::Ok, S::Error> {
+        if K::BARE { out.serialize_u64(self.0) } else { out.collect_str(self) }
+    }
+}
+
+impl<'de, K: Kind> Deserialize<'de> for Quantity<K> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> std::result::Result<Self, D::Error> {
+        input.deserialize_any(Reader(PhantomData))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl<K: Kind> schemars::JsonSchema for Quantity<K> {
+    fn inline_schema() -> bool {
+        K::BARE
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        K::NAME.into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        if K::BARE {
+            // In a suite it may be text as well, such as "100k".
+            schemars::json_schema!({ "type": "integer", "minimum": K::RANGE.0, "maximum": K::RANGE.1 })
+        } else {
+            schemars::json_schema!({ "type": "string" })
+        }
+    }
+}
+
+/// Reads a quantity that is a number in TOML or JSON, or text.
+struct Reader<K>(PhantomData<K>);
+
+impl<K: Kind> Visitor<'_> for Reader<K> {
+    type Value = Quantity<K>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(K::EXPECTING)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Self::Value, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> std::result::Result<Self::Value, E> {
+        if K::BARE {
+            Quantity::new(value).map_err(E::custom)
+        } else {
+            Err(E::invalid_type(de::Unexpected::Unsigned(value), &self))
+        }
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> std::result::Result<Self::Value, E> {
+        match u64::try_from(value) {
+            Ok(value) => self.visit_u64(value),
+            Err(_) if K::BARE => Err(E::custom("this can't be negative")),
+            Err(_) => Err(E::invalid_type(de::Unexpected::Signed(value), &self)),
+        }
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> std::result::Result<Self::Value, E> {
+        Err(E::custom(format_args!("`{value}` is not accepted here; expected {}", K::EXPECTING)))
+    }
+}
+
+fn count(text: &str) -> Result<u64> {
     let (number, suffix) = split(text.trim())?;
     let factor = match suffix {
         "" => 1,
@@ -147,92 +379,6 @@ fn parse_count(text: &str) -> Result<u64> {
         _ => return Err(UnitError(format!("unknown suffix `{}`: use k, M or G", clip(suffix)))),
     };
     number.times(factor)
-}
-
-/// Parses a duration: one or more numbers with a unit, largest unit first: `90m`, `1h30m`, `10s`, `500ms`,
-/// `1.5h`. Units are d, h, m, s, ms and us. More than zero, at most [`MAX_DURATION`].
-///
-/// # Errors
-///
-/// [`UnitError`] when it is not a duration, zero, or above the maximum.
-pub fn parse_duration(text: &str) -> Result<Duration> {
-    let mut rest = text.trim();
-    let mut total: u64 = 0;
-    let mut unit_before = u64::MAX;
-    loop {
-        let (number, tail) = split(rest)?;
-        let end = tail.find(|c: char| !c.is_alphabetic()).unwrap_or(tail.len());
-        let (unit, after) = tail.split_at(end);
-        let nanoseconds = match unit {
-            "d" => 86_400_000_000_000,
-            "h" => 3_600_000_000_000,
-            "m" | "min" => 60_000_000_000,
-            "s" => 1_000_000_000,
-            "ms" => 1_000_000,
-            "us" | "µs" => 1_000,
-            "" => return Err(UnitError("a duration needs a unit: d, h, m, s, ms or us".to_owned())),
-            _ => {
-                return Err(UnitError(format!("unknown unit `{}`: use d, h, m, s, ms or us", clip(unit))));
-            }
-        };
-        if nanoseconds >= unit_before {
-            return Err(UnitError(format!(
-                "`{unit}` is out of order; write each unit once, the largest first"
-            )));
-        }
-        unit_before = nanoseconds;
-        total = number.times(nanoseconds)?.checked_add(total).ok_or_else(too_large)?;
-        rest = after.trim_start();
-        if rest.is_empty() {
-            break;
-        }
-    }
-    let total = Duration::from_nanos(total);
-    if total.is_zero() {
-        Err(UnitError("a duration must be more than zero".to_owned()))
-    } else if total > MAX_DURATION {
-        Err(UnitError("a duration is at most 365d".to_owned()))
-    } else {
-        Ok(total)
-    }
-}
-
-/// Parses a size in bytes: `2GiB`, `500MB`, `4096B`. MB is 10^6 bytes, MiB is 2^20; letter case counts for
-/// nothing. More than zero.
-///
-/// # Errors
-///
-/// [`UnitError`] when it is not a size, zero, above `u64::MAX`, or its unit could mean either.
-pub fn parse_size(text: &str) -> Result<u64> {
-    let (number, unit) = split(text.trim())?;
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "b" => 1,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        "" => return Err(UnitError("a size needs a unit: B, kB, MB, GB, KiB, MiB or GiB".to_owned())),
-        letter @ ("k" | "m" | "g" | "t") => {
-            let letter = letter.to_ascii_uppercase();
-            return Err(UnitError(format!(
-                "`{unit}` is ambiguous; use {letter}B (powers of 1000) or {letter}iB (powers of 1024)"
-            )));
-        }
-        _ => {
-            return Err(UnitError(format!(
-                "unknown unit `{}`: use B, kB, MB, GB, KiB, MiB or GiB",
-                clip(unit)
-            )));
-        }
-    };
-    match number.times(factor)? {
-        0 => Err(UnitError("a size must be more than zero".to_owned())),
-        size => Ok(size),
-    }
 }
 
 /// A decimal number that has not been rounded: `digits / 10^decimals`.
@@ -292,6 +438,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn value<K: Kind>(text: &str) -> Result<u64> {
+        text.parse::<Quantity<K>>().map(Quantity::get)
+    }
+
     #[test]
     fn counts() {
         for (text, count) in [
@@ -305,23 +455,26 @@ mod tests {
             ("0.002k", 2),
             ("3.000", 3),
             (" 2G ", 2_000_000_000),
-            ("1000G", MAX_CYCLES),
+            ("1000G", 1_000_000_000_000),
         ] {
-            assert_eq!(parse_cycles(text), Ok(count), "{text}");
+            assert_eq!(value::<OfCycles>(text), Ok(count), "{text}");
         }
     }
 
     #[test]
     fn ranges_hold_at_both_ends() {
-        assert_eq!(parse_warmup("0"), Ok(0));
-        assert!(parse_cycles("0").is_err());
-        assert!(parse_cycles("1000000000001").is_err());
-        assert_eq!(parse_threads("1024"), Ok(1024));
-        assert!(parse_threads("0").is_err());
-        assert_eq!(parse_threads("10k").unwrap_err().to_string(), "10000 is out of range: from 1 to 1024");
-        assert_eq!(parse_checkpoints("2"), Ok(2));
-        assert!(parse_checkpoints("1").is_err());
-        assert!(parse_checkpoints("10001").is_err());
+        assert_eq!(value::<OfWarmup>("0"), Ok(0));
+        assert!(value::<OfCycles>("0").is_err());
+        assert!(value::<OfCycles>("1000000000001").is_err());
+        assert_eq!(value::<OfThreads>("1024"), Ok(1024));
+        assert!(value::<OfThreads>("0").is_err());
+        assert_eq!(
+            value::<OfThreads>("10k").unwrap_err().to_string(),
+            "10000 is out of range: from 1 to 1024"
+        );
+        assert_eq!(value::<OfCheckpoints>("2"), Ok(2));
+        assert!(value::<OfCheckpoints>("1").is_err());
+        assert!(value::<OfCheckpoints>("10001").is_err());
     }
 
     #[test]
@@ -338,7 +491,7 @@ mod tests {
             ("2000us", 2),
             ("365d", 31_536_000_000),
         ] {
-            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+            assert_eq!(value::<OfTime>(text), Ok(milliseconds * 1_000_000), "{text}");
         }
     }
 
@@ -351,7 +504,7 @@ mod tests {
             ("1.5 kib", 1536),
             ("1tb", 1_000_000_000_000),
         ] {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+            assert_eq!(value::<OfSize>(text), Ok(bytes), "{text}");
         }
     }
 
@@ -372,15 +525,15 @@ mod tests {
             "1_",
             "_1",
         ] {
-            all += &format!("count    {text:22} {}\n", outcome(parse_cycles(text)));
+            all += &format!("count    {text:22} {}\n", outcome(text.parse::<Cycles>()));
         }
         for text in
             ["", "10", "0s", "10x", "30m1h", "1m1m", "366d", "999999999999d", "-1s", "s", "1.00000001us"]
         {
-            all += &format!("duration {text:22} {}\n", outcome(parse_duration(text)));
+            all += &format!("duration {text:22} {}\n", outcome(text.parse::<Time>()));
         }
         for text in ["", "2", "2G", "2m", "0B", "2GBit", "0.3B", "99999999TiB", "-2GiB"] {
-            all += &format!("size     {text:22} {}\n", outcome(parse_size(text)));
+            all += &format!("size     {text:22} {}\n", outcome(text.parse::<Size>()));
         }
         insta::assert_snapshot!(all);
     }
@@ -393,22 +546,24 @@ mod tests {
         #[test]
         fn no_input_panics(text in "\\PC*", noise in "[0-9._]{0,40}[kKmMgGtTiIbBhsdu ]{0,4}[0-9.]{0,3}") {
             for text in [text, noise] {
-                let _ = parse_cycles(&text);
-                let _ = parse_duration(&text);
-                let _ = parse_size(&text);
+                let _ = text.parse::<Cycles>();
+                let _ = text.parse::<Time>();
+                let _ = text.parse::<Size>();
             }
         }
 
         #[test]
-        fn whole_milliseconds_survive(ms in 1_u64..=31_536_000_000) {
-            prop_assert_eq!(parse_duration(&format!("{ms}ms")), Ok(Duration::from_millis(ms)));
-            let split = format!("{}s{}ms", ms / 1000, ms % 1000);
-            prop_assert_eq!(parse_duration(&split), Ok(Duration::from_millis(ms)));
-        }
-
-        #[test]
-        fn plain_counts_survive(count in 1_u64..=MAX_CYCLES) {
-            prop_assert_eq!(parse_cycles(&count.to_string()), Ok(count));
+        fn what_is_displayed_reads_back(value in 1_u64..=31_536_000_000) {
+            let time = Time::new(value * 1_000_000).unwrap();
+            prop_assert_eq!(time.to_string().parse(), Ok(time));
+            let split = format!("{}s{}ms", value / 1000, value % 1000);
+            prop_assert_eq!(split.parse(), Ok(time));
+            let size = Size::new(value).unwrap();
+            prop_assert_eq!(size.to_string().parse(), Ok(size));
+            let cycles = Cycles::new(value).unwrap();
+            prop_assert_eq!(cycles.to_string().parse(), Ok(cycles));
+            let json = serde_json::to_string(&(time, size, cycles)).unwrap();
+            prop_assert_eq!(serde_json::from_str::<(Time, Size, Cycles)>(&json).unwrap(), (time, size, cycles));
         }
     }
 }

@@ -2,19 +2,16 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use dlsoak_report::{json, terminal};
 
+use crate::analysis::compare;
 use crate::conduct;
 use crate::files::write_atomic;
-use crate::record::{self, CallFrom, Mode, Run, Verdict};
-use crate::settings::ResidueKind as Kind;
-use crate::suite::chaos::Chaos;
+use crate::record::{self, Run, Verdict};
+use crate::settings::{Field, Given, Settings};
 use crate::suite::plan::{Plan, PlanError};
-use crate::suite::settings::Settings;
 use crate::supervisor::Context;
 
 /// Columns of a report in a test's output.
@@ -37,6 +34,7 @@ const WIDTH: u16 = 110;
 pub struct Soak {
     path: PathBuf,
     settings: Settings,
+    baseline: Option<Run>,
     /// The first setting that could not be read.
     fault: Option<(&'static str, String)>,
 }
@@ -66,123 +64,60 @@ pub enum SoakError {
     },
 }
 
-/// Methods that take their value as it is.
-macro_rules! plain {
-    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(mut self, $name: $type) -> Self {
-            self.settings.$name = Some($name);
-            self
+/// The methods that give settings, one for each of the list.
+macro_rules! methods {
+    (
+        soak { $($(#[doc = $doc:expr])* ($($arg:tt)*) ($($serde:tt)*) $name:ident: $type:ty;)* }
+        gate { $($(#[doc = $gdoc:expr])* ($($garg:tt)*) ($($gserde:tt)*) $gname:ident: $gtype:ty;)* }
+    ) => {
+        impl Soak {
+            $(
+                $(#[doc = $doc])*
+                pub fn $name(mut self, value: impl Given<<$type as Field>::One>) -> Self {
+                    self.settings.$name = self.given(stringify!($name), value, |settings| settings.$name.take());
+                    self
+                }
+            )*
+            $(
+                $(#[doc = $gdoc])*
+                pub fn $gname(mut self, value: impl Given<<$gtype as Field>::One>) -> Self {
+                    self.settings.$gname = self.given(stringify!($gname), value, |settings| settings.$gname.take());
+                    self
+                }
+            )*
         }
-    )*};
+    };
 }
 
-/// Methods that take text, as the flag of the same name does.
-macro_rules! parsed {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(mut self, $name: &str) -> Self {
-            self.settings.$name = self.read(stringify!($name), $name);
-            self
-        }
-    )*};
-}
+dlsoak_settings::each_setting!(methods);
 
 impl Soak {
     /// A soak of the library at `path`.
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().to_owned(), settings: Settings::default(), fault: None }
+        Self { path: path.as_ref().to_owned(), settings: Settings::default(), baseline: None, fault: None }
     }
 
-    plain! {
-        /// Cycles, all threads together, warm-up not included \[100,000\].
-        cycles: u64;
-        /// Ends the soak after this time, even if cycles are left.
-        duration: Duration;
-        /// Cycles before the measurement \[500, at most the cycles\].
-        warmup: u64;
-        /// Threads that cycle at the same time \[1\].
-        threads: u32;
-        /// Whether all threads open the one path, instead of a copy each.
-        share_path: bool;
-        /// What a cycle opens.
-        mode: Mode;
-        /// Which thread a cycle runs on.
-        call_from: CallFrom;
-        /// Checkpoints over the run \[one per 8 cycles, at least 125, at most 200\].
-        checkpoints: u32;
-        /// Whether to stop as soon as the verdict is certain, and to go on while it is not.
-        until_decided: bool;
-        /// Most cycles with [`Soak::until_decided`] \[8 times the cycles\].
-        max_cycles: u64;
-        /// Time without a finished cycle after which the worker counts as hung \[10 s\].
-        stall_timeout: Duration;
-        /// Wall time after which the soak ends as one that hit a limit.
-        timeout: Duration;
-        /// Resident memory of the worker in bytes above which the soak ends.
-        memory_limit: u64;
-        /// Whether the worker is kept from writing files and from the network (`docs/security.md`).
-        sandbox: bool;
-        /// Open descriptors of the worker above which the soak ends.
-        fd_limit: u64;
-        /// Threads of the worker and processes that descend from it above which the soak ends.
-        process_limit: u64;
-        /// Bytes written to standard output and standard error, or to any one file, above which the soak ends.
-        output_limit: u64;
-    }
-
-    parsed! {
-        /// The caller's own code for one cycle: `driver.so:function`, `int function(void *handle)`.
-        exercise;
-        /// Flags for `dlopen`, such as `lazy,global`.
-        flags;
-        /// Most growth of memory that passes, such as `16B/cycle`.
-        max_leak_rate;
-        /// Most growth of counts that passes, such as `fds=0`.
-        max_growth;
-    }
-
-    /// A call to make in each cycle, such as `fibonacci(20)`; may be said several times.
-    pub fn call(mut self, call: &str) -> Self {
-        let call = self.read("call", call);
-        self.settings.call.get_or_insert_default().extend(call);
+    /// Compares with this run, as `--baseline` does: `max_leak_increase` and `max_p99_increase` are limits on what changed since.
+    pub fn baseline(mut self, run: &Run) -> Self {
+        self.baseline = Some(run.clone());
         self
     }
 
-    /// An environment variable for the worker.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.settings.env.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    /// A library that is not unloaded passes all the same, for this reason.
-    pub fn allow_pinned(mut self, reason: &str) -> Self {
-        self.settings.allow_pinned = Some(reason.to_owned());
-        self
-    }
-
-    /// A kind of residue that passes.
-    pub fn allow_residue(mut self, kind: Kind) -> Self {
-        self.settings.allow_residue.get_or_insert_default().push(kind);
-        self
-    }
-
-    /// Reads a setting, or keeps why it can't be read.
-    fn read<T: FromStr<Err: fmt::Display>>(&mut self, setting: &'static str, text: &str) -> Option<T> {
-        match text.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.fault.get_or_insert((setting, format!("`{text}`: {error}")));
-                None
+    /// A field with one more value in it; as it was, where the value can't be read, and then why is kept.
+    fn given<F: Field>(
+        &mut self,
+        setting: &'static str,
+        value: impl Given<F::One>,
+        field: impl FnOnce(&mut Settings) -> F,
+    ) -> F {
+        let field = field(&mut self.settings);
+        match value.given() {
+            Ok(value) => field.with(value),
+            Err(problem) => {
+                self.fault.get_or_insert((setting, problem));
+                field
             }
         }
-    }
-
-    /// Something to disturb the worker with, such as `signal:SIGUSR1@100Hz`; may be said several times.
-    pub fn chaos(mut self, chaos: &str) -> Self {
-        let chaos = self.read::<Chaos>("chaos", chaos);
-        self.settings.chaos.get_or_insert_default().extend(chaos);
-        self
     }
 
     /// Runs the soak, as `dlsoak run` does.
@@ -197,8 +132,9 @@ impl Soak {
         let plan = Plan::from_paths(&[self.path], &self.settings)?;
         let mut run = conduct::begin(jiff::Timestamp::now());
         let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
-        let soak = plan.soaks.first().ok_or(PlanError::NoLibrary)?;
-        let soak = conduct::soak(soak, &context);
+        let mut soak = plan.soaks.first().ok_or(PlanError::NoLibrary)?.clone();
+        soak.baseline = self.baseline.map(|run| compare::baseline_of(&run, &soak.name, &run.started_at));
+        let soak = conduct::soak(&soak, &context);
         run.passed = soak.judged.gate.passed == Some(true);
         run.soaks.push(soak.clone());
         Ok(Soaked { run, soak })
@@ -286,7 +222,7 @@ mod tests {
             (Soak::new("a.so").flags("now,lazy"), "flags: `now,lazy`"),
             (Soak::new("a.so").max_leak_rate("3"), "max_leak_rate: `3`"),
             (Soak::new("a.so").chaos("stop@0Hz"), "chaos: `stop@0Hz`"),
-            (Soak::new("a.so").threads(0), "threads: at least one"),
+            (Soak::new("a.so").threads(0), "threads: 0 is out of range"),
             (Soak::new("a.so").cycles(1).threads(2), "cycles: 1 cycles are too few"),
         ] {
             let error = soak.run().unwrap_err().to_string();

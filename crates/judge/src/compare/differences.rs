@@ -134,17 +134,15 @@ fn settings(a: &Soak, b: &Soak) -> impl Iterator<Item = (Setting, Value, Value)>
     let chaos = |soak: &Soak| soak.chaos.iter().map(|one| one.what.clone()).collect::<Vec<_>>();
     let sandbox =
         |soak: &Soak| soak.sandbox.as_ref().map_or_else(Vec::new, |sandbox| sandbox.applied.clone());
-    // Older records have no flags.
-    let flags = a.flags.as_ref().zip(b.flags.as_ref());
     [
         (Setting::Cycles, value(a.cycles.requested), value(b.cycles.requested)),
         (Setting::Beside, value(a.beside), value(b.beside)),
-        (Setting::Mode, value(a.mode), value(b.mode)),
-        (Setting::Threads, value(a.threads), value(b.threads)),
-        (Setting::CallFrom, value(a.call_from), value(b.call_from)),
-        (Setting::Calls, value(&a.calls), value(&b.calls)),
+        (Setting::Mode, value(a.mode()), value(b.mode())),
+        (Setting::Threads, value(a.threads()), value(b.threads())),
+        (Setting::CallFrom, value(a.call_from()), value(b.call_from())),
+        (Setting::Calls, value(a.calls()), value(b.calls())),
         (Setting::Env, value(&a.env), value(&b.env)),
-        (Setting::Flags, value(flags.map(|(a, _)| a)), value(flags.map(|(_, b)| b))),
+        (Setting::Flags, value(a.flags()), value(b.flags())),
         (Setting::Agent, value(a.worker.agent), value(b.worker.agent)),
         (Setting::SharePath, value(a.share_path), value(b.share_path)),
         (Setting::Chaos, value(chaos(a)), value(chaos(b))),
@@ -157,7 +155,7 @@ fn settings(a: &Soak, b: &Soak) -> impl Iterator<Item = (Setting, Value, Value)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dlsoak_record::{Agent, Disturbance, Measured, SCHEMA, Sandbox, Tool};
+    use dlsoak_record::{Agent, Disturbance, Measured, SCHEMA, Sandbox, Settings, Tool};
     use serde_json::json;
 
     #[test]
@@ -179,22 +177,26 @@ mod tests {
             partition: None,
             soaks: Vec::new(),
         };
-        let flags = Some("now,local".to_owned());
         let of = |measured| Soak { measured, ..Soak::default() };
-        let a = of(Measured { name: "a".to_owned(), threads: 1, flags, ..Measured::default() });
-        let b = of(Measured { name: "b".to_owned(), threads: 1, ..Measured::default() });
+        let a = of(Measured { name: "a".to_owned(), ..Measured::default() });
+        let b = of(Measured { name: "b".to_owned(), ..Measured::default() });
         assert!(differences(&run, &run, &[(&a, &a), (&b, &b)]).is_empty());
         let mut other = run.clone();
         other.host.cpus = 8;
         let mut soak = a.clone();
         let more = &mut soak.measured;
-        (more.threads, more.calls) = (4, vec!["f(1)".to_owned()]);
-        more.flags = Some("lazy,local".to_owned());
+        more.asked = Settings {
+            call: "f(1)".parse().ok().map(|call| vec![call]),
+            flags: "lazy".parse().ok(),
+            threads: "4".parse().ok(),
+            ..Settings::default()
+        };
         more.worker.agent = Agent::Plain;
         more.chaos = vec![Disturbance { what: "stop@5Hz".to_owned(), ..Disturbance::default() }];
         more.sandbox =
             Some(Sandbox { applied: vec![dlsoak_record::Restriction::Network], missing: Vec::new() });
-        let four = of(Measured { threads: 4, ..b.measured.clone() });
+        let asked = Settings { threads: "4".parse().ok(), ..Settings::default() };
+        let four = of(Measured { asked, ..b.measured.clone() });
         let setting = |setting, before, after, soaks: &[&str]| Difference::Setting {
             setting,
             before,

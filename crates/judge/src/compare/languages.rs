@@ -58,14 +58,15 @@ pub(super) fn languages(runs: &[(String, Run)]) -> Vec<Work> {
                 heap_per_cycle: growth(dlsoak_record::Metric::Heap),
                 rss_per_cycle: growth(dlsoak_record::Metric::Rss),
             };
-            let same =
-                |w: &&mut Work| w.calls == soak.calls && w.mode == soak.mode && w.threads == soak.threads;
+            let same = |w: &&mut Work| {
+                w.calls == soak.calls() && w.mode == soak.mode() && w.threads == soak.threads()
+            };
             match all.iter_mut().find(same) {
                 Some(work) => work.soaks.push(language),
                 None => all.push(Work {
-                    calls: soak.calls.clone(),
-                    mode: soak.mode,
-                    threads: soak.threads,
+                    calls: soak.calls(),
+                    mode: soak.mode(),
+                    threads: soak.threads(),
                     soaks: vec![language],
                 }),
             }

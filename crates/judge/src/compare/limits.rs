@@ -2,8 +2,8 @@
 //! a baseline.
 
 use dlsoak_record::{
-    BaselineSoak, Facts, Finding, Growth, Limits, Measured, Pass, Phase, Rule, RuleMeasured, RuleName,
-    Severity, Soak,
+    Baseline, BaselineSoak, Facts, Finding, Growth, Limits, Measured, Pass, Phase, Rule, RuleMeasured,
+    RuleName, Run, Severity, Soak,
 };
 
 use super::super::growth::is_memory;
@@ -23,6 +23,12 @@ pub fn baseline(soak: &Soak) -> BaselineSoak {
         growth: soak.judged.growth.clone(),
         latency_ns: soak.latency_ns.clone(),
     }
+}
+
+/// What a later soak of this name is compared with, in an earlier run that is called `named`.
+pub fn baseline_of(run: &Run, name: &str, named: &str) -> Baseline {
+    let soak = run.soaks.iter().find(|soak| soak.name == name).map(baseline);
+    Baseline { name: named.to_owned(), soak }
 }
 
 /// The rules on change that were asked for, applied to `soak`, which grew by `growth`, with the baseline that it names. Where the

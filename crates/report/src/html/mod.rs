@@ -150,7 +150,7 @@ mod tests {
         let frame = dlsoak_record::Frame { function: Some(bad.clone()), ..dlsoak_record::Frame::default() };
         soak.outcome.stacks =
             Some(vec![dlsoak_record::Stack { frames: vec![frame], ..dlsoak_record::Stack::default() }]);
-        soak.calls = vec![bad.clone()];
+        soak.measured.asked.call = Some(vec!["f(\"<evil>\")".parse().unwrap()]);
         let evidence = dlsoak_record::CauseFacts::Unique { symbol: Some(bad.clone()), count: 1 };
         soak.unload.causes = vec![dlsoak_record::Cause::of_object(evidence, bad.clone())];
         let mut trace = sample::trace();

@@ -159,15 +159,16 @@ fn facts(soak: &Soak) -> Vec<(&'static str, String)> {
         }
     }
     facts.push(("Active time", units::nanos(soak.seconds * 1e9)));
-    let threads = if soak.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", soak.threads) };
+    let threads =
+        if soak.threads() == 1 { "1 thread".to_owned() } else { format!("{} threads", soak.threads()) };
     let share = if soak.share_path { ", one path" } else { "" };
-    let mode = plain(serde_json::to_value(soak.mode).unwrap_or_default());
-    facts.push(("Mode", format!("{mode}, {threads}{share}, from {}", soak.call_from.name())));
-    if !soak.calls.is_empty() {
-        facts.push(("Calls", units::printable(&soak.calls.join(", "))));
+    let mode = plain(serde_json::to_value(soak.mode()).unwrap_or_default());
+    facts.push(("Mode", format!("{mode}, {threads}{share}, from {}", soak.call_from().name())));
+    if !soak.calls().is_empty() {
+        facts.push(("Calls", units::printable(&soak.calls().join(", "))));
     }
     if let Some(instances) = &soak.instances {
-        facts.push(("Instances", units::printable(&terminal::instances(soak.mode, instances))));
+        facts.push(("Instances", units::printable(&terminal::instances(soak.mode(), instances))));
     }
     if !soak.toolchain.is_empty() {
         facts.push(("Built with", built::told(&soak.toolchain)));

@@ -47,7 +47,7 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
     for soak in &run.soaks {
         if let Some(instances) = &soak.instances {
             let text =
-                format!("{}: {}", units::printable(&soak.name), further::instances(soak.mode, instances));
+                format!("{}: {}", units::printable(&soak.name), further::instances(soak.mode(), instances));
             wrap(&mut out, "instances: ", "           ", &text, width);
         }
     }

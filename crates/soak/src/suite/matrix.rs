@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::file::{BAD_PATH, Library, settings, take};
 use super::names::{check_name, default_name};
-use super::settings::Settings;
 use super::suite_error::Fault;
+use crate::settings::Settings;
 use crate::settings::units::elide;
 
 /// Most soaks that one matrix makes: each is a process of its own, and a table that a person reads has fewer rows.
@@ -363,13 +363,13 @@ mod tests {
     fn the_command_line_does_not_belie_a_name() {
         let text = "[[library]]\npath = 'a.so'\nmatrix = { threads = [1, 2], env.A = [1, 2] }";
         let said = |overrides: &Settings| planned(text, overrides).unwrap_err().to_string();
-        let threads = said(&Settings { threads: Some(2), ..Settings::default() });
+        let threads = said(&Settings { threads: "2".parse().ok(), ..Settings::default() });
         assert!(threads.contains("`matrix.threads` in [[library]]: the matrix varies this"), "{threads}");
-        let env = said(&Settings { env: [("A".to_owned(), "1".to_owned())].into(), ..Settings::default() });
+        let env = said(&Settings { env: Some(vec!["A=1".parse().unwrap()]), ..Settings::default() });
         assert!(env.contains("`matrix.env.A` in [[library]]: the matrix varies this"), "{env}");
         let others = Settings {
-            cycles: Some(7),
-            env: [("B".to_owned(), "1".to_owned())].into(),
+            cycles: "7".parse().ok(),
+            env: Some(vec!["B=1".parse().unwrap()]),
             ..Settings::default()
         };
         let soaks = planned(text, &others).unwrap();

@@ -53,7 +53,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::suite::settings::Settings;
+    use crate::settings::Settings;
 
     #[test]
     fn shares_cover_the_suite_once() {

@@ -7,20 +7,15 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::allowance::Allowance;
-use super::call::Call;
-use super::chaos::{Chaos, check_chaos};
 use super::file::SuiteFile;
-use super::flags::OpenFlags;
 use super::matrix::in_force;
-use super::mode::check_mode;
 use super::names::{Unique, default_name, fit_name};
 use super::partition::Partition;
-use super::settings::{Exercise, Settings, check_variable};
 use super::suite_error::SuiteError;
-use crate::record::{CallFrom, Metric, Mode};
-use crate::settings::Limits;
-use crate::settings::quantity::MAX_CYCLES;
+use super::together::{check_chaos, check_mode};
+use crate::record::{self, CallFrom, Metric, Mode};
+use crate::settings::quantity::{Cycles, Size, Time};
+use crate::settings::{Call, Chaos, Exercise, Limits, OpenFlags, Passes, Sandboxing, Settings};
 
 /// Cycles where nobody said how many.
 pub const DEFAULT_CYCLES: u64 = 100_000;
@@ -56,6 +51,8 @@ pub struct SoakPlan {
     pub name: String,
     /// The library. A relative path is relative to the current directory.
     pub path: PathBuf,
+    /// What was asked for, as it was given.
+    pub asked: Settings,
     /// Symbols to call in each cycle, in this order.
     pub calls: Vec<Call>,
     /// Code of the user's own for one cycle.
@@ -68,7 +65,7 @@ pub struct SoakPlan {
     pub threads: u32,
     /// Whether all threads open the one path.
     pub share_path: bool,
-    /// Cycles, all threads together, warm-up not included; at least `threads`. [`MAX_CYCLES`] when only a
+    /// Cycles, all threads together, warm-up not included; at least `threads`. The most there can be when only a
     /// duration was given.
     pub cycles: u64,
     /// Cycles after which `until_decided` gives up, at least `cycles`; `None` without it or without such a
@@ -91,7 +88,11 @@ pub struct SoakPlan {
     /// What the worker is disturbed with.
     pub chaos: Vec<Chaos>,
     /// Whether the worker is kept from writing files and from the network.
-    pub sandbox: bool,
+    pub sandbox: Sandboxing,
+    /// The passes that may run.
+    pub passes: Passes,
+    /// Whether a leak is traced.
+    pub trace_on_leak: bool,
     /// What is wanted of it.
     pub purpose: Purpose,
     /// Whether the agent that leaves malloc alone is used, also where the counting one could be.
@@ -102,6 +103,32 @@ pub struct SoakPlan {
     pub allowance: Allowance,
     /// The limits that the gate applies to the soak.
     pub limits: Limits,
+    /// What an earlier run has of this library, to compare with.
+    pub baseline: Option<record::Baseline>,
+}
+
+/// Limits that were set; `None` leaves it to the default, which depends on the machine (`docs/limits.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allowance {
+    /// Wall time of the whole soak.
+    pub timeout: Option<Duration>,
+    /// Resident memory of the worker in bytes.
+    pub memory: Option<u64>,
+    /// Open descriptors of the worker.
+    pub fds: Option<u64>,
+    /// Threads of the worker, and processes that descend from it, together.
+    pub processes: Option<u64>,
+    /// Bytes written to standard output and standard error, and bytes of any one file.
+    pub output: Option<u64>,
+}
+
+impl Allowance {
+    /// What is allowed once this much time is spent.
+    #[must_use]
+    pub fn after(self, spent: Duration) -> Self {
+        let timeout = self.timeout.map(|timeout| timeout.saturating_sub(spent).max(Duration::from_millis(1)));
+        Self { timeout, ..self }
+    }
 }
 
 /// What is wanted of a soak, so that nobody waits for what is looked at and then dropped.
@@ -232,25 +259,24 @@ impl Plan {
 
 impl SoakPlan {
     fn new(name: String, path: PathBuf, settings: Settings) -> Result<Self, Refusal> {
-        let (limits, allowance) = (settings.limits(), settings.allowance());
+        let limits = settings.limits();
         let mode = settings.mode.unwrap_or_default();
         check_mode(mode, &settings)?;
         check_chaos(&settings)?;
-        let threads = settings.threads.unwrap_or(1);
-        if threads == 0 {
-            return Err(("threads", "at least one thread is needed".to_owned()));
-        }
-        let cycles = settings.cycles.unwrap_or(match settings.duration {
-            Some(_) => MAX_CYCLES,
-            None => DEFAULT_CYCLES,
-        });
+        let threads = settings.threads.map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX));
+        let cycles = match (settings.cycles, settings.duration) {
+            (Some(cycles), _) => cycles.get(),
+            (None, Some(_)) => Cycles::nearest(u64::MAX).get(),
+            (None, None) => DEFAULT_CYCLES,
+        };
         if cycles < u64::from(threads) {
             let problem =
                 format!("{cycles} cycles are too few for {threads} threads, because each needs one");
             return Err(("cycles", problem));
         }
         let until_decided = settings.until_decided.unwrap_or(false);
-        if let Some(max) = settings.max_cycles {
+        let max_cycles = settings.max_cycles.map(Cycles::get);
+        if let Some(max) = max_cycles {
             if !until_decided {
                 return Err(("max-cycles", "this has no effect without until-decided".to_owned()));
             }
@@ -258,35 +284,46 @@ impl SoakPlan {
                 return Err(("max-cycles", format!("{max} is less than the number of cycles, {cycles}")));
             }
         }
-        for (name, value) in &settings.env {
-            check_variable(name, value).map_err(|error| ("env", error.to_string()))?;
-        }
-        let checkpoints = settings.checkpoints.unwrap_or_else(|| default_checkpoints(cycles));
+        let checkpoints = settings.checkpoints.map(|checkpoints| checkpoints.get() as u32);
+        let checkpoints = checkpoints.unwrap_or_else(|| default_checkpoints(cycles));
+        let env = settings.env.iter().flatten().map(|one| (one.name.clone(), one.value.clone())).collect();
+        let bytes = |size: Option<Size>| size.map(Size::get);
+        let time = |time: Option<Time>| time.map(Time::duration);
         Ok(Self {
             name,
             path,
-            calls: settings.call.unwrap_or_default(),
-            exercise: settings.exercise,
+            calls: settings.call.clone().unwrap_or_default(),
+            exercise: settings.exercise.clone(),
             mode,
             call_from: settings.call_from.unwrap_or_default(),
             threads,
             share_path: settings.share_path.unwrap_or(false),
             cycles,
-            max_cycles: settings.max_cycles,
+            max_cycles,
             until_decided,
             beside: 0,
-            duration: settings.duration,
-            warmup: settings.warmup,
+            duration: time(settings.duration),
+            warmup: settings.warmup.map(|warmup| warmup.get()),
             checkpoints: u32::try_from(cycles).map_or(checkpoints, |cycles| checkpoints.min(cycles)),
             flags: settings.flags.unwrap_or_default(),
-            env: settings.env,
-            stall_timeout: settings.stall_timeout.unwrap_or(DEFAULT_STALL_TIMEOUT),
-            chaos: settings.chaos.unwrap_or_default(),
-            sandbox: settings.sandbox.unwrap_or(false),
+            env,
+            stall_timeout: time(settings.stall_timeout).unwrap_or(DEFAULT_STALL_TIMEOUT),
+            chaos: settings.chaos.clone().unwrap_or_default(),
+            sandbox: settings.sandbox.unwrap_or_default(),
+            passes: settings.passes.clone().unwrap_or_default(),
+            trace_on_leak: settings.trace_on_leak.unwrap_or(false),
             purpose: Purpose::Everything,
             plain: false,
-            allowance,
+            allowance: Allowance {
+                timeout: time(settings.timeout),
+                memory: bytes(settings.memory_limit),
+                fds: settings.fd_limit.map(|limit| limit.get()),
+                processes: settings.process_limit.map(|limit| limit.get()),
+                output: bytes(settings.output_limit),
+            },
             limits,
+            baseline: None,
+            asked: settings,
         })
     }
 }
@@ -335,8 +372,8 @@ mod tests {
             path = "b.so"
         "#;
         let overrides = Settings {
-            warmup: Some(9),
-            env: [("C".to_owned(), "command line".to_owned())].into(),
+            warmup: "9".parse().ok(),
+            env: Some(vec!["C=command line".parse().unwrap()]),
             ..Settings::default()
         };
         let plan = suite(text, &overrides).unwrap();
@@ -350,18 +387,18 @@ mod tests {
         );
         assert_eq!(b.env["B"], "defaults");
         assert_eq!(a.limits.max_leak_rate.as_ref().map(ToString::to_string).as_deref(), Some("1B/cycle"));
-        assert_eq!(a.limits.max_growth.to_string(), "fds=1/cycle");
+        assert_eq!(a.limits.max_growth.as_ref().unwrap().to_string(), "fds=1/cycle");
     }
 
     #[test]
     fn the_layer_that_says_when_to_end_says_it_alone() {
         let text = "[[library]]\npath = 'a.so'\ncycles = 500\n[[library]]\npath = 'b.so'\nduration = '1h'";
         let minutes = Some(Duration::from_secs(5400));
-        let by_time = suite(text, &Settings { duration: minutes, ..Settings::default() }).unwrap();
+        let by_time = suite(text, &Settings { duration: "90m".parse().ok(), ..Settings::default() }).unwrap();
         for soak in by_time.soaks {
-            assert_eq!((soak.cycles, soak.duration), (MAX_CYCLES, minutes));
+            assert_eq!((soak.cycles, soak.duration), (1_000_000_000_000, minutes));
         }
-        let by_count = suite(text, &Settings { cycles: Some(20), ..Settings::default() }).unwrap();
+        let by_count = suite(text, &Settings { cycles: "20".parse().ok(), ..Settings::default() }).unwrap();
         for soak in by_count.soaks {
             assert_eq!((soak.cycles, soak.duration, soak.checkpoints), (20, None, 20));
         }
@@ -407,7 +444,7 @@ mod tests {
         );
         assert_eq!(Plan::from_paths(&[], &Settings::default()), Err(PlanError::NoLibrary));
         // Also with a suite that is right without it.
-        let overrides = Settings { threads: Some(20), ..Settings::default() };
+        let overrides = Settings { threads: "20".parse().ok(), ..Settings::default() };
         let error = suite("[[library]]\npath = 'a.so'\ncycles = 10", &overrides).unwrap_err();
         assert_eq!(error.to_string(), "cycles: 10 cycles are too few for 20 threads, because each needs one");
     }

@@ -1,8 +1,11 @@
 //! Soaks beside the requested one: the same library without its calls, or called from another thread.
 
+use std::path::Path;
+
 use super::plan::{Purpose, SoakPlan};
 use crate::record::{CallFrom, Metric};
-use crate::settings::Per;
+use crate::settings::quantity::Cycles;
+use crate::settings::{Per, command};
 
 /// Most checkpoints of a soak that only separates growth with the call from growth without it: 33 in each octave that decides.
 const CHECKPOINTS_ASIDE: u32 = 100;
@@ -22,8 +25,11 @@ impl SoakPlan {
     /// The same soak with its cycles on this thread, of at most `cycles` cycles.
     #[must_use]
     pub fn called_from(&self, call_from: CallFrom, cycles: u64) -> Self {
-        let name = format!("{}, called from {}", self.name, call_from.name());
-        Self { name, call_from, ..self.shortened(cycles) }
+        let mut plan = self.shortened(cycles);
+        plan.name = format!("{}, called from {}", self.name, call_from.name());
+        plan.call_from = call_from;
+        plan.asked.call_from = Some(call_from);
+        plan
     }
 
     /// The same soak with the agent that leaves malloc alone.
@@ -35,25 +41,34 @@ impl SoakPlan {
     /// The same soak without its calls, of at most `cycles` cycles; `leak` is what was found with them.
     #[must_use]
     pub fn without_calls(&self, cycles: u64, leak: Option<(Metric, f64)>) -> Self {
-        let name = format!("{}, without the call", self.name);
-        Self {
-            name,
-            calls: Vec::new(),
-            exercise: None,
-            checkpoints: self.checkpoints.min(CHECKPOINTS_ASIDE),
-            purpose: Purpose::Share { leak },
-            ..self.shortened(cycles)
-        }
+        let mut plan = self.shortened(cycles);
+        plan.name = format!("{}, without the call", self.name);
+        (plan.calls, plan.exercise) = (Vec::new(), None);
+        (plan.asked.call, plan.asked.exercise) = (None, None);
+        plan.checkpoints = self.checkpoints.min(CHECKPOINTS_ASIDE);
+        plan.purpose = Purpose::Share { leak };
+        plan
     }
 
     /// The same soak, of at most `cycles` cycles.
     fn shortened(&self, cycles: u64) -> Self {
-        Self {
-            cycles: self.cycles.min(cycles),
-            max_cycles: None,
-            until_decided: false,
-            duration: None,
-            ..self.clone()
+        let mut plan = self.clone();
+        plan.cycles = self.cycles.min(cycles);
+        (plan.max_cycles, plan.until_decided, plan.duration) = (None, false, None);
+        let asked = &mut plan.asked;
+        asked.cycles = Some(Cycles::nearest(plan.cycles));
+        (asked.max_cycles, asked.until_decided, asked.duration) = (None, None, None);
+        plan
+    }
+
+    /// A shell command that makes the same soak from any directory: what differs from the defaults.
+    #[must_use]
+    pub fn replay(&self) -> String {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut asked = self.asked.clone();
+        if let Some(exercise) = &mut asked.exercise {
+            exercise.driver = absolute(&exercise.driver);
         }
+        command(&absolute(&self.path), &asked)
     }
 }

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use crate::record::{Disturbance, Refusal};
 use crate::sampling::Sampler;
-use crate::suite::chaos::{Chaos, ChaosKind};
+use crate::settings::{Chaos, ChaosKind};
 use crate::sys::pressure;
 
 /// How long the worker is stopped each time.

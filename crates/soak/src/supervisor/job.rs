@@ -10,8 +10,7 @@ use dlsoak_wire::job::{self, Kind, Step};
 
 use super::sandbox::Confinement;
 use crate::record::{CallFrom, Mode};
-use crate::suite::call::{Int, Registers};
-use crate::suite::chaos::ChaosKind;
+use crate::settings::{ChaosKind, Int, Registers};
 use crate::suite::plan::SoakPlan;
 
 /// The job that a plan makes for threads that open these files.
@@ -89,7 +88,7 @@ fn steps(plan: &SoakPlan, names: &mut Names) -> Result<Vec<Step>, String> {
 
 /// Signals that will be sent to the worker, as bits.
 fn signals(plan: &SoakPlan) -> u64 {
-    let bit = |chaos: &crate::suite::chaos::Chaos| match chaos.kind {
+    let bit = |chaos: &crate::settings::Chaos| match chaos.kind {
         ChaosKind::Signal(signal) => 1_u64 << (signal as i32 - 1),
         ChaosKind::Stop | ChaosKind::MemoryPressure | ChaosKind::ColdCache => 0,
     };

@@ -38,18 +38,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::channel::{self, Channel, Clock};
+use crate::conduct::Instrument;
 use crate::elf;
 use crate::record::{
-    Agent, Asked, CallFrom, Cycles, Disturbance, Doubt, FileProblem, LoadCause, Measured, Mode, Note,
-    Outcome, Phase, Worker,
+    Agent, CallFrom, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, LoadCause, Measured, Mode, Note,
+    Outcome, Phase, Trace, Worker,
 };
 use crate::sampling::Sampler;
+use crate::settings::Sandboxing;
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::clock;
 
 pub use host::host;
 pub use private::{PrivateDirectory, clean as clean_private};
-pub use trace::trace;
 
 use end::{failed_before_start, not_started};
 use limits::Limits;
@@ -112,21 +113,28 @@ impl std::fmt::Debug for Context<'_> {
     }
 }
 
-/// Soaks one library and says all that was measured. Growth, verdict and gate are left to the analysis.
-///
-/// Where the counting agent's figures turn out to be doubtful, the soak is made again with the plain one. Whatever happens is in the
-/// result's `outcome`: this function has no error.
-pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Measured {
-    let began = Instant::now();
-    let (soak, doubt) = once(plan, context);
-    let Some(doubt) = doubt.filter(|_| !context.interrupted.load(Ordering::Relaxed)) else { return soak };
-    let allowance = plan.allowance.after(began.elapsed());
-    let (mut again, _) = once(&SoakPlan { allowance, ..plan.plainly() }, context);
-    again.notes.push(Note::MeasuredAgain(doubt));
-    again
+/// The instrument that measures: an agent in a process of its own.
+#[derive(Debug)]
+pub struct Supervisor;
+
+impl Instrument for Supervisor {
+    fn measure(&self, plan: &SoakPlan, context: &Context<'_>) -> (Measured, Option<Doubt>) {
+        once(plan, context)
+    }
+
+    fn trace(
+        &self,
+        plan: &SoakPlan,
+        soak: &Measured,
+        cycles: u64,
+        context: &Context<'_>,
+    ) -> Result<Trace, EndedEarly> {
+        trace::trace(plan, soak, cycles, context)
+    }
 }
 
-/// One soak with one agent, and why its figures are to be doubted.
+/// Soaks one library with one agent and says all that was measured, and why the figures of its heap are to be doubted. Growth,
+/// verdict and gate are left to the analysis. Whatever happens is in the result's `outcome`: this function has no error.
 fn once(plan: &SoakPlan, context: &Context<'_>) -> (Measured, Option<Doubt>) {
     let most = match plan.purpose {
         Purpose::Everything => plan.cycles,
@@ -144,7 +152,7 @@ fn once(plan: &SoakPlan, context: &Context<'_>) -> (Measured, Option<Doubt>) {
         Ok(measurement) => doubt = measurement.carry_out(&mut soak),
         Err(outcome) => soak.outcome = *outcome,
     }
-    if plan.sandbox && !plan.env.contains_key(TMPDIR) {
+    if plan.sandbox != Sandboxing::Off && !plan.env.contains_key(TMPDIR) {
         // Another directory each time, and gone: it tells nothing, and two runs would differ by it.
         soak.env.remove(TMPDIR);
     }
@@ -158,14 +166,9 @@ fn asked_for(plan: &SoakPlan) -> Measured {
     Measured {
         name: plan.name.clone(),
         path: plan.path.to_string_lossy().into_owned(),
-        asked: Asked { limits: plan.limits.clone() },
-        mode: plan.mode,
-        flags: Some(plan.flags.to_string()),
-        call_from: plan.call_from,
-        threads: plan.threads,
+        asked: plan.asked.clone(),
         share_path: plan.share_path && plan.threads > 1,
         beside: plan.beside,
-        calls: plan.calls.iter().map(|c| c.text.clone()).collect(),
         env: process::environment(&plan.env, agent),
         chaos: plan
             .chaos
@@ -209,7 +212,7 @@ fn prepare<'a>(
     if staging.has_copies() {
         staging::keep_origin(&facts, &plan.path, &mut soak.env);
     }
-    if plan.sandbox && !soak.env.contains_key(TMPDIR) {
+    if plan.sandbox != Sandboxing::Off && !soak.env.contains_key(TMPDIR) {
         let scratch = staging.make_scratch().map_err(not_started)?;
         soak.env.insert(TMPDIR.to_owned(), scratch.to_string_lossy().into_owned());
     }
@@ -232,7 +235,7 @@ fn start<'a>(
     bounds: Bounds,
     context: &'a Context<'a>,
 ) -> Result<Session<'a>, String> {
-    let confinement = if plan.sandbox {
+    let confinement = if plan.sandbox != Sandboxing::Off {
         // Where each cycle opens a copy, the worker itself writes it there.
         let copies = files.iter().filter(|_| plan.mode == Mode::Copies).filter_map(|file| file.parent());
         let writable: Vec<PathBuf> =

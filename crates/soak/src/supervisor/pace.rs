@@ -71,11 +71,10 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::time::Duration;
 
     use super::*;
+    use crate::settings::Settings;
     use crate::suite::plan::Plan;
-    use crate::suite::settings::Settings;
 
     fn ends(settings: Settings) -> Vec<u64> {
         paced(settings, false)
@@ -95,25 +94,26 @@ mod tests {
 
     #[test]
     fn a_soak_ends_with_the_cycles_asked_for() {
-        assert_eq!(ends(Settings { cycles: Some(777), ..Settings::default() }), [777]);
+        assert_eq!(ends(Settings { cycles: "777".parse().ok(), ..Settings::default() }), [777]);
     }
 
     #[test]
     fn instances_that_stay_are_looked_at_from_the_first() {
-        let settings = Settings { cycles: Some(777), ..Settings::default() };
+        let settings = Settings { cycles: "777".parse().ok(), ..Settings::default() };
         assert_eq!(paced(settings, true), [64, 128, 256, 512, 777]);
     }
 
     #[test]
     fn an_undecided_soak_doubles_up_to_its_bound() {
-        let decided = Settings { cycles: Some(1000), until_decided: Some(true), ..Settings::default() };
+        let decided =
+            Settings { cycles: "1000".parse().ok(), until_decided: Some(true), ..Settings::default() };
         assert_eq!(ends(decided.clone()), [1024, 2048, 4096, 8000]);
-        assert_eq!(ends(Settings { max_cycles: Some(1300), ..decided }), [1024, 1300]);
+        assert_eq!(ends(Settings { max_cycles: "1300".parse().ok(), ..decided }), [1024, 1300]);
     }
 
     #[test]
     fn a_soak_that_time_ends_doubles_without_a_bound() {
-        let timed = Settings { duration: Some(Duration::from_secs(5)), ..Settings::default() };
+        let timed = Settings { duration: "5s".parse().ok(), ..Settings::default() };
         let ends = ends(timed);
         assert_eq!((ends[0], ends[9]), (64, 64 << 9));
     }

@@ -36,7 +36,7 @@ struct Notes {
 ///
 /// # Errors
 /// Why nothing could be traced. What happens while it runs is in the trace's `ended`.
-pub fn trace(
+pub(super) fn trace(
     plan: &SoakPlan,
     soak: &Measured,
     cycles: u64,

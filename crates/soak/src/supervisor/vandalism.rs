@@ -16,8 +16,8 @@ use crate::channel::{Channel, Look};
 use crate::record::{Measured, Soak};
 use crate::residue;
 use crate::sampling::Sampler;
+use crate::settings::Settings;
 use crate::suite::plan::{Plan, SoakPlan};
-use crate::suite::settings::Settings;
 
 /// Numbers that look like none; xorshift64 (Marsaglia, "Xorshift RNGs", 2003).
 struct Random(u64);
@@ -72,7 +72,10 @@ fn whatever_is_in_the_channel_makes_a_record() {
             histograms.quiet();
             snapshots.push(sampler.state(&channel, cycle * 100).unwrap());
         }
-        let mut soak = Measured { threads: 3, ..Measured::default() };
+        let mut soak = Measured {
+            asked: Settings { threads: "3".parse().ok(), ..Settings::default() },
+            ..Measured::default()
+        };
         let totals = series.totals();
         soak.cycles.completed = 300;
         soak.seconds = totals.active_ns as f64 / 1e9;
@@ -102,7 +105,7 @@ fn whatever_is_in_the_channel_makes_a_record() {
 #[test]
 fn a_session_over_a_channel_that_is_written_over_comes_to_an_end() {
     const STALL: Duration = Duration::from_millis(400);
-    let plan = plan(&Settings { threads: Some(3), ..Settings::default() });
+    let plan = plan(&Settings { threads: "3".parse().ok(), ..Settings::default() });
     let never = AtomicBool::new(false);
     let context = Context { interrupted: &never, progress: &|_| {} };
     for seed in 0..8 {

@@ -10,7 +10,7 @@ use super::unload::Watch;
 use super::{Context, SoakPlan};
 use crate::elf::{self, Facts};
 use crate::record::{
-    Cause, CauseFacts, CauseKind, EndedEarly, Measured, OpenedBy, OutcomeKind, Undiagnosed, UnloadState,
+    Cause, CauseFacts, CauseKind, EndedEarly, Measured, OpenedBy, OutcomeKind, Pass, Undiagnosed, UnloadState,
 };
 use crate::sampling::Sampler;
 use diagnosis::Diagnosis;
@@ -83,7 +83,7 @@ pub(super) fn find(
         return;
     }
     // Nobody waits for a diagnosis who has just interrupted the soak.
-    let is_made = soak.outcome.kind != OutcomeKind::Interrupted;
+    let is_made = soak.outcome.kind != OutcomeKind::Interrupted && plan.passes.contains(Pass::Diagnose);
     let diagnosis =
         if is_made { diagnosis::diagnose(plan, staging, &soak.env, context) } else { Diagnosis::default() };
     // What the diagnostic worker was left with, and what it lacks of what the measured one was.

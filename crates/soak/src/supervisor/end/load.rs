@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::record::why::Descriptor;
 use crate::record::{LoadFailure, OpenFds, Shortage};
-use crate::suite::mode::NAMESPACES;
+use crate::suite::together::NAMESPACES;
 use crate::supervisor::failure::Refusal;
 use crate::supervisor::session::Session;
 use crate::supervisor::staging::Staging;

@@ -5,10 +5,9 @@ use std::ffi::CString;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::call_parse::Parser;
+use crate::call_parse::Parser;
 
 /// Most integer, string and `null` arguments of one call: they travel in registers (System V x86-64 has six
 /// for them).
@@ -23,8 +22,7 @@ pub const MAX_TEXT: usize = 64 * 1024;
 /// A symbol to look up and call, with its arguments.
 ///
 /// In JSON and TOML it is its text, which is exact where a JSON number would not be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     /// The expression, as given.
     pub text: String,
@@ -136,7 +134,7 @@ impl Call {
 /// # Errors
 ///
 /// [`CallError`] with the column and what was expected there.
-pub fn check_symbol(text: &str) -> Result<(), CallError> {
+pub(crate) fn check_symbol(text: &str) -> Result<(), CallError> {
     Parser::new(text).lone_symbol()
 }
 
@@ -145,20 +143,6 @@ impl FromStr for Call {
 
     fn from_str(text: &str) -> Result<Self, CallError> {
         Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for Call {
-    type Error = CallError;
-
-    fn try_from(text: String) -> Result<Self, CallError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Call> for String {
-    fn from(call: Call) -> Self {
-        call.text
     }
 }
 

@@ -5,17 +5,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use nix::sys::signal::Signal;
-use serde::{Deserialize, Serialize};
 
-use super::plan::Refusal;
-use super::settings::Settings;
-use crate::record::Mode;
-use crate::settings::nearest;
-use crate::settings::quantity::UnitError;
+use crate::UnitError;
+use crate::nearest;
 
 /// A disturbance and how often it comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chaos {
     /// What is done.
     pub kind: ChaosKind,
@@ -112,20 +107,6 @@ impl FromStr for Chaos {
     }
 }
 
-impl TryFrom<String> for Chaos {
-    type Error = UnitError;
-
-    fn try_from(text: String) -> Result<Self, UnitError> {
-        text.parse()
-    }
-}
-
-impl From<Chaos> for String {
-    fn from(chaos: Chaos) -> Self {
-        chaos.to_string()
-    }
-}
-
 fn is_kind(name: &str) -> bool {
     KINDS.iter().any(|(kind, ..)| *kind == name)
 }
@@ -181,23 +162,6 @@ fn hertz(text: &str, most: u32) -> Result<u32, UnitError> {
     }
 }
 
-/// Refuses what does not go together.
-pub(super) fn check_chaos(settings: &Settings) -> Result<(), Refusal> {
-    let chaos = settings.chaos.as_deref().unwrap_or_default();
-    for (position, one) in chaos.iter().enumerate() {
-        if chaos[..position].iter().any(|other| other.kind == one.kind) {
-            return Err(("chaos", format!("`{one}`: this kind of disturbance is listed twice")));
-        }
-    }
-    let cold = chaos.iter().any(|one| one.kind == ChaosKind::ColdCache);
-    if cold && settings.mode == Some(Mode::Copies) {
-        let problem =
-            "cold-cache has no effect in mode `copies`, because each cycle writes the file that it opens";
-        return Err(("chaos", problem.to_owned()));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,19 +212,5 @@ mod tests {
             let error = text.parse::<Chaos>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn what_does_not_go_together_is_refused() {
-        let settings = |chaos: &[&str], mode| Settings {
-            chaos: Some(chaos.iter().map(|text| text.parse().unwrap()).collect()),
-            mode,
-            ..Settings::default()
-        };
-        assert!(check_chaos(&settings(&["signal:SIGUSR1", "signal:SIGUSR2", "stop"], None)).is_ok());
-        let (key, problem) = check_chaos(&settings(&["stop", "stop@2Hz"], None)).unwrap_err();
-        assert!(key == "chaos" && problem.contains("listed twice"), "{problem}");
-        let (_, problem) = check_chaos(&settings(&["cold-cache"], Some(Mode::Copies))).unwrap_err();
-        assert!(problem.contains("no effect in mode `copies`"), "{problem}");
     }
 }

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use crate::settings::quantity::UnitError;
+use crate::UnitError;
 
 /// `RTLD_DEEPBIND`. The libc crate has it for glibc only; musl ignores the bit.
 const DEEPBIND: i32 = 0x8;
@@ -22,8 +20,7 @@ const WORDS: [(&str, i32); 6] = [
 
 /// Flags for `dlopen`. Always exactly one of `now` and `lazy`, and one of `local` and `global`; what is not
 /// said is `now` and `local`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFlags(i32);
 
 impl OpenFlags {
@@ -72,20 +69,6 @@ impl FromStr for OpenFlags {
             bits |= libc::RTLD_NOW;
         }
         Ok(Self(bits))
-    }
-}
-
-impl TryFrom<String> for OpenFlags {
-    type Error = UnitError;
-
-    fn try_from(text: String) -> Result<Self, UnitError> {
-        text.parse()
-    }
-}
-
-impl From<OpenFlags> for String {
-    fn from(flags: OpenFlags) -> Self {
-        flags.to_string()
     }
 }
 

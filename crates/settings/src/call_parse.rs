@@ -1,9 +1,9 @@
-//! The parser behind [`super::call::Call`]: one pass over the text, one place where each error is worded. Kept
+//! The parser behind [`crate::call::Call`]: one pass over the text, one place where each error is worded. Kept
 //! apart from the types so that each file can be read in one sitting.
 
 use std::ffi::CString;
 
-use super::call::{Arg, CallError, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT};
+use crate::call::{Arg, CallError, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT};
 
 /// Reads one call expression from left to right.
 pub(super) struct Parser<'a> {

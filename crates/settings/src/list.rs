@@ -1,0 +1,94 @@
+//! The settings, each in one place: its help, its flag, its form in files, its type. From this list come the arguments of the command
+//! line, the keys of a suite, the builder of a test, what a record says was asked for, and the documentation.
+
+/// Passes the list of settings to a macro: first those of a soak, then those of its gate.
+///
+/// A setting is its help, `(arguments for clap)`, `(further attributes)`, its name and its type.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! each_setting {
+    ($then:path) => { $then! {
+        soak {
+            /// Make this CALL in each cycle, for example 'fibonacci(20)', with integers, floats and strings as arguments; repeatable
+            /// [default: none]
+            (short = 'c', long, value_name = "CALL") (serde(deserialize_with = "one_or_many")) call: Option<Vec<$crate::Call>>;
+            /// Run your own code in each cycle: `int FN(void *handle)` in DRIVER.so, which returns 0 for success [default: none]
+            (long, value_name = "DRIVER.so:FN") (serde()) exercise: Option<$crate::Exercise>;
+            /// Choose what a cycle opens: reopen (the same path), copies (a new copy of the file) or namespace (the library in a new
+            /// dlmopen namespace) [default: reopen]
+            (long, value_name = "MODE") (serde()) mode: Option<$crate::Mode>;
+            /// Choose the thread that runs a cycle: main, worker (a thread that lives on) or short-lived (a new thread for each
+            /// cycle, which opens, calls, closes and ends) [default: main]
+            (long, value_name = "THREAD") (serde()) call_from: Option<$crate::CallFrom>;
+            /// Run the cycles on this many threads at the same time [default: 1]
+            (short = 't', long, value_name = "N") (serde()) threads: Option<$crate::quantity::Threads>;
+            /// Let all threads open the same path, instead of one copy of the file for each thread [default: false]
+            (long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true) (serde())
+            share_path: Option<bool>;
+            /// Run this many cycles, counted over all threads, for example 20k [default: 100k, or no limit with --duration]
+            (short = 'n', long, value_name = "N") (serde()) cycles: Option<$crate::quantity::Cycles>;
+            /// End the soak after DURATION, for example 90m, even if cycles are left [default: none]
+            (long, value_name = "DURATION") (serde()) duration: Option<$crate::quantity::Time>;
+            /// Run this many cycles before the measurement begins [default: 500, at most the number of cycles]
+            (long, value_name = "N") (serde()) warmup: Option<$crate::quantity::Warmup>;
+            /// Stop as soon as the verdict is certain, and continue past --cycles while it is not [default: false]
+            (long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true) (serde())
+            until_decided: Option<bool>;
+            /// Give up --until-decided after this many cycles [default: 8 times the cycles]
+            (long, value_name = "N") (serde()) max_cycles: Option<$crate::quantity::Cycles>;
+            /// Take this many checkpoints over the run [default: one per 8 cycles, at least 125, at most 200]
+            (long, value_name = "N") (serde()) checkpoints: Option<$crate::quantity::Checkpoints>;
+            /// Pass FLAGS to dlopen, a list of now or lazy, local or global, nodelete and deepbind [default: now,local]
+            (long, value_name = "FLAGS") (serde()) flags: Option<$crate::OpenFlags>;
+            /// Set the environment variable K to V in the measured process; repeatable [default: none]
+            (long, value_name = "K=V") (serde(with = "env"), cfg_attr(feature = "schema", schemars(with = "Option<std::collections::BTreeMap<String, String>>"))) env: Option<Vec<$crate::Variable>>;
+            /// Choose the passes that may run: names, or names with + and - before them, which add to the usual passes and take away
+            /// from them, for example +patterns (see docs/passes.md) [default: measure,without-calls,recheck,diagnose]
+            (long, value_name = "LIST", allow_hyphen_values = true) (serde()) passes: Option<$crate::Passes>;
+            /// Trace each library that leaks in an extra short soak, and name the function that leaks [default: false]
+            (long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true) (serde())
+            trace_on_leak: Option<bool>;
+            /// Disturb the measured process while it cycles: signal:SIGUSR1@100Hz, stop, memory-pressure or cold-cache; repeatable
+            /// [default: none]
+            (long, value_name = "WHAT[@RATE]") (serde(deserialize_with = "one_or_many")) chaos: Option<Vec<$crate::Chaos>>;
+            /// Prevent the measured process from writing files and from using the network; best-effort instead of true accepts what
+            /// this kernel can't prevent (see docs/security.md) [default: false]
+            (long, value_name = "true|best-effort", num_args = 0..=1, require_equals = true, default_missing_value = "true") (serde())
+            sandbox: Option<$crate::Sandboxing>;
+            /// Report the library as hung if no cycle finishes for this long [default: 10s]
+            (long, value_name = "DURATION") (serde()) stall_timeout: Option<$crate::quantity::Time>;
+            /// End the soak with the verdict `limit` if it takes longer than this, for example 10m, including the short soak without
+            /// calls [default: none]
+            (long, value_name = "DURATION") (serde()) timeout: Option<$crate::quantity::Time>;
+            /// End the soak if the resident memory of the measured process exceeds this size, for example 2GiB [default: half of the
+            /// available memory]
+            (long, value_name = "SIZE") (serde()) memory_limit: Option<$crate::quantity::Size>;
+            /// End the soak if the measured process has more than N descriptors open [default: half of what the machine has left, at
+            /// most 1M]
+            (long, value_name = "N") (serde()) fd_limit: Option<$crate::quantity::Count>;
+            /// End the soak if the measured process and its descendants exceed N threads and processes in total [default: half of
+            /// what the machine has left, at most 10k, of them 2k processes]
+            (long, value_name = "N") (serde()) process_limit: Option<$crate::quantity::Count>;
+            /// End the soak if the library writes more than this size to stdout and stderr together, or to any one file [default:
+            /// 4GiB]
+            (long, value_name = "SIZE") (serde()) output_limit: Option<$crate::quantity::Size>;
+        }
+        gate {
+            /// Pass memory that grows by up to RATE, for example 16B/cycle or 0.03MB/s [default: fail on any proven growth]
+            (long, value_name = "RATE") (serde()) max_leak_rate: Option<$crate::LeakRate>;
+            /// Pass counts that grow by up to LIMITS, for example threads=0,fds=0,mappings=0.01/cycle [default: fail on any proven
+            /// growth]
+            (long, value_name = "LIMITS") (serde()) max_growth: Option<$crate::CountLimits>;
+            /// Pass memory that grows by up to RATE more than in the baseline, for example 8B/cycle [default: no limit]
+            (long, value_name = "RATE") (serde()) max_leak_increase: Option<$crate::LeakRate>;
+            /// Pass a 99th percentile of open, call or close that is up to PERCENT longer than in the baseline, for example 20%
+            /// [default: no limit]
+            (long, value_name = "PERCENT") (serde()) max_p99_increase: Option<$crate::Increase>;
+            /// Pass libraries that are not unloaded, for this REASON
+            (long, value_name = "REASON", num_args = 0..=1, require_equals = true, default_missing_value = $crate::Reason::NONE) (serde())
+            allow_pinned: Option<$crate::Reason>;
+            /// Pass this KIND of residue, for example tls-keys; repeatable [default: none]
+            (long, value_name = "KIND") (serde(deserialize_with = "one_or_many")) allow_residue: Option<Vec<$crate::ResidueKind>>;
+        }
+    } };
+}

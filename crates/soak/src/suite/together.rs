@@ -1,0 +1,63 @@
+//! Which settings go together and which do not, in one place.
+
+use super::plan::Refusal;
+use crate::settings::{ChaosKind, Mode, Settings};
+
+/// Namespaces that glibc has to give besides the one that a program starts in.
+pub(crate) const NAMESPACES: u64 = 15;
+
+/// What does not go together with a mode.
+pub(super) fn check_mode(mode: Mode, settings: &Settings) -> Result<(), Refusal> {
+    let shares = settings.share_path == Some(true);
+    match mode {
+        Mode::Copies if shares => {
+            Err(("share-path", "mode `copies` opens a new file in each cycle; remove share-path".to_owned()))
+        }
+        Mode::Namespace if shares => {
+            Err(("share-path", "mode `namespace` shares only the file; remove share-path".to_owned()))
+        }
+        Mode::Namespace if settings.flags.is_some_and(|flags| flags.bits() & libc::RTLD_GLOBAL != 0) => Err(
+            ("flags", "dlmopen does not accept `global`, because the namespace is new and empty".to_owned()),
+        ),
+        Mode::Namespace if settings.threads.is_some_and(|threads| threads.get() > NAMESPACES) => {
+            Err(("threads", format!("glibc provides {NAMESPACES} namespaces, and each thread needs one")))
+        }
+        Mode::Reopen | Mode::Copies | Mode::Namespace => Ok(()),
+    }
+}
+
+/// Refuses what does not go together.
+pub(super) fn check_chaos(settings: &Settings) -> Result<(), Refusal> {
+    let chaos = settings.chaos.as_deref().unwrap_or_default();
+    for (position, one) in chaos.iter().enumerate() {
+        if chaos[..position].iter().any(|other| other.kind == one.kind) {
+            return Err(("chaos", format!("`{one}`: this kind of disturbance is listed twice")));
+        }
+    }
+    let cold = chaos.iter().any(|one| one.kind == ChaosKind::ColdCache);
+    if cold && settings.mode == Some(Mode::Copies) {
+        let problem =
+            "cold-cache has no effect in mode `copies`, because each cycle writes the file that it opens";
+        return Err(("chaos", problem.to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        let settings = |chaos: &[&str], mode| Settings {
+            chaos: Some(chaos.iter().map(|text| text.parse().unwrap()).collect()),
+            mode,
+            ..Settings::default()
+        };
+        assert!(check_chaos(&settings(&["signal:SIGUSR1", "signal:SIGUSR2", "stop"], None)).is_ok());
+        let (key, problem) = check_chaos(&settings(&["stop", "stop@2Hz"], None)).unwrap_err();
+        assert!(key == "chaos" && problem.contains("listed twice"), "{problem}");
+        let (_, problem) = check_chaos(&settings(&["cold-cache"], Some(Mode::Copies))).unwrap_err();
+        assert!(problem.contains("no effect in mode `copies`"), "{problem}");
+    }
+}
