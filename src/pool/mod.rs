@@ -44,6 +44,7 @@
 //! closing them could take it down.
 
 mod entry;
+mod file;
 mod gate;
 mod table;
 mod unloading;

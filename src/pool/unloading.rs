@@ -4,8 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::elf::{self, Facts};
-use crate::record::Language;
+use super::file::File;
 
 /// Why a library stays in the pool for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,37 +69,31 @@ const LEAVING: [&str; 11] = [
 
 /// What the file itself gives as a reason to keep the library; `None` when it is known to unload.
 pub(super) fn by_file(path: &Path) -> Option<Kept> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => return Some(Kept::Unreadable(error.to_string())),
-    };
-    match elf::parse(&bytes) {
-        Ok(facts) => by_facts(&facts, &bytes),
+    match std::fs::read(path) {
+        Ok(data) => reasons(&data).into_iter().next(),
         Err(error) => Some(Kept::Unreadable(error.to_string())),
     }
 }
 
-fn by_facts(facts: &Facts, bytes: &[u8]) -> Option<Kept> {
-    /// `DF_STATIC_TLS`.
-    const STATIC_TLS: u64 = 0x10;
-    if facts.nodelete() {
-        return Some(Kept::NoDelete);
-    }
-    if let Some(symbol) = facts.unique_symbols.first() {
-        return Some(Kept::Unique(symbol.clone()));
-    }
-    if facts.language == Language::Go {
-        return Some(Kept::Go);
-    }
-    if facts.flags & STATIC_TLS != 0 {
-        return Some(Kept::StaticTls);
-    }
-    // Names of imports stand in the string table, each between two NULs.
-    let imported = |name: &&&str| {
-        let needle = [b"\0", name.as_bytes(), b"\0"].concat();
-        memchr::memmem::find(bytes, &needle).is_some()
+/// All reasons that the content of a file gives to keep the library; first those that nobody may overrule.
+fn reasons(data: &[u8]) -> Vec<Kept> {
+    let Some(file) = File::read(data) else {
+        return vec![Kept::Unreadable("it is damaged, or not a library of this machine".to_owned())];
     };
-    LEAVING.iter().find(imported).map(|name| Kept::Uses(name))
+    // A function is a symbol, or a text that dlsym is asked for. A symbol need not be a text of its own: a linker puts
+    // `signal` into the end of `pthread_cond_signal`.
+    let mut texts = data.split(|byte| *byte == 0);
+    let leaving = LEAVING.iter().find(|name| file.names(name));
+    let leaving =
+        leaving.or_else(|| texts.find_map(|text| LEAVING.iter().find(|name| name.as_bytes() == text)));
+    let reasons = [
+        file.nodelete.then_some(Kept::NoDelete),
+        file.unique.map(Kept::Unique),
+        file.go.then_some(Kept::Go),
+        file.static_tls.then_some(Kept::StaticTls),
+        leaving.map(|name| Kept::Uses(name)),
+    ];
+    reasons.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
