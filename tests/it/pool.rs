@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dlsoak::pool::{Kept, Lease, LibraryPath, Pool};
+use dlsoak_pool::{Kept, Lease, LibraryPath, Pool};
 
 use crate::support::fixture;
 
@@ -17,7 +17,7 @@ fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn get<'a>(pool: &'a Pool, path: &(impl LibraryPath + ?Sized)) -> dlsoak::pool::Handle<'a> {
+fn get<'a>(pool: &'a Pool, path: &(impl LibraryPath + ?Sized)) -> dlsoak_pool::Handle<'a> {
     // SAFETY: fixtures run no harmful code.
     unsafe { pool.get(path) }.unwrap()
 }

@@ -83,7 +83,7 @@ mod tests {
     }
 }
 
-/// `RUSTFLAGS="--cfg loom" cargo test --release --lib pool::gate` tries every interleaving.
+/// `RUSTFLAGS="--cfg loom" cargo test --release -p dlsoak-pool --lib` tries every interleaving.
 #[cfg(all(test, loom))]
 mod loom_tests {
     use loom::cell::UnsafeCell;

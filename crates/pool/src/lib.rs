@@ -1,12 +1,15 @@
 //! The usual remedy for libraries that cost much to load, or can't be unloaded: open each once, keep it, and let
 //! threads come and go.
 //!
+//! **Invariant:** a library is closed only while no lease is out, and only if its file says that it unloads and leaves no
+//! pointer into itself behind, or the host has said so.
+//!
 //! `dlopen` of a library that is already open takes the loader's lock and searches its list; `dlclose` takes the lock
 //! again. A [`Pool`] finds an open library without a lock, and keeps it open while any thread is inside:
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use dlsoak::pool::Pool;
+//! use dlsoak_pool::Pool;
 //!
 //! static POOL: Pool = Pool::new();
 //!
@@ -59,7 +62,7 @@ use table::Table;
 
 pub use unloading::Kept;
 
-/// A registry of open libraries; see the [module](self).
+/// A registry of open libraries; see the [crate](self).
 #[derive(Debug)]
 pub struct Pool {
     table: Table,
@@ -67,8 +70,7 @@ pub struct Pool {
 }
 
 /// Why a library could not be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolError {
     path: String,
     message: String,
@@ -84,6 +86,14 @@ impl PoolError {
         &self.message
     }
 }
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+impl std::error::Error for PoolError {}
 
 impl Pool {
     /// An empty pool, whose libraries are opened with `RTLD_NOW | RTLD_LOCAL`.
@@ -125,11 +135,11 @@ impl Pool {
     /// Loads libraries before they are needed, in this order.
     ///
     /// ```no_run
-    /// # use dlsoak::pool::Pool;
+    /// # use dlsoak_pool::Pool;
     /// static PLUGINS: Pool = Pool::new();
     /// // SAFETY: our own plugins.
     /// unsafe { PLUGINS.preload(["plugins/reverb.so", "plugins/delay.so"]) }?;
-    /// # Ok::<(), dlsoak::pool::PoolError>(())
+    /// # Ok::<(), dlsoak_pool::PoolError>(())
     /// ```
     ///
     /// # Errors
