@@ -61,6 +61,8 @@ use entry::Entry;
 use table::Table;
 
 pub use unloading::Kept;
+#[doc(hidden)]
+pub use unloading::reasons;
 
 /// A registry of open libraries; see the [crate](self).
 #[derive(Debug)]

@@ -75,8 +75,10 @@ pub(super) fn by_file(path: &Path) -> Option<Kept> {
     }
 }
 
-/// All reasons that the content of a file gives to keep the library; first those that nobody may overrule.
-fn reasons(data: &[u8]) -> Vec<Kept> {
+/// All reasons that the content of a file gives to keep the library; first those that nobody may overrule. Public for
+/// tests that compare them with what others read from the same file.
+#[doc(hidden)]
+pub fn reasons(data: &[u8]) -> Vec<Kept> {
     let Some(file) = File::read(data) else {
         return vec![Kept::Unreadable("it is damaged, or not a library of this machine".to_owned())];
     };
