@@ -1,11 +1,11 @@
-//! What the file of a library says of its unloading. It is read as the loader reads it, from the program headers and the
-//! dynamic section, because the section headers may be missing or wrong. No bytes whatever make it panic.
+//! Reads from a library's file what decides whether it unloads. It finds flags and symbols as the loader does, by the
+//! program headers and the dynamic section, because section headers may be missing or wrong. No bytes make it panic.
 
 use object::NativeEndian;
 use object::elf;
 use object::read::elf::{Dyn as _, FileHeader, GnuHashTable, HashTable, ProgramHeader as _, Sym as _};
 
-/// Only files of this class and byte order can be loaded here.
+/// The loader takes only files of this class and byte order.
 #[cfg(target_pointer_width = "64")]
 type Native = elf::FileHeader64<NativeEndian>;
 #[cfg(target_pointer_width = "32")]
@@ -18,7 +18,7 @@ const NODELETE: u64 = 0x8;
 /// `STB_GNU_UNIQUE`.
 const UNIQUE: u8 = 10;
 
-/// What Go writes about a build, at a multiple of 16 in the file: this, the size of a pointer, flags.
+/// Go's build information begins with this, the size of a pointer, and flags, at a multiple of 16 in the file.
 const GO_BUILD: &[u8] = b"\xff Go buildinf:";
 
 /// Type of the note with Go's build-id.
@@ -30,14 +30,14 @@ pub(super) struct File<'data> {
     pub(super) nodelete: bool,
     pub(super) static_tls: bool,
     pub(super) go: bool,
-    /// The first symbol that is defined as `STB_GNU_UNIQUE`.
+    /// The first symbol that it defines as `STB_GNU_UNIQUE`.
     pub(super) unique: Option<String>,
     /// For each symbol that it uses or defines, the string table from its name on.
     symbols: Vec<&'data [u8]>,
 }
 
 impl<'data> File<'data> {
-    /// Reads it; `None` where any of it can't be read.
+    /// Reads a file; `None` if any part can't be read.
     pub(super) fn read(data: &'data [u8]) -> Option<Self> {
         Self::of::<Native>(data)
     }
@@ -52,7 +52,7 @@ impl<'data> File<'data> {
             let entries = dynamic.iter().take_while(|entry| entry.tag(endian) != elf::DT_NULL);
             entries.filter(|entry| entry.tag(endian) == tag).last().map(|entry| entry.val(endian))
         };
-        // What will lie at the address in the entry, up to the end of its segment.
+        // The bytes that lie at the entry's address after loading, up to the end of their segment.
         let table = |tag| {
             let address = value(tag)?;
             segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
@@ -68,7 +68,7 @@ impl<'data> File<'data> {
             unique: None,
             symbols: Vec::new(),
         };
-        // The hash tables alone say how many symbols there are; GNU's does not where none is defined.
+        // Only the hash tables have the number of symbols, and GNU's has it only if a symbol is defined.
         let count = if let Some(hash) = table(elf::DT_HASH) {
             HashTable::<Elf>::parse(endian, hash).ok()?.symbol_table_length() as usize
         } else {
@@ -101,8 +101,8 @@ impl<'data> File<'data> {
     }
 }
 
-/// Whether it has Go's build-id, or Go's build information in a section of its own. Where there are no sections, the
-/// information is searched for, as Go's own tools do.
+/// Whether it has Go's build-id, or the section with Go's build information. Without sections it searches for the
+/// information as Go's own tools do.
 fn is_go<Elf: FileHeader<Endian = NativeEndian>>(header: &Elf, data: &[u8]) -> bool {
     let segments = header.program_headers(NativeEndian, data).unwrap_or_default();
     let notes = segments.iter().filter_map(|segment| segment.notes(NativeEndian, data).ok()?);
@@ -115,13 +115,13 @@ fn is_go<Elf: FileHeader<Endian = NativeEndian>>(header: &Elf, data: &[u8]) -> b
             && blocks.any(|block| block.starts_with(GO_BUILD) && matches!(block[14..], [4 | 8, 0..=3]))
 }
 
-/// 64-bit files that are built here byte by byte, so that they need no compiler.
+/// 64-bit files that are built here byte by byte, so the tests need no compiler.
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::*;
 
     const NAMES: &[u8] = b"\0pthread_cond_signal\0kept\0";
-    /// Offset in [`NAMES`], binding and type, section. The linker puts `signal` into the end of the longer name.
+    /// Offset in [`NAMES`], binding and type, section. Linkers store `signal` as the end of a longer name.
     const SYMBOLS: [(u32, u8, u16); 4] = [(0, 0, 0), (1, 0x12, 0), (14, 0x12, 0), (21, 0xa1, 1)];
 
     fn library(flags: u64, flags_1: u64, rest: &[u8]) -> Vec<u8> {

@@ -1,5 +1,5 @@
-//! Is a library known to unload, and to leave nothing that calls into it? Where the file does not say so, the pool
-//! keeps the library: a host that wants memory back must not be taken down for it.
+//! Is a library known to unload, and to leave nothing that calls into it? If its file does not show that, the pool keeps
+//! the library, because a host must not crash for a little memory.
 
 use std::fmt;
 use std::path::Path;
@@ -14,45 +14,45 @@ pub enum Kept {
     NoDelete,
     /// Defines `STB_GNU_UNIQUE` symbols, this one among them.
     Unique(String),
-    /// Uses static thread-local storage, which glibc gets back only from the library that was loaded last.
+    /// Uses static thread-local storage, which glibc reuses only after the library that was loaded last.
     StaticTls,
-    /// Written in Go: its runtime's threads and signal handlers outlive any close.
+    /// Written in Go. The threads and signal handlers of its runtime outlive any close.
     Go,
-    /// Uses what may leave the process a pointer into the library, so that unloading it is for its author to allow.
+    /// Names this function, which may leave the process a pointer into the library. Its author may allow the unload.
     Uses(&'static str),
-    /// Its file can't be read, or is not the one any more that was loaded.
+    /// The pool can't read its file, or the path names another file by now.
     Unreadable(String),
-    /// It was closed and stayed all the same; something holds it that the pool does not know of.
+    /// It stayed after a close, because something holds it that the pool does not know.
     Stayed,
 }
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoDelete => f.write_str("linked with -z nodelete: it never unloads"),
+            Self::NoDelete => f.write_str("linked with -z nodelete, so it never unloads"),
             Self::Unique(symbol) => write!(f, "defines the STB_GNU_UNIQUE symbol `{symbol}`, which pins it"),
             Self::StaticTls => f.write_str(
-                "uses static thread-local storage, which is lost when libraries close in another order",
+                "uses static thread-local storage, which glibc loses if libraries close in another order",
             ),
-            Self::Go => f.write_str("written in Go, whose runtime goes on when its library is closed"),
+            Self::Go => f.write_str("written in Go, and the runtime keeps running after a close"),
             Self::Uses(symbol) => {
-                write!(f, "uses `{symbol}`, so that something may still point into it when it is gone")
+                write!(f, "names `{symbol}`, so something may still point into it after the unload")
             }
-            Self::Unreadable(why) => write!(f, "its file does not tell: {why}"),
-            Self::Stayed => f.write_str("it stayed loaded when it was closed; something else holds it"),
+            Self::Unreadable(why) => write!(f, "its file can't be read: {why}"),
+            Self::Stayed => f.write_str("it stayed loaded after a close, because something else holds it"),
         }
     }
 }
 
 impl Kept {
-    /// True when whoever knows the library may allow to unload it all the same.
+    /// True if the host may allow the unload all the same.
     pub(super) fn may_be_overruled(&self) -> bool {
         matches!(self, Self::StaticTls | Self::Uses(_) | Self::Unreadable(_))
     }
 }
 
-/// Functions that may leave the process a pointer into the library that calls them. A name that stands in the file
-/// for another reason keeps a library that could go; that is the harmless mistake of the two.
+/// Functions that may leave the process a pointer into the library that calls them. If a file has such a name for another
+/// reason, the pool keeps a library that could go. That is the harmless one of the two mistakes.
 const LEAVING: [&str; 11] = [
     "__cxa_thread_atexit_impl",
     "__cxa_thread_atexit",
@@ -67,7 +67,7 @@ const LEAVING: [&str; 11] = [
     "putenv",
 ];
 
-/// What the file itself gives as a reason to keep the library; `None` when it is known to unload.
+/// The first reason in the file to keep the library; `None` if it is known to unload.
 pub(super) fn by_file(path: &Path) -> Option<Kept> {
     match std::fs::read(path) {
         Ok(data) => reasons(&data).into_iter().next(),
@@ -75,15 +75,15 @@ pub(super) fn by_file(path: &Path) -> Option<Kept> {
     }
 }
 
-/// All reasons that the content of a file gives to keep the library; first those that nobody may overrule. Public for
-/// tests that compare them with what others read from the same file.
+/// All reasons in the content of a file to keep the library, first those that the host can't overrule. Public for tests
+/// that compare them with what another reader finds in the same file.
 #[doc(hidden)]
 pub fn reasons(data: &[u8]) -> Vec<Kept> {
     let Some(file) = File::read(data) else {
         return vec![Kept::Unreadable("it is damaged, or not a library of this machine".to_owned())];
     };
-    // A function is a symbol, or a text that dlsym is asked for. A symbol need not be a text of its own: a linker puts
-    // `signal` into the end of `pthread_cond_signal`.
+    // A library gets a function as a symbol, or as a text that it passes to dlsym. The symbol need not be a text of its
+    // own, because linkers store `signal` as the end of `pthread_cond_signal`.
     let mut texts = data.split(|byte| *byte == 0);
     let leaving = LEAVING.iter().find(|name| file.names(name));
     let leaving =
