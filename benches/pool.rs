@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use dlsoak::pool::Pool;
+use dlsoak_pool::Pool;
 use libloading::os::unix::Library;
 
 const THREADS: usize = 8;

@@ -10,7 +10,6 @@ pub mod doctor;
 pub mod exit_code;
 pub mod explain;
 pub mod inspect;
-pub mod pool;
 pub mod publish;
 pub mod verify;
 

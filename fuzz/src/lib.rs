@@ -81,8 +81,9 @@ pub fn record(data: &[u8]) {
     }
 }
 
-/// An ELF file, or the loader's cache: facts, or a reason in one line.
+/// An ELF file, or the loader's cache: facts, or a reason in one line. The pool's reader gets the same bytes.
 pub fn elf(data: &[u8]) {
+    let _ = dlsoak_pool::reasons(data);
     let cache = Cache::parse(data);
     assert!(cache.find("libc.so.6").count() <= cache.len());
     match elf::parse(data) {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dlsoak::pool::{Kept, Lease, LibraryPath, Pool};
+use dlsoak::{elf, record::Language};
+use dlsoak_pool::{Kept, Lease, LibraryPath, Pool};
 
 use crate::support::fixture;
 
@@ -17,7 +18,7 @@ fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn get<'a>(pool: &'a Pool, path: &(impl LibraryPath + ?Sized)) -> dlsoak::pool::Handle<'a> {
+fn get<'a>(pool: &'a Pool, path: &(impl LibraryPath + ?Sized)) -> dlsoak_pool::Handle<'a> {
     // SAFETY: fixtures run no harmful code.
     unsafe { pool.get(path) }.unwrap()
 }
@@ -165,4 +166,28 @@ fn any_kind_of_path_finds_the_same_library() {
         assert!(pool.preload(["libm.so.6", "/no/such.so"]).is_err());
     }
     assert!(pool.find("/no/such.so").is_none() && pool.find("libm.so.6").is_some());
+}
+
+#[test]
+fn the_pool_reads_in_a_file_what_dlsoak_reads() {
+    let root = xtask::fixtures::root();
+    let mut seen = [0; 4];
+    for known in xtask::fixtures::Table::load(&root).unwrap().fixtures {
+        let path = known.library(&root).unwrap();
+        let data = std::fs::read(&path).unwrap();
+        let facts = elf::parse(&data).unwrap();
+        let reasons = dlsoak_pool::reasons(&data);
+        let unique = facts.unique_symbols.first().map(|symbol| Kept::Unique(symbol.clone()));
+        let facts = [
+            facts.nodelete().then_some(Kept::NoDelete),
+            unique,
+            (facts.language == Language::Go).then_some(Kept::Go),
+            facts.static_tls().then_some(Kept::StaticTls),
+        ];
+        seen.iter_mut().zip(&facts).for_each(|(seen, fact)| *seen += i32::from(fact.is_some()));
+        let uses = reasons.iter().filter(|kept| matches!(kept, Kept::Uses(_)));
+        let facts: Vec<_> = facts.iter().flatten().chain(uses).cloned().collect();
+        assert_eq!(reasons, facts, "{}", path.display());
+    }
+    assert!(seen.iter().all(|seen| *seen > 0), "each is true of some fixture: {seen:?}");
 }

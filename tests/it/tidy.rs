@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 /// Files that may hold `unsafe`. A new one is a decision, to be made here.
 const UNSAFE: &[&str] = &[
     "benches/",
-    "src/pool/",
     "crates/agent/",
+    "crates/pool/src/entry.rs",
+    "crates/pool/src/gate.rs",
+    "crates/pool/src/lib.rs",
     "crates/wire/src/channel.rs",
     "crates/wire/src/notes/ranges.rs",
     "crates/soak/src/channel.rs",

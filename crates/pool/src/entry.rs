@@ -1,5 +1,5 @@
-//! One library of the pool: its handle, who is inside, and the two slow ways, closing it and opening it again. The only
-//! file of the pool with `unsafe` in it.
+//! One library of the pool: its handle, who is inside, and the two slow ways, which are closing it and opening it again. All
+//! calls of the loader are here.
 
 use std::ffi::{CStr, CString, OsStr, c_int, c_void};
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,22 +20,22 @@ pub(super) struct Entry {
     path: CString,
     flags: c_int,
     gate: Gate,
-    /// The loader's handle; valid while the gate is open.
+    /// The loader's handle, valid while the gate is open.
     handle: AtomicPtr<c_void>,
-    /// Somebody was inside since the last look for idle libraries.
+    /// A thread was inside since the last search for idle libraries.
     used: AtomicBool,
     loads: AtomicU64,
-    /// Device and inode of the file at the first load, where the path names a file.
+    /// Device and inode of the file at the first load, if the path names a file.
     file: Option<(u64, u64)>,
-    /// What the file says about unloading, once somebody wanted to know.
+    /// The reason in the file to keep it, read when it is first needed.
     by_file: OnceLock<Option<Kept>>,
-    /// It was seen to stay when it was closed.
+    /// It stayed after a close.
     stayed: AtomicBool,
-    /// Whoever knows the library has allowed to unload it.
+    /// The host has allowed the unload.
     allowed: AtomicBool,
-    /// Held to close the gate and to open it again.
+    /// Held while the gate is closed or opened again.
     lock: Mutex<()>,
-    /// Threads that are about to open it again; their references make it stay, and nothing else may be concluded.
+    /// Threads that are about to open it again. If it stays meanwhile, their references are the reason.
     reopening: AtomicUsize,
 }
 
@@ -43,8 +43,8 @@ impl Entry {
     /// Loads a library.
     ///
     /// # Safety
-    /// Its constructors must be sound to run here and now, and whenever it is loaded again later; its destructors when
-    /// it is unloaded.
+    /// Its constructors must be sound to run now, and whenever it is loaded again later, and its destructors whenever it is
+    /// unloaded.
     pub(super) unsafe fn load(path: &[u8], flags: c_int) -> Result<Self, PoolError> {
         let refused = |why: &str| PoolError::new(path, why.to_owned());
         if path.is_empty() {
@@ -69,7 +69,7 @@ impl Entry {
         })
     }
 
-    /// The path it is known by.
+    /// The path by which the pool knows it.
     #[inline]
     pub(super) fn path(&self) -> &CStr {
         &self.path
@@ -78,7 +78,7 @@ impl Entry {
     /// Goes inside, loading the library again if it was evicted.
     #[inline]
     pub(super) fn enter(&self) -> Result<(), PoolError> {
-        // Asked before it is written: most of the time it is set, and the line stays shared.
+        // It is read before it is written, because it is set most of the time, and then the cache line stays shared.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
@@ -88,13 +88,13 @@ impl Entry {
     #[cold]
     fn enter_closed(&self) -> Result<(), PoolError> {
         self.reopening.fetch_add(1, Ordering::AcqRel);
-        // Opened before the lock is taken, since constructors run in it, and they may come back to the pool.
-        // SAFETY: who got this entry has promised that it may be loaded again.
+        // It is opened before the lock is taken, because constructors run now, and they may call the pool.
+        // SAFETY: the caller of `load` has promised that it may be loaded again.
         let opened = unsafe { open(&self.path, self.flags) };
         let held = self.locked();
         let result = opened.map(|handle| {
             if self.gate.enter() {
-                // Somebody else was faster, so that this is one reference too many.
+                // Another thread was faster, so this is one reference too many.
                 // SAFETY: the handle is the one just opened and used nowhere else.
                 let _ = unsafe { Library::from_raw(handle) }.close();
             } else {
@@ -114,7 +114,7 @@ impl Entry {
         self.gate.leave();
     }
 
-    /// The loader's handle; valid for a caller who is inside.
+    /// The loader's handle, valid for a caller who is inside.
     pub(super) fn handle(&self) -> *mut c_void {
         self.handle.load(Ordering::Relaxed)
     }
@@ -127,24 +127,23 @@ impl Entry {
         &self,
         name: &CStr,
     ) -> Result<libloading::os::unix::Symbol<T>, libloading::Error> {
-        // SAFETY: the gate is open as long as the caller is inside, so the handle is valid; it is not closed here,
-        // since it is given back at once.
+        // SAFETY: the gate is open as long as the caller is inside, so the handle is valid. ManuallyDrop keeps it open.
         let library = unsafe { Library::from_raw(self.handle()) };
         let library = std::mem::ManuallyDrop::new(library);
         // SAFETY: the caller states the type.
         unsafe { library.get::<T>(name) }
     }
 
-    /// Closes it if nobody is inside, it has not been used since the last call, and it is known to unload; true when
-    /// it is out of the process.
+    /// Closes it if nobody is inside, nobody has used it since the last call, and it is known to unload; true if it has
+    /// left the process.
     pub(super) fn evict_if_idle(&self) -> bool {
         let was_used = self.used.swap(false, Ordering::Relaxed);
         !was_used && self.evict()
     }
 
-    /// Closes it if nobody is inside and it is known to unload; true when it is out of the process.
+    /// Closes it if nobody is inside and it is known to unload; true if it has left the process.
     pub(super) fn evict(&self) -> bool {
-        // What is closed or busy is not worth reading its file for.
+        // It reads no file of a library that is closed or busy.
         if !self.gate.is_open() || self.gate.inside() > 0 || self.kept().is_some() {
             return false;
         }
@@ -152,19 +151,19 @@ impl Entry {
         if !self.gate.close() {
             return false;
         }
-        // SAFETY: the gate is closed, so nobody is inside and nobody gets in; the handle is this entry's own.
+        // SAFETY: the gate is closed, so nobody is inside and nobody gets in. The handle is this entry's own.
         let closed = unsafe { Library::from_raw(self.handle()) }.close();
-        // Closing is no proof. RTLD_NOLOAD opens only what is still there.
+        // A close is no proof. RTLD_NOLOAD opens only what is still there.
         // SAFETY: with RTLD_NOLOAD nothing is loaded and no constructor runs.
         let Ok(there) = (unsafe { open(&self.path, libc::RTLD_LAZY | libc::RTLD_NOLOAD) }) else {
             return closed.is_ok();
         };
         if self.reopening.load(Ordering::Acquire) > 0 {
-            // Somebody is on the way in and has opened it: that is why it is there.
+            // It is there because a thread on its way in has opened it.
             // SAFETY: the handle is the one just opened and used nowhere else.
             let _ = unsafe { Library::from_raw(there) }.close();
         } else {
-            // It is not known to unload after all. The reference that the question took keeps it from now on.
+            // It does not unload after all. The reference that RTLD_NOLOAD took keeps it from now on.
             self.stayed.store(true, Ordering::Relaxed);
             self.handle.store(there, Ordering::Relaxed);
             self.gate.reopen();
@@ -173,14 +172,14 @@ impl Entry {
         false
     }
 
-    /// Why it stays for good; `None` when it may be evicted.
+    /// Why it stays for good; `None` if it may be evicted.
     pub(super) fn kept(&self) -> Option<Kept> {
         if self.stayed.load(Ordering::Relaxed) {
             return Some(Kept::Stayed);
         }
         let by_file = self.by_file.get_or_init(|| {
             if self.file.is_none() || self.file != identity(&self.path) {
-                let why = "the path does not name the file that was loaded";
+                let why = "the path no longer names the file that was loaded";
                 return Some(Kept::Unreadable(why.to_owned()));
             }
             by_file(Path::new(OsStr::from_bytes(self.path.to_bytes())))
@@ -189,12 +188,12 @@ impl Entry {
         by_file.as_ref().filter(overruled).cloned()
     }
 
-    /// Lets it be unloaded although the file alone gives reason for doubt.
+    /// Allows the unload although the file gives reason for doubt.
     pub(super) fn allow(&self) {
         self.allowed.store(true, Ordering::Relaxed);
     }
 
-    /// How often it was loaded by the pool.
+    /// How often the pool has loaded it.
     pub(super) fn loads(&self) -> u64 {
         self.loads.load(Ordering::Relaxed)
     }
@@ -209,14 +208,14 @@ impl Entry {
         self.gate.inside()
     }
 
-    /// Gives back the reference of an entry that never made it into the table.
+    /// Returns the reference of an entry that never got into the table.
     pub(super) fn discard(self) {
-        // SAFETY: nobody else has seen this entry, so its handle has one owner.
+        // SAFETY: no other thread has seen this entry, so its handle has one owner.
         let _ = unsafe { Library::from_raw(self.handle.into_inner()) }.close();
     }
 
     fn locked(&self) -> MutexGuard<'_, ()> {
-        // Nothing is left half done by a panic: the state is in the gate.
+        // A panic leaves nothing half done, because the state is in the gate.
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -226,7 +225,7 @@ impl Entry {
 /// # Safety
 /// Loading runs the library's constructors.
 unsafe fn open(path: &CStr, flags: c_int) -> Result<*mut c_void, PoolError> {
-    // With its NUL, so that libloading hands it on as it is.
+    // With its NUL, so libloading passes it on as it is.
     let name = OsStr::from_bytes(path.to_bytes_with_nul());
     // SAFETY: the caller's contract.
     match unsafe { Library::open(Some(name), flags) } {

@@ -1,12 +1,15 @@
-//! The usual remedy for libraries that cost much to load, or can't be unloaded: open each once, keep it, and let
+//! Keeps shared libraries open for a host that loads them often, or can't unload them. The pool opens each library once, and
 //! threads come and go.
 //!
-//! `dlopen` of a library that is already open takes the loader's lock and searches its list; `dlclose` takes the lock
+//! **Invariant:** the pool closes a library only while no lease is out, and only if its file shows that it unloads and leaves no
+//! pointer into itself behind, or the host allows it.
+//!
+//! `dlopen` of a library that is already open takes the loader's lock and searches its list. `dlclose` takes the lock
 //! again. A [`Pool`] finds an open library without a lock, and keeps it open while any thread is inside:
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use dlsoak::pool::Pool;
+//! use dlsoak_pool::Pool;
 //!
 //! static POOL: Pool = Pool::new();
 //!
@@ -23,27 +26,29 @@
 //!
 //! # Handles and leases
 //!
-//! [`Pool::get`] gives a [`Handle`]: where the library is in the pool, to be copied and kept as long as the pool
-//! lives. A handle does not keep the library loaded. [`Handle::lease`] does, until the [`Lease`] is dropped; symbols
-//! can be had from a lease only, and can't outlive it. To lease a library that was evicted loads it again.
+//! [`Pool::get`] returns a [`Handle`], the place of the library in the pool. You can copy it, and keep it as long as the
+//! pool lives. A handle does not keep the library loaded. [`Handle::lease`] does, until you drop the [`Lease`]. Only a
+//! lease looks up symbols, and no symbol outlives its lease. A lease loads the library again if it was evicted.
 //!
 //! # Eviction
 //!
-//! [`Pool::evict_idle`] unloads libraries that nobody has leased since it was last called, but only those which are
-//! known to unload; a library that is closed and stays would leave a host with two kinds of "closed". The file must
-//! say so: no `-z nodelete`, no `STB_GNU_UNIQUE` symbol, no static thread-local storage, not Go, and none of the
-//! functions that leave the process a pointer into the library (thread-local destructors, threads, signal handlers).
-//! [`Handle::kept`] says what it was. Whoever has soaked a library and knows better says [`Handle::allow_eviction`].
-//! After each close the loader is asked whether the library is really gone; one that stayed is kept from then on.
+//! [`Pool::evict_idle`] unloads the libraries that nobody has leased since its last call, if they are known to unload. A
+//! library that is closed and stays would leave the host with two kinds of "closed". So the file must show that nothing
+//! keeps the library. It has no `-z nodelete`, no `STB_GNU_UNIQUE` symbol and no static thread-local storage, it is not
+//! written in Go, and it names no function that leaves the process a pointer into the library (thread-local destructors,
+//! threads, signal handlers). [`Handle::kept`] returns the reason why the pool keeps a library. If you have soaked the
+//! library and know better, call [`Handle::allow_eviction`]. After each close the pool asks the loader whether the library
+//! is gone, and keeps a library that stayed from then on.
 //!
-//! What a library has brought along goes when the loader lets it go; the pool looks at the library itself only.
+//! The pool examines the library alone. The loader decides when the libraries that it needs go.
 //!
 //! # When a pool is dropped
 //!
-//! Libraries that are known to unload are unloaded, unless a lease was leaked. All others stay in the process, since
-//! closing them could take it down.
+//! A pool that is dropped unloads the libraries that are known to unload, unless a lease was leaked. All others stay in the
+//! process, because closing them could crash it.
 
 mod entry;
+mod file;
 mod gate;
 mod table;
 mod unloading;
@@ -57,17 +62,18 @@ use entry::Entry;
 use table::Table;
 
 pub use unloading::Kept;
+#[doc(hidden)]
+pub use unloading::reasons;
 
-/// A registry of open libraries; see the [module](self).
+/// A registry of open libraries; see the [crate](self).
 #[derive(Debug)]
 pub struct Pool {
     table: Table,
     flags: c_int,
 }
 
-/// Why a library could not be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
+/// Why the loader refused a library.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolError {
     path: String,
     message: String,
@@ -84,25 +90,33 @@ impl PoolError {
     }
 }
 
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+impl std::error::Error for PoolError {}
+
 impl Pool {
-    /// An empty pool, whose libraries are opened with `RTLD_NOW | RTLD_LOCAL`.
+    /// An empty pool that opens its libraries with `RTLD_NOW | RTLD_LOCAL`.
     pub const fn new() -> Self {
         Self::with_flags(libc::RTLD_NOW | libc::RTLD_LOCAL)
     }
 
-    /// An empty pool, whose libraries are opened with these flags for `dlopen`.
+    /// An empty pool that opens its libraries with these flags for `dlopen`.
     pub const fn with_flags(flags: c_int) -> Self {
         Self { table: Table::new(), flags }
     }
 
-    /// The library at `path`, which is loaded by the first call. When it is there, this neither takes a lock nor
-    /// writes to memory that threads share, and allocates nothing.
+    /// The library at `path`. The first call loads it. Later calls take no lock, write no memory that threads share, and
+    /// allocate nothing.
     ///
-    /// The path is handed to `dlopen` as it is: a name without a slash is searched for. Two spellings of one path are
-    /// two libraries of the pool, and one in the process.
+    /// `dlopen` gets the path as it is, and searches for a name without a slash. Two spellings of one path are two
+    /// libraries of the pool, and one in the process.
     ///
     /// # Errors
-    /// When the loader refuses the library. The pool then holds nothing of it, and the next call tries again.
+    /// When the loader refuses the library. The pool then keeps nothing, and the next call tries again.
     ///
     /// # Safety
     /// Loading a library runs its constructors, and unloading it its destructors. They must be sound to run on this
@@ -124,11 +138,11 @@ impl Pool {
     /// Loads libraries before they are needed, in this order.
     ///
     /// ```no_run
-    /// # use dlsoak::pool::Pool;
+    /// # use dlsoak_pool::Pool;
     /// static PLUGINS: Pool = Pool::new();
     /// // SAFETY: our own plugins.
     /// unsafe { PLUGINS.preload(["plugins/reverb.so", "plugins/delay.so"]) }?;
-    /// # Ok::<(), dlsoak::pool::PoolError>(())
+    /// # Ok::<(), dlsoak_pool::PoolError>(())
     /// ```
     ///
     /// # Errors
@@ -144,22 +158,21 @@ impl Pool {
         paths.into_iter().try_for_each(|path| unsafe { self.get(&path) }.map(drop))
     }
 
-    /// Unloads the libraries which nobody has leased since this was last called and which are known to unload;
-    /// returns how many went. A host calls it once in a while: the time between two calls is how long a library may
-    /// idle.
+    /// Unloads the libraries that nobody has leased since the last call, if they are known to unload. Returns their
+    /// number. Call it from time to time. The interval between two calls is the time that a library may idle.
     pub fn evict_idle(&self) -> usize {
         self.table.iter().filter(|entry| entry.evict_if_idle()).count()
     }
 
-    /// All libraries that were ever loaded, in no order.
+    /// All libraries that the pool has ever loaded, in no order.
     pub fn libraries(&self) -> impl Iterator<Item = Handle<'_>> {
         self.table.iter().map(Handle)
     }
 
     #[cold]
     unsafe fn load(&self, path: &[u8]) -> Result<Handle<'_>, PoolError> {
-        // Opened without a lock of ours, since its constructors may come back to the pool. When two threads do so at
-        // once, the loader loads it once and counts two references, of which one is given back.
+        // The pool holds no lock here, because constructors may call the pool. If two threads open one library at the
+        // same time, the loader loads it once and counts two references, and the pool returns one of them.
         // SAFETY: the caller's contract.
         let entry = unsafe { Entry::load(path, self.flags) }?;
         let (entry, late) = self.table.insert(entry);
@@ -184,12 +197,12 @@ impl Drop for Pool {
     }
 }
 
-/// Where a library is in its pool. Cheap to copy; does not keep the library loaded.
+/// The place of a library in its pool. It is cheap to copy, and does not keep the library loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct Handle<'pool>(&'pool Entry);
 
 impl<'pool> Handle<'pool> {
-    /// Goes inside: the library stays loaded until the lease is dropped. Loads it again if it was evicted.
+    /// Keeps the library loaded until the lease is dropped. Loads it again if it was evicted.
     ///
     /// # Errors
     /// When it was evicted and the loader now refuses it.
@@ -199,33 +212,33 @@ impl<'pool> Handle<'pool> {
         Ok(Lease(self.0))
     }
 
-    /// The path it was asked for by.
+    /// The path by which it was loaded.
     pub fn path(&self) -> &'pool Path {
         Path::new(OsStr::from_bytes(self.0.path().to_bytes()))
     }
 
-    /// Why [`Pool::evict_idle`] leaves it alone; `None` when it is known to unload. Reads the file the first time.
+    /// Why [`Pool::evict_idle`] keeps it; `None` if it is known to unload. The first call reads the file.
     pub fn kept(&self) -> Option<Kept> {
         self.0.kept()
     }
 
-    /// Lets it be evicted although its file alone gives reason for doubt: for libraries that were soaked and seen to
-    /// unload. No effect on those that can't unload.
+    /// Lets the pool evict it although its file gives reason for doubt, for example after a soak that unloaded it in every
+    /// cycle. A library that can't unload stays all the same.
     pub fn allow_eviction(&self) {
         self.0.allow();
     }
 
-    /// True while it is loaded; may change at once.
+    /// True while it is loaded. Another thread may change this at any time.
     pub fn is_loaded(&self) -> bool {
         self.0.is_open()
     }
 
-    /// How many leases there are; may change at once.
+    /// The number of leases. Another thread may change this at any time.
     pub fn leases(&self) -> usize {
         self.0.inside()
     }
 
-    /// How often the pool has loaded it: once, and once more after each eviction.
+    /// How often the pool has loaded it: once, and again after each eviction that a lease followed.
     pub fn loads(&self) -> u64 {
         self.0.loads()
     }
@@ -236,7 +249,7 @@ impl<'pool> Handle<'pool> {
 pub struct Lease<'pool>(&'pool Entry);
 
 impl<'pool> Lease<'pool> {
-    /// Looks up a symbol, which can't outlive the lease. Allocates nothing when it is found.
+    /// Looks up a symbol, which can't outlive the lease. Finding it allocates nothing.
     ///
     /// # Errors
     /// When the library has no such symbol.
@@ -250,12 +263,12 @@ impl<'pool> Lease<'pool> {
         Ok(unsafe { libloading::Symbol::from_raw(symbol, self) })
     }
 
-    /// The loader's handle, for what takes one; valid as long as the lease.
+    /// The loader's handle, for functions that take one. It is valid as long as the lease.
     pub fn as_raw(&self) -> *mut c_void {
         self.0.handle()
     }
 
-    /// Where its library is in the pool.
+    /// The place of its library in the pool.
     pub fn handle(&self) -> Handle<'pool> {
         Handle(self.0)
     }
@@ -263,7 +276,7 @@ impl<'pool> Lease<'pool> {
 
 impl Clone for Lease<'_> {
     fn clone(&self) -> Self {
-        // While this lease is inside, the gate is open and can't close, so that this neither loads nor fails.
+        // This neither loads nor fails, because the gate can't close while this lease is inside.
         let entered = self.0.enter();
         debug_assert!(entered.is_ok());
         Self(self.0)
@@ -277,7 +290,7 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// What names a library: text, C strings and paths, all used as they are and never copied.
+/// What names a library: text, C strings and paths. The pool uses them as they are and copies none.
 pub trait LibraryPath: sealed::Sealed {
     /// The path, without a NUL at its end.
     fn bytes(&self) -> &[u8];

@@ -1,5 +1,5 @@
-//! Finds a library by its path without a lock: a hash table that only ever grows, so that a reader needs no more than
-//! to follow pointers that never change once they are set.
+//! Finds a library by its path without a lock. The hash table only grows, so a reader follows pointers that never change
+//! once they are set.
 
 use std::sync::OnceLock;
 
@@ -39,8 +39,8 @@ impl Table {
         None
     }
 
-    /// Puts a library in, unless one with its path is there by now; returns the one that is there, and the new one
-    /// when it was too late.
+    /// Puts a library in, unless one with its path is there by now. Returns the one that is there, and the new one if it
+    /// was too late.
     pub(super) fn insert(&self, entry: Entry) -> (&Entry, Option<Entry>) {
         let path = entry.path().to_bytes().to_vec();
         let hash = hash(&path);
@@ -72,7 +72,7 @@ impl Table {
     }
 }
 
-/// Sixteen bytes a step. Paths that load are not an attacker's to choose, so speed is what counts.
+/// Sixteen bytes a step. Speed alone matters, because an attacker who chooses paths to load needs no collisions.
 #[inline]
 fn hash(bytes: &[u8]) -> u64 {
     const K: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xe703_7ed1_a0b4_28db];
@@ -88,7 +88,7 @@ fn hash(bytes: &[u8]) -> u64 {
     if rest.is_empty() {
         return state;
     }
-    // The last sixteen bytes, some of them for the second time; of a short path what there is.
+    // The last sixteen bytes, some of them for the second time, or all bytes of a short path.
     let last = bytes.last_chunk().copied().unwrap_or_else(|| {
         let mut padded = [0; 16];
         padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);

@@ -1,18 +1,18 @@
-//! Who is inside, and is it open: one word that lets a thread into a library or closes it when nobody is inside. Small
-//! and apart from all else, so that every interleaving of it can be tried (`--cfg loom`).
+//! One word that lets threads into a library, or closes it when nobody is inside. It stands apart from all else, so that
+//! loom can try every interleaving of it (`--cfg loom`).
 
 #[cfg(all(test, loom))]
 use loom::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(not(all(test, loom)))]
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Set while the library is closed; the bits below it count those inside.
+/// Set while the library is closed. The bits below it count those inside.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// Counts those inside a library that is open, and keeps it open while anybody is.
 ///
-/// [`Gate::enter`] and [`Gate::leave`] may come from any thread at any time. [`Gate::close`] and [`Gate::reopen`]
-/// come from one thread at a time: their callers hold the entry's lock.
+/// Any thread may call [`Gate::enter`] and [`Gate::leave`] at any time. Callers of [`Gate::close`] and [`Gate::reopen`] hold
+/// the entry's lock.
 #[derive(Debug)]
 pub(super) struct Gate(AtomicUsize);
 
@@ -25,28 +25,28 @@ impl Gate {
     /// Goes inside; false when it is closed.
     #[inline]
     pub(super) fn enter(&self) -> bool {
-        // Counted first and asked afterwards: whoever closes sees either this count or comes before it. Acquire pairs
-        // with the Release of `reopen`, so that the handle which was stored before it is seen.
+        // It counts first and asks afterwards, so a thread that closes either sees this count or comes before it. Acquire
+        // pairs with the Release of `reopen`, which makes the handle visible that was stored before.
         let open = self.0.fetch_add(1, Ordering::Acquire) & CLOSED == 0;
         if !open {
-            // It may have been opened in between; the count that is taken back is still this thread's own.
+            // Another thread may have opened it since. The count that is removed is this thread's own all the same.
             self.0.fetch_sub(1, Ordering::Relaxed);
         }
         open
     }
 
-    /// Leaves. Release: all that was done inside comes before a close that sees this.
+    /// Leaves. Because of Release, all that was done inside comes before a close that sees this.
     #[inline]
     pub(super) fn leave(&self) {
         self.0.fetch_sub(1, Ordering::Release);
     }
 
-    /// Closes it if it is open and nobody is inside; true when this call has closed it.
+    /// Closes it if it is open and nobody is inside; true if this call has closed it.
     pub(super) fn close(&self) -> bool {
         self.0.compare_exchange(0, CLOSED, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Opens it again and goes inside. To be called when it is closed only.
+    /// Opens it again and goes inside. The gate must be closed.
     pub(super) fn reopen(&self) {
         // In this order nobody can close it between the two.
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -58,7 +58,7 @@ impl Gate {
         self.0.load(Ordering::Acquire) & CLOSED == 0
     }
 
-    /// How many are inside; for people to look at, since it may change at once.
+    /// How many are inside. It may change at any time, so nothing is decided by it.
     pub(super) fn inside(&self) -> usize {
         self.0.load(Ordering::Relaxed) & !CLOSED
     }
@@ -83,7 +83,7 @@ mod tests {
     }
 }
 
-/// `RUSTFLAGS="--cfg loom" cargo test --release --lib pool::gate` tries every interleaving.
+/// `RUSTFLAGS="--cfg loom" cargo test --release -p dlsoak-pool --lib` tries every interleaving.
 #[cfg(all(test, loom))]
 mod loom_tests {
     use loom::cell::UnsafeCell;
