@@ -1,13 +1,13 @@
 //! Soaks a library from a test, without the `dlsoak` binary, as another project would. In that project the `#[test]`
-//! below stands in `tests/soak.rs`, and `dlsoak` under `[dev-dependencies]`.
+//! below stands in `tests/soak.rs`, and `dlsoak-soak` under `[dev-dependencies]`.
 //!
 //! `cargo run --example soak_in_test -- LIB.so [CALL]` does the same from `main`.
 
 use std::error::Error;
 
 /// What the library may not do: stay loaded, or leave anything behind.
-fn soak(library: &str, call: Option<&str>) -> Result<(), dlsoak::SoakError> {
-    let mut soak = dlsoak::Soak::new(library).cycles(10_000);
+fn soak(library: &str, call: Option<&str>) -> Result<(), dlsoak_soak::SoakError> {
+    let mut soak = dlsoak_soak::Soak::new(library).cycles(10_000);
     if let Some(call) = call {
         soak = soak.call(call);
     }
