@@ -21,6 +21,9 @@ use crate::{conduct, exit_code, report};
 /// The suite file that is read when no library is named.
 const SUITE_FILE: &str = "dlsoak.toml";
 
+/// Where runs go of which nobody says where.
+const REPORTS: &str = "reports";
+
 /// Most bytes of a suite file: some hundred thousand libraries.
 const LARGEST_SUITE: u64 = 16 << 20;
 
@@ -52,7 +55,15 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         quiet: global.quiet,
         events: json,
     };
-    soaks.carry_out(&mut run, &mut saver)?;
+    let carried_out = soaks.carry_out(&mut run, &mut saver);
+    if carried_out.is_err() && run.soaks.is_empty() {
+        // Nothing was measured; what others have put there stays.
+        let _ = std::fs::remove_dir(&out);
+        if args.out.is_none() {
+            let _ = std::fs::remove_dir(REPORTS);
+        }
+    }
+    carried_out?;
     let charts = crate::publish::write(&run, &out, &report::Format::OF_A_RUN[1..]);
     let code = match saver.record() {
         Err(_) => exit_code::USAGE,
@@ -109,13 +120,16 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
             Plan::from_suite(&text, &file, settings)?
         }
     };
-    Ok(match &args.partition {
+    let (plan, partition) = match &args.partition {
         None => (plan, None),
         Some(share) => {
             let partition = share.to_record(&plan);
             (plan.partition(*share), Some(partition))
         }
-    })
+    };
+    // Found out before anything is written.
+    dlsoak_soak::fault::check(&plan)?;
+    Ok((plan, partition))
 }
 
 /// The text of a suite file.
@@ -125,7 +139,7 @@ fn read_suite(file: &Path) -> std::io::Result<String> {
 }
 
 pub(super) fn default_out(name: &str, started: jiff::Timestamp) -> PathBuf {
-    Path::new("reports").join(format!("{name}-{}", started.strftime("%Y%m%dT%H%M%SZ")))
+    Path::new(REPORTS).join(format!("{name}-{}", started.strftime("%Y%m%dT%H%M%SZ")))
 }
 
 /// Makes the output directory and makes sure that files can be written there.

@@ -106,7 +106,13 @@ impl Soaks<'_> {
             reporter.show(progress);
         };
         let context = Context { interrupted: self.interrupted, progress: &show };
-        let soak = conduct::soak(&plan, &context);
+        let soak = match conduct::soak(&plan, &context) {
+            Ok(soak) => soak,
+            Err(fault) => {
+                locked(growing).failed.get_or_insert(fault.into());
+                return false;
+            }
+        };
         if self.events {
             event(&soak_event(&soak));
         }

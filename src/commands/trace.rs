@@ -26,7 +26,7 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };
-    let soak = conduct::soak(soak_plan, &context);
+    let soak = conduct::soak(soak_plan, &context).inspect_err(|_| drop(std::fs::remove_dir(&out)))?;
     let passed = soak.judged.gate.passed == Some(true);
     let run = Run { passed, soaks: vec![soak], ..conduct::begin(started) };
     crate::publish::write(&run, &out, &[report::Format::Json, report::Format::Html])?;

@@ -36,7 +36,7 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };
-    let soak = conduct::soak(soak_plan, &context);
+    let soak = conduct::soak(soak_plan, &context)?;
     if soak.outcome.kind == OutcomeKind::LoadFailed {
         bail!("{}", crate::report::words::outcome(&soak.outcome, soak.cycles.completed).line());
     }

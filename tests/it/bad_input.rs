@@ -18,8 +18,7 @@ fn a_path_that_is_no_library_gets_one_clear_line() {
     // e_machine: SPARC V9.
     bytes[18] = 43;
     std::fs::write(&other_machine, bytes).unwrap();
-    let missing = dir.path().join("missing.so");
-    for path in [text.as_path(), &empty, &short, &other_machine, &missing, dir.path()] {
+    for path in [text.as_path(), &empty, &short, &other_machine, dir.path()] {
         let finished = run(&[path.to_str().unwrap(), "-n", "100"]);
         let soak = finished.soak();
         assert_eq!(soak.judged.verdict, Verdict::LoadFailed, "{path:?}");
@@ -49,7 +48,7 @@ fn a_missing_symbol_is_named() {
 #[test]
 fn the_next_library_is_soaked_all_the_same() {
     let clean = fixture("c-clean");
-    let finished = run(&["/no/such/library.so", clean.to_str().unwrap(), "-n", "2000", "--until-decided"]);
+    let finished = run(&["/etc/passwd", clean.to_str().unwrap(), "-n", "2000", "--until-decided"]);
     let verdicts: Vec<_> = finished.run.soaks.iter().map(|s| s.judged.verdict).collect();
     assert_eq!(verdicts, [Verdict::LoadFailed, Verdict::Clean]);
     assert_eq!(finished.code, 1);

@@ -54,8 +54,8 @@ fn a_wait_that_a_signal_interrupts_fails_unless_it_is_tried_again() {
     let failed = attempt("c-chaos-wait", &["--chaos", SIGNALS]);
     let outcome = &failed.soak().outcome;
     assert_eq!(outcome.phase, Some(dlsoak::record::Phase::Call), "{outcome:?}");
-    let cause = dlsoak::record::LoadCause::ExerciseFailed { returned: libc::EINTR };
-    assert_eq!(crate::support::failure(failed.soak()).cause, cause);
+    let why = dlsoak::record::Why::CallFailed { returned: libc::EINTR };
+    assert_eq!((outcome.why.as_ref(), failed.soak().judged.verdict), (Some(&why), Verdict::CallFailed));
     for (name, args) in [("c-chaos-wait", vec![]), ("c-chaos-wait-retries", vec!["--chaos", SIGNALS])] {
         let finished = attempt(name, &args);
         assert_eq!(finished.soak().cycles.completed, 50, "{name}: {:?}", finished.soak().outcome);

@@ -97,9 +97,6 @@ fn an_end_comes_again_by_the_command_in_the_record() {
         });
         assert_eq!(ends[0], ends[1], "{name}: {}", first.soak().replay);
         assert_eq!(second.soak().env["A"], "it's \"one\"");
-        // It is the shortest run that gets there.
-        assert_eq!(second.soak().cycles.warmup, 0, "{name}");
-        assert!(second.soak().cycles.requested <= first.soak().cycles.requested + 100, "{name}");
     }
 }
 

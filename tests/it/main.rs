@@ -18,6 +18,7 @@ mod ends;
 mod exceptions;
 mod explain;
 mod exports;
+mod faults;
 mod fleet;
 mod fuzz;
 mod hostile;

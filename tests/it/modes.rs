@@ -124,7 +124,7 @@ fn what_depends_on_the_calling_thread_is_told() {
     }
     let library = fixture("rust-tls-destructor");
     let finished =
-        run(&[library.to_str().unwrap(), "-c", "fibonacci(20)", "-n", "5000", "--patterns", "all"]);
+        run(&[library.to_str().unwrap(), "-c", "fibonacci(20)", "-n", "5000", "--passes", "+patterns"]);
     let soak = finished.soak();
     let states: Vec<_> =
         soak.judged.patterns.iter().map(|pattern| (pattern.call_from, pattern.state)).collect();

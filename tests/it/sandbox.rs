@@ -53,14 +53,13 @@ fn a_file_outside_is_written_only_without_a_sandbox() {
     if refuses_writing(soak) {
         assert!(!file.exists());
         let outcome = &soak.outcome;
-        assert_eq!((soak.judged.verdict, inside.code), (Verdict::LoadFailed, 1), "{outcome:?}");
+        assert_eq!((soak.judged.verdict, inside.code), (Verdict::CallFailed, 1), "{outcome:?}");
         assert_eq!(outcome.phase, Some(dlsoak::record::Phase::Call), "{outcome:?}");
-        let cause = dlsoak::record::LoadCause::ExerciseFailed { returned: libc::EACCES };
-        assert_eq!(crate::support::failure(soak).cause, cause);
+        assert_eq!(outcome.why, Some(dlsoak::record::Why::CallFailed { returned: libc::EACCES }));
     }
     let without = attempt("c-sandbox-write", &["--env", &env]);
     assert!(file.exists() && without.soak().sandbox.is_none());
-    assert_ne!(without.soak().judged.verdict, Verdict::LoadFailed, "{:?}", without.soak().outcome);
+    assert_ne!(without.soak().judged.verdict, Verdict::CallFailed, "{:?}", without.soak().outcome);
 }
 
 #[test]
@@ -92,7 +91,7 @@ fn a_port_of_this_machine_is_reached_only_without_a_sandbox() {
     let env = format!("SANDBOX_PORT={}", listener.local_addr().unwrap().port());
     let inside = attempt("c-sandbox-connect", &["--env", &env, "--sandbox"]);
     if refuses_tcp(inside.soak()) {
-        assert_eq!(inside.soak().judged.verdict, Verdict::LoadFailed, "{:?}", inside.soak().outcome);
+        assert_eq!(inside.soak().judged.verdict, Verdict::CallFailed, "{:?}", inside.soak().outcome);
         assert_eq!(inside.soak().cycles.completed, 0);
     }
     let without = attempt("c-sandbox-connect", &["--env", &env]);

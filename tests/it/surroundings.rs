@@ -9,11 +9,12 @@ use std::process::{Command, Output};
 use dlsoak::record::{Run, Verdict};
 use tempfile::TempDir;
 
+use crate::faults::is_fault;
 use crate::support::{fixture, read_record};
 
 /// Says what this machine can't show.
 #[allow(clippy::print_stderr)]
-fn not_tested(what: &str) {
+pub(crate) fn not_tested(what: &str) {
     eprintln!("NOT TESTED: {what}");
 }
 
@@ -21,12 +22,12 @@ fn not_tested(what: &str) {
 const NOBODY: u32 = 65534;
 
 /// A directory that anyone can use, with the program and a library in it, since the places where they are built may be private.
-struct Place {
+pub(crate) struct Place {
     directory: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self { directory: tempfile::tempdir().unwrap() };
         std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         for (from, to) in
@@ -37,12 +38,12 @@ impl Place {
         place
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// A program of `tests/data`, built.
-    fn build(&self, name: &str) -> PathBuf {
+    pub(crate) fn build(&self, name: &str) -> PathBuf {
         let source = xtask::fixtures::root().join(format!("tests/data/{name}.c"));
         let program = self.path().join(name);
         let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
@@ -52,7 +53,7 @@ impl Place {
     }
 
     /// The words of a soak whose record goes to `out`.
-    fn soak(&self) -> Vec<PathBuf> {
+    pub(crate) fn soak(&self) -> Vec<PathBuf> {
         let mut words = vec![self.path().join("dlsoak")];
         words.extend(["-q", "run", "-n", "2000", "-c", "fibonacci(20)", "-o"].map(PathBuf::from));
         words.extend([self.path().join("out"), self.path().join("libclean.so")]);
@@ -72,14 +73,14 @@ impl Place {
     }
 }
 
-fn command(words: &[PathBuf]) -> Command {
+pub(crate) fn command(words: &[PathBuf]) -> Command {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
     command
 }
 
 /// A command that runs another one with a TMPDIR in which nothing can be executed; `None` where no file system can be mounted here.
-fn where_nothing_in_tmpdir_is_executed(place: &Place, words: &[PathBuf]) -> Option<Command> {
+pub(crate) fn where_nothing_in_tmpdir_is_executed(place: &Place, words: &[PathBuf]) -> Option<Command> {
     let tmpdir = place.path().join("noexec");
     std::fs::create_dir(&tmpdir).unwrap();
     let mount = format!("mount -t tmpfs -o noexec none '{}'", tmpdir.display());
@@ -103,12 +104,16 @@ fn a_soak_needs_no_place_to_execute_files_in() {
     }
 }
 
+/// The words of a soak by a program that is refused memfds.
+fn without_memfd(place: &Place) -> Vec<PathBuf> {
+    let refuse = ["memfd_create".to_owned(), libc::EPERM.to_string()].map(PathBuf::from);
+    [place.build("refuse")].into_iter().chain(refuse).chain(place.soak()).collect()
+}
+
 #[test]
 fn where_memfd_is_refused_the_agent_is_a_file() {
     let place = Place::new();
-    let refused = place.build("no-memfd");
-    let mut words = place.soak();
-    words.insert(0, refused);
+    let words = without_memfd(&place);
     place.is_clean(&mut command(&words));
     // The file has no name any more, and its directory is gone.
     let tmpdir = place.path().join("tmp");
@@ -121,14 +126,11 @@ fn where_memfd_is_refused_the_agent_is_a_file() {
 #[test]
 fn where_neither_is_to_be_had_the_way_out_is_named() {
     let place = Place::new();
-    let mut words = place.soak();
-    words.insert(0, place.build("no-memfd"));
+    let words = without_memfd(&place);
     let Some(mut command) = where_nothing_in_tmpdir_is_executed(&place, &words) else { return };
     let output = command.output().unwrap();
-    let run = place.record(&output);
-    let failure = crate::support::failure(&run.soaks[0]);
-    let dlsoak::record::LoadCause::NotStarted { problem } = &failure.cause else { panic!("{failure:?}") };
-    assert!(problem.contains("TMPDIR"), "{problem}");
+    is_fault(&output, "TMPDIR");
+    assert!(!place.path().join("out").exists());
 }
 
 #[test]

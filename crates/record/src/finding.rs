@@ -576,7 +576,7 @@ codes! {
     /// The library's file was changed or removed during the soak.
     LoadFailedFileChanged = "load-failed-file-changed",
     /// The exercise returned another number than 0.
-    ExerciseFailed = "exercise-failed",
+    CallFailed = "call-failed",
     /// A signal ended the process.
     Crashed = "crashed",
     /// A null pointer was followed.

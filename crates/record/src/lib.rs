@@ -369,6 +369,8 @@ pub enum Verdict {
     Hung,
     /// The library ended the process.
     Exited,
+    /// The code of `--exercise` returned another number than 0.
+    CallFailed,
     /// A limit was hit.
     Limit,
     /// The loader refused it.

@@ -34,7 +34,7 @@ impl LoadFailure {
     /// The code of the finding that reports it.
     pub(super) fn code(&self) -> Code {
         match &self.cause {
-            LoadCause::ExerciseFailed { .. } => return Code::ExerciseFailed,
+            LoadCause::ExerciseFailed { .. } => return Code::CallFailed,
             LoadCause::ThreadEnded => return Code::ExitedThread,
             LoadCause::BadFile { .. } => return Code::LoadFailedBadFile,
             _ => {}
@@ -150,11 +150,6 @@ pub enum LoadCause {
     },
     /// The library has made its process unreadable.
     ProcessUnreadable {
-        /// What the system says.
-        problem: String,
-    },
-    /// The soak could not begin.
-    NotStarted {
         /// What the system says.
         problem: String,
     },

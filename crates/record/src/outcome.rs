@@ -69,6 +69,8 @@ pub enum OutcomeKind {
     Limit,
     /// The loader refused the library, or a symbol to call is missing.
     LoadFailed,
+    /// The code of `--exercise` returned another number than 0.
+    CallFailed,
     /// The person interrupted the run.
     Interrupted,
 }

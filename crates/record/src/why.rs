@@ -29,6 +29,11 @@ pub enum Why {
     Limit(LimitReached),
     /// A cycle could not begin or go on.
     LoadFailed(LoadFailure),
+    /// The code of `--exercise` returned another number than 0.
+    CallFailed {
+        /// The number.
+        returned: i32,
+    },
 }
 
 /// A signal that ended the process.
@@ -564,6 +569,7 @@ impl Outcome {
                 Some(Why::LoadFailed(failure)) => failure.code(),
                 _ => Code::LoadFailed,
             },
+            OutcomeKind::CallFailed => Code::CallFailed,
             OutcomeKind::Interrupted | OutcomeKind::Completed => Code::Interrupted,
         }
     }

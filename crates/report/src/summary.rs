@@ -52,6 +52,7 @@ pub fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Hung => "hung",
         Verdict::Exited => "exited",
         Verdict::Limit => "limit",
+        Verdict::CallFailed => "call-failed",
         Verdict::LoadFailed => "load-failed",
         Verdict::Inconclusive => "inconclusive",
     }

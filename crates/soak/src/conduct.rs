@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::analysis;
+use crate::fault::Fault;
 use crate::record::{
     CallFrom, Doubt, EndedEarly, Measured, Note, OutcomeKind, Pass, PassMade, Run, SCHEMA, Soak, Tool, Trace,
     Verdict, Why,
@@ -24,7 +25,10 @@ const PATTERN: u64 = 2_000;
 /// What measures: the supervisor with its processes, or in tests something that plays what was measured before.
 pub trait Instrument {
     /// Soaks a library once, and says why the figures of its heap are to be doubted, where they are.
-    fn measure(&self, plan: &SoakPlan, context: &Context<'_>) -> (Measured, Option<Doubt>);
+    ///
+    /// # Errors
+    /// When the machine lacks what the soak needs.
+    fn measure(&self, plan: &SoakPlan, context: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault>;
 
     /// Traces a library that was soaked before, over this many cycles.
     ///
@@ -70,14 +74,20 @@ pub fn wanted(pass: Pass, plan: &SoakPlan, known: &Known<'_>) -> bool {
 }
 
 /// Soaks one library with all its passes, and judges the measurement.
-pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Soak {
+///
+/// # Errors
+/// When the machine lacks what the soak needs. What the library does is never an error.
+pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
     with(&supervisor::Supervisor, plan, context)
 }
 
 /// The same with another instrument.
-pub fn with(instrument: &dyn Instrument, plan: &SoakPlan, context: &Context<'_>) -> Soak {
+///
+/// # Errors
+/// As [`soak`].
+pub fn with(instrument: &dyn Instrument, plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
     let mut conductor = Conductor { instrument, plan, context, began: Instant::now(), doubt: None };
-    let mut soak = analysis::judged(conductor.measure(plan));
+    let mut soak = analysis::judged(conductor.measure(plan)?);
     for pass in Pass::ALL {
         let known = Known {
             outcome: soak.outcome.kind,
@@ -85,11 +95,11 @@ pub fn with(instrument: &dyn Instrument, plan: &SoakPlan, context: &Context<'_>)
             doubt: conductor.doubt.as_ref(),
         };
         if pass != Pass::Measure && !context.interrupted.load(Relaxed) && wanted(pass, plan, &known) {
-            soak = conductor.conduct(pass, soak);
+            soak = conductor.conduct(pass, soak)?;
         }
     }
     soak.measured.baseline.clone_from(&plan.baseline);
-    analysis::judged(soak.measured)
+    Ok(analysis::judged(soak.measured))
 }
 
 /// What conducts the passes of one soak.
@@ -103,7 +113,7 @@ struct Conductor<'a> {
 
 impl Conductor<'_> {
     /// What was measured, with this pass.
-    fn conduct(&mut self, pass: Pass, soak: Soak) -> Soak {
+    fn conduct(&mut self, pass: Pass, soak: Soak) -> Result<Soak, Fault> {
         let plan = self.plan;
         let mut measured = soak.measured;
         let mut made = std::mem::take(&mut measured.passes);
@@ -111,17 +121,17 @@ impl Conductor<'_> {
         match pass {
             Pass::Recheck => {
                 let doubt = self.doubt.take();
-                measured = self.measure(&self.rest(plan.plainly()));
+                measured = self.measure(&self.rest(plan.plainly()))?;
                 measured.notes.extend(doubt.map(Note::MeasuredAgain));
                 made.append(&mut measured.passes);
                 made.last_mut().into_iter().for_each(|made| made.pass = pass);
                 measured.passes = made;
-                return analysis::judged(measured);
+                return Ok(analysis::judged(measured));
             }
             Pass::WithoutCalls => {
                 let leak = soak.judged.leak.as_ref().map(|leak| (leak.metric, leak.bytes_per_cycle));
                 let most = measured.cycles.completed.clamp(1, WITHOUT_CALLS);
-                let alone = self.aside(self.rest(plan.without_calls(most, leak)));
+                let alone = self.aside(self.rest(plan.without_calls(most, leak)))?;
                 cycles = alone.cycles.completed;
                 if alone.outcome.kind == OutcomeKind::Completed {
                     measured.without_calls = Some(Box::new(alone));
@@ -139,8 +149,8 @@ impl Conductor<'_> {
             }
             Pass::Patterns => {
                 let left = CallFrom::ALL.into_iter().take_while(|_| !self.context.interrupted.load(Relaxed));
-                measured.pattern_soaks =
-                    left.map(|from| self.aside(plan.called_from(from, PATTERN))).collect();
+                let soaks = left.map(|from| self.aside(plan.called_from(from, PATTERN)));
+                measured.pattern_soaks = soaks.collect::<Result<_, _>>()?;
                 cycles = measured.pattern_soaks.iter().map(|soak| soak.cycles.completed).sum();
             }
             Pass::Measure | Pass::Diagnose | Pass::Baseline => {}
@@ -148,7 +158,7 @@ impl Conductor<'_> {
         let agent = measured.worker.agent;
         made.push(PassMade { pass, cycles, seconds: began.elapsed().as_secs_f64(), agent });
         measured.passes = made;
-        analysis::judged(measured)
+        Ok(analysis::judged(measured))
     }
 
     /// The same plan with what is left of the time.
@@ -157,9 +167,9 @@ impl Conductor<'_> {
     }
 
     /// The measurement itself.
-    fn measure(&mut self, plan: &SoakPlan) -> Measured {
+    fn measure(&mut self, plan: &SoakPlan) -> Result<Measured, Fault> {
         let began = Instant::now();
-        let (mut measured, doubt) = self.instrument.measure(plan, self.context);
+        let (mut measured, doubt) = self.instrument.measure(plan, self.context)?;
         self.doubt = doubt;
         measured.replay = plan.replay();
         measured.passes = vec![PassMade {
@@ -168,15 +178,15 @@ impl Conductor<'_> {
             seconds: began.elapsed().as_secs_f64(),
             agent: measured.worker.agent,
         }];
-        measured
+        Ok(measured)
     }
 
     /// A short soak beside the one that was asked for; where its figures are to be doubted, once more with the plain agent.
-    fn aside(&self, plan: SoakPlan) -> Measured {
-        let (measured, doubt) = self.instrument.measure(&plan, self.context);
+    fn aside(&self, plan: SoakPlan) -> Result<Measured, Fault> {
+        let (measured, doubt) = self.instrument.measure(&plan, self.context)?;
         match doubt {
-            Some(_) => self.instrument.measure(&self.rest(plan.plainly()), self.context).0,
-            None => measured,
+            Some(_) => Ok(self.instrument.measure(&self.rest(plan.plainly()), self.context)?.0),
+            None => Ok(measured),
         }
     }
 }
@@ -200,5 +210,157 @@ pub fn begin(now: jiff::Timestamp) -> Run {
         host: supervisor::host(),
         partition: None,
         soaks: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::path::PathBuf;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::record::{Agent, sample};
+    use crate::settings::Settings;
+    use crate::suite::plan::Plan;
+
+    /// Plays what was measured before, pass after pass, and notes what it was asked for.
+    #[derive(Default)]
+    struct Recorded {
+        soaks: RefCell<Vec<Result<(Measured, Option<Doubt>), Fault>>>,
+        traces: RefCell<Vec<Result<Trace, EndedEarly>>>,
+        asked: RefCell<Vec<String>>,
+    }
+
+    impl Instrument for Recorded {
+        fn measure(&self, plan: &SoakPlan, _: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault> {
+            let agent = if plan.plain { "plain" } else { "counting" };
+            let calls = if plan.calls.is_empty() { "without calls" } else { "with calls" };
+            self.asked.borrow_mut().push(format!("{} cycles, {agent}, {calls}", plan.cycles));
+            self.soaks.borrow_mut().remove(0)
+        }
+
+        fn trace(
+            &self,
+            _: &SoakPlan,
+            _: &Measured,
+            cycles: u64,
+            _: &Context<'_>,
+        ) -> Result<Trace, EndedEarly> {
+            self.asked.borrow_mut().push(format!("trace of {cycles} cycles"));
+            self.traces.borrow_mut().remove(0)
+        }
+    }
+
+    /// A completed soak that was judged so before.
+    fn recorded(verdict: Verdict) -> Measured {
+        let soak = sample::run(8).soaks.into_iter().find(|soak| soak.judged.verdict == verdict);
+        let mut measured = soak.unwrap().measured;
+        (measured.without_calls, measured.trace) = (None, None);
+        measured
+    }
+
+    fn plan(settings: &[&str]) -> SoakPlan {
+        let mut all = Settings { call: Some(vec!["f".parse().unwrap()]), ..Settings::default() };
+        for setting in settings {
+            match *setting {
+                "trace-on-leak" => all.trace_on_leak = Some(true),
+                "no calls" => all.call = None,
+                passes => all.passes = Some(passes.parse().unwrap()),
+            }
+        }
+        Plan::from_paths(&[PathBuf::from("a.so")], &all).unwrap().soaks.remove(0)
+    }
+
+    /// What is made of a plan, and what was asked of the instrument for it.
+    fn conducted(
+        settings: &[&str],
+        soaks: Vec<Result<(Measured, Option<Doubt>), Fault>>,
+        traces: Vec<Result<Trace, EndedEarly>>,
+    ) -> (Result<Soak, Fault>, Vec<String>) {
+        let instrument = Recorded { soaks: soaks.into(), traces: traces.into(), asked: RefCell::default() };
+        let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
+        let soak = with(&instrument, &plan(settings), &context);
+        assert!(instrument.soaks.borrow().is_empty() && instrument.traces.borrow().is_empty());
+        (soak, instrument.asked.into_inner())
+    }
+
+    fn passes(soak: &Soak) -> Vec<Pass> {
+        soak.passes.iter().map(|made| made.pass).collect()
+    }
+
+    #[test]
+    fn a_clean_library_is_measured_once() {
+        let (soak, asked) = conducted(&[], vec![Ok((recorded(Verdict::Clean), None))], Vec::new());
+        let soak = soak.unwrap();
+        assert_eq!((passes(&soak), soak.judged.verdict), (vec![Pass::Measure], Verdict::Clean));
+        assert_eq!(asked, ["100000 cycles, counting, with calls"]);
+        assert_eq!(soak.replay.split(" --").skip(1).collect::<Vec<_>>(), ["call f"]);
+    }
+
+    #[test]
+    fn a_leak_is_soaked_again_without_its_calls_and_traced_where_that_was_asked_for() {
+        let leak = || Ok((recorded(Verdict::Leak), None));
+        let most = recorded(Verdict::Leak).cycles.completed.min(WITHOUT_CALLS);
+        let (soak, asked) = conducted(&["trace-on-leak"], vec![leak(), leak()], vec![Ok(Trace::default())]);
+        let soak = soak.unwrap();
+        assert_eq!(passes(&soak), [Pass::Measure, Pass::WithoutCalls, Pass::Trace]);
+        assert!(soak.without_calls.is_some() && soak.trace.is_some());
+        let again = format!("{most} cycles, counting, without calls");
+        assert_eq!(asked[1..], [again, "trace of 2000 cycles".to_owned()]);
+        // Without calls there is nothing to leave out, and what is not wanted is not made.
+        for settings in [&["no calls"][..], &["-without-calls"], &["measure"]] {
+            let (soak, _) = conducted(settings, vec![leak()], Vec::new());
+            assert_eq!(passes(&soak.unwrap()), [Pass::Measure], "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn figures_that_are_to_be_doubted_are_measured_again() {
+        let doubt = Some(Doubt::Threads);
+        let again = Measured {
+            worker: crate::record::Worker { agent: Agent::Plain, ..Default::default() },
+            ..recorded(Verdict::Clean)
+        };
+        let soaks = vec![Ok((recorded(Verdict::Leak), doubt)), Ok((again, None))];
+        let (soak, asked) = conducted(&[], soaks, Vec::new());
+        let soak = soak.unwrap();
+        assert_eq!(
+            (passes(&soak), soak.judged.verdict),
+            (vec![Pass::Measure, Pass::Recheck], Verdict::Clean)
+        );
+        assert_eq!(asked[1], "100000 cycles, plain, with calls");
+        assert!(soak.notes.contains(&Note::MeasuredAgain(Doubt::Threads)));
+    }
+
+    #[test]
+    fn patterns_and_a_trace_run_where_they_are_asked_for() {
+        let clean = || Ok((recorded(Verdict::Clean), None));
+        let soaks = vec![clean(), clean(), clean(), clean()];
+        let why = EndedEarly::NoNotes;
+        let (soak, asked) = conducted(&["+patterns,+trace"], soaks, vec![Err(why.clone())]);
+        let soak = soak.unwrap();
+        assert_eq!(passes(&soak), [Pass::Measure, Pass::Trace, Pass::Patterns]);
+        assert!(soak.pattern_soaks.len() == 3 && soak.notes.contains(&Note::NotTraced { why }));
+        assert_eq!(asked[2..], ["2000 cycles, counting, with calls"; 3]);
+    }
+
+    #[test]
+    fn a_fault_of_the_machine_is_no_verdict() {
+        let fault = || Err(Fault::new("no room"));
+        assert_eq!(conducted(&[], vec![fault()], Vec::new()).0, Err(Fault::new("no room")));
+        let soaks = vec![Ok((recorded(Verdict::Leak), None)), fault()];
+        assert_eq!(conducted(&[], soaks, Vec::new()).0, Err(Fault::new("no room")));
+    }
+
+    #[test]
+    fn nothing_follows_once_a_person_interrupts() {
+        let instrument = Recorded {
+            soaks: vec![Ok((recorded(Verdict::Leak), Some(Doubt::Threads)))].into(),
+            ..Recorded::default()
+        };
+        let context = Context { interrupted: &AtomicBool::new(true), progress: &|_| {} };
+        let soak = with(&instrument, &plan(&["trace-on-leak", "+patterns"]), &context).unwrap();
+        assert_eq!(passes(&soak), [Pass::Measure]);
     }
 }

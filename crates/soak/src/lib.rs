@@ -6,6 +6,7 @@
 
 pub mod channel;
 pub mod conduct;
+pub mod fault;
 pub mod files;
 pub mod lddebug;
 pub mod observer;
@@ -22,4 +23,5 @@ use dlsoak_judge as analysis;
 use dlsoak_record as record;
 use dlsoak_settings as settings;
 
+pub use fault::Fault;
 pub use soak::{Soak, SoakError, Soaked};

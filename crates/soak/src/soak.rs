@@ -8,6 +8,7 @@ use dlsoak_report::{json, terminal};
 
 use crate::analysis::compare;
 use crate::conduct;
+use crate::fault::{self, Fault};
 use crate::files::write_atomic;
 use crate::record::{self, Run, Verdict};
 use crate::settings::{Field, Given, Settings};
@@ -54,6 +55,9 @@ pub enum SoakError {
     /// The settings don't go together.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The machine, or a file that is not there, does not allow it.
+    #[error(transparent)]
+    Fault(#[from] Fault),
     /// The record could not be written.
     #[error("cannot write {path}: {problem}")]
     Record {
@@ -123,18 +127,19 @@ impl Soak {
     /// Runs the soak, as `dlsoak run` does.
     ///
     /// # Errors
-    /// When a setting is wrong. A library that leaks, crashes or can't be
-    /// loaded is no error.
+    /// When a setting is wrong, a file is not there, or the machine lacks what a soak needs. A library that leaks, crashes or can't
+    /// be loaded is no error.
     pub fn run(self) -> Result<Soaked, SoakError> {
         if let Some((setting, problem)) = self.fault {
             return Err(SoakError::Setting { setting, problem });
         }
         let plan = Plan::from_paths(&[self.path], &self.settings)?;
+        fault::check(&plan)?;
         let mut run = conduct::begin(jiff::Timestamp::now());
         let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
         let mut soak = plan.soaks.first().ok_or(PlanError::NoLibrary)?.clone();
         soak.baseline = self.baseline.map(|run| compare::baseline_of(&run, &soak.name, &run.started_at));
-        let soak = conduct::soak(&soak, &context);
+        let soak = conduct::soak(&soak, &context)?;
         run.passed = soak.judged.gate.passed == Some(true);
         run.soaks.push(soak.clone());
         Ok(Soaked { run, soak })
@@ -231,9 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_not_there_is_a_verdict() {
-        let soaked = Soak::new("no/such/lib.so").run().unwrap();
-        assert_eq!((soaked.verdict(), soaked.passed()), (Verdict::LoadFailed, Some(false)));
-        assert!(soaked.to_string().contains("no/such/lib.so"));
+    fn a_file_that_is_not_there_is_an_error() {
+        let error = Soak::new("no/such/lib.so").run().unwrap_err().to_string();
+        assert_eq!(error, "no/such/lib.so: there is no such library; check the path");
+        let error = Soak::new("/proc/self/exe").exercise("no/driver.so:f").run().unwrap_err().to_string();
+        assert_eq!(error, "no/driver.so: there is no such driver; check the path");
     }
 }

@@ -117,6 +117,7 @@ fn ended(kind: OutcomeKind) -> &'static str {
         OutcomeKind::Hung => "hung",
         OutcomeKind::Exited => "exited",
         OutcomeKind::Limit => "hit a limit",
+        OutcomeKind::CallFailed => "ended because the exercise failed",
         OutcomeKind::LoadFailed => "failed to load",
         OutcomeKind::Interrupted => "was interrupted",
     }

@@ -56,6 +56,7 @@ fn line(pattern: &Pattern) -> [String; 8] {
         OutcomeKind::Hung => "hung",
         OutcomeKind::Exited => "exited",
         OutcomeKind::Limit => "limit",
+        OutcomeKind::CallFailed => "call-failed",
         OutcomeKind::LoadFailed => "load-failed",
         OutcomeKind::Interrupted => "interrupted",
     };

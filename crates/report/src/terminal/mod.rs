@@ -4,10 +4,10 @@
 mod further;
 mod table;
 
-use dlsoak_record::{Run, Soak};
+use dlsoak_record::{Code, Run, Soak};
 
 use super::summary::{self, Headline, Mark};
-use super::units;
+use super::{units, words};
 
 pub(super) use further::instances;
 
@@ -37,6 +37,12 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
     let before = out.len();
     for soak in run.soaks.iter().filter(|soak| Mark::of(soak) != Mark::Pass) {
         explain(&mut out, soak, width, color, verbose);
+    }
+    // The same of all soaks, because it is the system's.
+    let unwatched =
+        |soak: &Soak| soak.judged.findings.iter().find(|of| of.code == Code::Unwatched).map(words::finding);
+    if let Some(text) = run.soaks.iter().find_map(unwatched) {
+        wrap(&mut out, "warning: ", "         ", &text.line(), width);
     }
     for soak in &run.soaks {
         for warning in summary::warnings(soak) {

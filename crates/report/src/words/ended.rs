@@ -22,6 +22,7 @@ pub fn outcome(outcome: &Outcome, measured: u64) -> Text {
     let mut text = match (&outcome.why, outcome.kind) {
         (_, OutcomeKind::Interrupted) => interrupted(outcome, measured),
         (Some(Why::LoadFailed(failure)), _) => load::failed(outcome, failure),
+        (Some(Why::CallFailed { returned }), _) => load::exercise_failed(outcome, *returned),
         (Some(Why::Crash(why)), _) => crash(outcome, why),
         (Some(Why::Hang(why)), _) => hang(outcome, why),
         (Some(Why::Exit(why)), _) => exit(outcome, why),
@@ -62,6 +63,7 @@ fn plain(kind: OutcomeKind) -> &'static str {
         OutcomeKind::Hung => "hung",
         OutcomeKind::Exited => "the library ended the process",
         OutcomeKind::Limit => "exceeded a limit",
+        OutcomeKind::CallFailed => "the exercise failed",
         OutcomeKind::LoadFailed => "did not load",
         OutcomeKind::Interrupted => "interrupted",
     }

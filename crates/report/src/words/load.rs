@@ -32,6 +32,11 @@ pub(super) fn failed(outcome: &Outcome, failure: &LoadFailure) -> Text {
     }
 }
 
+/// The exercise did not return 0.
+pub(super) fn exercise_failed(outcome: &Outcome, returned: i32) -> Text {
+    failed(outcome, &LoadFailure::new(LoadCause::ExerciseFailed { returned }))
+}
+
 /// A failure in one line, for what names no cycle.
 pub(super) fn line(failure: &LoadFailure) -> String {
     let text = Text::fact(fact(None, "", failure));
@@ -95,7 +100,6 @@ fn fact(phase: Option<Phase>, at: &str, failure: &LoadFailure) -> String {
         LoadCause::ProcessUnreadable { problem } => {
             format!("dlsoak can no longer read /proc of the process{at}: {problem}")
         }
-        LoadCause::NotStarted { problem } => problem.clone(),
     }
 }
 
@@ -153,8 +157,7 @@ fn consequence(cycle: u64, failure: &LoadFailure) -> (Option<String>, Option<Str
         | LoadCause::ExerciseNotLoaded
         | LoadCause::OriginalUnreadable { .. }
         | LoadCause::NotPreloaded
-        | LoadCause::SetupFailed { .. }
-        | LoadCause::NotStarted { .. } => (None, None),
+        | LoadCause::SetupFailed { .. } => (None, None),
     };
     (staying.map(stay).or(means), help)
 }

@@ -18,7 +18,8 @@ use super::unload::Watch;
 use crate::analysis::{self, Look};
 use crate::channel;
 use crate::elf;
-use crate::record::{Agent, Doubt, LoadCause, Measured, Mode, Note, Outcome};
+use crate::fault::Fault;
+use crate::record::{Agent, Doubt, LoadCause, Measured, Mode, Note};
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::clock;
 
@@ -56,8 +57,8 @@ impl<'a> Measurement<'a> {
         session: Session<'a>,
         staging: Staging,
         facts: elf::Facts,
-    ) -> Result<Self, Box<Outcome>> {
-        let histograms = || Histograms::new().map_err(end::not_started);
+    ) -> Result<Self, Fault> {
+        let histograms = || Histograms::new().map_err(Fault::new);
         Ok(Self {
             plan,
             warmup,

@@ -40,6 +40,7 @@ use std::time::Instant;
 use crate::channel::{self, Channel, Clock};
 use crate::conduct::Instrument;
 use crate::elf;
+use crate::fault::{self, Fault};
 use crate::record::{
     Agent, CallFrom, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, LoadCause, Measured, Mode, Note,
     Outcome, Phase, Trace, Worker,
@@ -52,7 +53,7 @@ use crate::sys::clock;
 pub use host::host;
 pub use private::{PrivateDirectory, clean as clean_private};
 
-use end::{failed_before_start, not_started};
+use end::failed_before_start;
 use limits::Limits;
 use measure::Measurement;
 use process::WorkerProcess;
@@ -118,8 +119,9 @@ impl std::fmt::Debug for Context<'_> {
 pub struct Supervisor;
 
 impl Instrument for Supervisor {
-    fn measure(&self, plan: &SoakPlan, context: &Context<'_>) -> (Measured, Option<Doubt>) {
-        once(plan, context)
+    fn measure(&self, plan: &SoakPlan, context: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault> {
+        let (soak, doubt) = once(plan, context)?;
+        fault::of(&soak).map_or(Ok((soak, doubt)), Err)
     }
 
     fn trace(
@@ -134,8 +136,8 @@ impl Instrument for Supervisor {
 }
 
 /// Soaks one library with one agent and says all that was measured, and why the figures of its heap are to be doubted. Growth,
-/// verdict and gate are left to the analysis. Whatever happens is in the result's `outcome`: this function has no error.
-fn once(plan: &SoakPlan, context: &Context<'_>) -> (Measured, Option<Doubt>) {
+/// verdict and gate are left to the analysis. Whatever the library does is in the result's `outcome`.
+fn once(plan: &SoakPlan, context: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault> {
     let most = match plan.purpose {
         Purpose::Everything => plan.cycles,
         Purpose::Share { .. } => plan.cycles / WARMUP_ASIDE,
@@ -150,14 +152,35 @@ fn once(plan: &SoakPlan, context: &Context<'_>) -> (Measured, Option<Doubt>) {
     let mut doubt = None;
     match prepare(plan, warmup, &mut soak, context) {
         Ok(measurement) => doubt = measurement.carry_out(&mut soak),
-        Err(outcome) => soak.outcome = *outcome,
+        Err(NotBegun::Outcome(outcome)) => soak.outcome = *outcome,
+        Err(NotBegun::Fault(fault)) => return Err(fault),
     }
     if plan.sandbox != Sandboxing::Off && !plan.env.contains_key(TMPDIR) {
         // Another directory each time, and gone: it tells nothing, and two runs would differ by it.
         soak.env.remove(TMPDIR);
     }
     (context.progress)(Progress::End);
-    (soak, doubt)
+    Ok((soak, doubt))
+}
+
+/// Why there is nothing to measure.
+enum NotBegun {
+    /// The library can't be loaded.
+    Outcome(Box<Outcome>),
+    /// The machine lacks something.
+    Fault(Fault),
+}
+
+impl From<Box<Outcome>> for NotBegun {
+    fn from(outcome: Box<Outcome>) -> Self {
+        Self::Outcome(outcome)
+    }
+}
+
+impl From<Fault> for NotBegun {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 /// What is known of a soak before it begins: what was asked for.
@@ -187,7 +210,7 @@ fn prepare<'a>(
     warmup: u64,
     soak: &mut Measured,
     context: &'a Context<'a>,
-) -> Result<Measurement<'a>, Box<Outcome>> {
+) -> Result<Measurement<'a>, NotBegun> {
     let facts = elf_facts(&plan.path)?;
     soak.build_id.clone_from(&facts.build_id);
     soak.language = facts.language;
@@ -196,7 +219,7 @@ fn prepare<'a>(
         plan.calls.iter().find(|call| facts.export(&call.symbol) == Some(elf::ExportKind::Data))
     {
         let failed = failed_before_start(LoadCause::DataSymbol { symbol: call.symbol.clone() });
-        return Err(Box::new(Outcome { phase: Some(Phase::Symbol), ..*failed }));
+        return Err(Box::new(Outcome { phase: Some(Phase::Symbol), ..*failed }).into());
     }
     if plan.mode == Mode::Copies && !facts.unique_symbols.is_empty() {
         soak.notes.push(Note::CopiesShareUnique);
@@ -208,12 +231,12 @@ fn prepare<'a>(
         soak.notes.push(Note::OnePath);
     }
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
-    let mut staging = Staging::new(&plan.path, plan.threads, files).map_err(not_started)?;
+    let mut staging = Staging::new(&plan.path, plan.threads, files)?;
     if staging.has_copies() {
         staging::keep_origin(&facts, &plan.path, &mut soak.env);
     }
     if plan.sandbox != Sandboxing::Off && !soak.env.contains_key(TMPDIR) {
-        let scratch = staging.make_scratch().map_err(not_started)?;
+        let scratch = staging.make_scratch()?;
         soak.env.insert(TMPDIR.to_owned(), scratch.to_string_lossy().into_owned());
     }
     let bounds = Bounds {
@@ -222,9 +245,9 @@ fn prepare<'a>(
         deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
         stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
     };
-    let mut session = start(plan, staging.paths(), &soak.env, bounds, context).map_err(not_started)?;
+    let mut session = start(plan, staging.paths(), &soak.env, bounds, context)?;
     session.disturber = chaos::Disturber::new(&plan.chaos, session.process.pid(), staging.paths());
-    Measurement::new(plan, warmup, session, staging, facts)
+    Ok(Measurement::new(plan, warmup, session, staging, facts)?)
 }
 
 /// Starts a worker with one thread per file, which has not opened anything yet.
@@ -234,20 +257,20 @@ fn start<'a>(
     env: &BTreeMap<String, String>,
     bounds: Bounds,
     context: &'a Context<'a>,
-) -> Result<Session<'a>, String> {
+) -> Result<Session<'a>, Fault> {
     let confinement = if plan.sandbox != Sandboxing::Off {
         // Where each cycle opens a copy, the worker itself writes it there.
         let copies = files.iter().filter(|_| plan.mode == Mode::Copies).filter_map(|file| file.parent());
         let writable: Vec<PathBuf> =
             copies.map(Path::to_owned).chain(env.get(TMPDIR).map(PathBuf::from)).collect();
-        Some(Confinement::new(&writable)?)
+        Some(Confinement::new(&writable, plan.sandbox)?)
     } else {
         None
     };
-    let job = job::job(plan, files, confinement.as_ref(), trace::is_asked_for(env))?;
+    let job = job::job(plan, files, confinement.as_ref(), trace::is_asked_for(env)).map_err(Fault::new)?;
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);
-    let channel = Channel::create(files.len(), capacity as usize, &job).map_err(|e| e.to_string())?;
+    let channel = Channel::create(files.len(), capacity as usize, &job).map_err(Fault::new)?;
     // What is done beside cycles is told in nanoseconds, and only where cycles load something.
     let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived;
     let clock = if beside { Clock::Monotonic } else { clock::best() };
@@ -258,9 +281,10 @@ fn start<'a>(
         Agent::Plain => dlsoak_agent::HOST,
     };
     let process = WorkerProcess::start(&channel, image, env, bounds.limits.file_bytes(), ruleset)
-        .map_err(|e| format!("cannot start the worker process: {e}"))?;
-    let sampler = Sampler::new(process.pid())
-        .map_err(|e| format!("cannot read /proc/{} of the worker: {e}", process.pid()))?;
+        .map_err(|e| Fault::new(format!("cannot start the measured process: {e}")))?;
+    let sampler = Sampler::new(process.pid()).map_err(|e| {
+        Fault::new(format!("cannot read /proc/{} of the measured process: {e}", process.pid()))
+    })?;
     let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
     Ok(Session::new(channel, process, confinement, sampler, bounds, context))
 }

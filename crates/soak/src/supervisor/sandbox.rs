@@ -13,7 +13,9 @@ use landlock::{
 };
 
 use crate::channel::{Header, confined};
+use crate::fault::Fault;
 use crate::record::{Lack, Missing, Restriction, Sandbox};
+use crate::settings::Sandboxing;
 
 /// Versions of Landlock that are known here, each restricts more than the one before. Later ones would restrict what would then
 /// have to be told.
@@ -34,15 +36,22 @@ impl Confinement {
     /// Writing is refused but for `writable` and a few devices; reading is not.
     ///
     /// # Errors
-    /// When the kernel has Landlock and refuses the ruleset.
-    pub(super) fn new(writable: &[PathBuf]) -> Result<Self, String> {
-        let Some(abi) =
-            KNOWN.into_iter().find(|abi| ruleset(*abi, CompatLevel::HardRequirement, &[]).is_ok())
-        else {
-            return Ok(Self { landlock: None });
-        };
-        let ruleset =
-            ruleset(abi, CompatLevel::BestEffort, writable).map_err(|e| format!("--sandbox: {e}"))?;
+    /// When the kernel has Landlock and refuses the ruleset; where the sandbox is required, also when the kernel has no Landlock,
+    /// or one that can't restrict all that this one should.
+    pub(super) fn new(writable: &[PathBuf], wanted: Sandboxing) -> Result<Self, Fault> {
+        let known = KNOWN.into_iter().find(|abi| ruleset(*abi, CompatLevel::HardRequirement, &[]).is_ok());
+        if wanted == Sandboxing::Required && known != Some(KNOWN[0]) {
+            let has =
+                known.map_or("no Landlock".to_owned(), |abi| format!("Landlock of version {}", abi as u32));
+            return Err(Fault::new(format!(
+                "--sandbox: this kernel has {has}, and a complete sandbox needs version {}; accept less with \
+                 --sandbox=best-effort, or run dlsoak in a container or a virtual machine",
+                KNOWN[0] as u32
+            )));
+        }
+        let Some(abi) = known else { return Ok(Self { landlock: None }) };
+        let ruleset = ruleset(abi, CompatLevel::BestEffort, writable)
+            .map_err(|e| Fault::new(format!("--sandbox: the kernel refused the ruleset: {e}")))?;
         Ok(Self { landlock: ruleset.map(|fd| (fd, abi)) })
     }
 

@@ -5,8 +5,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statvfs::{FsFlags, statvfs};
+
 use super::private::PrivateDirectory;
 use crate::elf::Facts;
+use crate::fault::Fault;
 use crate::record::{LoadCause, LoadFailure, Mode, Shortage};
 
 /// Which files the threads open.
@@ -59,18 +62,26 @@ impl Staging {
     ///
     /// # Errors
     /// When a copy or a directory can't be made.
-    pub(super) fn new(library: &Path, threads: u32, files: Files) -> Result<Self, String> {
-        let original = std::path::absolute(library).map_err(|e| format!("{}: {e}", library.display()))?;
+    pub(super) fn new(library: &Path, threads: u32, files: Files) -> Result<Self, Fault> {
+        let absolute = std::path::absolute(library);
+        let original = absolute.map_err(|e| Fault::new(format!("{}: {e}", library.display())))?;
         let identity = identity(&original);
         if files == Files::Original {
             let paths = vec![original.clone(); threads.max(1) as usize];
             return Ok(Self { paths, original, identity, directory: None, scratch: None });
         }
         let directory = PrivateDirectory::new().map_err(|e| {
-            format!(
-                "no private directory for the threads' copies: {e}; set TMPDIR to a place that is writable"
-            )
+            Fault::new(format!(
+                "no private directory for copies of the library in {}: {e}; set TMPDIR to a directory that is writable",
+                std::env::temp_dir().display()
+            ))
         })?;
+        if statvfs(directory.path()).is_ok_and(|of| of.flags().contains(FsFlags::ST_NOEXEC)) {
+            return Err(Fault::new(format!(
+                "{} is mounted noexec, so no copy of the library can be loaded from there; set TMPDIR to another directory",
+                std::env::temp_dir().display()
+            )));
+        }
         let name = original.file_name().unwrap_or(original.as_os_str());
         let mut paths = Vec::with_capacity(threads as usize);
         for thread in 0..threads {
@@ -81,7 +92,9 @@ impl Staging {
                     Files::CopyPerThread => std::fs::copy(&original, &path).map(drop),
                     Files::CopyPerCycle | Files::Original => Ok(()),
                 })
-                .map_err(|e| format!("no copy of {} in {}: {e}", original.display(), place.display()))?;
+                .map_err(|e| {
+                    Fault::new(format!("no copy of {} in {}: {e}", original.display(), place.display()))
+                })?;
             paths.push(path);
         }
         Ok(Self { paths, original, identity, directory: Some(directory), scratch: None })
@@ -91,9 +104,12 @@ impl Staging {
     ///
     /// # Errors
     /// When it can't be made.
-    pub(super) fn make_scratch(&mut self) -> Result<&Path, String> {
+    pub(super) fn make_scratch(&mut self) -> Result<&Path, Fault> {
         let made = PrivateDirectory::new().map_err(|e| {
-            format!("no private directory for the sandbox: {e}; set TMPDIR to a place that is writable")
+            Fault::new(format!(
+                "no private directory for the sandbox in {}: {e}; set TMPDIR to a directory that is writable",
+                std::env::temp_dir().display()
+            ))
         })?;
         Ok(self.scratch.insert(made).path())
     }
@@ -252,6 +268,6 @@ mod tests {
             assert_eq!(staging.paths(), vec![library.clone(); threads as usize]);
         }
         let error = Staging::new(Path::new("/no/such/lib.so"), 2, Files::CopyPerThread).unwrap_err();
-        assert!(error.contains("/no/such/lib.so"));
+        assert!(error.to_string().contains("/no/such/lib.so"));
     }
 }

@@ -15,6 +15,7 @@ use super::session::{Bounds, End, Session};
 use super::staging::{Files, Staging};
 use super::{Context, Progress, SHARED_STRIDE, WARMUP, start};
 use crate::channel;
+use crate::fault::Fault;
 use crate::record::{Agent, Column, EndedEarly, Explained, LoadCause, Measured, Metric, Mode, Trace};
 use crate::suite::plan::SoakPlan;
 use crate::trace::series::{Amount, Census, census, left, sites, want_stacks};
@@ -42,10 +43,10 @@ pub(super) fn trace(
     cycles: u64,
     context: &Context<'_>,
 ) -> Result<Trace, EndedEarly> {
-    let not_started = |problem: String| EndedEarly::NotStarted { problem };
+    let not_started = |fault: Fault| EndedEarly::NotStarted { problem: fault.to_string() };
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
     let staging = Staging::new(&plan.path, plan.threads, files).map_err(not_started)?;
-    let shared = Shared::create(staging.directory()).map_err(|e| not_started(e.to_string()))?;
+    let shared = Shared::create(staging.directory()).map_err(|e| not_started(Fault::new(e)))?;
     let mut env = soak.env.clone();
     let inherited = || std::env::var("LD_PRELOAD").ok();
     env.extend(shared.environment(env.get("LD_PRELOAD").cloned().or_else(inherited)));
@@ -109,7 +110,8 @@ fn run(
     notes: &mut Notes,
     series: &mut Series,
 ) -> Result<Option<EndedEarly>, End> {
-    let mut histograms = Histograms::new().map_err(End::not_started)?;
+    let mut histograms =
+        Histograms::new().map_err(|_| End::of(LoadCause::SetupFailed { errno: libc::EINVAL }))?;
     session.ready()?;
     // As in a measured soak: what the loader allocates once for being asked is no growth.
     session.look(channel::Look::Presence)?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{CYCLES, Pending, pending};
 use crate::channel::Look;
 use crate::lddebug::Log;
-use crate::record::{EndedEarly, Mode};
+use crate::record::{EndedEarly, LoadCause, Mode};
 use crate::suite::plan::{Allowance, SoakPlan};
 use crate::supervisor::latency::Histograms;
 use crate::supervisor::limits::Limits;
@@ -80,7 +80,7 @@ fn run(
     // Its few cycles are no progress of the soak.
     let silent = Context { interrupted: context.interrupted, progress: &|_| {} };
     let mut session = start(&plan, &[staging.first().to_path_buf()], &env, bounds, &silent)
-        .map_err(|problem| EndedEarly::NotStarted { problem })?;
+        .map_err(|fault| EndedEarly::NotStarted { problem: fault.to_string() })?;
     let ended = cycles(&mut session, found);
     let log = output.with_extension(session.process.pid().to_string());
     if let Ok(file) = File::open(&log) {
@@ -98,7 +98,8 @@ fn run(
 fn cycles(session: &mut Session<'_>, found: &mut Diagnosis) -> Result<(), End> {
     session.ready()?;
     let before = objects(&session.channel);
-    let mut histograms = Histograms::new().map_err(End::not_started)?;
+    let mut histograms =
+        Histograms::new().map_err(|_| End::of(LoadCause::SetupFailed { errno: libc::EINVAL }))?;
     let ended = session.advance(CYCLES, &mut histograms);
     found.cycles = session.completed();
     ended?;

@@ -32,7 +32,7 @@ pub(super) fn shortage(
         Refusal::StaticTls => Some(Shortage::StaticTls { each: None, tunable: TUNABLE }),
         Refusal::Descriptors => Some(descriptors(session)),
         Refusal::Memory => Some(memory(session)),
-        Refusal::Namespaces => Some(Shortage::Namespaces { allowed: NAMESPACES.into() }),
+        Refusal::Namespaces => Some(Shortage::Namespaces { allowed: NAMESPACES }),
         Refusal::DiskFull => Some(Shortage::Disk),
         Refusal::MissingFile => (cycles > 0).then_some(Shortage::LibraryGone),
         Refusal::MissingSymbol(_) | Refusal::MissingVersion | Refusal::Other => None,

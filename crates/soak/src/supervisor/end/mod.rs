@@ -43,11 +43,6 @@ pub(super) fn failed_before_start(cause: LoadCause) -> Box<Outcome> {
     Box::new(outcome_of(OutcomeKind::LoadFailed, Some(why)))
 }
 
-/// The soak could not begin, for a reason that the system gives.
-pub(super) fn not_started(problem: impl ToString) -> Box<Outcome> {
-    failed_before_start(LoadCause::NotStarted { problem: problem.to_string() })
-}
-
 impl Ending<'_, '_> {
     /// All cycles ran; what became of the worker when it was told to end?
     pub(super) fn at_exit(&mut self, decided: bool) -> Outcome {
@@ -95,6 +90,10 @@ impl Ending<'_, '_> {
     /// A thread of the worker could not go on.
     fn failed(&self, thread: usize, failure: LoadFailure) -> Outcome {
         let (cycle, phase) = self.session.position_of(thread);
+        if let LoadCause::ExerciseFailed { returned } = failure.cause {
+            let why = Why::CallFailed { returned };
+            return at((cycle, phase), outcome_of(OutcomeKind::CallFailed, Some(why)));
+        }
         let mut failure = self.staging.unstaged_failure(failure);
         let missing = (phase == Phase::Symbol).then(|| missing(self.plan, self.facts)).flatten();
         if let Some(missing) = missing {

@@ -31,11 +31,6 @@ impl End {
         Self::Failed { thread: 0, failure: Box::new(LoadFailure::new(cause)) }
     }
 
-    /// What a session needs could not be had.
-    pub(in crate::supervisor) fn not_started(problem: impl ToString) -> Self {
-        Self::of(LoadCause::NotStarted { problem: problem.to_string() })
-    }
-
     /// What the record says of it where it is not the end of the measured soak.
     pub(in crate::supervisor) fn early(&self) -> EndedEarly {
         match self {
