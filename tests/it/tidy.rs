@@ -111,3 +111,32 @@ fn no_file_names_a_place_on_one_machine() {
         assert!(found.is_none(), "{path} names {found:?}");
     }
 }
+
+/// What a crate brings into a program that links it, one name each.
+fn dependencies(package: &str) -> Vec<String> {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo.args(["tree", "--locked", "--offline", "-p", package, "-e", "normal", "--prefix", "none"]);
+    let output = cargo.current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut names: Vec<String> =
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn a_test_that_soaks_builds_neither_the_command_line_nor_pictures() {
+    let soak = dependencies("dlsoak-soak");
+    for name in ["clap", "plotters", "resvg", "inferno", "askama", "png", "quick-xml"] {
+        assert!(!soak.iter().any(|other| other == name), "dlsoak-soak brings {name}");
+    }
+    assert!(soak.len() <= 90, "dlsoak-soak brings {}: {soak:?}", soak.len());
+}
+
+#[test]
+fn a_host_that_keeps_libraries_builds_little() {
+    let pool = dependencies("dlsoak-pool");
+    assert_eq!(pool, ["cfg-if", "dlsoak-pool", "libc", "libloading", "memchr", "object"]);
+}

@@ -25,6 +25,9 @@ pub struct Soak {
     /// Whether the threads shared one path.
     #[serde(default)]
     pub share_path: bool,
+    /// A command that makes the same soak again.
+    #[serde(default)]
+    pub replay: String,
     /// Active seconds.
     pub seconds: f64,
     /// How it ended.

@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Only fixtures whose truth shows within this many cycles
     #[arg(long, value_name = "N")]
     within: Option<u64>,
+    /// Judge the soak that the record's own command makes, from another directory
+    #[arg(long)]
+    replay: bool,
 }
 
 /// One line of the table: a fixture at a number of threads.
@@ -89,7 +92,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             }
             let mut row = Row::default();
             for _ in 0..options.runs {
-                match soak(&dlsoak, &scratch, fixture, truth.cycles, threads) {
+                let made = soak(&dlsoak, &scratch, fixture, truth.cycles, threads);
+                let made = if options.replay { made.and_then(|soak| again(&dlsoak, &soak)) } else { made };
+                match made {
                     Ok(soak) => row.add(fixture, truth, &soak, &mut metrics),
                     // A row, not the end: the other fixtures still tell.
                     Err(error) => row.fail(&error),
@@ -139,6 +144,23 @@ pub(crate) fn soak(
         .into_iter()
         .next()
         .with_context(|| format!("the record of {} is empty", fixture.name))
+}
+
+/// The soak that a record's command makes, in a directory of its own.
+fn again(dlsoak: &Path, soak: &Soak) -> Result<Soak> {
+    let elsewhere = tempfile::tempdir().context("no directory for a replay")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", dlsoak.parent().unwrap_or(Path::new(".")).display());
+    let mut command = Command::new("bash");
+    command.args(["-c", &format!("{} -o out", soak.replay)]).env("PATH", path);
+    let output =
+        command.current_dir(elsewhere.path()).stdin(Stdio::null()).output().context("cannot run bash")?;
+    if !matches!(output.status.code(), Some(0 | 1 | 3)) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` ended with {}:\n{}", soak.replay, output.status, errors.trim_end());
+    }
+    let soaks = record::read(&elsewhere.path().join("out"))?.soaks;
+    soaks.into_iter().next().with_context(|| format!("`{}` left an empty record", soak.replay))
 }
 
 impl Row {

@@ -477,7 +477,7 @@ fn conclusion(found: &Verification) -> Vec<String> {
         });
         if let (Some(heap), Some(anon)) = (own(Metric::Heap), own(Metric::Anon)) {
             lines.push(format!(
-                "growth below {} in the C heap, or below {} in resident memory, would go undetected (help: run more cycles \
+                "growth below {} in the C heap, or below {} in anonymous memory, would go undetected (help: run more cycles \
                  with -n)",
                 bytes(heap.detectable),
                 bytes(anon.detectable)

@@ -218,11 +218,15 @@ pub(super) fn leaker(
     offset: u64,
     place: Option<&SourcePlace>,
 ) -> Text {
+    let counted = |one: &str| match units::number(count).as_str() {
+        "1" => format!("1 {one} per cycle comes"),
+        more => format!("{more} {one}s per cycle come"),
+    };
     let what = match kind {
-        PlaceKind::Heap | PlaceKind::Mapping => format!("{} B per cycle", units::number(bytes)),
-        PlaceKind::Fd => format!("{} descriptors per cycle", units::number(count)),
-        PlaceKind::Thread => format!("{} threads per cycle", units::number(count)),
-        PlaceKind::Key => format!("{} thread-specific keys per cycle", units::number(count)),
+        PlaceKind::Heap | PlaceKind::Mapping => format!("{} B per cycle come", units::number(bytes)),
+        PlaceKind::Fd => counted("descriptor"),
+        PlaceKind::Thread => counted("thread"),
+        PlaceKind::Key => counted("thread-specific key"),
     };
     let function =
         place.and_then(|place| place.function.clone()).unwrap_or_else(|| format!("{module}+{offset:#x}"));
@@ -236,5 +240,5 @@ pub(super) fn leaker(
         Phase::OtherThread => ", on a thread that runs no cycles",
         Phase::Between | Phase::Exit => "",
     };
-    Text::fact(format!("{what} come from {function}{at}{when}"))
+    Text::fact(format!("{what} from {function}{at}{when}"))
 }

@@ -317,7 +317,6 @@ fn failed_loads() {
             path: path(),
             problem: FileProblem::Unreadable(dlsoak_record::file::Unreadable::Empty)
         }),
-        of_file(LoadCause::NotStarted { problem: text("cannot start the worker process: out of memory") }),
         refused(5, LoadCause::CopyFailed { path: path(), errno: 28 }, "", Some(Shortage::Disk)),
         refused(5, LoadCause::CopyFailed { path: path(), errno: 13 }, "", None),
         refused(5, LoadCause::ThreadNotStarted { errno: 11 }, "", None),
