@@ -251,7 +251,10 @@ pub struct Global {
 
 /// Parses the command line and carries it out.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit_code::code(commands::usage(&error)),
+    };
     let global = Global { color: color(cli.color), quiet: cli.quiet, verbose: cli.verbose };
     let result = match cli.command {
         Command::Run(args) => commands::run::run(&args, global),
@@ -267,6 +270,8 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => commands::completions::completions(shell, global),
         Command::Man { out } => commands::completions::man(out.as_deref(), global),
     };
+    // Last, because what a verb writes to files is worth more than what it prints.
+    let result = result.and_then(|code| commands::printed(None).map(|()| code));
     exit_code::code(result.unwrap_or_else(|error| commands::complain(&error)))
 }
 

@@ -20,18 +20,47 @@ mod save;
 mod soaks;
 
 use std::io::Write as _;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 
 use crate::exit_code;
 use crate::report::terminal::PIPED_WIDTH;
 
-/// Writes the result to stdout. A reader that has gone away (`dlsoak run | head`) is not an error.
+/// Why the result could not be printed, the first time.
+static UNPRINTED: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes the result to stdout. A reader that has gone away (`dlsoak run | head`) is not an error. Any other failure is one,
+/// which [`printed`] reports when the verb has written its files.
 fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let _ = UNPRINTED.set(error);
+    }
+}
+
+/// Whether all was printed that was to be; `place` is where the record is.
+///
+/// # Errors
+/// What the system said about stdout.
+pub fn printed(place: Option<&Path>) -> anyhow::Result<()> {
+    let Some(error) = UNPRINTED.get() else { return Ok(()) };
+    let place = place.map(|place| format!("; the record is in {}", place.display())).unwrap_or_default();
+    anyhow::bail!("cannot write to standard output: {error}{place}")
+}
+
+/// Prints what clap has to say, a help text or an error, and returns the exit code.
+pub fn usage(error: &clap::Error) -> u8 {
+    match error.print().and_then(|()| std::io::stdout().flush()) {
+        Err(failed) if failed.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&anyhow::anyhow!("cannot write to standard output: {failed}"))
+        }
+        _ => u8::try_from(error.exit_code()).unwrap_or(exit_code::USAGE),
+    }
 }
 
 /// Writes a remark to stderr.

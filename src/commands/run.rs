@@ -89,8 +89,9 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     if let (true, Ok(record)) = (interrupted, saver.record()) {
         super::note(&format!("interrupted; the results so far are in {}", record.display()));
     }
-    saver.record()?;
+    let record = saver.record()?;
     charts?;
+    super::printed(Some(&record))?;
     Ok(code)
 }
 

@@ -46,6 +46,7 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
         print(&report::trace::render(soak, trace, global.verbose > 0));
     }
     print(&format!("record, report and stacks written to {}\n", out.display()));
+    super::printed(Some(&out.join("record.json")))?;
     Ok(if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { code(soak) })
 }
 

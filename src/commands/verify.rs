@@ -69,6 +69,7 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
         if !args.json {
             print(&format!("verify.json and record.json: {}\n", out.display()));
         }
+        super::printed(Some(&out.join("record.json")))?;
     }
     Ok(match found.answer {
         _ if interrupted.load(Relaxed) => exit_code::INTERRUPTED,

@@ -32,6 +32,7 @@ mod limits;
 mod long;
 mod matrix;
 mod modes;
+mod output;
 mod own_faults;
 mod pool;
 mod programs;
