@@ -29,6 +29,9 @@ pub struct RunArgs {
     /// Write record.json, report.html and the charts to DIR [default: reports/SUITE-TIME]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write to DIR even if it has files that dlsoak did not write [default: refuse such a directory]
+    #[arg(long)]
+    pub force: bool,
     /// Print the result in this format
     #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
     pub message_format: MessageFormat,
@@ -71,6 +74,9 @@ pub struct TraceArgs {
     /// Write record.json, report.html, trace.folded and trace-flame.svg to DIR [default: reports/trace-LIB-TIME]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write to DIR even if it has files that dlsoak did not write [default: refuse such a directory]
+    #[arg(long)]
+    pub force: bool,
 }
 
 impl TraceArgs {

@@ -35,6 +35,9 @@ pub struct VerifyArgs {
     /// Write verify.json, and record.json of dlsoak's own soak, to DIR [default: print the result only]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write to DIR even if it has files that dlsoak did not write [default: refuse such a directory]
+    #[arg(long)]
+    pub force: bool,
 }
 
 impl VerifyArgs {

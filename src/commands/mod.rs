@@ -14,6 +14,7 @@ pub mod verify;
 
 mod baselines;
 mod ci;
+mod out;
 mod progress;
 mod records;
 mod save;

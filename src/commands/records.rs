@@ -20,6 +20,11 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Run> {
     record::read(&bytes).with_context(|| path.display().to_string())
 }
 
+/// Whether this file is a record of dlsoak, of any version.
+pub(super) fn is_record(path: &Path) -> bool {
+    path.is_file() && read_at_most(path, LARGEST).is_ok_and(|bytes| record::is_record(&bytes))
+}
+
 /// What distinguishes each of these files from the others, in as few words as that takes: the end of its path from where
 /// all begin to differ.
 pub(super) fn labels(paths: &[&Path]) -> Vec<String> {

@@ -8,21 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
+use super::out::Out;
 use super::save::Saver;
 use super::soaks::{Soaks, event};
 use super::{baselines, ci, print};
 use crate::cli::{Global, MessageFormat, RunArgs};
 use crate::elf::read_at_most;
-use crate::files::clean_temporary;
 use crate::record::{self, OutcomeKind, Run};
 use crate::suite::plan::Plan;
 use crate::{conduct, exit_code, report};
 
 /// The suite file that is read when no library is named.
 const SUITE_FILE: &str = "dlsoak.toml";
-
-/// Where runs go of which nobody says where.
-const REPORTS: &str = "reports";
 
 /// Most bytes of a suite file: some hundred thousand libraries.
 const LARGEST_SUITE: u64 = 16 << 20;
@@ -34,37 +31,29 @@ const LARGEST_SUITE: u64 = 16 << 20;
 pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     let (plan, partition) = plan(args)?;
     let started = jiff::Timestamp::now();
-    let out = args.out.clone().unwrap_or_else(|| default_out(&plan.name, started));
     // Found out before the run, and not after it.
     let baseline = args.baseline.as_deref().map(|name| baselines::read(name, &args.baselines)).transpose()?;
     baselines::check(args, &plan, baseline.as_ref())?;
-    prepare_out(&out)?;
+    let held = Out::prepare(args.out.as_deref(), args.force, &plan.name, started)?;
+    let out = held.path();
     let interrupted = super::interruptible()?;
     // A file that may not grow any more is an error like a full disk, and no reason to die.
     let too_large = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(libc::SIGXFSZ, too_large).context("cannot install the handler of SIGXFSZ")?;
     let json = args.message_format == MessageFormat::Json;
     let mut run = Run { partition, ..conduct::begin(started) };
-    let mut saver = Saver::new(&out, &plan.name);
+    let mut saver = Saver::new(out, &plan.name);
     let soaks = Soaks {
         args,
         plan: &plan,
-        out: &out,
+        out,
         baseline: baseline.as_ref(),
         interrupted: &interrupted,
         quiet: global.quiet,
         events: json,
     };
-    let carried_out = soaks.carry_out(&mut run, &mut saver);
-    if carried_out.is_err() && run.soaks.is_empty() {
-        // Nothing was measured; what others have put there stays.
-        let _ = std::fs::remove_dir(&out);
-        if args.out.is_none() {
-            let _ = std::fs::remove_dir(REPORTS);
-        }
-    }
-    carried_out?;
-    let charts = crate::publish::write(&run, &out, &report::Format::OF_A_RUN[1..]);
+    soaks.carry_out(&mut run, &mut saver)?;
+    let charts = crate::publish::write(&run, out, &report::Format::OF_A_RUN[1..]);
     let code = match saver.record() {
         Err(_) => exit_code::USAGE,
         Ok(_) if interrupted.load(Relaxed) => exit_code::INTERRUPTED,
@@ -137,19 +126,4 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
 fn read_suite(file: &Path) -> std::io::Result<String> {
     let bytes = read_at_most(file, LARGEST_SUITE)?;
     String::from_utf8(bytes).map_err(|_| std::io::Error::other("the file is not valid UTF-8"))
-}
-
-pub(super) fn default_out(name: &str, started: jiff::Timestamp) -> PathBuf {
-    Path::new(REPORTS).join(format!("{name}-{}", started.strftime("%Y%m%dT%H%M%SZ")))
-}
-
-/// Makes the output directory and makes sure that files can be written there.
-pub(super) fn prepare_out(out: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(out).with_context(|| {
-        format!("cannot create the output directory {}; choose another with --out", out.display())
-    })?;
-    clean_temporary(out);
-    tempfile::tempfile_in(out).map(drop).with_context(|| {
-        format!("cannot write to the output directory {}; choose another with --out", out.display())
-    })
 }

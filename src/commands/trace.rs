@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context as _, bail};
 
+use super::out::Out;
 use super::progress::Reporter;
 use super::{print, run};
 use crate::cli::{Global, TraceArgs};
@@ -20,16 +21,16 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
     let (plan, _) = run::plan(&args.as_run())?;
     let [soak_plan] = plan.soaks.as_slice() else { bail!("trace takes one library, not a suite") };
     let started = jiff::Timestamp::now();
-    let out = args.out.clone().unwrap_or_else(|| run::default_out(&format!("trace-{}", plan.name), started));
-    run::prepare_out(&out)?;
+    let held = Out::prepare(args.out.as_deref(), args.force, &format!("trace-{}", plan.name), started)?;
+    let out = held.path();
     let interrupted = super::interruptible()?;
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };
-    let soak = conduct::soak(soak_plan, &context).inspect_err(|_| drop(std::fs::remove_dir(&out)))?;
+    let soak = conduct::soak(soak_plan, &context)?;
     let passed = soak.judged.gate.passed == Some(true);
     let run = Run { passed, soaks: vec![soak], ..conduct::begin(started) };
-    crate::publish::write(&run, &out, &[report::Format::Json, report::Format::Html])?;
+    crate::publish::write(&run, out, &[report::Format::Json, report::Format::Html])?;
     let Some(soak) = run.soaks.first() else { bail!("nothing was soaked") };
     if let Some(why) = untraced(soak) {
         bail!("{why}");

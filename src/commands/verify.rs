@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context as _, bail};
 
+use super::out::Out;
 use super::progress::Reporter;
 use super::{note, print, run};
 use crate::cli::{Global, VerifyArgs};
@@ -25,13 +26,12 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     if soak_plan.threads > 1 {
         bail!("--threads: verify runs on one thread, because the other instruments do; remove the option");
     }
-    if let Some(out) = &args.out {
-        run::prepare_out(out)?;
-    }
+    let started = jiff::Timestamp::now();
+    let out = args.out.as_deref();
+    let held = out.map(|out| Out::prepare(Some(out), args.force, &plan.name, started)).transpose()?;
     // Before the soak, which would be wasted if this failed.
     let workspace = verify::Workspace::new()?;
     let interrupted = super::interruptible()?;
-    let started = jiff::Timestamp::now();
     let begun = conduct::begin(started);
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
@@ -61,7 +61,7 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     } else {
         print(&verification::render(&found, super::width(), global.color, global.verbose > 0));
     }
-    if let Some(out) = &args.out {
+    if let Some(out) = held.as_ref().map(Out::path) {
         let path = out.join("verify.json");
         write_atomic(&path, json.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
         let run = Run { passed: soak.judged.gate.passed == Some(true), soaks: vec![soak], ..begun };

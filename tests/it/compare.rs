@@ -24,7 +24,14 @@ fn suite(dir: &Path, libraries: &[(&str, &str)]) -> PathBuf {
 /// Runs a suite and returns its exit code and record.
 fn run(libraries: &[(&str, &str)], dir: &Path, args: &[&str]) -> (i32, PathBuf, String) {
     std::fs::create_dir_all(dir).unwrap();
-    let out = dlsoak().arg("run").arg(suite(dir, libraries)).args(args).arg("-o").arg(dir).output().unwrap();
+    let out = dlsoak()
+        .arg("run")
+        .arg(suite(dir, libraries))
+        .args(args)
+        .args(["--force", "-o"])
+        .arg(dir)
+        .output()
+        .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     (out.status.code().unwrap_or(-1), dir.join("record.json"), text)
 }

@@ -60,7 +60,8 @@ fn start(mark: &str, private: &Path, out: &Path, args: &[&str]) -> Child {
     dlsoak()
         .arg("run")
         .args(args)
-        .arg("-o")
+        // The test removes the record, by which dlsoak knows the directory.
+        .args(["--force", "-o"])
         .arg(out)
         .env("TMPDIR", private)
         .env("DLSOAK_TEST_MARK", mark)

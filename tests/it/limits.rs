@@ -70,7 +70,7 @@ fn limits_can_stand_in_a_suite_and_defaults_are_not_recorded() {
         fixture("c-limit-fds")
     );
     std::fs::write(&suite, text).unwrap();
-    let output = dlsoak().arg("run").arg(&suite).arg("-o").arg(dir.path()).output().unwrap();
+    let output = dlsoak().arg("run").arg(&suite).args(["--force", "-o"]).arg(dir.path()).output().unwrap();
     let finished = crate::support::finished(&output, &dir);
     let [clean, leaky] = finished.run.soaks.as_slice() else { panic!("two soaks") };
     let limits = |soak: &dlsoak::record::Soak| {

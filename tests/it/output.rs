@@ -1,18 +1,206 @@
-//! Nothing that was measured is lost: a full stdout.
+//! Nothing that was measured is lost: whose the output directory is, who holds it, and a full stdout.
 
 use std::fs;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use dlsoak::record::OutcomeKind;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
 
 use crate::support::{dlsoak, fixture, read_record};
+
+const LOCK: &str = ".dlsoak-lock";
+/// The exit code of a soak of 20 cycles: too few for a verdict.
+const UNDECIDED: Option<i32> = Some(3);
+/// How long a run may take to begin on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn soak(out: &Path, args: &[&str]) -> Command {
+    let mut command = dlsoak();
+    command.arg("run").arg(fixture("c-clean")).args(args).arg("-o").arg(out);
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
 
 /// The one line that a refused command says.
 fn refused(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
     assert_eq!(said.lines().count(), 1, "{command:?}: {said}");
     assert!(said.starts_with("dlsoak: ") && output.stdout.is_empty(), "{command:?}: {said}");
     said
+}
+
+/// Names and contents of the files in a directory.
+fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
+    let mut all: Vec<_> = entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    all.sort();
+    all
+}
+
+fn is_held(dir: &Path) -> bool {
+    fs::symlink_metadata(dir.join(LOCK)).is_ok()
+}
+
+/// Waits until this is so; a run that ends before has failed.
+fn wait(child: &mut Child, until: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !until() {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+        assert!(begin.elapsed() < PATIENCE, "nothing happens");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A run without an end that holds `out`.
+fn endless(out: &Path) -> Child {
+    let mut command = soak(out, &["-n", "1G"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait(&mut child, || is_held(out));
+    child
+}
+
+fn interrupt(child: Child) -> Output {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn two_runs_at_once_with_default_names_keep_both_records() {
+    for round in 0..20 {
+        let cwd = tempfile::tempdir().unwrap();
+        let start = || {
+            let mut command = dlsoak();
+            command.current_dir(cwd.path()).arg("run").arg(fixture("c-clean")).args(["-n", "20"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        for child in [start(), start()] {
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), UNDECIDED, "round {round}: {}", stderr(&output));
+        }
+        let reports = fs::read_dir(cwd.path().join("reports")).unwrap();
+        let dirs: Vec<PathBuf> = reports.map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(dirs.len(), 2, "round {round}: {dirs:?}");
+        for dir in dirs {
+            assert_eq!(read_record(&dir).unwrap().soaks.len(), 1, "round {round}");
+            assert!(dir.join("report.html").is_file() && !is_held(&dir), "round {round}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_a_run_holds_is_refused_until_it_is_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let first = endless(&out);
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    let holder = format!("process {} on host {host}", first.id());
+    for args in [&["-n", "20"][..], &["-n", "20", "--force"]] {
+        let said = refused(&mut soak(&out, args));
+        assert!(said.contains(&holder) && said.contains(out.to_str().unwrap()), "{said}");
+    }
+    for verb in ["trace", "verify"] {
+        let said = refused(dlsoak().arg(verb).arg(fixture("c-clean")).arg("-o").arg(&out));
+        assert!(said.contains(&holder), "{said}");
+    }
+    let output = interrupt(first);
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let record = read_record(&out).unwrap();
+    assert!(record.soaks[0].outcome.kind == OutcomeKind::Interrupted);
+    assert!(!is_held(&out));
+    assert_eq!(soak(&out, &["-n", "20"]).output().unwrap().status.code(), UNDECIDED);
+    assert_eq!(read_record(&out).unwrap().soaks[0].cycles.completed, 20);
+}
+
+#[test]
+fn the_lock_of_a_killed_run_is_stale() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = endless(dir.path());
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(is_held(dir.path()));
+    let output = soak(dir.path(), &["-n", "20"]).output().unwrap();
+    assert_eq!(output.status.code(), UNDECIDED, "{}", stderr(&output));
+    assert_eq!(read_record(dir.path()).unwrap().soaks[0].cycles.completed, 20);
+    assert!(!is_held(dir.path()));
+}
+
+#[test]
+fn the_lock_of_another_host_is_never_stale() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = json!({"host": "far-away", "pid": 1, "boot_id": "00000000-0000-0000-0000-000000000000"});
+    fs::write(dir.path().join(LOCK), lock.to_string()).unwrap();
+    let before = contents(dir.path());
+    for args in [&[][..], &["--force"]] {
+        let said = refused(&mut soak(dir.path(), args));
+        let file = dir.path().join(LOCK);
+        assert!(said.contains("far-away") && said.contains(&format!("remove {}", file.display())), "{said}");
+        assert_eq!(contents(dir.path()), before);
+    }
+}
+
+#[test]
+fn a_foreign_directory_is_written_to_only_by_force() {
+    for (name, text) in [
+        ("notes.txt", "mine"),
+        ("record.json", "{\"schema\": \"other/1\"}"),
+        (LOCK, "mine"),
+        ("report.html", ""),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(name), text).unwrap();
+        let before = contents(dir.path());
+        for verb in ["run", "trace", "verify"] {
+            let said = refused(dlsoak().arg(verb).arg(fixture("c-clean")).arg("-o").arg(dir.path()));
+            assert!(said.contains(dir.path().to_str().unwrap()) && said.contains("--force"), "{said}");
+            assert_eq!(contents(dir.path()), before, "{verb}");
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+    for verb in ["run", "trace"] {
+        let mut command = dlsoak();
+        command.arg(verb).arg(fixture("c-clean")).args(["-n", "20", "--force", "-o"]).arg(dir.path());
+        let output = command.output().unwrap();
+        assert_ne!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert_eq!(fs::read(dir.path().join("notes.txt")).unwrap(), b"mine");
+        fs::remove_file(dir.path().join("record.json")).unwrap();
+    }
+}
+
+#[test]
+fn a_directory_that_dlsoak_made_is_used_again() {
+    // By this version or another, and beside files that came later.
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("record.json"), "{\"schema\": \"dlsoak.run/1\"}").unwrap();
+    fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+    for cycles in ["20", "21"] {
+        let output = soak(dir.path(), &["-n", cycles]).output().unwrap();
+        assert_eq!(output.status.code(), UNDECIDED, "{}", stderr(&output));
+        let record = read_record(dir.path()).unwrap();
+        assert_eq!(record.soaks[0].cycles.completed.to_string(), cycles);
+    }
+    assert!(dir.path().join("notes.txt").is_file() && !is_held(dir.path()));
+}
+
+#[test]
+fn a_run_that_writes_nothing_leaves_no_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = dir.path().join("none.so");
+    fs::write(&library, "no library").unwrap();
+    let out = dir.path().join("out");
+    refused(dlsoak().arg("verify").arg(&library).arg("-o").arg(&out));
+    assert!(!out.exists());
 }
 
 #[test]
@@ -45,5 +233,6 @@ fn a_full_stdout_is_an_error_and_costs_no_record() {
             assert!(dir.path().join("report.html").is_file(), "{args:?}");
             assert!(said.contains(record.to_str().unwrap()), "{said}");
         }
+        assert!(!is_held(dir.path()), "{args:?}");
     }
 }

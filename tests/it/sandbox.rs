@@ -134,7 +134,8 @@ fn a_suite_asks_for_a_sandbox_too() {
     let suite = directory.path().join("s.toml");
     let text = format!("[[library]]\npath = {:?}\ncycles = 20\nsandbox = true\n", fixture("c-clean"));
     std::fs::write(&suite, text).unwrap();
-    let output = dlsoak().arg("run").arg(&suite).arg("-o").arg(directory.path()).output().unwrap();
+    let output =
+        dlsoak().arg("run").arg(&suite).args(["--force", "-o"]).arg(directory.path()).output().unwrap();
     let run = crate::support::read_record(directory.path());
     assert!(run.unwrap().soaks[0].sandbox.is_some(), "{}", String::from_utf8_lossy(&output.stderr));
 }

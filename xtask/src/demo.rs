@@ -27,7 +27,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
     let (out, mut args) = output(&options.args)?;
     let out = record::fresh(out.unwrap_or_else(|| root.join("reports/demo")))?;
-    args.extend(["-o".to_owned(), out.to_string_lossy().into_owned()]);
+    args.extend(["--force".to_owned(), "-o".to_owned(), out.to_string_lossy().into_owned()]);
     let mut soak = Command::new(&dlsoak);
     soak.current_dir(root.join("cdylib-fixtures")).arg("run").args(&args);
     let status = soak.status().with_context(|| format!("cannot run {}", dlsoak.display()))?;

@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let out = options.out.clone().unwrap_or_else(|| root.join("reports/go-matrix"));
     let out = record::fresh(std::path::absolute(&out).context("no output directory is given")?)?;
     let mut soak = Command::new(&dlsoak);
-    soak.current_dir(&root).args(["run", SUITE, "-o"]).arg(&out);
+    soak.current_dir(&root).args(["run", SUITE, "--force", "-o"]).arg(&out);
     let status = soak.status().with_context(|| format!("cannot run {}", dlsoak.display()))?;
     // 0 passed, 1 did not pass, as copies of a library that stays do not, 3 undecided: those leave a record.
     if !matches!(status.code(), Some(0 | 1 | 3)) {

@@ -133,7 +133,7 @@ pub(crate) fn soak(
     command.args(fixture.calls.iter().flat_map(|call| ["-c", call])).args(fixture.arguments());
     command
         .args(fixture.env.iter().flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]));
-    command.arg("-o").arg(&out).stdin(Stdio::null());
+    command.args(["--force", "-o"]).arg(&out).stdin(Stdio::null());
     let output = command.output().with_context(|| format!("cannot run {}", dlsoak.display()))?;
     if !matches!(output.status.code(), Some(0 | 1 | 3)) {
         let errors = String::from_utf8_lossy(&output.stderr);

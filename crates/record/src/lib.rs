@@ -64,7 +64,7 @@ pub use note::{Doubt, Note, Witness, WitnessCount};
 pub use outcome::{Fault, Outcome, OutcomeKind};
 pub use over_time::OverTime;
 pub use phase::Phase;
-pub use read::{ReadError, read};
+pub use read::{ReadError, is_record, read};
 pub use residue::{
     At, Child, Counted, CrashHow, EnvironmentChange, Evidence, FpChange, FpRegister, LocaleChange, Mapped,
     Place, Residue, SharedMemory, SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer,

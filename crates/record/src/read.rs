@@ -63,6 +63,12 @@ pub fn read(bytes: &[u8]) -> Result<Run, ReadError> {
     Ok(run)
 }
 
+/// Whether these bytes are a record of a run, by this version or another.
+pub fn is_record(bytes: &[u8]) -> bool {
+    let head = serde_json::from_slice::<Head>(bytes);
+    head.is_ok_and(|head| head.schema.is_some_and(|schema| schema.starts_with(FAMILY)))
+}
+
 /// Refuses what the types allow and no soak has: figures that stand in no column.
 fn check(run: &Run) -> Result<(), ReadError> {
     for soak in &run.soaks {
@@ -129,6 +135,7 @@ mod tests {
             (of(SCHEMA), "missing field"),
         ] {
             assert!(refused(&text).contains(part), "{text:.40}: {}", refused(&text));
+            assert_eq!(is_record(text.as_bytes()), text.contains(FAMILY), "{text:.40}");
         }
     }
 
