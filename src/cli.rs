@@ -37,6 +37,7 @@ const RUN_HELP: &str = "Examples:
   dlsoak run ./libplugin.so -c 'process(20)' --until-decided --trace-on-leak
   dlsoak run ./libplugin.so --threads 4 --max-leak-rate 16B/cycle --out soak
   dlsoak run dlsoak.toml --jobs 4 --save-baseline main
+  dlsoak run dlsoak.toml --out soak --resume
 
 Exit codes: 0 all passed, 1 at least one failed, 2 wrong usage or an error in dlsoak itself, 3 none failed but at least \
 one is undecided, 130 interrupted.";

@@ -32,6 +32,9 @@ pub struct RunArgs {
     /// Write to DIR even if it has files that dlsoak did not write [default: refuse such a directory]
     #[arg(long)]
     pub force: bool,
+    /// Keep the soaks that the record in DIR already has complete, and soak the rest [default: soak everything]
+    #[arg(long, requires = "out")]
+    pub resume: bool,
     /// Print the result in this format
     #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
     pub message_format: MessageFormat,

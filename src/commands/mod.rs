@@ -17,6 +17,7 @@ mod ci;
 mod out;
 mod progress;
 mod records;
+mod resume;
 mod save;
 mod soaks;
 

@@ -1,6 +1,7 @@
 //! `dlsoak run`: what is to be soaked, from the command line or a suite; and when it is over, the table, the charts, and
 //! the exit code.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,7 +12,7 @@ use serde_json::json;
 use super::out::Out;
 use super::save::Saver;
 use super::soaks::{Soaks, event};
-use super::{baselines, ci, print};
+use super::{baselines, ci, print, resume};
 use crate::cli::{Global, MessageFormat, RunArgs};
 use crate::elf::read_at_most;
 use crate::record::{self, OutcomeKind, Run};
@@ -42,6 +43,15 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     signal_hook::flag::register(libc::SIGXFSZ, too_large).context("cannot install the handler of SIGXFSZ")?;
     let json = args.message_format == MessageFormat::Json;
     let mut run = Run { partition, ..conduct::begin(started) };
+    let kept = if args.resume { resume::keep(&mut run, out, &plan)? } else { BTreeMap::new() };
+    if args.resume && !global.quiet {
+        super::note(&format!(
+            "{} of {} soaks are complete in {}",
+            kept.len(),
+            plan.soaks.len(),
+            out.display()
+        ));
+    }
     let mut saver = Saver::new(out, &plan.name);
     let soaks = Soaks {
         args,
@@ -52,7 +62,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         quiet: global.quiet,
         events: json,
     };
-    soaks.carry_out(&mut run, &mut saver)?;
+    soaks.carry_out(kept, &mut run, &mut saver)?;
     let charts = crate::publish::write(&run, out, &report::Format::OF_A_RUN[1..]);
     let code = match saver.record() {
         Err(_) => exit_code::USAGE,

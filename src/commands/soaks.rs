@@ -17,7 +17,7 @@ use crate::cli::RunArgs;
 use crate::record::{Run, Soak};
 use crate::suite::plan::Plan;
 use crate::supervisor::{Context, Progress};
-use crate::{conduct, report};
+use crate::{analysis, conduct, report};
 
 /// What all soaks of a run need.
 pub(super) struct Soaks<'a> {
@@ -45,14 +45,32 @@ struct Growing<'a> {
 }
 
 impl Soaks<'_> {
-    /// Carries them out and puts them into the record, in the plan's order.
+    /// Carries them out and puts them into the record, in the plan's order. Those of `kept` were carried out before.
     ///
     /// # Errors
     /// When the record can be saved nowhere.
-    pub(super) fn carry_out(&self, run: &mut Run, saver: &mut Saver) -> anyhow::Result<()> {
-        let growing = Growing { run, saver, done: Vec::new(), under_way: BTreeMap::new(), failed: None };
+    pub(super) fn carry_out(
+        &self,
+        kept: BTreeMap<usize, Soak>,
+        run: &mut Run,
+        saver: &mut Saver,
+    ) -> anyhow::Result<()> {
+        let mut growing = Growing { run, saver, done: Vec::new(), under_way: BTreeMap::new(), failed: None };
+        let of = self.plan.soaks.len();
+        let all: Vec<usize> = (0..of).filter(|index| !kept.contains_key(index)).collect();
+        for (index, Soak { mut measured, .. }) in kept {
+            measured.baseline = self.baseline.map(|baseline| baselines::like(&measured.name, baseline));
+            let soak = analysis::judged(measured);
+            if self.events {
+                event(&soak_event(&soak));
+            }
+            growing.insert(index, soak);
+        }
+        // Not before there is more in it than in the record that it replaces.
+        if all.is_empty() {
+            growing.save(of);
+        }
         let growing = Mutex::new(growing);
-        let all: Vec<usize> = (0..self.plan.soaks.len()).collect();
         let (beside, alone): (Vec<usize>, Vec<usize>) =
             all.iter().partition(|index| !self.plan.soaks[**index].needs_the_machine());
         let jobs = self.args.jobs.map_or(1, |jobs| jobs.get() as usize).min(beside.len());
@@ -126,9 +144,17 @@ impl Growing<'_> {
     /// Puts a soak that is over into the record and saves it; false when it can be saved nowhere.
     fn add(&mut self, index: usize, soak: Soak, of: usize) -> bool {
         self.under_way.remove(&index);
+        self.insert(index, soak);
+        self.save(of)
+    }
+
+    fn insert(&mut self, index: usize, soak: Soak) {
         let position = self.done.partition_point(|before| *before < index);
         self.done.insert(position, index);
         self.run.soaks.insert(position, soak);
+    }
+
+    fn save(&mut self, of: usize) -> bool {
         self.run.passed = self.run.soaks.len() == of
             && self.run.soaks.iter().all(|soak| soak.judged.gate.passed == Some(true));
         // The first stands: what is measured beside it can't make up for soaks that nobody begins any more.

@@ -1,14 +1,16 @@
-//! Nothing that was measured is lost: whose the output directory is, who holds it, and a full stdout.
+//! Nothing that was measured is lost: whose the output directory is, who holds it, what `--resume` keeps, and a full stdout.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use dlsoak::record::OutcomeKind;
+use dlsoak::record::{OutcomeKind, Run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{dlsoak, fixture, read_record};
 
@@ -105,7 +107,7 @@ fn a_directory_that_a_run_holds_is_refused_until_it_is_interrupted() {
     let first = endless(&out);
     let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
     let holder = format!("process {} on host {host}", first.id());
-    for args in [&["-n", "20"][..], &["-n", "20", "--force"]] {
+    for args in [&["-n", "20"][..], &["-n", "20", "--force"], &["-n", "20", "--resume"]] {
         let said = refused(&mut soak(&out, args));
         assert!(said.contains(&holder) && said.contains(out.to_str().unwrap()), "{said}");
     }
@@ -116,7 +118,7 @@ fn a_directory_that_a_run_holds_is_refused_until_it_is_interrupted() {
     let output = interrupt(first);
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     let record = read_record(&out).unwrap();
-    assert!(record.soaks[0].outcome.kind == OutcomeKind::Interrupted);
+    assert!(record.soaks[0].interrupted && record.soaks[0].outcome.kind == OutcomeKind::Interrupted);
     assert!(!is_held(&out));
     assert_eq!(soak(&out, &["-n", "20"]).output().unwrap().status.code(), UNDECIDED);
     assert_eq!(read_record(&out).unwrap().soaks[0].cycles.completed, 20);
@@ -201,6 +203,141 @@ fn a_run_that_writes_nothing_leaves_no_directory() {
     let out = dir.path().join("out");
     refused(dlsoak().arg("verify").arg(&library).arg("-o").arg(&out));
     assert!(!out.exists());
+}
+
+/// A suite of two short soaks and one of this many cycles, and its output directory.
+struct Suite {
+    dir: TempDir,
+}
+
+impl Suite {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn out(&self) -> PathBuf {
+        self.dir.path().join("out")
+    }
+
+    fn run(&self, last: &str, args: &[&str]) -> Command {
+        let soak = |name: &str, of: &str, cycles: &str| {
+            let path = fixture(of);
+            format!("[[library]]\nname = '{name}'\npath = '{}'\ncycles = '{cycles}'\n", path.display())
+        };
+        let text = [
+            "[suite]\nname = 'three'\n[defaults]\ncall = 'fibonacci(5)'\nstall-timeout = '30s'\n".to_owned(),
+            soak("first", "c-clean", "20"),
+            soak("second", "c-leak-constructor", "300"),
+            soak("third", "c-clean", last),
+        ];
+        let file = self.dir.path().join("suite.toml");
+        fs::write(&file, text.concat()).unwrap();
+        let mut command = dlsoak();
+        command.arg("run").arg(file).args(["--message-format", "json", "-o"]).arg(self.out()).args(args);
+        command
+    }
+
+    fn record(&self) -> Run {
+        read_record(&self.out()).unwrap()
+    }
+
+    fn edit(&self, edit: impl FnOnce(&mut Value)) {
+        let path = self.out().join("record.json");
+        let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        edit(&mut record);
+        fs::write(&path, record.to_string()).unwrap();
+    }
+}
+
+/// The soaks of which a run says that they begin, and those of which it has a result.
+fn told(output: &Output) -> (Vec<String>, Vec<String>) {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| {
+        let events = events.iter().filter(|event| event["event"] == kind);
+        events.map(|event| event["name"].as_str().unwrap().to_owned()).collect()
+    };
+    (of("begin"), of("soak"))
+}
+
+#[test]
+fn an_interrupted_run_is_resumed_where_it_ended() {
+    let suite = Suite::new();
+    let mut command = suite.run("1G", &[]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let events = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // Held until the run has ended, so that stdout stays open.
+    let mut events = events.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    assert!(events.any(|event| event["event"] == "begin" && event["name"] == "third"));
+    assert_eq!(interrupt(child).status.code(), Some(130));
+    drop(events);
+    let before = suite.record();
+    assert!(before.soaks[2].interrupted && !before.soaks[0].interrupted && !before.soaks[1].interrupted);
+    let output = suite.run("20", &["--resume"]).output().unwrap();
+    assert_eq!(told(&output), (vec!["third".into()], vec!["first".into(), "second".into(), "third".into()]));
+    let after = suite.record();
+    assert_eq!(after.soaks[..2], before.soaks[..2]);
+    assert_eq!(after.started_at, before.started_at);
+    assert_eq!((after.soaks[2].cycles.completed, after.soaks[2].interrupted), (20, false));
+    assert!(suite.out().join("report.html").is_file() && !is_held(&suite.out()));
+}
+
+#[test]
+fn only_what_the_record_has_complete_of_the_same_file_is_kept() {
+    type Edit = (&'static str, fn(&mut Value));
+    let suite = Suite::new();
+    // There is no record yet, so that all are soaked.
+    let output = suite.run("20", &["--resume"]).output().unwrap();
+    assert_eq!(told(&output).0, ["first", "second", "third"]);
+    let whole = suite.record();
+    let edits: [Edit; 8] = [
+        ("nothing", |_| {}),
+        ("a pass", |soak| soak["interrupted"] = json!(true)),
+        ("the soak", |soak| soak["outcome"]["kind"] = json!("interrupted")),
+        ("settings", |soak| soak["asked"]["cycles"] = json!(21)),
+        ("more settings", |soak| soak["asked"]["threads"] = json!(1)),
+        ("path", |soak| soak["path"] = json!("other.so")),
+        ("file", |soak| soak["build_id"] = json!("00")),
+        ("no build id", |soak| soak["build_id"] = Value::Null),
+    ];
+    for (what, edit) in edits {
+        suite.edit(|run| edit(&mut run["soaks"][1]));
+        let output = suite.run("20", &["--resume"]).output().unwrap();
+        let begun = if what == "nothing" { vec![] } else { vec!["second".to_owned()] };
+        assert_eq!(told(&output).0, begun, "{what}: {}", stderr(&output));
+        let run = suite.record();
+        assert_eq!((&run.soaks[0], &run.soaks[2]), (&whole.soaks[0], &whole.soaks[2]), "{what}");
+        assert_eq!((run.soaks[1].cycles.completed, run.soaks[1].interrupted), (300, false), "{what}");
+    }
+}
+
+#[test]
+fn a_record_of_something_else_is_not_resumed() {
+    type Edit = (&'static str, fn(&mut Value));
+    let suite = Suite::new();
+    suite.run("20", &[]).output().unwrap();
+    let path = suite.out().join("record.json");
+    let whole = fs::read(&path).unwrap();
+    let edits: [Edit; 5] = [
+        ("newer dlsoak", |run| run["schema"] = json!("dlsoak.run/3")),
+        ("dlsoak.run/1", |run| run["schema"] = json!("dlsoak.run/1")),
+        ("another suite", |run| run["soaks"][1]["name"] = json!("other")),
+        ("another part", |run| {
+            run["partition"] = json!({"part": 1, "of": 2, "suite": "three", "soaks": ["first"]});
+        }),
+        ("written by dlsoak", |run| run["tool"]["version"] = json!("0.0.1")),
+    ];
+    for (part, edit) in edits {
+        fs::write(&path, &whole).unwrap();
+        suite.edit(edit);
+        let before = contents(&suite.out());
+        let said = refused(&mut suite.run("20", &["--resume"]));
+        assert!(said.contains(part) && said.contains(path.to_str().unwrap()), "{said}");
+        assert_eq!(contents(&suite.out()), before, "{part}");
+    }
+    let output = dlsoak().arg("run").arg(fixture("c-clean")).arg("--resume").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--out"), "{}", stderr(&output));
 }
 
 #[test]

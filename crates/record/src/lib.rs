@@ -160,7 +160,7 @@ pub struct Measured {
     /// What the file was built with, as far as it tells.
     #[serde(skip_serializing_if = "Toolchain::is_empty", default)]
     pub toolchain: Toolchain,
-    /// The machine it was made on, where that is not the run's: in a run that was merged from several.
+    /// The machine it was made on, where that is not the run's: in a run that was merged from several, or resumed on another.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub host: Option<Host>,
     /// What was asked for, as it was given: the settings that differ from the defaults, with the limits of the gate.
@@ -188,6 +188,9 @@ pub struct Measured {
     pub seconds: f64,
     /// How the soak ended.
     pub outcome: Outcome,
+    /// True when the run was interrupted before all passes of this soak were over: some may be missing or cut short.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// The limits that were set, and the one that ended it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub limits: Vec<Limit>,

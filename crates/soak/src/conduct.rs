@@ -98,6 +98,7 @@ pub fn with(instrument: &dyn Instrument, plan: &SoakPlan, context: &Context<'_>)
             soak = conductor.conduct(pass, soak)?;
         }
     }
+    soak.measured.interrupted = context.interrupted.load(Relaxed);
     soak.measured.baseline.clone_from(&plan.baseline);
     Ok(analysis::judged(soak.measured))
 }
@@ -195,6 +196,7 @@ impl Conductor<'_> {
 pub fn so_far(measured: &Measured) -> Soak {
     let mut soak = measured.clone();
     soak.outcome.kind = OutcomeKind::Interrupted;
+    soak.interrupted = true;
     soak.outcome.why = Some(Why::CutShort);
     analysis::judged(soak)
 }
