@@ -1,6 +1,8 @@
-/* A driver for --exercise: one cycle calls `attempt` of the library under test and hands on what it returns, 0 for
- * success. */
+/* Drivers for --exercise. `attempt_it` calls `attempt` of the library under test and hands on what it returns, 0 for success.
+ * `close_it` calls `fibonacci`, closes the library and waits: what still runs there runs in code that is gone, and nothing else is mapped
+ * in its place. */
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include "fibonacci.h"
 
@@ -8,6 +10,16 @@ FIXTURE_EXPORT int attempt_it(void *handle) {
     int (*attempt)(void);
     *(void **)&attempt = dlsym(handle, "attempt");
     return attempt ? attempt() : -1;
+}
+
+FIXTURE_EXPORT int close_it(void *handle) {
+    int64_t (*call)(int32_t);
+    *(void **)&call = dlsym(handle, "fibonacci");
+    if (!call) return -1;
+    call(20);
+    dlclose(handle);
+    for (;;)
+        pause();
 }
 
 FIXTURE_EXPORT int64_t fibonacci(int32_t n) {

@@ -3,7 +3,7 @@
 
 use dlsoak::record::{Agent, Metric, OutcomeKind, Soak, Trend, Verdict};
 
-use crate::support::{fixture, growth, soak};
+use crate::support::{DECIDED, fixture, growth, soak};
 
 /// Soaks a fixture; the soak must have completed.
 fn soaked(name: &str, args: &[&str]) -> Soak {
@@ -40,7 +40,7 @@ fn a_plugin_that_bypasses_the_count_is_measured_by_the_plain_agent() {
         ("c-deepbind-leak", Verdict::Leak, 32.0),
         ("c-deepbind-leak-only", Verdict::Leak, 32.0),
     ] {
-        let soak = soaked(name, &["-n", "2000"]);
+        let soak = soaked(name, &DECIDED);
         assert_eq!(soak.judged.verdict, verdict, "{name}: {:?} {:?}", soak.judged.findings, soak.notes);
         assert_eq!(soak.worker.agent, Agent::Plain, "{name}: {:?}", soak.notes);
         grows_by_exactly(&soak, bytes);
@@ -64,7 +64,7 @@ fn every_function_that_allocates_is_counted() {
     for (name, verdict, bytes) in
         [("c-malloc-family", Verdict::Clean, 0.0), ("c-malloc-family-leak", Verdict::Leak, 207_792.0)]
     {
-        let soak = soaked(name, &["-n", "1000"]);
+        let soak = soaked(name, &DECIDED);
         assert_eq!(soak.worker.agent, Agent::Counting, "{name}: {:?}", soak.notes);
         assert_eq!(soak.judged.verdict, verdict, "{name}: {:?}", soak.judged.findings);
         // One thread frees what another one allocated. So a chunk may be split off another one, and be 16 bytes larger where the

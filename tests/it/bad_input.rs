@@ -1,6 +1,6 @@
 //! Bad input gets one clear line, and exit code 2 or the verdict `load-failed`.
 
-use crate::support::{dlsoak, fixture, run};
+use crate::support::{DECIDED, dlsoak, fixture, run};
 use dlsoak::record::{Code, LoadCause, OutcomeKind, Verdict};
 
 #[test]
@@ -48,7 +48,7 @@ fn a_missing_symbol_is_named() {
 #[test]
 fn the_next_library_is_soaked_all_the_same() {
     let clean = fixture("c-clean");
-    let finished = run(&["/etc/passwd", clean.to_str().unwrap(), "-n", "2000", "--until-decided"]);
+    let finished = run(&[&["/etc/passwd", clean.to_str().unwrap()], &DECIDED[..]].concat());
     let verdicts: Vec<_> = finished.run.soaks.iter().map(|s| s.judged.verdict).collect();
     assert_eq!(verdicts, [Verdict::LoadFailed, Verdict::Clean]);
     assert_eq!(finished.code, 1);

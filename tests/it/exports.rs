@@ -1,14 +1,13 @@
 //! Every format is made from the committed record of a real run, and what other tools would read is read back by others
 //! than ourselves.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dlsoak::record::Run;
 use tempfile::TempDir;
 
-use crate::support::{dlsoak, fixture, sample};
+use crate::support::{DECIDED, dlsoak, fixture, installed, sample};
 
 /// Makes a format from a record; the directory goes with the test.
 fn made(record: &Path, format: &str) -> (TempDir, Vec<PathBuf>) {
@@ -107,12 +106,8 @@ while True:
 #[test]
 fn an_independent_reader_reads_the_log() {
     let python = Command::new("python3").args(["-c", "import hdrh"]).output();
-    if !python.is_ok_and(|output| output.status.success()) {
-        // Not by the macro, whose output a test that passes would swallow.
-        let _ = writeln!(
-            std::io::stderr(),
-            "NOT TESTED: latency.hlog by an independent reader, for there is none: python3 -m pip install hdrhistogram==0.10.8"
-        );
+    let there = python.is_ok_and(|output| output.status.success());
+    if !installed("HdrHistogram for Python", there, "python3 -m pip install hdrhistogram==0.10.8") {
         return;
     }
     let (_out, files) = made(&sample(), "hlog");
@@ -166,12 +161,7 @@ fn in_actions(args: &[&str], summary: &Path) -> std::process::Output {
     let out = tempfile::tempdir().unwrap();
     let libraries = [fixture("c-clean"), fixture("c-leak-constructor")];
     let mut command = dlsoak();
-    command
-        .arg("run")
-        .args(libraries)
-        .args(["-n", "2000", "--until-decided", "-o"])
-        .arg(out.path())
-        .args(args);
+    command.arg("run").args(libraries).args(DECIDED).arg("-o").arg(out.path()).args(args);
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", summary).output().unwrap()
 }
 

@@ -6,8 +6,8 @@ use std::process::Output;
 
 use dlsoak::record::Code;
 
-use crate::support::{dlsoak, fixture, has, read_record};
-use crate::surroundings::{Place, command, not_tested, where_nothing_in_tmpdir_is_executed};
+use crate::support::{dlsoak, fixture, has, lack, read_record};
+use crate::surroundings::{Place, command, where_nothing_in_tmpdir_is_executed};
 
 /// Requires that a run ended as a fault, and says this.
 pub(crate) fn is_fault(output: &Output, part: &str) {
@@ -100,7 +100,7 @@ fn a_sandbox_that_can_not_be_had_is_an_error_unless_less_will_do() {
     // Without Landlock there is still a namespace without a network, where the system allows one.
     if output.status.code() == Some(2) {
         is_fault(&output, "--sandbox can't be applied");
-        not_tested("--sandbox=best-effort without Landlock: the system refuses a network namespace");
+        lack("--sandbox=best-effort without Landlock", "the system refuses a network namespace");
     } else {
         let sandbox = read_record(&place.path().join("out")).unwrap().soaks[0].sandbox.clone().unwrap();
         assert!(!sandbox.missing.is_empty(), "{sandbox:?}");
@@ -125,7 +125,7 @@ fn without_proc_nothing_is_measured() {
     let hide = "umount -l /proc 2>/dev/null || mount -t tmpfs none /proc";
     let can = command(&[Path::new("unshare").to_owned()]).args(user).args(["sh", "-c", hide]).output();
     if !can.as_ref().is_ok_and(|output| output.status.success()) {
-        not_tested(&format!("a system without /proc: no mount namespace is to be had here: {can:?}"));
+        lack("a system without /proc", &format!("there is no mount namespace: {can:?}"));
         return;
     }
     let mut hidden = command(&[PathBuf::from("unshare")]);

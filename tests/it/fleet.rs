@@ -9,7 +9,7 @@ use crate::support::{dlsoak, fixture, read_record};
 const LIBRARIES: [&str; 5] = ["c-clean", "c-leak-constructor", "c-fds", "cpp-unique", "rust-tls-destructor"];
 
 fn suite(dir: &Path) -> PathBuf {
-    let mut text = "[suite]\nname = 'fleet'\n[defaults]\ncycles = 1200\ncall = 'fibonacci(20)'\n".to_owned();
+    let mut text = "[suite]\nname = 'fleet'\n[defaults]\nuntil-decided = true\nmax-cycles = '200k'\ncall = 'fibonacci(20)'\n".to_owned();
     for name in LIBRARIES {
         text += &format!("[[library]]\nname = '{name}'\npath = '{}'\n", fixture(name).display());
     }

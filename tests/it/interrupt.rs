@@ -1,11 +1,9 @@
 //! Ctrl-C leaves a valid record of what was measured, and neither a process nor a file.
 
-use std::time::{Duration, Instant};
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{dlsoak, finished, fixture};
+use crate::support::{dlsoak, finished, fixture, read_record, until};
 use dlsoak::record::OutcomeKind;
 
 /// Processes whose parent or ancestor is `pid`.
@@ -34,7 +32,7 @@ fn interrupted_by(signal: Signal) {
     let child = dlsoak()
         .arg("run")
         .args([fixture("c-clean"), fixture("c-leak-constructor")])
-        .args(["-n", "1G", "-t", "2", "-o"])
+        .args(["--duration", "1d", "-t", "2", "-o"])
         .arg(out.path())
         .env("TMPDIR", private.path())
         .stdout(std::process::Stdio::piped())
@@ -42,12 +40,9 @@ fn interrupted_by(signal: Signal) {
         .spawn()
         .unwrap();
     let pid = i32::try_from(child.id()).unwrap();
-    let begin = Instant::now();
     let copies = || std::fs::read_dir(private.path()).unwrap().count();
-    while (descendants(pid).is_empty() || copies() == 0) && begin.elapsed() < Duration::from_secs(20) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    std::thread::sleep(Duration::from_millis(400));
+    // What it has measured so far is in the record of a soak that may go on for long.
+    until("cycles are measured", || read_record(out.path()).ok());
     let workers = descendants(pid);
     assert!(!workers.is_empty() && copies() == 1);
     kill(Pid::from_raw(pid), signal).unwrap();
@@ -78,24 +73,16 @@ fn a_supervisor_that_is_killed_takes_its_worker_with_it() {
     let mut child = dlsoak()
         .arg("run")
         .arg(fixture("c-clean"))
-        .args(["-n", "1G", "-o"])
+        .args(["--duration", "1d", "-o"])
         .arg(out.path())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
     let pid = i32::try_from(child.id()).unwrap();
-    let begin = Instant::now();
-    while descendants(pid).is_empty() && begin.elapsed() < Duration::from_secs(20) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    std::thread::sleep(Duration::from_millis(100));
+    until("cycles are measured", || read_record(out.path()).ok());
     let workers = descendants(pid);
     assert!(!workers.is_empty());
     child.kill().unwrap();
     child.wait().unwrap();
-    let begin = Instant::now();
-    while workers.iter().any(|p| alive(*p)) && begin.elapsed() < Duration::from_secs(20) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert_eq!(workers.iter().filter(|p| alive(**p)).count(), 0);
+    until("the worker ends, too", || (!workers.iter().any(|p| alive(*p))).then_some(()));
 }

@@ -1,11 +1,9 @@
 //! Soaks that run side by side: each is told as if it ran alone, in the suite's order, and what time gates does run alone.
 
-use std::time::{Duration, Instant};
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{dlsoak, finished, fixture, read_record, run};
+use crate::support::{dlsoak, finished, fixture, read_record, run, until};
 use dlsoak::record::{OutcomeKind, UnloadState, Verdict};
 
 /// A suite of these fixtures in a directory of its own, each with more lines of its table.
@@ -87,11 +85,7 @@ fn an_interrupt_keeps_what_all_of_them_have_measured() {
         .spawn()
         .unwrap();
     // Until both have told of checkpoints, as they do for whoever kills this program.
-    let begin = Instant::now();
-    let told = || read_record(out.path()).is_ok_and(|run| run.soaks.len() == 2);
-    while !told() && begin.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("both are in the record", || read_record(out.path()).ok().filter(|run| run.soaks.len() == 2));
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
     let finished = finished(&child.wait_with_output().unwrap(), &out);
     assert_eq!(finished.code, 130, "{}", finished.stderr);

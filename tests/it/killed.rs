@@ -8,15 +8,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{dlsoak, fixture, read_record};
+use crate::support::{dlsoak, fixture, read_record, until};
 
 /// Moments to kill at.
 const MOMENTS: u64 = 50;
 /// The latest of them, as a part of the time in which a first record is written; counted from the start, from the first
 /// private directory, or from the first record, so that each of the three is met however busy the machine is.
 const LATEST: f64 = 0.6;
-/// How long processes may take to die on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The same numbers on each run.
 struct Random(u64);
@@ -43,6 +41,15 @@ fn marked(mark: &str) -> Vec<i32> {
         }
     }
     found
+}
+
+/// What is still there of a run that was killed, in words.
+struct Left<'a>(&'a str);
+
+impl std::fmt::Display for Left<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "these processes end: {:?}", marked(self.0).into_iter().map(describe).collect::<Vec<_>>())
+    }
 }
 
 /// What a process is and does, to see why it is still there.
@@ -97,36 +104,27 @@ fn a_supervisor_killed_at_any_moment_leaves_nothing_for_long() {
     // Moments lie in the same places of a run on a fast machine and on a slow one.
     let begin = Instant::now();
     let mut first = start(&mark, private.path(), outs[0].path(), &kinds[0]);
-    while !outs[0].path().join("record.json").exists() && begin.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let record = outs[0].path().join("record.json");
+    until("a first record", || record.exists().then_some(()));
     let latest = begin.elapsed().mul_f64(LATEST);
     first.wait().unwrap();
-    std::fs::remove_file(outs[0].path().join("record.json")).unwrap();
+    std::fs::remove_file(record).unwrap();
     for moment in 0..MOMENTS {
         let kind = usize::try_from(moment).unwrap() % kinds.len();
         let out = outs[kind].path();
         let _ = std::fs::remove_file(out.join("record.json"));
         let before = entries(private.path(), "dlsoak-");
         let mut child = start(&mark, private.path(), out, &kinds[kind]);
-        let begin = Instant::now();
         let reached = || match moment / 3 % 3 {
             0 => true,
             1 => entries(private.path(), "dlsoak-").iter().any(|name| !before.contains(name)),
             _ => out.join("record.json").exists(),
         };
-        while !reached() && begin.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until("the place in the run", || reached().then_some(()));
         std::thread::sleep(Duration::from_micros(random.below(u64::try_from(latest.as_micros()).unwrap())));
         child.kill().unwrap();
         child.wait().unwrap();
-        let begin = Instant::now();
-        while !marked(&mark).is_empty() && begin.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let left: Vec<String> = marked(&mark).into_iter().map(describe).collect();
-        assert!(left.is_empty(), "moment {moment}: {left:?}");
+        until(Left(&mark), || marked(&mark).is_empty().then_some(()));
         // Either none, or one that is whole.
         if out.join("record.json").exists() {
             read_record(out).unwrap_or_else(|error| panic!("moment {moment}: {error}"));
@@ -149,17 +147,14 @@ fn a_run_that_was_stopped_for_a_while_is_not_taken_for_hung() {
     let private = tempfile::tempdir().unwrap();
     let mark = format!("stopped-{}", std::process::id());
     let library = fixture("c-limit-time");
-    let args = [library.to_str().unwrap(), "-c", "fibonacci(1)", "-n", "60", "--stall-timeout", "1s"];
+    let args = [library.to_str().unwrap(), "-c", "fibonacci(1)", "-n", "60", "--stall-timeout", "3s"];
     let mut child = start(&mark, private.path(), out.path(), &args);
-    let begin = Instant::now();
-    while marked(&mark).len() < 3 && begin.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("supervisor, keeper and worker run", || (marked(&mark).len() >= 3).then_some(()));
     // As a machine that is suspended, or a debugger would: all of it, for longer than the stall timeout.
     let all = marked(&mark);
     let send = |signal| all.iter().for_each(|pid| kill(Pid::from_raw(*pid), signal).unwrap_or_default());
     send(Signal::SIGSTOP);
-    std::thread::sleep(Duration::from_millis(1600));
+    std::thread::sleep(Duration::from_millis(4000));
     send(Signal::SIGCONT);
     child.wait().unwrap();
     let run = read_record(out.path()).unwrap();

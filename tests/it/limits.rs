@@ -1,7 +1,14 @@
 //! Each limit ends the soak of the library that goes beyond it, says which it was and by how much, and lets alone the
 //! library that stays below.
 
-use dlsoak::record::{LimitName, OutcomeKind, Verdict};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use dlsoak::conduct::{self, Instrument};
+use dlsoak::record::{Column, Doubt, EndedEarly, LimitName, Measured, Metric, OutcomeKind, Trace, Verdict};
+use dlsoak::suite::plan::{Plan, Purpose, SoakPlan};
+use dlsoak::supervisor::Context;
 use xtask::fixtures::{Fixture, Table, root};
 use xtask::judge;
 
@@ -91,21 +98,44 @@ fn limits_can_stand_in_a_suite_and_defaults_are_not_recorded() {
     assert!(plain.soak().limits.is_empty());
 }
 
+/// Plays a soak that leaks and takes this long, and one without the calls that is cut short; keeps the time that each is allowed.
+struct Slow {
+    takes: Duration,
+    allowed: Mutex<Vec<(Purpose, Duration)>>,
+}
+
+impl Instrument for Slow {
+    fn measure(&self, plan: &SoakPlan, _: &Context<'_>) -> (Measured, Option<Doubt>) {
+        self.allowed.lock().unwrap().push((plan.purpose, plan.allowance.timeout.unwrap()));
+        std::thread::sleep(self.takes);
+        let columns = vec![Column::Cycle, Column::Metric(Metric::Heap)];
+        let mut soak = crate::reference::soak("slow", 1, 2_000, columns);
+        soak.checkpoints.rows = (0..=200).map(|at| vec![at * 10, 250_000 + at * 320]).collect();
+        if plan.purpose != Purpose::Everything {
+            soak.outcome.kind = OutcomeKind::Limit;
+        }
+        (soak, None)
+    }
+
+    fn trace(&self, _: &SoakPlan, _: &Measured, _: u64, _: &Context<'_>) -> Result<Trace, EndedEarly> {
+        panic!("no trace was asked for")
+    }
+}
+
 #[test]
 fn the_time_of_a_soak_is_that_of_all_its_passes() {
-    // The measured cycles take about two seconds, and the soak without the call, which is 20 ms a load, takes one more.
-    let of = fixture("c-limit-time");
-    let args = ["-n", "50", "--warmup", "0", "--env", "LIMIT_TIME_LOAD=1"];
-    let whole = soak(&of, &args);
-    assert_eq!(
-        whole.soak().without_calls.as_ref().unwrap().cycles.completed,
-        50,
-        "{:?}",
-        whole.soak().judged.findings
-    );
-    let finished = soak(&of, &[&args[..], &["--timeout", "2500ms"]].concat());
-    let soak = finished.soak();
-    // On a machine that is slow enough the first pass is the one that is cut short.
-    let kinds = [OutcomeKind::Completed, OutcomeKind::Limit];
-    assert!(kinds.contains(&soak.outcome.kind) && soak.without_calls.is_none(), "{:?}", soak.outcome);
+    let hour = Duration::from_secs(3_600);
+    let settings = serde_json::json!({ "call": ["f"], "cycles": 2_000, "timeout": "1h" });
+    let plan = Plan::from_paths(&["slow.so".into()], &serde_json::from_value(settings).unwrap()).unwrap();
+    let slow = Slow { takes: Duration::from_millis(20), allowed: Mutex::new(Vec::new()) };
+    let never = AtomicBool::new(false);
+    let soak = conduct::with(&slow, &plan.soaks[0], &Context { interrupted: &never, progress: &|_| {} });
+    assert_eq!((soak.outcome.kind, soak.judged.verdict), (OutcomeKind::Completed, Verdict::Leak), "{soak:?}");
+    assert!(soak.without_calls.is_none(), "what is cut short is no share");
+    let allowed = slow.allowed.into_inner().unwrap();
+    let [(Purpose::Everything, first), (Purpose::Share { .. }, second)] = allowed.as_slice() else {
+        panic!("{allowed:?}")
+    };
+    assert_eq!(*first, hour);
+    assert!(*second <= hour - slow.takes, "{second:?}");
 }

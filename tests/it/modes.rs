@@ -4,7 +4,7 @@ use dlsoak::record::{CallFrom, Metric, Mode, OutcomeKind, Shortage, Soak, Stayin
 use xtask::fixtures::{Table, root};
 use xtask::judge;
 
-use crate::support::{column, failure, fixture, run, soak};
+use crate::support::{DECIDED, column, failure, fixture, run, soak};
 
 /// Soaks a fixture, and holds it against the table of what is true.
 fn told(name: &str, args: &[&str]) -> Soak {
@@ -26,9 +26,7 @@ fn cost(soak: &Soak, metric: Metric) -> f64 {
 fn a_clean_library_leaves_nothing_in_any_mode_and_pattern() {
     for mode in ["reopen", "copies", "namespace"] {
         for call_from in ["main", "worker", "short-lived"] {
-            // On a busy machine resident memory may need another look before it is decided.
-            let decided = ["-n", "1500", "--until-decided", "--max-cycles", "20k"];
-            let soak = told("c-clean", &[&decided[..], &["--mode", mode, "--call-from", call_from]].concat());
+            let soak = told("c-clean", &[&DECIDED[..], &["--mode", mode, "--call-from", call_from]].concat());
             let told = format!("{mode} {call_from}: {:?} {:?}", soak.unload, soak.judged.findings);
             assert!(soak.cycles.completed >= 1000, "{told}");
             assert_eq!(soak.unload.loads_per_cycle, 1.0, "{told}");
@@ -48,8 +46,7 @@ fn a_clean_library_leaves_nothing_in_any_mode_and_pattern() {
 fn several_threads_do_in_every_mode_what_one_does() {
     for mode in ["copies", "namespace"] {
         for call_from in ["main", "short-lived"] {
-            let decided = ["-n", "1500", "--until-decided", "--max-cycles", "20k", "-t", "3"];
-            told("c-clean", &[&decided[..], &["--mode", mode, "--call-from", call_from]].concat());
+            told("c-clean", &[&DECIDED[..], &["-t", "3", "--mode", mode, "--call-from", call_from]].concat());
         }
     }
     let leak = told("c-leak-constructor", &["-n", "1500", "-t", "2", "--mode", "copies"]);
@@ -58,7 +55,8 @@ fn several_threads_do_in_every_mode_what_one_does() {
 
 #[test]
 fn copies_of_go_tell_what_a_runtime_costs() {
-    let soak = told("go-clean", &["-n", "40", "--mode", "copies"]);
+    // With the threads of a machine of four CPUs, however many this one has.
+    let soak = told("go-clean", &["-n", "40", "--mode", "copies", "--env", "GOMAXPROCS=4"]);
     let live = soak.instances.as_ref().unwrap().live;
     assert_eq!((soak.cycles.completed, live), (40, 42));
     assert_eq!((soak.unload.loads_per_cycle, soak.unload.unloads_per_cycle), (1.0, 0.0));
@@ -119,8 +117,7 @@ fn a_namespace_that_stays_is_seen_though_the_loader_does_not_list_it() {
 #[test]
 fn what_depends_on_the_calling_thread_is_told() {
     for call_from in ["short-lived", "worker"] {
-        let decided = ["-n", "1500", "--until-decided", "--max-cycles", "20k"];
-        told("rust-tls-destructor", &[&decided[..], &["--call-from", call_from]].concat());
+        told("rust-tls-destructor", &[&DECIDED[..], &["--call-from", call_from]].concat());
     }
     let library = fixture("rust-tls-destructor");
     let finished =

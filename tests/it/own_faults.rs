@@ -1,12 +1,11 @@
 //! What can go wrong around the supervisor itself: nobody reads its output, its disk is full, its file is replaced.
 
+use dlsoak::record::{OutcomeKind, Run};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use dlsoak::record::{OutcomeKind, Run};
-
-use crate::support::{dlsoak, fixture, read_record};
+use crate::support::{dlsoak, fixture, libc, read_record, until};
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -50,33 +49,35 @@ fn a_directory_that_cannot_be_written_to_is_found_before_the_run() {
     std::fs::write(dir.path().join("file"), "").unwrap();
     // Below a file, and in a file system that nobody can write to.
     for out in [dir.path().join("file/out"), Path::new("/proc/dlsoak").to_path_buf()] {
-        let begin = Instant::now();
         let output =
             dlsoak().args(["run", "-n", "1G", "-o"]).arg(&out).arg(fixture("c-clean")).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{:?}", begin.elapsed());
         let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(&*out.to_string_lossy()) && said.contains("--out"), "{said}");
     }
 }
 
-/// Runs four soaks; as soon as the first is in the record, does `what`. The last soak is long enough for that.
+/// Runs four soaks; as soon as the first is in the record, does `what`. The last one opens a pipe that nobody reads until then, so that
+/// the run can't end before.
 fn run_and(out: &Path, program: &mut Command, what: impl FnOnce()) -> Output {
-    let clean = fixture("c-clean");
-    let mut child = program
-        .args(["run", "-n", "20k"])
-        .args([&clean, &clean, &clean, &clean])
-        .arg("-o")
-        .arg(out)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let begin = Instant::now();
-    while !out.join("record.json").exists() && begin.elapsed() < Duration::from_secs(20) {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it had written a record");
-        std::thread::sleep(Duration::from_millis(1));
+    let place = tempfile::tempdir().unwrap();
+    let (suite, pipe) = (place.path().join("four.toml"), place.path().join("pipe"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut text = "[defaults]\ncycles = 500\n".to_owned();
+    for number in 1..4 {
+        text += &format!("[[library]]\nname = 'c{number}'\npath = {:?}\n", fixture("c-clean"));
     }
+    text += &format!("[[library]]\npath = {:?}\ncycles = 1\nwarmup = 0\nstall-timeout = '10m'\n", libc());
+    text += &format!("call = 'open(\"{}\", {})'\n", pipe.display(), libc::O_WRONLY);
+    std::fs::write(&suite, text).unwrap();
+    program.arg("run").arg(&suite).arg("-o").arg(out).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().unwrap();
+    until("a first record", || {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it had written a record");
+        out.join("record.json").exists().then_some(())
+    });
     what();
+    let _reader = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&pipe).unwrap();
     child.wait_with_output().unwrap()
 }
 

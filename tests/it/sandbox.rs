@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Finished, dlsoak, finished, fixture, run, soak};
+use crate::support::{Finished, dlsoak, finished, fixture, lack, run, soak};
 use dlsoak::record::{Metric, Restriction, Sandbox, Soak, UnloadState, Verdict};
 
 /// Soaks a fixture with its `attempt` in each cycle.
@@ -19,26 +19,24 @@ fn lacks(sandbox: &Sandbox, restriction: Restriction) -> bool {
     sandbox.missing.iter().any(|missing| missing.restriction == restriction)
 }
 
-/// Whether writing is refused here; where it is not, the record says so and this test says it in one line.
-#[allow(clippy::print_stderr)]
+/// Whether writing is refused here; where it is not, the record says so.
 fn refuses_writing(soak: &Soak) -> bool {
     let sandbox = soak.sandbox.as_ref().unwrap();
     let refuses = sandbox.applied.contains(&Restriction::Writing);
     if !refuses {
         assert!(lacks(sandbox, Restriction::Writing), "{sandbox:?}");
-        eprintln!("this kernel has no Landlock: files are not kept from being written");
+        lack("a sandbox that refuses writing", "this kernel has no Landlock");
     }
     refuses
 }
 
 /// Whether TCP is refused here.
-#[allow(clippy::print_stderr)]
 fn refuses_tcp(soak: &Soak) -> bool {
     let sandbox = soak.sandbox.as_ref().unwrap();
     let refuses = [Restriction::Network, Restriction::Tcp].iter().any(|of| sandbox.applied.contains(of));
     if !refuses {
         assert!(lacks(sandbox, Restriction::Tcp), "{sandbox:?}");
-        eprintln!("neither a network namespace nor Landlock's rules for TCP are to be had here");
+        lack("a sandbox that refuses TCP", "there is neither a network namespace nor Landlock for TCP");
     }
     refuses
 }

@@ -1,10 +1,71 @@
-//! What the tests share: the program, the fixtures, and the record that a soak leaves.
+//! What the tests share: the program, the fixtures, the record that a soak leaves, and what to do where the machine lacks something.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use dlsoak::record::{LoadFailure, Metric, Run, Soak, Why};
 use tempfile::TempDir;
+
+/// Settings of a soak that goes on until its verdict is certain. How soon that is depends on how much resident memory varies, which is
+/// the machine's matter; that it is decided at all is the test's.
+pub(crate) const DECIDED: [&str; 5] = ["-n", "1500", "--until-decided", "--max-cycles", "200k"];
+
+/// How long a test waits for what may never come. It fails then; no test depends on how soon something comes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Waits until something is there.
+pub(crate) fn until<T>(what: impl std::fmt::Display, mut found: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether this program is there. With `CI=1` it must be.
+pub(crate) fn tool(name: &str) -> bool {
+    let mut version = Command::new(name);
+    version.arg("--version").stdin(Stdio::null());
+    installed(
+        name,
+        version.output().is_ok_and(|output| output.status.success()),
+        &format!("apt install {name}"),
+    )
+}
+
+/// A library of this system by its name, or by the beginning of it that ends with a dot, and the package of Debian that brings it. With
+/// `CI=1` it must be there.
+pub(crate) fn library(name: &str, package: &str) -> Option<PathBuf> {
+    let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    let is_it = |file: &str| file == name || name.ends_with('.') && file.starts_with(name);
+    let files = places.iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten();
+    let found = files
+        .map(|file| file.path())
+        .filter(|path| path.file_name().unwrap().to_str().is_some_and(is_it))
+        .min();
+    installed(name, found.is_some(), &format!("apt install {package}")).then_some(found).flatten()
+}
+
+/// Whether something that can be installed is there. With `CI=1` it must be; else what needs it is not tested, and counted.
+pub(crate) fn installed(what: &str, there: bool, install: &str) -> bool {
+    if !there {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "1"), "{what} is missing: {install}");
+        lack(what, install);
+    }
+    there
+}
+
+/// Says and counts what this machine can't give, so that something is not tested here.
+pub(crate) fn lack(what: &str, why: &str) {
+    // Not with eprintln!, whose output a passing test would swallow.
+    let _ = writeln!(std::io::stderr(), "not tested here: {what} ({why})");
+    xtask::lacking::note(&xtask::fixtures::root(), what, why).unwrap();
+}
 
 /// The program under test.
 pub(crate) fn dlsoak() -> Command {
@@ -12,6 +73,13 @@ pub(crate) fn dlsoak() -> Command {
     // A terminal's wishes are not part of a test.
     command.env_remove("NO_COLOR").arg("-q");
     command
+}
+
+/// Where the C library is.
+pub(crate) fn libc() -> String {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let paths = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
+    paths.into_iter().find(|path| path.contains("/libc.so")).unwrap().to_owned()
 }
 
 /// The committed record of a real run.

@@ -6,17 +6,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use dlsoak::record::{Run, Verdict};
+use dlsoak::record::{LoadCause, Run, Verdict};
 use tempfile::TempDir;
 
 use crate::faults::is_fault;
-use crate::support::{fixture, read_record};
-
-/// Says what this machine can't show.
-#[allow(clippy::print_stderr)]
-pub(crate) fn not_tested(what: &str) {
-    eprintln!("NOT TESTED: {what}");
-}
+use crate::support::{DECIDED, fixture, lack, read_record};
 
 /// The user and group that own nothing.
 const NOBODY: u32 = 65534;
@@ -55,7 +49,9 @@ impl Place {
     /// The words of a soak whose record goes to `out`.
     pub(crate) fn soak(&self) -> Vec<PathBuf> {
         let mut words = vec![self.path().join("dlsoak")];
-        words.extend(["-q", "run", "-n", "2000", "-c", "fibonacci(20)", "-o"].map(PathBuf::from));
+        words.extend(
+            ["-q", "run", "-c", "fibonacci(20)"].into_iter().chain(DECIDED).chain(["-o"]).map(PathBuf::from),
+        );
         words.extend([self.path().join("out"), self.path().join("libclean.so")]);
         words
     }
@@ -73,6 +69,30 @@ impl Place {
     }
 }
 
+/// Lets root become a user whom permissions bind.
+fn as_nobody(command: &mut Command) {
+    if nix::unistd::getuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_told() {
+    let place = Place::new();
+    std::fs::set_permissions(place.path().join("libclean.so"), std::fs::Permissions::from_mode(0o000))
+        .unwrap();
+    let mut soak = command(&place.soak());
+    as_nobody(&mut soak);
+    let output = soak.output().unwrap();
+    let run = place.record(&output);
+    let LoadCause::BadFile { problem, .. } = &crate::support::failure(&run.soaks[0]).cause else {
+        panic!("{:?}", run.soaks[0].outcome)
+    };
+    assert_eq!(run.soaks[0].judged.verdict, Verdict::LoadFailed);
+    let reason = &dlsoak::report::summary::reasons(&run.soaks[0])[0].fact;
+    assert!(reason.contains("Permission denied"), "{problem:?}: {reason}");
+}
+
 pub(crate) fn command(words: &[PathBuf]) -> Command {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
@@ -87,7 +107,11 @@ pub(crate) fn where_nothing_in_tmpdir_is_executed(place: &Place, words: &[PathBu
     let user: &[&str] = if nix::unistd::getuid().is_root() { &["-m"] } else { &["-rm"] };
     let can = Command::new("unshare").args(user).args(["sh", "-c", &mount]).output();
     if !can.as_ref().is_ok_and(|output| output.status.success()) {
-        not_tested(&format!("TMPDIR mounted noexec: no mount namespace is to be had here: {can:?}"));
+        let why = can.map_or_else(
+            |error| error.to_string(),
+            |output| String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
+        lack("a mount namespace", &why);
         return None;
     }
     let mut command = Command::new("unshare");
@@ -140,9 +164,9 @@ fn a_soak_needs_no_place_of_its_own() {
     // Nobody can write there, not even root.
     soak.current_dir("/proc");
     if nix::unistd::getuid().is_root() {
-        soak.uid(NOBODY).gid(NOBODY);
+        as_nobody(&mut soak);
     } else {
-        not_tested("a soak by another user: only root can become one");
+        lack("a soak by another user", "only root can become one");
     }
     place.is_clean(&mut soak);
 }

@@ -1,11 +1,11 @@
 //! `dlsoak trace`: who left what behind, by function and line, whatever the language, and on whatever thread.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dlsoak::record::{Code, Metric, PlaceKind, PlaceTrend, Soak, Trace, TracePlace, UnloadState};
 use xtask::fixtures::{Table, root};
 
-use crate::support::{Finished, dlsoak, finished, fixture, growth, run};
+use crate::support::{Finished, dlsoak, finished, fixture, growth, library, run};
 
 /// Traces one library.
 fn traced(library: &Path, args: &[&str]) -> Finished {
@@ -258,12 +258,8 @@ fn a_leak_is_traced_by_itself_when_that_is_asked_for() {
 
 #[test]
 fn what_was_never_written_here_is_named_too() {
-    let find = |name: &str| {
-        let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
-        places.map(|place| PathBuf::from(place).join(name)).into_iter().find(|path| path.exists())
-    };
     // GNU's OpenMP, which comes with gcc: version 12 leaves 32 bytes behind with each load.
-    let Some(library) = find("libgomp.so.1") else { return };
+    let Some(library) = library("libgomp.so.1", "libgomp1") else { return };
     let out = tempfile::tempdir().unwrap();
     let output =
         dlsoak().arg("trace").arg(&library).args(["-n", "300", "-o"]).arg(out.path()).output().unwrap();

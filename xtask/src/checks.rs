@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 use clap::Args;
-use xtask::fixtures;
+use xtask::{fixtures, lacking};
 
 use crate::{build, command};
 
@@ -72,14 +72,18 @@ pub(crate) fn lint() -> Result<bool> {
     Ok(passed)
 }
 
-/// Lint, the fixtures, all tests. Ends with the closing lines of `cargo test`.
+/// Lint, the fixtures, all tests. The last line counts what this machine could not test.
 pub(crate) fn test(passed: &Passed) -> Result<bool> {
+    let root = fixtures::root();
     if !lint()? {
         return Ok(false);
     }
     build::run(&build::Options::all_quietly())?;
-    let mut cargo = command::cargo(&fixtures::root());
-    check(cargo.args(["test", "--workspace", "--locked"]).args(&passed.args))
+    lacking::clear(&root)?;
+    let mut cargo = command::cargo(&root);
+    let good = check(cargo.args(["test", "--workspace", "--locked"]).args(&passed.args))?;
+    eprintln!("{}", lacking::summary(&root));
+    Ok(good)
 }
 
 /// Runs a step and shows it.

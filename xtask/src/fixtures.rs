@@ -242,6 +242,7 @@ impl Fixture {
     pub fn arguments(&self) -> Vec<String> {
         let argument = |(key, value): (&String, &toml::Value)| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let value = value.replace("{out}", &directory(&root()).to_string_lossy());
             [format!("--{key}"), value]
         };
         self.settings.iter().flat_map(argument).collect()

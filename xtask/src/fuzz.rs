@@ -41,10 +41,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     }
     let built = build(&root)?;
-    let mut found = 0;
+    let (mut ran, mut found) = (0, 0);
     for name in targets.iter().filter(|name| options.target.is_empty() || options.target.contains(name)) {
+        ran += 1;
         found += u32::from(!target(&root, &built, name, options.seconds)?);
     }
+    println!("\n{ran} targets for {} s each, {found} broke", options.seconds);
     Ok(found == 0)
 }
 

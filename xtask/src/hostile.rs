@@ -5,12 +5,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::fixtures::{Fixture, Situation, Table, directory};
+use crate::fixtures::{Fixture, Situation, Table, Truth, directory};
 use crate::judge;
 use crate::watched::{self, Watched};
 
-/// How long without a cycle counts as hung: short, since each that hangs takes it.
+/// How long without a cycle counts as hung, for those that hang: short, since each takes it.
 const STALL: &str = "1500ms";
+/// The same for the others, which may be slow on a machine that has much else to do.
+const SLOW: &str = "1m";
 
 /// Cycles of warm-up before those that a truth names.
 const WARMUP: i64 = 2;
@@ -38,6 +40,12 @@ pub fn fixtures(table: &Table) -> Vec<&Fixture> {
     table.fixtures.iter().filter(|fixture| fixture.hostile || ends(fixture)).collect()
 }
 
+/// Whether a soak may hang, by its truth.
+pub fn hangs(truth: &Truth) -> bool {
+    let ends = truth.end.as_ref().is_some_and(|end| end.kind == "hung");
+    ends || truth.verdict == "hung" || truth.accept.iter().any(|verdict| verdict == "hung")
+}
+
 /// The text of the suite.
 ///
 /// # Errors
@@ -58,6 +66,7 @@ pub fn suite(fixtures: &[&Fixture], root: &Path) -> Result<String> {
             let env: toml::Table = fixture.env.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
             library.insert("env".to_owned(), env.into());
         }
+        library.insert("stall-timeout".to_owned(), if hangs(truth) { STALL } else { SLOW }.into());
         for (key, value) in &fixture.settings {
             let value = match value {
                 toml::Value::String(text) => text.replace("{out}", &out).into(),
@@ -69,7 +78,7 @@ pub fn suite(fixtures: &[&Fixture], root: &Path) -> Result<String> {
     }
     let mut suite = toml::Table::new();
     suite.insert("suite".to_owned(), toml::Table::from_iter([("name".to_owned(), "hostile".into())]).into());
-    let defaults = [("warmup".to_owned(), WARMUP.into()), ("stall-timeout".to_owned(), STALL.into())];
+    let defaults = [("warmup".to_owned(), WARMUP.into())];
     suite.insert("defaults".to_owned(), toml::Table::from_iter(defaults).into());
     suite.insert("library".to_owned(), libraries.into());
     toml::to_string(&suite).context("cannot write the suite")

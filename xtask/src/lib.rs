@@ -5,6 +5,7 @@ pub mod damaged;
 pub mod fixtures;
 pub mod hostile;
 pub mod judge;
+pub mod lacking;
 pub mod mutants;
 pub mod record;
 pub mod watched;

@@ -13,6 +13,7 @@ mod fuzz;
 mod go_matrix;
 mod harm;
 mod mutate;
+mod nightly;
 mod pairs;
 mod survey;
 mod truth;
@@ -49,6 +50,8 @@ enum Verb {
     Fuzz(fuzz::Options),
     /// Soak every library of a directory shortly: was it unloaded, why not, what does it leave
     Survey(survey::Survey),
+    /// Run truth, pairs, mutate, fuzz, hostile and survey in turn, and add what they say to reports/nightly.md
+    Nightly(nightly::Options),
     /// Validate examples/fleet/ against the published schemas, with validators fetched by pip
     Fleet,
     /// Format, clippy, documentation and licences
@@ -82,6 +85,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Mutate(options) => mutate::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Survey(options) => survey::run(&options),
+        Verb::Nightly(options) => nightly::run(&options),
         Verb::Fleet => fleet::run(),
         Verb::Lint => checks::lint(),
         Verb::Test(passed) => checks::test(&passed),

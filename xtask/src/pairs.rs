@@ -145,6 +145,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for line in &wrong {
         println!("{line}");
     }
+    println!("\n{} pairs, {} wrong changes", 2 * pairs, wrong.len());
     Ok(wrong.is_empty())
 }
 

@@ -89,14 +89,14 @@ pub(crate) fn run(options: &Survey) -> Result<bool> {
         // Names are unique within a run of dlsoak; here the path is.
         soak["name"] = text(soak, "/path").into();
     }
-    let good = tell(&soaks, libraries.len(), began.elapsed(), &out)?;
+    let took = began.elapsed();
     run["passed"] = soaks.iter().all(|soak| soak["gate"]["passed"] == true).into();
     run["soaks"] = soaks.into();
     let record = out.join("record.json");
     fs::write(&record, serde_json::to_vec(&run)?)
         .with_context(|| format!("cannot write {}", record.display()))?;
     println!("record: {}", record.display());
-    Ok(good)
+    tell(run["soaks"].as_array().map_or(&[], Vec::as_slice), libraries.len(), took, &out)
 }
 
 /// One run of dlsoak over a few libraries; none when it left no record.
@@ -167,12 +167,12 @@ fn tell(soaks: &[Value], libraries: usize, took: Duration, out: &Path) -> Result
         let words: Vec<_> = words.iter().map(|(word, count)| format!("{word} {count}")).collect();
         println!("{what:<11} {}", words.join(", "));
     }
+    println!("table: {}", table.display());
     println!(
         "{} of {libraries} libraries left a record, in {} s; {without_cause} stayed without a cause",
         soaks.len(),
         took.as_secs()
     );
-    println!("table: {}", table.display());
     Ok(without_cause == 0 && soaks.len() == libraries)
 }
 

@@ -17,8 +17,8 @@ use crate::record;
 /// Variable by which all that a run has started is known.
 const MARK: &str = "DLSOAK_HOSTILE_RUN";
 
-/// How long what was killed may take to be gone.
-const GRACE: Duration = Duration::from_secs(3);
+/// How long what was killed may take to be gone on a machine that has much else to do.
+const GRACE: Duration = Duration::from_secs(600);
 
 /// What came of a run.
 #[derive(Debug)]

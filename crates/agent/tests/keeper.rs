@@ -18,6 +18,8 @@ use dlsoak_agent::c;
 use dlsoak_wire::keeper::{Message, Orders};
 
 const SHELL: &str = "/bin/sh";
+/// What has not come by then never comes.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Signal 9, as a wait status.
 const KILLED: i32 = 9;
 
@@ -50,7 +52,7 @@ impl Kept {
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kept-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let (mut line, theirs) = UnixStream::pair().unwrap();
-        line.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        line.set_read_timeout(Some(PATIENCE)).unwrap();
         let (channel, image) = (File::open("/dev/null").unwrap(), File::open(image).unwrap());
         let handed = [theirs.as_raw_fd(), channel.as_raw_fd(), image.as_raw_fd()];
         let own = [0, 2].map(|one| std::fs::read_link(format!("/proc/self/fd/{}", handed[one])).unwrap());
@@ -137,7 +139,7 @@ fn within<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begin.elapsed() < Duration::from_secs(30), "{what}: not in time");
+        assert!(begin.elapsed() < PATIENCE, "{what}: never");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

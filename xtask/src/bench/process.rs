@@ -168,14 +168,14 @@ mod tests {
         assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(3), "out\n", "err\n"));
         assert!(ran.wall > Duration::ZERO && ran.peak_kb == 0);
         assert!(run(&mut Command::new("no-such-program-here")).unwrap().is_none());
-        let ran = followed(Command::new("sh").args(["-c", "(sleep 0.2; true) & wait"])).unwrap().unwrap();
+        let ran = followed(Command::new("sh").args(["-c", "(sleep 1; true) & wait"])).unwrap().unwrap();
         assert!(ran.peak_kb > 100 && ran.peak_below_kb > 100 && ran.private_below_kb > 0, "{ran:?}");
     }
 
     #[test]
     fn mappings_are_those_of_the_process_of_that_name() {
         let mut command = Command::new("sh");
-        command.args(["-c", "sleep 0.2; true"]);
+        command.args(["-c", "sleep 1; true"]);
         let count = mappings(&mut command, "sleep", Path::new("lib.so")).unwrap();
         assert!((5..200).contains(&count), "{count}");
         // Its C library is not counted.

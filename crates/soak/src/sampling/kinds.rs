@@ -71,24 +71,27 @@ pub(super) fn stack_pointers(process: &Process) -> procfs::ProcResult<Vec<u64>> 
 mod tests {
     use super::*;
 
+    /// Waits for what comes sooner or later.
+    fn until(mut is_there: impl FnMut() -> bool) {
+        let begin = std::time::Instant::now();
+        while !is_there() {
+            assert!(begin.elapsed() < std::time::Duration::from_secs(600), "waited in vain");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
     #[test]
     fn kinds_add_up_to_what_is_resident() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let sampler = crate::sampling::Sampler::new(pid).unwrap();
         let is_libc = |path: &Path| path.to_string_lossy().contains("/libc.so");
-        // Until it has started, its memory moves.
-        let mut seen = (Kinds::default(), 1);
-        for _ in 0..500 {
-            seen = (sampler.kinds(is_libc).unwrap(), sampler.sample().unwrap().rss);
-            if seen.0.library > 0 && seen.0.figures().iter().sum::<u64>() == seen.1 {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        // Until it sleeps, its memory moves.
+        let call = || std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+        until(|| call().starts_with(&format!("{} ", libc::SYS_clock_nanosleep)));
+        let (kinds, resident) = (sampler.kinds(is_libc).unwrap(), sampler.sample().unwrap().rss);
         child.kill().unwrap();
         child.wait().unwrap();
-        let (kinds, resident) = seen;
         assert_eq!(kinds.figures().iter().sum::<u64>(), resident, "{kinds:?}");
         assert!(kinds.library > 0 && kinds.other_libraries > 0 && kinds.stacks > 0, "{kinds:?}");
         assert_eq!(crate::record::OverTimeColumn::KINDS.len(), kinds.figures().len());
@@ -106,10 +109,7 @@ mod tests {
         let near = told.recv().unwrap();
         let process = Process::myself().unwrap();
         let waits = || stack_pointers(&process).unwrap().iter().any(|at| at.abs_diff(near) < 64 << 10);
-        assert!((0..500).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            waits()
-        }));
+        until(waits);
         drop(end);
         assert!(thread.join().unwrap().is_err());
     }

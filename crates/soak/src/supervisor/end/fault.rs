@@ -56,7 +56,11 @@ pub(super) fn fault(caught: &Caught, known: &Known<'_>) -> Option<Fault> {
     let address = (!unknown).then(|| format!("{:#x}", info.address));
     let place = (!unknown).then(|| match returned(caught, info.address, known) {
         Some(object) => FaultPlace::Unloaded { object, unloaded: Unloaded::LoadedAgain },
-        None => place(&caught.capture, info.address, registers.sp, known),
+        // No program executes its stack, so code that is gone stays what it is where a thread's stack lies right above it.
+        None => {
+            let sp = (info.address != registers.pc).then_some(registers.sp);
+            place(&caught.capture, info.address, sp, known)
+        }
     });
     let mapping = caught.capture.mapping(info.address);
     let access = if unknown {
@@ -105,8 +109,8 @@ fn may(mapping: &Mapping, access: MMPermissions) -> bool {
 }
 
 /// What is at an address, or was.
-pub(super) fn place(capture: &Capture, address: u64, sp: u64, known: &Known<'_>) -> FaultPlace {
-    if let Some(stack_kib) = overflow(capture, address, sp) {
+pub(super) fn place(capture: &Capture, address: u64, sp: Option<u64>, known: &Known<'_>) -> FaultPlace {
+    if let Some(stack_kib) = sp.and_then(|sp| overflow(capture, address, sp)) {
         return FaultPlace::BelowStack { stack_kib };
     }
     if let Some(mapping) = capture.mapping(address) {
