@@ -18,5 +18,5 @@ pub use dlsoak_judge as analysis;
 pub use dlsoak_record as record;
 pub use dlsoak_report as report;
 pub use dlsoak_settings as settings;
-pub use dlsoak_soak::{Soak, SoakError, Soaked};
+pub use dlsoak_soak::{Fault, Soak, SoakError, Soaked};
 pub use dlsoak_soak::{channel, conduct, files, lddebug, sampling, suite, supervisor, sys, trace};

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use dlsoak::Fault;
 use dlsoak::conduct::{self, Instrument};
 use dlsoak::record::{Column, Doubt, EndedEarly, LimitName, Measured, Metric, OutcomeKind, Trace, Verdict};
 use dlsoak::suite::plan::{Plan, Purpose, SoakPlan};
@@ -105,7 +106,7 @@ struct Slow {
 }
 
 impl Instrument for Slow {
-    fn measure(&self, plan: &SoakPlan, _: &Context<'_>) -> (Measured, Option<Doubt>) {
+    fn measure(&self, plan: &SoakPlan, _: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault> {
         self.allowed.lock().unwrap().push((plan.purpose, plan.allowance.timeout.unwrap()));
         std::thread::sleep(self.takes);
         let columns = vec![Column::Cycle, Column::Metric(Metric::Heap)];
@@ -114,7 +115,7 @@ impl Instrument for Slow {
         if plan.purpose != Purpose::Everything {
             soak.outcome.kind = OutcomeKind::Limit;
         }
-        (soak, None)
+        Ok((soak, None))
     }
 
     fn trace(&self, _: &SoakPlan, _: &Measured, _: u64, _: &Context<'_>) -> Result<Trace, EndedEarly> {
@@ -130,6 +131,7 @@ fn the_time_of_a_soak_is_that_of_all_its_passes() {
     let slow = Slow { takes: Duration::from_millis(20), allowed: Mutex::new(Vec::new()) };
     let never = AtomicBool::new(false);
     let soak = conduct::with(&slow, &plan.soaks[0], &Context { interrupted: &never, progress: &|_| {} });
+    let soak = soak.unwrap();
     assert_eq!((soak.outcome.kind, soak.judged.verdict), (OutcomeKind::Completed, Verdict::Leak), "{soak:?}");
     assert!(soak.without_calls.is_none(), "what is cut short is no share");
     let allowed = slow.allowed.into_inner().unwrap();

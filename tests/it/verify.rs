@@ -214,7 +214,8 @@ fn a_run_that_takes_too_long_is_ended() {
     if !tool("valgrind") {
         return;
     }
-    let (_, found) = found("c-clean", &["-n", "300", "--memcheck-cycles", "1000000", "--timeout", "1s"]);
+    let (_, found) =
+        found("c-clean", &["-n", "300", "--memcheck-cycles", "1000000", "--instrument-timeout", "1s"]);
     let failure = &observation(&found, "memcheck")["failure"];
     assert_eq!(*failure, json!({"code": "timed-out", "seconds": 1.0}), "{found:#}");
 }

@@ -226,10 +226,12 @@ mod tests {
     use crate::settings::Settings;
     use crate::suite::plan::Plan;
 
+    type Made = Result<(Measured, Option<Doubt>), Fault>;
+
     /// Plays what was measured before, pass after pass, and notes what it was asked for.
     #[derive(Default)]
     struct Recorded {
-        soaks: RefCell<Vec<Result<(Measured, Option<Doubt>), Fault>>>,
+        soaks: RefCell<Vec<Made>>,
         traces: RefCell<Vec<Result<Trace, EndedEarly>>>,
         asked: RefCell<Vec<String>>,
     }
@@ -277,7 +279,7 @@ mod tests {
     /// What is made of a plan, and what was asked of the instrument for it.
     fn conducted(
         settings: &[&str],
-        soaks: Vec<Result<(Measured, Option<Doubt>), Fault>>,
+        soaks: Vec<Made>,
         traces: Vec<Result<Trace, EndedEarly>>,
     ) -> (Result<Soak, Fault>, Vec<String>) {
         let instrument = Recorded { soaks: soaks.into(), traces: traces.into(), asked: RefCell::default() };
