@@ -75,13 +75,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// Choose when to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    #[arg(long, global = true, display_order = 1000, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
     /// Print the result only, without progress
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 1000)]
     pub quiet: bool,
     /// Print more detail; repeatable
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 1000, action = ArgAction::Count)]
     pub verbose: u8,
 }
 

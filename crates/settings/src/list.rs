@@ -84,7 +84,7 @@ macro_rules! each_setting {
             /// Pass a 99th percentile of open, call or close that is up to PERCENT longer than in the baseline, for example 20%
             /// [default: no limit]
             (long, value_name = "PERCENT") (serde()) max_p99_increase: Option<$crate::Increase>;
-            /// Pass libraries that are not unloaded, for this REASON
+            /// Pass libraries that are not unloaded, for this REASON [default: fail on them]
             (long, value_name = "REASON", num_args = 0..=1, require_equals = true, default_missing_value = $crate::Reason::NONE) (serde())
             allow_pinned: Option<$crate::Reason>;
             /// Pass this KIND of residue, for example tls-keys; repeatable [default: none]
