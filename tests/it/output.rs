@@ -18,7 +18,7 @@ const LOCK: &str = ".dlsoak-lock";
 /// The exit code of a soak of 20 cycles: too few for a verdict.
 const UNDECIDED: Option<i32> = Some(3);
 /// How long a run may take to begin on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 fn soak(out: &Path, args: &[&str]) -> Command {
     let mut command = dlsoak();
