@@ -50,15 +50,17 @@ fn what_was_measured_before_a_fault_is_kept() {
     let clean = place.path().join("libclean.so");
     let broken = format!(
         "[defaults]\ncycles = 200\n[[library]]\npath = {clean:?}\n[[library]]\nname = 'other'\npath = {clean:?}\n\
-         exercise = '{}:no_such_function'\n",
-        fixture("c-driver").display()
+         exercise = '{}:drive'\n",
+        place.path().join("driver.so").display()
     );
+    // It is there, and can't be loaded.
+    std::fs::write(place.path().join("driver.so"), "no library").unwrap();
     let suite = place.path().join("suite.toml");
     std::fs::write(&suite, broken).unwrap();
     let out = place.path().join("out");
     let output = dlsoak().arg("run").arg(&suite).arg("-o").arg(&out).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no_such_function"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the exercise can't be loaded"), "{output:?}");
     let run = read_record(&out).unwrap();
     assert_eq!((run.soaks.len(), run.soaks[0].cycles.completed, run.passed), (1, 200, false));
 }

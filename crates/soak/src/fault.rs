@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use crate::elf;
 use crate::record::{LoadCause, Measured, Why};
+use crate::settings::Exercise;
 use crate::suite::plan::{Plan, SoakPlan};
 
 /// Why a soak could not be made: what happened, to which file, and what to do.
@@ -39,7 +41,16 @@ fn check_files(plan: &SoakPlan) -> Result<(), Fault> {
         _ => Ok(()),
     };
     there("library", &plan.path)?;
-    plan.exercise.as_ref().map_or(Ok(()), |exercise| there("driver", &exercise.driver))
+    let Some(Exercise { driver, symbol }) = &plan.exercise else { return Ok(()) };
+    there("driver", driver)?;
+    // What is no library is for the loader to refuse.
+    let facts = elf::read_library(driver).ok().and_then(|bytes| elf::parse(&bytes).ok());
+    match facts {
+        Some(facts) if !facts.has_export(symbol) => {
+            Err(Fault(format!("{}: the driver does not export `{symbol}`; check the name", driver.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The fault in what was measured, where the soak could not begin for a reason that lies with the machine or the driver.
