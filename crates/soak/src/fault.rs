@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::elf;
 use crate::record::{LoadCause, Measured, Why};
 use crate::settings::Exercise;
+use crate::settings::units::printable;
 use crate::suite::plan::{Plan, SoakPlan};
 
 /// Why a soak could not be made: what happened, to which file, and what to do.
@@ -35,7 +36,7 @@ pub fn check(plan: &Plan) -> Result<(), Fault> {
 fn check_files(plan: &SoakPlan) -> Result<(), Fault> {
     let there = |what: &str, path: &Path| match path.metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Fault(format!("{}: there is no such {what}; check the path", path.display())))
+            Err(Fault(format!("{}: there is no such {what}; check the path", shown(path))))
         }
         // Whatever else is wrong with it, the loader says better.
         _ => Ok(()),
@@ -47,10 +48,15 @@ fn check_files(plan: &SoakPlan) -> Result<(), Fault> {
     let facts = elf::read_library(driver).ok().and_then(|bytes| elf::parse(&bytes).ok());
     match facts {
         Some(facts) if !facts.has_export(symbol) => {
-            Err(Fault(format!("{}: the driver does not export `{symbol}`; check the name", driver.display())))
+            Err(Fault(format!("{}: the driver does not export `{symbol}`; check the name", shown(driver))))
         }
         _ => Ok(()),
     }
+}
+
+/// A path in one line.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
 }
 
 /// The fault in what was measured, where the soak could not begin for a reason that lies with the machine or the driver.
