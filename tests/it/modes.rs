@@ -56,9 +56,9 @@ fn several_threads_do_in_every_mode_what_one_does() {
 #[test]
 fn copies_of_go_tell_what_a_runtime_costs() {
     // With the threads of a machine of four CPUs, however many this one has.
-    let soak = told("go-clean", &["-n", "40", "--mode", "copies", "--env", "GOMAXPROCS=4"]);
+    let soak = told("go-clean", &["-n", "120", "--mode", "copies", "--env", "GOMAXPROCS=4"]);
     let live = soak.instances.as_ref().unwrap().live;
-    assert_eq!((soak.cycles.completed, live), (40, 42));
+    assert_eq!((soak.cycles.completed, live), (120, 122));
     assert_eq!((soak.unload.loads_per_cycle, soak.unload.unloads_per_cycle), (1.0, 0.0));
     assert!(cost(&soak, Metric::Rss) > 1e6 && cost(&soak, Metric::Virtual) > 1e8, "{:?}", soak.instances);
     assert!((3.0..8.0).contains(&cost(&soak, Metric::Threads)), "{:?}", soak.instances);
