@@ -1,4 +1,4 @@
-//! A soak from its plan to its judged record: pass after pass, each where its condition holds. One planner ([`wanted`]) and one
+//! A soak from its plan to its judged record: pass after pass, each where its condition holds. One planner (`wanted`) and one
 //! conductor ([`soak`]), for the command line and for tests alike.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -43,30 +43,19 @@ pub trait Instrument {
     ) -> Result<Trace, EndedEarly>;
 }
 
-/// What is known when the next pass is decided on.
-#[derive(Debug)]
-pub struct Known<'a> {
-    /// How the soak ended.
-    pub outcome: OutcomeKind,
-    /// The verdict so far.
-    pub verdict: Verdict,
-    /// Why the figures of the heap are to be doubted, where they are.
-    pub doubt: Option<&'a Doubt>,
-}
-
-/// Whether this pass follows what is known.
-pub fn wanted(pass: Pass, plan: &SoakPlan, known: &Known<'_>) -> bool {
+/// Whether this pass follows what was measured so far; `doubted` where the figures of its heap are to be doubted.
+fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
+    let verdict = soak.judged.verdict;
     let calls = !plan.calls.is_empty() || plan.exercise.is_some();
     let condition = match pass {
-        Pass::Measure => return true,
         // Without it there would be no figures at all.
-        Pass::Recheck => return known.doubt.is_some(),
-        // Asked by the measurement itself, which knows the file; and what comes from an earlier run is none.
-        Pass::Diagnose | Pass::Baseline => false,
-        Pass::WithoutCalls => calls && matches!(known.verdict, Verdict::Leak | Verdict::Inconclusive),
+        Pass::Recheck => return doubted,
+        // What all others follow; what the measurement itself asks, which knows the file; and what comes from an earlier run.
+        Pass::Measure | Pass::Diagnose | Pass::Baseline => false,
+        Pass::WithoutCalls => calls && matches!(verdict, Verdict::Leak | Verdict::Inconclusive),
         Pass::Trace => {
-            let leaks = plan.trace_on_leak && known.verdict == Verdict::Leak;
-            return (leaks || plan.passes.contains(pass)) && known.outcome != OutcomeKind::LoadFailed;
+            let leaks = plan.trace_on_leak && verdict == Verdict::Leak;
+            return (leaks || plan.passes.contains(pass)) && soak.outcome.kind != OutcomeKind::LoadFailed;
         }
         Pass::Patterns => true,
     };
@@ -87,20 +76,14 @@ pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
 /// As [`soak`].
 pub fn with(instrument: &dyn Instrument, plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
     let mut conductor = Conductor { instrument, plan, context, began: Instant::now(), doubt: None };
-    let mut soak = analysis::judged(conductor.measure(plan)?);
+    let mut soak = analysis::judged(conductor.measure(Pass::Measure, plan)?);
     for pass in Pass::ALL {
-        let known = Known {
-            outcome: soak.outcome.kind,
-            verdict: soak.judged.verdict,
-            doubt: conductor.doubt.as_ref(),
-        };
-        if pass != Pass::Measure && !context.interrupted.load(Relaxed) && wanted(pass, plan, &known) {
+        if !context.interrupted.load(Relaxed) && wanted(pass, plan, &soak, conductor.doubt.is_some()) {
             soak = conductor.conduct(pass, soak)?;
         }
     }
     soak.measured.interrupted = context.interrupted.load(Relaxed);
-    soak.measured.baseline.clone_from(&plan.baseline);
-    Ok(analysis::judged(soak.measured))
+    Ok(soak)
 }
 
 /// What conducts the passes of one soak.
@@ -122,11 +105,9 @@ impl Conductor<'_> {
         match pass {
             Pass::Recheck => {
                 let doubt = self.doubt.take();
-                measured = self.measure(&self.rest(plan.plainly()))?;
+                measured = self.measure(pass, &self.rest(plan.plainly()))?;
                 measured.notes.extend(doubt.map(Note::MeasuredAgain));
-                made.append(&mut measured.passes);
-                made.last_mut().into_iter().for_each(|made| made.pass = pass);
-                measured.passes = made;
+                measured.passes.splice(..0, made);
                 return Ok(analysis::judged(measured));
             }
             Pass::WithoutCalls => {
@@ -167,14 +148,15 @@ impl Conductor<'_> {
         SoakPlan { allowance: plan.allowance.after(self.began.elapsed()), ..plan }
     }
 
-    /// The measurement itself.
-    fn measure(&mut self, plan: &SoakPlan) -> Result<Measured, Fault> {
+    /// The measurement itself, or its repetition.
+    fn measure(&mut self, pass: Pass, plan: &SoakPlan) -> Result<Measured, Fault> {
         let began = Instant::now();
         let (mut measured, doubt) = self.instrument.measure(plan, self.context)?;
         self.doubt = doubt;
         measured.replay = plan.replay();
+        measured.baseline.clone_from(&plan.baseline);
         measured.passes = vec![PassMade {
-            pass: Pass::Measure,
+            pass,
             cycles: measured.cycles.completed,
             seconds: began.elapsed().as_secs_f64(),
             agent: measured.worker.agent,
