@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{print, records};
 use crate::analysis::compare::{self, Comparison};
 use crate::cli::{CompareArgs, Global};
-use crate::record::{Baseline, Gate, Measured, Run};
+use crate::record::{Gate, Measured, Run};
 use crate::settings::Limits;
 use crate::{exit_code, report};
 
@@ -72,9 +72,8 @@ fn gates(comparison: &Comparison, runs: &[(String, Run)], limits: &Limits) -> Ve
         for change in &against.soaks {
             let name = change.other_name.as_ref().unwrap_or(&change.name);
             let soak = run.soaks.iter().find(|soak| soak.name == *name);
-            let before = base.soaks.iter().find(|soak| soak.name == change.name);
             let Some(soak) = soak else { continue };
-            let baseline = Baseline { name: comparison.base.clone(), soak: before.map(compare::baseline) };
+            let baseline = compare::baseline_of(base, &change.name, &comparison.base);
             let measured = Measured { baseline: Some(baseline), ..soak.measured.clone() };
             let rules = compare::rules(&measured, &soak.judged.growth, limits);
             if !rules.is_empty() {

@@ -17,7 +17,7 @@ const WAITED_FOR: [Phase; 3] = [Phase::Open, Phase::Call, Phase::Close];
 const NONE_NS: u64 = 500;
 
 /// What of a soak a later one is compared with.
-pub fn baseline(soak: &Soak) -> BaselineSoak {
+fn baseline(soak: &Soak) -> BaselineSoak {
     BaselineSoak {
         agent: soak.worker.agent,
         growth: soak.judged.growth.clone(),

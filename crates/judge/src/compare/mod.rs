@@ -17,7 +17,7 @@ pub use differences::{Difference, HostField, Setting};
 pub use languages::{Language, Work};
 pub use latency::{Figures, LatencyChange, LatencyOutcome};
 pub(crate) use limits::findings;
-pub use limits::{baseline, baseline_of, passed, rules};
+pub use limits::{baseline_of, passed, rules};
 
 /// Runs compared with the first of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
