@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, anyhow, bail};
+use xtask::record;
 
 /// Runs a command to its end; true when it succeeded. `install` says how to get the program if it is missing.
 pub(crate) fn succeeds(command: &mut Command, install: &str) -> Result<bool> {
@@ -27,6 +28,16 @@ pub(crate) fn quietly(command: &mut Command, install: &str) -> Result<String> {
         eprintln!("{}", errors.trim_end());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a soak to its end, which must leave a record; its own output is kept back and shown only when it does not.
+pub(crate) fn soaks(command: &mut Command, install: &str) -> Result<()> {
+    let output = command.output().map_err(|error| not_started(command, &error, install))?;
+    if !record::is_left_by(output.status.code()) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` ended with {}:\n{}", spelt(command), output.status, errors.trim_end());
+    }
+    Ok(())
 }
 
 /// The command as a person would type it.

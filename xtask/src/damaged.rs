@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::fixtures::{Table, directory};
 use crate::mutants::mutant;
+use crate::record;
 use crate::watched;
 
 /// What is damaged: plain C, a symbol that pins, and thread-local storage.
@@ -54,7 +55,7 @@ pub fn run(
     }
     let watched = watched::run(dlsoak, root, scratch, &suite, &|_| {})?;
     let mut problems = watched.problems;
-    if !matches!(watched.code, Some(0 | 1 | 3)) {
+    if !record::is_left_by(watched.code) {
         problems.push(format!("its exit code is {:?}", watched.code));
     }
     let asked = copies.end.saturating_sub(copies.start);

@@ -31,8 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut soak = Command::new(&dlsoak);
     soak.current_dir(root.join("cdylib-fixtures")).arg("run").args(&args);
     let status = soak.status().with_context(|| format!("cannot run {}", dlsoak.display()))?;
-    // 0 passed, 1 did not pass, 3 undecided: those leave a record. All else is a failure of the run.
-    if !matches!(status.code(), Some(0 | 1 | 3)) {
+    if !record::is_left_by(status.code()) {
         bail!("`{}` ended with {status}", command::spelt(&soak));
     }
     // The README shows them.

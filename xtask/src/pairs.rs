@@ -164,11 +164,7 @@ fn soak(dlsoak: &Path, dir: &Path, last: &str, cycles: u64) -> Result<PathBuf> {
     fs::write(&suite, text).with_context(|| format!("cannot write {}", suite.display()))?;
     let mut command = Command::new(dlsoak);
     command.args(["run", "-q", "--force"]).arg(&suite).arg("-o").arg(dir);
-    let output = command.output().with_context(|| format!("cannot run {}", dlsoak.display()))?;
-    // go-clean is not unloaded, so it does not pass.
-    if !matches!(output.status.code(), Some(0 | 1 | 3)) {
-        bail!("`{}` ended with {}", command::spelt(&command), output.status);
-    }
+    command::soaks(&mut command, command::CARGO)?;
     Ok(dir.join("record.json"))
 }
 

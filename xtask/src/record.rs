@@ -178,6 +178,11 @@ pub fn fresh(directory: PathBuf) -> Result<PathBuf> {
     }
 }
 
+/// Whether a soak with this exit code left a record: 0 passed, 1 did not pass, 3 undecided. All else is a failure of the run.
+pub fn is_left_by(code: Option<i32>) -> bool {
+    matches!(code, Some(0 | 1 | 3))
+}
+
 /// Reads the record in an output directory of `dlsoak run`.
 pub fn read(directory: &Path) -> Result<Run> {
     let path = directory.join("record.json");

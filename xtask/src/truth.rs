@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use xtask::fixtures::{self, Fixture, Situation, Table, Truth};
 use xtask::record::{self, Soak};
@@ -134,16 +134,8 @@ pub(crate) fn soak(
     command
         .args(fixture.env.iter().flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]));
     command.args(["--force", "-o"]).arg(&out).stdin(Stdio::null());
-    let output = command.output().with_context(|| format!("cannot run {}", dlsoak.display()))?;
-    if !matches!(output.status.code(), Some(0 | 1 | 3)) {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("`{}` ended with {}:\n{}", command::spelt(&command), output.status, errors.trim_end());
-    }
-    record::read(&out)?
-        .soaks
-        .into_iter()
-        .next()
-        .with_context(|| format!("the record of {} is empty", fixture.name))
+    command::soaks(&mut command, command::CARGO)?;
+    only(&out)
 }
 
 /// The soak that a record's command makes, in a directory of its own.
@@ -153,14 +145,15 @@ fn again(dlsoak: &Path, soak: &Soak) -> Result<Soak> {
     let path = format!("{}:{path}", dlsoak.parent().unwrap_or(Path::new(".")).display());
     let mut command = Command::new("bash");
     command.args(["-c", &format!("{} -o out", soak.replay)]).env("PATH", path);
-    let output =
-        command.current_dir(elsewhere.path()).stdin(Stdio::null()).output().context("cannot run bash")?;
-    if !matches!(output.status.code(), Some(0 | 1 | 3)) {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("`{}` ended with {}:\n{}", soak.replay, output.status, errors.trim_end());
-    }
-    let soaks = record::read(&elsewhere.path().join("out"))?.soaks;
-    soaks.into_iter().next().with_context(|| format!("`{}` left an empty record", soak.replay))
+    command.current_dir(elsewhere.path()).stdin(Stdio::null());
+    command::soaks(&mut command, "apt install bash")?;
+    only(&elsewhere.path().join("out"))
+}
+
+/// The only soak of the record in this directory.
+fn only(out: &Path) -> Result<Soak> {
+    let soaks = record::read(out)?.soaks;
+    soaks.into_iter().next().with_context(|| format!("the record in {} is empty", out.display()))
 }
 
 impl Row {

@@ -32,7 +32,7 @@ pub(super) fn soak(
     command.current_dir(bench.scratch.path()).env_remove("GLIBC_TUNABLES");
     let ran = if follow { process::followed(&mut command)? } else { process::run(&mut command)? };
     let ran = ran.context("the release build is gone")?;
-    if !matches!(ran.code, Some(0 | 1 | 3)) {
+    if !xtask::record::is_left_by(ran.code) {
         bail!("`{}` ended with {:?}: {}", command::spelt(&command), ran.code, ran.stderr.trim());
     }
     let text = std::fs::read_to_string(out.join("record.json")).context("no record")?;
