@@ -33,7 +33,7 @@ pub struct Quantity<K>(u64, PhantomData<K>);
 pub trait Kind {
     /// Its name.
     const NAME: &'static str;
-    /// What a reader of a file is told to write.
+    /// What an error asks the author of a file to write.
     const EXPECTING: &'static str;
     /// Smallest and largest value.
     const RANGE: (u64, u64);

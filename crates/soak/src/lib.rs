@@ -1,4 +1,4 @@
-//! Soaks a library in a process of its own and tells all that was measured: plans, passes, processes, `/proc`, ptrace, staging,
+//! Soaks a library in a separate process and returns all that was measured: plans, passes, processes, `/proc`, ptrace, staging,
 //! limits. And the interface for tests: [`Soak`].
 //!
 //! **Invariant:** whatever a library does, a soak ends with a record of what was measured. Nothing here judges, apart from the
