@@ -14,7 +14,7 @@ use dlsoak_record::histogram::decode;
 use dlsoak_record::{Latencies, Latency, Phase};
 
 /// The quantile of the quiet cycles. On a shared machine, whole runs went by in which nine cycles of ten took 1.5 times as long, and
-/// with the tenth percentile `compare` named unchanged libraries in 32 of 96 pairs. With the hundredth it was 2, with this one none.
+/// with the tenth percentile `compare` named unchanged libraries in 21 of 108 pairs, with this one in none (`docs/compare.md`).
 const QUIET: f64 = 0.005;
 /// A phase changed if its quiet cycles take this many times as long, or less than its inverse. Over 528 pairs of runs of the
 /// same five libraries on a busy machine, the largest ratio of a phase above a microsecond was 1.17.
@@ -196,7 +196,8 @@ impl Normal {
 
 /// Ratio of all times, after to before: the median over the quiet cycles of all phases of all libraries.
 pub(super) fn pace<'a>(phases: impl Iterator<Item = &'a LatencyChange>) -> Option<f64> {
-    let long = phases.filter(|phase| phase.base.quiet as f64 >= PACE_NS && phase.other.quiet as f64 >= PACE_NS);
+    let long =
+        phases.filter(|phase| phase.base.quiet as f64 >= PACE_NS && phase.other.quiet as f64 >= PACE_NS);
     let mut ratios: Vec<f64> = long.map(LatencyChange::quiet_ratio).collect();
     ratios.sort_by(f64::total_cmp);
     let middle = ratios.len() / 2;
