@@ -114,9 +114,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// A watch that begins now.
-    pub(super) fn new(limits: Limits) -> Self {
-        let now = Instant::now();
+    /// A watch that begins at this time; its first look is at everything.
+    pub(super) fn new(limits: Limits, now: Instant) -> Self {
         Self {
             limits,
             deadline: limits.timeout.and_then(|timeout| now.checked_add(timeout)),
@@ -171,7 +170,7 @@ impl Watch {
     }
 
     /// Counts everything now.
-    pub(super) fn count(&self, sampler: &Sampler, process: &WorkerProcess) -> Option<LimitReached> {
+    fn count(&self, sampler: &Sampler, process: &WorkerProcess) -> Option<LimitReached> {
         let limits = &self.limits;
         let written = exceeds(Excess::Output, process.written(), limits.output);
         if written.is_some() {

@@ -1,21 +1,19 @@
-//! One soak from the first quiet point to the last: probe, warm-up, then checkpoint after checkpoint; and what was
-//! measured, put into the record, however the soak ended.
+//! One soak over a session: each step of its course, and what was measured, put into the record, however the soak ended.
 
 use std::time::{Duration, Instant};
 
 use super::Progress;
 use super::causes::{self, Pending};
+use super::course::{self, Steps};
 use super::end;
 use super::instances;
 use super::kinds::Kinds;
 use super::latency::Histograms;
-use super::pace::Pace;
 use super::residue;
 use super::series::{self, Series};
-use super::session::{End, Session};
+use super::session::{End, Outside as _, Session};
 use super::staging::Staging;
 use super::unload::Watch;
-use crate::analysis::{self, Look};
 use crate::channel;
 use crate::elf;
 use crate::fault::Fault;
@@ -81,13 +79,13 @@ impl<'a> Measurement<'a> {
     ///
     /// Returns why the heap's figures are to be doubted.
     pub(super) fn carry_out(mut self, soak: &mut Measured) -> Option<Doubt> {
-        let end = self.run(soak);
-        if is_quiet(&end) {
+        let end = course::run(self.plan, self.warmup, &mut self, soak);
+        if end.as_ref().err().is_none_or(End::is_quiet) {
             self.session.ensure_state();
             let done = self.measured();
             self.residue.last(done, &self.session);
             if let Some(kinds) = &mut self.kinds {
-                kinds.last(done, &self.session.sampler, &self.staging);
+                kinds.last(done, &self.session.worker.sampler, &self.staging);
             }
         }
         // What happens while the worker ends by itself is told only where all went well before.
@@ -101,7 +99,7 @@ impl<'a> Measurement<'a> {
             Ok(decided) => ending.at_exit(decided),
             Err(end) => ending.outcome(end),
         };
-        self.session.process.kill();
+        self.session.worker.process.kill();
         let doubt = self.series.check.doubt().filter(|_| soak.worker.agent == Agent::Counting);
         if doubt.is_some() {
             // It is made again; what follows here asks more of the machine than of these figures.
@@ -122,11 +120,11 @@ impl<'a> Measurement<'a> {
         }
         soak.resident_by_kind = self.kinds.as_ref().and_then(Kinds::to_record);
         soak.residue = self.residue.find(soak);
-        let killed = self.session.process.others();
+        let killed = self.session.worker.process.others();
         if killed > 0 {
             soak.notes.push(Note::ProcessesKilled { count: killed });
         }
-        soak.worker.output_tail = self.session.process.output_tail();
+        soak.worker.output_tail = self.session.worker.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
         if self.plan.purpose == Purpose::Everything {
             let context = self.session.context();
@@ -134,31 +132,32 @@ impl<'a> Measurement<'a> {
         }
         doubt
     }
+}
 
-    /// Runs to the end; true when it stopped because the verdict was certain.
-    fn run(&mut self, soak: &mut Measured) -> Result<bool, End> {
+impl Steps for Measurement<'_> {
+    fn begin(&mut self, soak: &mut Measured, alone: bool) -> Result<bool, End> {
         self.session.want_state(true);
         self.session.ready()?;
         if let Some(confinement) = &self.session.confinement {
             soak.sandbox = Some(confinement.to_record(self.session.channel.header()));
         }
         if self.plan.purpose == Purpose::Everything
-            && let Err(error) = self.session.observe()
+            && let Err(error) = self.session.worker.observe()
         {
             soak.notes.push(Note::Unwatched { errno: error as i32 });
         }
         if self.plan.mode == Mode::Reopen {
-            self.session.sampler.watch(&self.staging.files());
+            self.session.worker.sampler.watch(&self.staging.files());
         }
         self.unload.start(&self.session, &self.staging);
-        let before = self.session.sample().map_err(|error| gone(&mut self.session, &error))?;
+        let before = self.session.worker.sample().map_err(|error| gone(&mut self.session, &error))?;
         self.series.before_first_open(&self.session.channel, &before);
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
         self.session.look(channel::Look::Presence)?;
         self.session.ensure_state();
         self.residue.start(&self.session);
         self.session.want_state(false);
-        if self.warmup >= 2 {
+        if alone {
             // Alone, so that what one load adds can be told even where threads share a path later.
             self.session.probe(1, &mut self.warm)?;
             self.residue.loaded(&self.session);
@@ -166,92 +165,45 @@ impl<'a> Measurement<'a> {
             self.session.probe(1, &mut self.warm)?;
             self.unload.after_probe(&self.session);
         }
-        let stay = instances::may_stay(self.plan.mode) && self.unload.stays();
-        if stay && self.plan.warmup.is_none() {
-            // Each cycle adds an instance, and there may be room for few: none of them is for warming up.
-            self.warmup = self.session.completed();
-        }
-        self.session.advance(self.warmup, &mut self.warm)?;
-        let mut pace = Pace::new(self.plan, stay);
-        let mut looks = 0;
-        let mut points: u32 = 0;
-        loop {
-            while let Some(cycle) = pace.next() {
-                self.checkpoint(cycle)?;
-                if self.series.check.is_full() {
-                    // It is made again.
-                    return Ok(false);
-                }
-                self.tell(soak);
-                points += 1;
-                if points.is_power_of_two() {
-                    self.look()?;
-                }
-            }
-            if pace.looks() {
-                self.fill(soak);
-                if self.is_decided(soak, looks) {
-                    self.look()?;
-                    return Ok(true);
-                }
-                looks += 1;
-            }
-            let kept = pace.keep(&self.series.cycles());
-            if !pace.go_on() {
-                self.look()?;
-                return Ok(false);
-            }
-            self.series.thin(&kept);
-        }
+        Ok(instances::may_stay(self.plan.mode) && self.unload.stays())
     }
 
-    /// Whether no more cycles are needed to tell what this soak is for.
-    fn is_decided(&self, soak: &Measured, looks: u32) -> bool {
-        let limits = &self.plan.limits;
-        match self.plan.purpose {
-            Purpose::Share { leak: Some((metric, rate)) } => {
-                analysis::is_all_of_it(soak, metric, rate, limits, looks)
-            }
-            _ => analysis::look(soak, limits, looks) != Look::GoOn,
-        }
+    fn warm_up(&mut self, cycles: u64) -> Result<(), End> {
+        self.session.advance(cycles, &mut self.warm)?;
+        self.warmup = self.session.completed();
+        Ok(())
     }
 
-    /// Goes on to `cycle` measured cycles and takes a checkpoint there, or wherever the worker was made to stop.
-    fn checkpoint(&mut self, cycle: u64) -> Result<(), End> {
+    fn advance(&mut self, cycle: u64) -> Result<(), End> {
         self.session.want_state(self.residue.looks_next());
         let reached = self.session.advance(self.warmup.saturating_add(cycle), &mut self.histograms);
         self.session.want_state(false);
-        // An end at a quiet point still gets its checkpoint: nothing measured is lost.
-        if let Err(end) = &reached
-            && !matches!(
-                end,
-                End::Interrupted { quiet: true }
-                    | End::Limit { quiet: true, .. }
-                    | End::TimeUp
-                    | End::Failed { .. }
-            )
-        {
-            return reached;
-        }
+        reached
+    }
+
+    fn measured(&self) -> u64 {
+        self.session.completed().saturating_sub(self.warmup)
+    }
+
+    fn take(&mut self) -> Result<(), End> {
         let done = self.measured();
-        if reached.is_err() && self.series.last_cycle() == Some(done) {
-            return reached;
-        }
-        let sample = self.session.sample().map_err(|error| gone(&mut self.session, &error))?;
+        let sample = self.session.worker.sample().map_err(|error| gone(&mut self.session, &error))?;
         self.series.take(done, &self.session.channel, &sample);
         if let Some(kinds) = &mut self.kinds {
-            kinds.checkpoint(done, sample.mappings, &self.session.sampler, &self.staging);
+            kinds.checkpoint(done, sample.mappings, &self.session.worker.sampler, &self.staging);
         }
         self.unload.observe(&self.session, &sample, &self.staging);
         if self.residue.looks_next() {
             self.session.ensure_state();
         }
         self.residue.checkpoint(done, &self.session);
-        reached
+        Ok(())
     }
 
-    /// Asks the loader itself whether the library is there, and what is pending. It costs a round of its own, so it is
-    /// not done at each checkpoint.
+    fn series(&mut self) -> &mut Series {
+        &mut self.series
+    }
+
     fn look(&mut self) -> Result<(), End> {
         // The other modes open other files than those of the job, or open them in another namespace.
         if self.plan.mode == Mode::Reopen {
@@ -262,7 +214,6 @@ impl<'a> Measurement<'a> {
         Ok(())
     }
 
-    /// Tells what was measured so far, unless it was told a moment ago. The worker is parked meanwhile.
     fn tell(&mut self, soak: &mut Measured) {
         let (least, most) = TOLD_AGAIN;
         if self.told.elapsed() >= (self.began.elapsed() / 10).clamp(least, most) {
@@ -274,12 +225,6 @@ impl<'a> Measurement<'a> {
         }
     }
 
-    /// Measured cycles completed.
-    fn measured(&self) -> u64 {
-        self.session.completed().saturating_sub(self.warmup)
-    }
-
-    /// Puts what was measured so far into the record.
     fn fill(&self, soak: &mut Measured) {
         let totals = self.series.totals();
         let completed = self.session.completed();
@@ -288,7 +233,7 @@ impl<'a> Measurement<'a> {
         soak.seconds = totals.active_ns as f64 / 1e9;
         soak.checkpoints = self.series.checkpoints.clone();
         if !self.plan.chaos.is_empty() {
-            soak.chaos = self.session.disturber.to_record();
+            soak.chaos = self.session.worker.disturber.to_record();
         }
         soak.one_time = series::one_time(&soak.checkpoints);
         self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
@@ -297,18 +242,9 @@ impl<'a> Measurement<'a> {
     }
 }
 
-/// Whether the worker is parked with every handle closed, or with what a failed cycle left open.
-fn is_quiet<T>(end: &Result<T, End>) -> bool {
-    match end {
-        Ok(_) | Err(End::TimeUp | End::Failed { .. }) => true,
-        Err(End::Interrupted { quiet } | End::Limit { quiet, .. }) => *quiet,
-        Err(End::Died(_) | End::Hung | End::Scribbled) => false,
-    }
-}
-
 /// The worker died while it was parked, so that `/proc` could not be read.
 fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
-    match session.process.wait(Duration::from_secs(1)) {
+    match session.worker.ended(Duration::from_secs(1)) {
         Some(status) => session.died(status),
         // What makes a process unreadable to its user: PR_SET_DUMPABLE, another user, other capabilities.
         None => End::of(LoadCause::ProcessUnreadable { problem: error.to_string() }),

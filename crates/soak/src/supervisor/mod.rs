@@ -4,6 +4,7 @@
 mod agent;
 mod causes;
 mod chaos;
+mod course;
 mod end;
 mod failure;
 pub mod family;
@@ -246,7 +247,8 @@ fn prepare<'a>(
         stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
     };
     let mut session = start(plan, staging.paths(), &soak.env, bounds, context)?;
-    session.disturber = chaos::Disturber::new(&plan.chaos, session.process.pid(), staging.paths());
+    let worker = &mut session.worker;
+    worker.disturber = chaos::Disturber::new(&plan.chaos, worker.process.pid(), staging.paths());
     Ok(Measurement::new(plan, warmup, session, staging, facts)?)
 }
 
@@ -286,7 +288,7 @@ fn start<'a>(
         Fault::new(format!("cannot read /proc/{} of the measured process: {e}", process.pid()))
     })?;
     let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
-    Ok(Session::new(channel, process, confinement, sampler, bounds, context))
+    Ok(Session::new(channel, session::Worker::new(process, sampler), confinement, bounds, context))
 }
 
 /// Facts of the file, or why it can't be loaded here.

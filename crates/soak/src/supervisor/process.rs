@@ -224,22 +224,6 @@ impl WorkerProcess {
         }
     }
 
-    /// Waits for its end, at most `timeout`.
-    pub(super) fn wait(&mut self, timeout: Duration) -> Option<ExitStatus> {
-        let begin = Instant::now();
-        let mut pause = Duration::from_micros(200);
-        loop {
-            if let Some(status) = self.ended() {
-                return Some(status);
-            }
-            if begin.elapsed() >= timeout {
-                return None;
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
-        }
-    }
-
     /// Kills it and all that it started.
     pub(super) fn kill(&mut self) {
         if self.killed {

@@ -76,9 +76,9 @@ impl Watch {
     }
 
     fn look(&mut self, cycle: u64, session: &Session<'_>) {
-        session.settle();
+        session.worker.settle();
         // A worker that is gone has no state any more; what was seen before stays.
-        if let Ok(snapshot) = session.sampler.state(&session.channel, cycle) {
+        if let Ok(snapshot) = session.worker.sampler.state(&session.channel, cycle) {
             self.snapshots.push(snapshot);
         }
     }

@@ -144,6 +144,7 @@ fn run(
         let alive: i64 = now.values().map(|amount| amount.count).sum();
         notes.points.push((done, now));
         let sample = session
+            .worker
             .sampler
             .sample()
             .map_err(|error| End::of(LoadCause::ProcessUnreadable { problem: error.to_string() }))?;

@@ -112,7 +112,7 @@ impl Watch {
     fn listed(&self, session: &Session<'_>) -> Vec<String> {
         match self.mode {
             // The loader lists the worker's own namespace only; what is mapped is mapped in any.
-            Mode::Namespace => session.sampler.mapped_objects().unwrap_or_default(),
+            Mode::Namespace => session.worker.sampler.mapped_objects().unwrap_or_default(),
             Mode::Reopen | Mode::Copies => objects(&session.channel),
         }
     }

@@ -148,7 +148,7 @@ fn a_session_over_a_channel_that_is_written_over_comes_to_an_end() {
                 assert!(said <= 3 * crate::channel::ERROR_LEN);
             }
         });
-        session.process.kill();
+        session.worker.process.kill();
     }
     // Each step came to its end, however it went.
     drop(alive);

@@ -82,7 +82,7 @@ fn run(
     let mut session = start(&plan, &[staging.first().to_path_buf()], &env, bounds, &silent)
         .map_err(|fault| EndedEarly::NotStarted { problem: fault.to_string() })?;
     let ended = cycles(&mut session, found);
-    let log = output.with_extension(session.process.pid().to_string());
+    let log = output.with_extension(session.worker.process.pid().to_string());
     if let Ok(file) = File::open(&log) {
         found.log = Log::read(BufReader::new(file));
     }

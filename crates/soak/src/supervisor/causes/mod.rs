@@ -44,7 +44,7 @@ pub(super) struct Pending {
 /// What is pending in a parked worker.
 pub(super) fn pending(session: &Session<'_>) -> Vec<Pending> {
     use std::sync::atomic::Ordering::Relaxed;
-    let sampler: &Sampler = &session.sampler;
+    let sampler: &Sampler = &session.worker.sampler;
     let mut found: Vec<Pending> = Vec::new();
     for entry in &session.channel.header().pending {
         let (object, count) = (entry.object.load(Relaxed), entry.count.load(Relaxed));

@@ -41,7 +41,7 @@ pub(super) fn shortage(
 
 /// What the descriptors are of.
 fn descriptors(session: &Session<'_>) -> Shortage {
-    let process = session.process.pid();
+    let process = session.worker.process.pid();
     let mut kinds: BTreeMap<Descriptor, u64> = BTreeMap::new();
     let entries = std::fs::read_dir(format!("/proc/{process}/fd"));
     let links = entries.into_iter().flatten().filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
@@ -57,7 +57,7 @@ fn descriptors(session: &Session<'_>) -> Shortage {
 
 /// What memory may have run out.
 fn memory(session: &Session<'_>) -> Shortage {
-    let process = session.process.pid();
+    let process = session.worker.process.pid();
     let maps = std::fs::read_to_string(format!("/proc/{process}/maps"));
     let mappings = maps.map_or(0, |maps| maps.lines().count() as u64);
     let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();

@@ -76,7 +76,7 @@ impl Ending<'_, '_> {
             End::TimeUp => outcome_of(OutcomeKind::Completed, Some(Why::Duration)),
             End::Limit { reached, .. } => {
                 let mut outcome = outcome_of(OutcomeKind::Limit, Some(Why::Limit(reached)));
-                if let Some(capture) = self.session.look_at_threads() {
+                if let Some(capture) = self.session.worker.look_at_threads() {
                     add_stacks(&mut outcome, &mut self.namer(), &capture);
                 }
                 at(self.session.position(), outcome)
@@ -108,8 +108,8 @@ impl Ending<'_, '_> {
 
     /// The worker does not go on, and is still there.
     fn hung(&mut self, cause: HangCause) -> Outcome {
-        let capture = self.session.look_at_threads();
-        let seen = self.session.seen();
+        let capture = self.session.worker.look_at_threads();
+        let seen = self.session.worker.seen();
         let position = self.session.position();
         let mut namer = self.namer();
         let mut outcome = outcome_of(OutcomeKind::Hung, None);
@@ -135,10 +135,10 @@ impl Ending<'_, '_> {
     }
 
     fn died(&mut self, status: ExitStatus) -> Outcome {
-        let seen = self.session.seen();
-        let output = self.session.process.output_tail();
+        let seen = self.session.worker.seen();
+        let output = self.session.worker.process.output_tail();
         match signal_name(status) {
-            Some(signal) if self.session.process.keeper_lost() => {
+            Some(signal) if self.session.worker.process.keeper_lost() => {
                 let outcome = outcome_of(OutcomeKind::Crashed, Some(Why::ParentKilled));
                 at(self.session.position(), Outcome { signal: Some(signal), ..outcome })
             }

@@ -31,6 +31,15 @@ impl End {
         Self::Failed { thread: 0, failure: Box::new(LoadFailure::new(cause)) }
     }
 
+    /// Whether the worker is parked with every handle closed, or with what a failed cycle left open.
+    pub(in crate::supervisor) fn is_quiet(&self) -> bool {
+        match self {
+            Self::TimeUp | Self::Failed { .. } => true,
+            Self::Interrupted { quiet } | Self::Limit { quiet, .. } => *quiet,
+            Self::Died(_) | Self::Hung | Self::Scribbled => false,
+        }
+    }
+
     /// What the record says of it where it is not the end of the measured soak.
     pub(in crate::supervisor) fn early(&self) -> EndedEarly {
         match self {

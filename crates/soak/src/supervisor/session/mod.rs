@@ -2,32 +2,29 @@
 //! Nothing read from the shared memory is trusted.
 
 mod bounds;
+mod goal;
+#[cfg(test)]
+mod tests;
+mod worker;
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-
-mod goal;
 pub(super) use bounds::{Bounds, End};
 use goal::Goal;
+pub(super) use worker::{Outside, Worker};
 
-use super::chaos::Disturber;
 use super::failure;
 use super::latency::Histograms;
 use super::limits::Watch;
 use super::loads::Loads;
-use super::process::WorkerProcess;
 use super::sandbox::Confinement;
 use super::shares::shares;
 use super::stall::Stall;
 use super::{Context, Progress};
 use crate::channel::{Channel, Clock, Failure, Look, Phase, read_bytes};
-use crate::observer::{Capture, Observer, Seen};
 use crate::record::LimitReached;
-use crate::sampling::{Sample, Sampler};
 use crate::sys::clock::Calibration;
-use crate::sys::futex;
 
 /// How often a waiting supervisor looks around.
 const TICK: Duration = Duration::from_millis(20);
@@ -36,24 +33,14 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 /// How long a worker may take to reach a quiet point once it is told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
-/// Longest that a look at the worker's threads may take.
-const LOOK_WITHIN: Duration = Duration::from_secs(3);
-
 /// A worker under orders.
-pub(super) struct Session<'a> {
+pub(super) struct Session<'a, W = Worker> {
     pub(super) channel: Channel,
-    pub(super) process: WorkerProcess,
+    pub(super) worker: W,
     /// What the worker was told to enter.
     pub(super) confinement: Option<Confinement>,
-    pub(super) sampler: Sampler,
-    /// Disturbs the worker while cycles run; not at all unless asked to.
-    pub(super) disturber: Disturber,
     /// Where the library was, cycle by cycle.
     pub(super) loads: Loads,
-    /// Watches the worker's threads, where that is wanted and allowed.
-    observer: Option<Observer>,
-    /// Threads of the worker before the first open.
-    own_threads: Option<u64>,
     /// How long a tick of the worker's clock is.
     calibration: Calibration,
     bounds: Bounds,
@@ -78,80 +65,33 @@ enum Stop {
     Timeout(LimitReached),
 }
 
-impl<'a> Session<'a> {
+impl<'a, W: Outside> Session<'a, W> {
     pub(super) fn new(
         channel: Channel,
-        process: WorkerProcess,
+        worker: W,
         confinement: Option<Confinement>,
-        sampler: Sampler,
         bounds: Bounds,
         context: &'a Context<'a>,
     ) -> Self {
         let completed = vec![0; channel.slots().len()];
-        let watch = Watch::new(bounds.limits);
+        let now = worker.now();
+        let watch = Watch::new(bounds.limits, now);
         let calibration = Calibration::new(Clock::from_u32(channel.header().clock.load(Relaxed)));
         Self {
             channel,
-            process,
+            worker,
             confinement,
-            sampler,
-            disturber: Disturber::default(),
             loads: Loads::default(),
-            observer: None,
-            own_threads: None,
             calibration,
             bounds,
             context,
             order: 0,
             completed,
             has_state: false,
-            told: Instant::now(),
+            told: now,
             watch,
             reached: None,
         }
-    }
-
-    /// Watches the worker's threads from now on. To be asked while they are parked and nothing was opened yet.
-    ///
-    /// # Errors
-    /// Why that can't be done.
-    pub(super) fn observe(&mut self) -> Result<(), Errno> {
-        self.observer = Some(Observer::start(self.process.pid())?);
-        Ok(())
-    }
-
-    /// Makes sure that being watched does not show in what is counted next.
-    pub(super) fn settle(&self) {
-        if let Some(observer) = &self.observer {
-            observer.settle(LOOK_WITHIN);
-        }
-    }
-
-    /// What `/proc` says of the parked worker, without what is there only because it is watched: a thread that has ended
-    /// is listed until its tracer has seen that. To be asked for the first time before anything is opened.
-    pub(super) fn sample(&mut self) -> procfs::ProcResult<Sample> {
-        let sample = self.sampler.sample()?;
-        let own = *self.own_threads.get_or_insert(sample.threads);
-        if sample.threads <= own {
-            return Ok(sample);
-        }
-        // Two changes of context: too much for each checkpoint of a library that starts no thread.
-        self.settle();
-        self.sampler.sample()
-    }
-
-    /// What was seen of the worker's end, or up to now.
-    pub(super) fn seen(&mut self) -> Seen {
-        match (&mut self.observer, self.process.ended()) {
-            (None, _) => Seen::default(),
-            (Some(observer), None) => observer.seen(),
-            (Some(observer), Some(_)) => observer.end(),
-        }
-    }
-
-    /// Where all threads of the worker are; `None` where that can't be seen.
-    pub(super) fn look_at_threads(&self) -> Option<Capture> {
-        self.observer.as_ref()?.look(LOOK_WITHIN)
     }
 
     /// The clock that the worker times phases by.
@@ -232,22 +172,22 @@ impl<'a> Session<'a> {
     /// Lets the worker end by itself; `None` when it does not.
     pub(super) fn finish(&mut self) -> Option<std::process::ExitStatus> {
         // A soak that is over in a moment is looked at once as well.
-        if let Some(excess) = self.watch.count(&self.sampler, &self.process) {
+        let mut first = Watch::new(self.bounds.limits, self.worker.now());
+        if let Some(excess) = self.worker.look(&mut first) {
             self.exceeded(excess, false);
             return None;
         }
         let header = self.channel.header();
         header.exit.store(1, Release);
-        header.order.store(self.order.wrapping_add(1), Release);
-        futex::wake_all(&header.order);
-        let mut stall = Stall::new(Instant::now());
+        self.worker.give(header, self.order.wrapping_add(1), false);
+        let mut stall = Stall::new(self.worker.now());
         loop {
-            let ended = self.process.wait(TICK);
+            let ended = self.worker.ended(TICK);
             if ended.is_some() {
                 return ended;
             }
-            let now = Instant::now();
-            let excess = self.watch.timeout(now).or_else(|| self.watch.look(&self.sampler, &self.process));
+            let now = self.worker.now();
+            let excess = self.watch.timeout(now).or_else(|| self.worker.look(&mut self.watch));
             if let Some(excess) = excess {
                 self.exceeded(excess, false);
                 return None;
@@ -280,18 +220,16 @@ impl<'a> Session<'a> {
         self.reached = Some(reached);
         if !quiet {
             // At once: what grows does not stop to grow.
-            self.process.kill();
+            self.worker.kill();
         }
         End::Limit { reached, quiet }
     }
 
     /// Where the worker was when it stopped answering: cycle and phase of the thread that is inside a library.
     pub(super) fn position(&self) -> (u64, Phase) {
-        let slots = self.channel.slots();
-        let at =
-            |s: &crate::channel::Slot| (s.completed.load(Acquire), Phase::from_u32(s.phase.load(Relaxed)));
-        let inside = slots.iter().map(at).find(|(_, phase)| *phase != Phase::Between);
-        inside.or_else(|| slots.first().map(at)).unwrap_or((0, Phase::Between))
+        let all = self.cycling();
+        let inside = all.iter().find(|(.., phase)| *phase != Phase::Between).or(all.first());
+        inside.map_or((0, Phase::Between), |(_, cycle, phase)| (*cycle, *phase))
     }
 
     /// Each cycling thread: its number, as the process itself has it, its cycle and phase.
@@ -305,9 +243,7 @@ impl<'a> Session<'a> {
 
     /// Position of one thread.
     pub(super) fn position_of(&self, thread: usize) -> (u64, Phase) {
-        self.channel.slots().get(thread).map_or((0, Phase::Between), |slot| {
-            (slot.completed.load(Acquire), Phase::from_u32(slot.phase.load(Relaxed)))
-        })
+        self.cycling().get(thread).map_or((0, Phase::Between), |(_, cycle, phase)| (*cycle, *phase))
     }
 
     fn carry_out(&mut self, goal: &Goal, histograms: &mut Option<&mut Histograms>) -> Result<(), End> {
@@ -319,13 +255,9 @@ impl<'a> Session<'a> {
         self.has_state = header.observe.load(Relaxed) != 0;
         self.order = self.order.wrapping_add(1);
         let active = header.active_ns.load(Relaxed);
-        if histograms.is_some() {
-            self.disturber.begin();
-        }
-        header.order.store(self.order, Release);
-        futex::wake_all(&header.order);
+        self.worker.give(header, self.order, histograms.is_some());
         let end = self.wait_done(goal);
-        let stopped = u64::try_from(self.disturber.end().as_nanos()).unwrap_or(u64::MAX);
+        let stopped = u64::try_from(self.worker.leave_alone().as_nanos()).unwrap_or(u64::MAX);
         if stopped > 0 {
             // The worker, which alone adds to it otherwise, is parked or gone.
             let header = self.channel.header();
@@ -347,13 +279,13 @@ impl<'a> Session<'a> {
 
     fn wait_done(&mut self, goal: &Goal) -> Result<(), End> {
         let header = self.channel.header();
-        let mut stall = Stall::new(Instant::now());
+        let mut stall = Stall::new(self.worker.now());
         let mut stopping: Option<(Instant, Stop)> = None;
         loop {
             let done = header.done.load(Acquire);
             if done == self.order {
                 return match stopping {
-                    None => match self.watch.look(&self.sampler, &self.process) {
+                    None => match self.worker.look(&mut self.watch) {
                         Some(excess) => Err(self.exceeded(excess, true)),
                         None => Ok(()),
                     },
@@ -362,13 +294,13 @@ impl<'a> Session<'a> {
                     Some((_, Stop::Timeout(excess))) => Err(self.exceeded(excess, true)),
                 };
             }
-            if let Some(status) = self.process.ended() {
+            if let Some(status) = self.worker.ended(Duration::ZERO) {
                 return Err(self.died(status));
             }
             // Nobody but us has stopped it then, so that time does not count as a stall.
-            let held = self.disturber.act(&self.sampler, &|| header.done.load(Acquire) == self.order);
+            let held = self.worker.disturb(&|| header.done.load(Acquire) == self.order);
             stall.excuse(held);
-            let now = Instant::now();
+            let now = self.worker.now();
             // No thread makes more cycles than its own and all that are shared; a count that says so is not the worker's.
             let counts = self.channel.slots().iter().zip(&goal.targets);
             let sum = counts
@@ -384,23 +316,22 @@ impl<'a> Session<'a> {
                         stopping = Some((now, why));
                     }
                 }
-                Some((since, why)) if since.elapsed() > STOP_GRACE => match why {
+                Some((since, why)) if now.saturating_duration_since(since) > STOP_GRACE => match why {
                     Stop::Interrupted => return Err(End::Interrupted { quiet: false }),
                     Stop::Timeout(excess) => return Err(self.exceeded(excess, false)),
                     Stop::TimeUp => {}
                 },
                 Some(_) => {}
             }
-            if let Some(excess) = self.watch.look(&self.sampler, &self.process) {
+            if let Some(excess) = self.worker.look(&mut self.watch) {
                 return Err(self.exceeded(excess, false));
             }
-            if self.told.elapsed() >= TELL_EVERY {
+            if now.saturating_duration_since(self.told) >= TELL_EVERY {
                 self.told = now;
-                let resident = self.sampler.resident();
+                let resident = self.worker.resident();
                 (self.context.progress)(Progress::Cycles { completed: sum, resident });
             }
-            let pause = self.disturber.next().map_or(TICK, |next| next.min(TICK));
-            futex::wait(&header.done, done, Some(pause));
+            self.worker.wait(&header.done, done);
         }
     }
 

@@ -1,0 +1,333 @@
+//! The course of one soak, from the first quiet point to the last: warm-up, then checkpoint after checkpoint, until the cycles are
+//! made, the verdict is certain, or something ends it. It decides what comes next, and leaves to [`Steps`] how that is done.
+
+use super::pace::Pace;
+use super::series::Series;
+use super::session::End;
+use crate::analysis::{self, Look};
+use crate::record::Measured;
+use crate::suite::plan::{Purpose, SoakPlan};
+
+/// What a course is made of: a measurement, or in tests one that was recorded.
+pub(super) trait Steps {
+    /// Takes what there is before the first open. Where asked to, has two cycles run `alone`, and returns whether they left an
+    /// instance behind.
+    fn begin(&mut self, soak: &mut Measured, alone: bool) -> Result<bool, End>;
+    /// Runs the warm-up up to this many cycles in all. What was run so far is not measured.
+    fn warm_up(&mut self, cycles: u64) -> Result<(), End>;
+    /// Goes on to `cycle` measured cycles.
+    fn advance(&mut self, cycle: u64) -> Result<(), End>;
+    /// Measured cycles completed.
+    fn measured(&self) -> u64;
+    /// Takes a checkpoint here.
+    fn take(&mut self) -> Result<(), End>;
+    /// The checkpoints taken so far.
+    fn series(&mut self) -> &mut Series;
+    /// Puts what was measured so far into the record.
+    fn fill(&self, soak: &mut Measured);
+    /// Tells what was measured so far, unless it was told a moment ago. The worker is parked meanwhile.
+    fn tell(&mut self, soak: &mut Measured);
+    /// Asks the loader itself whether the library is there, and what is pending. It costs a round of its own, so it is
+    /// not done at each checkpoint.
+    fn look(&mut self) -> Result<(), End>;
+}
+
+/// Runs to the end; true when it stopped because the verdict was certain.
+pub(super) fn run(
+    plan: &SoakPlan,
+    warmup: u64,
+    steps: &mut impl Steps,
+    soak: &mut Measured,
+) -> Result<bool, End> {
+    let stay = steps.begin(soak, warmup >= 2)?;
+    // Each cycle adds an instance, and there may be room for few: none of them is for warming up.
+    steps.warm_up(if stay && plan.warmup.is_none() { 0 } else { warmup })?;
+    let mut pace = Pace::new(plan, stay);
+    let mut looks = 0;
+    let mut points: u32 = 0;
+    loop {
+        while let Some(cycle) = pace.next() {
+            checkpoint(steps, cycle)?;
+            if steps.series().check.is_full() {
+                // It is made again.
+                return Ok(false);
+            }
+            steps.tell(soak);
+            points += 1;
+            if points.is_power_of_two() {
+                steps.look()?;
+            }
+        }
+        if pace.looks() {
+            steps.fill(soak);
+            if is_decided(plan, soak, looks) {
+                steps.look()?;
+                return Ok(true);
+            }
+            looks += 1;
+        }
+        let kept = pace.keep(&steps.series().cycles());
+        if !pace.go_on() {
+            steps.look()?;
+            return Ok(false);
+        }
+        steps.series().thin(&kept);
+    }
+}
+
+/// Goes on to `cycle` measured cycles and takes a checkpoint there, or wherever the worker was made to stop.
+fn checkpoint(steps: &mut impl Steps, cycle: u64) -> Result<(), End> {
+    let reached = steps.advance(cycle);
+    // An end at a quiet point still gets its checkpoint, unless it has one: nothing measured is lost.
+    let done = Some(steps.measured());
+    if reached.as_ref().is_err_and(|end| !end.is_quiet() || steps.series().last_cycle() == done) {
+        return reached;
+    }
+    steps.take()?;
+    reached
+}
+
+/// Whether no more cycles are needed to tell what this soak is for.
+fn is_decided(plan: &SoakPlan, soak: &Measured, looks: u32) -> bool {
+    match plan.purpose {
+        Purpose::Share { leak: Some((metric, rate)) } => {
+            analysis::is_all_of_it(soak, metric, rate, &plan.limits, looks)
+        }
+        _ => analysis::look(soak, &plan.limits, looks) != Look::GoOn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::record::{Column, Excess, LimitReached, LoadCause, Metric, Run, UnloadState, sample};
+    use crate::settings::Settings;
+    use crate::suite::plan::Plan;
+
+    /// Plays the checkpoints of a soak that was measured before, and notes what it was asked for.
+    struct Recorded {
+        rows: Vec<Vec<i64>>,
+        series: Series,
+        warmup: u64,
+        completed: u64,
+        /// Each cycle leaves an instance behind.
+        stays: bool,
+        /// What ends it once it goes on beyond so many measured cycles.
+        end: Option<(u64, End)>,
+        /// More threads than can be counted from this cycle on.
+        full: Option<u64>,
+        asked: Vec<&'static str>,
+    }
+
+    impl Recorded {
+        /// The checkpoints of the sample with this name.
+        fn of(name: &str) -> (Self, Measured) {
+            static SAMPLE: LazyLock<Run> = LazyLock::new(|| sample::run(2));
+            let soak = SAMPLE.soaks.iter().find(|soak| soak.measured.name == name);
+            let mut soak = soak.unwrap().measured.clone();
+            let rows = std::mem::take(&mut soak.checkpoints.rows);
+            soak.unload.state = UnloadState::Unloaded;
+            let mut series = Series::new(true);
+            series.checkpoints = soak.checkpoints.clone();
+            let (end, full, asked) = (None, None, Vec::new());
+            (Self { rows, series, warmup: 0, completed: 0, stays: false, end, full, asked }, soak)
+        }
+
+        /// What was measured at this cycle, or would have been, between two checkpoints.
+        fn row(&self, cycle: u64) -> Vec<i64> {
+            let cycle = cycle.cast_signed();
+            let after = self.rows.partition_point(|row| row[0] <= cycle).clamp(1, self.rows.len() - 1);
+            let (from, to) = (&self.rows[after - 1], &self.rows[after]);
+            let part = (cycle - from[0]) as f64 / (to[0] - from[0]) as f64;
+            let between = |(from, to): (&i64, &i64)| from + (part * (to - from) as f64) as i64;
+            from.iter().zip(to).map(between).collect()
+        }
+
+        fn count(&self, asked: &str) -> usize {
+            self.asked.iter().filter(|other| **other == asked).count()
+        }
+    }
+
+    impl Steps for Recorded {
+        fn begin(&mut self, _: &mut Measured, alone: bool) -> Result<bool, End> {
+            self.completed = if alone { 2 } else { 0 };
+            Ok(self.stays)
+        }
+
+        fn warm_up(&mut self, cycles: u64) -> Result<(), End> {
+            self.completed = self.completed.max(cycles);
+            self.warmup = self.completed;
+            Ok(())
+        }
+
+        fn advance(&mut self, cycle: u64) -> Result<(), End> {
+            let end = self.end.take_if(|(at, _)| *at < cycle);
+            self.completed = self.warmup + end.as_ref().map_or(cycle, |(at, _)| *at);
+            end.map_or(Ok(()), |(_, end)| Err(end))
+        }
+
+        fn measured(&self) -> u64 {
+            self.completed - self.warmup
+        }
+
+        fn take(&mut self) -> Result<(), End> {
+            let cycle = self.measured();
+            self.series.checkpoints.rows.push(self.row(cycle));
+            self.series.check.take(cycle, None, None, 0, self.full.is_some_and(|full| full <= cycle));
+            Ok(())
+        }
+
+        fn series(&mut self) -> &mut Series {
+            &mut self.series
+        }
+
+        fn fill(&self, soak: &mut Measured) {
+            soak.checkpoints = self.series.checkpoints.clone();
+            soak.cycles.completed = self.measured();
+        }
+
+        fn tell(&mut self, _: &mut Measured) {
+            self.asked.push("tell");
+        }
+
+        fn look(&mut self) -> Result<(), End> {
+            self.asked.push("look");
+            Ok(())
+        }
+    }
+
+    fn plan(settings: serde_json::Value) -> SoakPlan {
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        Plan::from_paths(&[PathBuf::from("a.so")], &settings).unwrap().soaks.remove(0)
+    }
+
+    /// A soak of 1,000 cycles of a clean library that ends like this, and the cycles of its checkpoints.
+    fn ended(at: u64, end: End) -> (Result<bool, End>, Vec<u64>) {
+        let (mut steps, mut soak) = Recorded::of("c-clean");
+        steps.end = Some((at, end));
+        let end = run(&plan(serde_json::json!({ "cycles": 1000 })), 500, &mut steps, &mut soak);
+        (end, steps.series.cycles())
+    }
+
+    #[test]
+    fn a_soak_measures_its_cycles_after_the_warm_up() {
+        let plan = plan(serde_json::json!({ "cycles": 1000 }));
+        for warmup in [0, 1, 2, 500] {
+            let (mut steps, mut soak) = Recorded::of("c-leak-constructor");
+            assert!(!run(&plan, warmup, &mut steps, &mut soak).unwrap());
+            let cycles = steps.series.cycles();
+            assert_eq!((cycles[0], *cycles.last().unwrap()), (0, 1000));
+            assert_eq!((steps.warmup, steps.completed), (warmup, warmup + 1000));
+            // Each checkpoint is told; the loader is asked at the 1st, 2nd, 4th, ... and at the end.
+            assert_eq!(steps.count("tell"), cycles.len());
+            assert_eq!(steps.count("look"), cycles.len().ilog2() as usize + 2);
+            assert_eq!(steps.asked.last(), Some(&"look"));
+        }
+    }
+
+    #[test]
+    fn no_instance_that_stays_is_for_warming_up_unless_it_was_asked_for() {
+        for (settings, warmup, warmed) in [
+            (serde_json::json!({ "mode": "copies", "cycles": 100 }), 500, 2),
+            (serde_json::json!({ "mode": "copies", "cycles": 100, "warmup": 30 }), 30, 30),
+        ] {
+            let (mut steps, mut soak) = Recorded::of("c-clean");
+            steps.stays = true;
+            assert!(!run(&plan(settings), warmup, &mut steps, &mut soak).unwrap());
+            assert_eq!((steps.warmup, steps.completed), (warmed, warmed + 100));
+        }
+    }
+
+    #[test]
+    fn a_soak_ends_as_soon_as_its_verdict_is_certain_and_never_later_than_it_may() {
+        let settings = serde_json::json!({ "cycles": 20_000, "until-decided": true });
+        let ends = |name: &str| {
+            let (mut steps, mut soak) = Recorded::of(name);
+            let decided = run(&plan(settings.clone()), 500, &mut steps, &mut soak).unwrap();
+            assert_eq!(steps.asked.last(), Some(&"look"));
+            (decided, steps.measured())
+        };
+        // What is counted to the byte is certain at the first look.
+        assert_eq!(ends("c-leak-constructor"), (true, 1024));
+        let (decided, cycles) = ends("c-clean");
+        assert!(decided && (1024..=160_000).contains(&cycles), "{cycles}");
+        // What stays loaded may hold a cache that is not full yet.
+        let (mut steps, mut soak) = Recorded::of("c-leak-constructor");
+        soak.unload.state = UnloadState::Pinned;
+        let settings = serde_json::json!({ "cycles": 900, "until-decided": true, "max-cycles": 3000 });
+        assert!(!run(&plan(settings), 500, &mut steps, &mut soak).unwrap());
+        assert_eq!(steps.measured(), 3000);
+    }
+
+    #[test]
+    fn without_its_calls_a_soak_ends_once_it_leaks_as_much_as_with_them() {
+        let with = plan(serde_json::json!({ "call": ["f"], "cycles": 2000 }));
+        for (rate, end) in [(32.0, (true, 256)), (64.0, (false, 2000))] {
+            let (mut steps, mut soak) = Recorded::of("c-leak-constructor");
+            let plan = with.without_calls(2000, Some((Metric::Heap, rate)));
+            let decided = run(&plan, 8, &mut steps, &mut soak).unwrap();
+            assert_eq!((decided, steps.measured()), end, "{rate} B/cycle");
+        }
+    }
+
+    #[test]
+    fn an_end_at_a_quiet_point_gets_its_checkpoint_once() {
+        let all = || {
+            let reached = LimitReached { excess: Excess::Fds, used: 8, allowed: 7, given: true };
+            let limit = End::Limit { reached, quiet: true };
+            [End::Interrupted { quiet: true }, End::TimeUp, limit, End::of(LoadCause::Refused)]
+        };
+        for end in all() {
+            let early = end.early();
+            let (end, cycles) = ended(777, end);
+            assert_eq!(end.unwrap_err().early(), early);
+            assert!(cycles.is_sorted_by(|a, b| a < b) && cycles.last() == Some(&777), "{cycles:?}");
+        }
+        // Where it comes before the next cycle, there is nothing new to keep.
+        let (_, mut cycles) = ended(777, End::TimeUp);
+        cycles.pop();
+        for end in all() {
+            assert_eq!(ended(*cycles.last().unwrap(), end).1, cycles);
+        }
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_a_cycle_gets_no_checkpoint() {
+        let died = || End::Died(std::process::ExitStatus::default());
+        for end in [died(), End::Hung, End::Scribbled, End::Interrupted { quiet: false }] {
+            let early = end.early();
+            let (end, cycles) = ended(777, end);
+            assert_eq!(end.unwrap_err().early(), early);
+            assert!(*cycles.last().unwrap() < 777, "{cycles:?}");
+        }
+        let (end, cycles) = ended(0, died());
+        assert!(matches!(end, Err(End::Died(_))) && cycles == [0], "{cycles:?}");
+    }
+
+    #[test]
+    fn checkpoints_thin_out_as_a_soak_goes_on() {
+        let (mut steps, mut soak) = Recorded::of("c-clean");
+        steps.end = Some((70_001, End::TimeUp));
+        let plan = plan(serde_json::json!({ "duration": "5s" }));
+        assert!(matches!(run(&plan, 500, &mut steps, &mut soak), Err(End::TimeUp)));
+        let cycles = steps.series.cycles();
+        assert!(cycles.is_sorted_by(|a, b| a < b) && cycles.len() < 300, "{}", cycles.len());
+        assert_eq!((cycles[0], *cycles.last().unwrap()), (0, 70_001));
+        assert!(steps.count("tell") > 2 * cycles.len());
+        // Those that are left are as they were taken.
+        let heap = steps.series.checkpoints.position(Column::Metric(Metric::Heap)).unwrap();
+        let rows = &steps.series.checkpoints.rows;
+        assert!(rows.iter().all(|row| row[heap] == steps.row(row[0].cast_unsigned())[heap]));
+    }
+
+    #[test]
+    fn no_cycle_is_made_for_figures_that_are_to_be_doubted() {
+        let (mut steps, mut soak) = Recorded::of("c-clean");
+        steps.full = Some(300);
+        assert!(!run(&plan(serde_json::json!({ "cycles": 1000 })), 500, &mut steps, &mut soak).unwrap());
+        assert!((300..1000).contains(&steps.measured()), "{}", steps.measured());
+    }
+}

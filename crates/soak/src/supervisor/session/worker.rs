@@ -1,0 +1,153 @@
+//! The worker beside the channel: its process, what it uses, what disturbs and watches it, and the time. A session reaches it only
+//! through the trait [`Outside`], so that a test plays a worker in a time of its own.
+
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU32, Ordering::Release};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::TICK;
+use crate::channel::Header;
+use crate::observer::{Capture, Observer, Seen};
+use crate::record::LimitReached;
+use crate::sampling::{Sample, Sampler};
+use crate::supervisor::chaos::Disturber;
+use crate::supervisor::limits::Watch;
+use crate::supervisor::process::WorkerProcess;
+use crate::sys::futex;
+
+/// Longest that a look at the worker's threads may take.
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
+
+/// What a session needs besides the channel.
+pub(in crate::supervisor) trait Outside {
+    fn now(&self) -> Instant;
+    /// Gives the order with this number; what disturbs the worker begins where `cycles` run.
+    fn give(&mut self, header: &Header, order: u32, cycles: bool);
+    /// Waits while `done` is `seen`, but not beyond the next moment to look around.
+    fn wait(&mut self, done: &AtomicU32, seen: u32);
+    /// How the worker ended, if it ends within this time.
+    fn ended(&mut self, within: Duration) -> Option<ExitStatus>;
+    fn kill(&mut self);
+    /// Disturbs the worker as is due; returns for how long it was stopped. `is_parked` tells whether it is at its quiet point.
+    fn disturb(&mut self, is_parked: &dyn Fn() -> bool) -> Duration;
+    /// Disturbs the worker no more, which is parked or gone; returns for how long it was stopped within its cycles.
+    fn leave_alone(&mut self) -> Duration;
+    /// Looks at what is due to be looked at: the first limit that is exceeded, if one is.
+    fn look(&self, watch: &mut Watch) -> Option<LimitReached>;
+    fn resident(&self) -> Option<u64>;
+}
+
+/// A worker in a process of its own.
+pub(in crate::supervisor) struct Worker {
+    pub(in crate::supervisor) process: WorkerProcess,
+    pub(in crate::supervisor) sampler: Sampler,
+    /// Disturbs the worker while cycles run; not at all unless asked to.
+    pub(in crate::supervisor) disturber: Disturber,
+    /// Watches the worker's threads, where that is wanted and allowed.
+    observer: Option<Observer>,
+    /// Threads of the worker before the first open.
+    own_threads: Option<u64>,
+}
+
+impl Outside for Worker {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn give(&mut self, header: &Header, order: u32, cycles: bool) {
+        if cycles {
+            self.disturber.begin();
+        }
+        header.order.store(order, Release);
+        futex::wake_all(&header.order);
+    }
+
+    fn wait(&mut self, done: &AtomicU32, seen: u32) {
+        let pause = self.disturber.next().map_or(TICK, |next| next.min(TICK));
+        futex::wait(done, seen, Some(pause));
+    }
+
+    fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
+        let begin = Instant::now();
+        let mut pause = Duration::from_micros(200);
+        loop {
+            let ended = self.process.ended();
+            if ended.is_some() || within.is_zero() || begin.elapsed() >= within {
+                return ended;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+
+    fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    fn disturb(&mut self, is_parked: &dyn Fn() -> bool) -> Duration {
+        self.disturber.act(&self.sampler, is_parked)
+    }
+
+    fn leave_alone(&mut self) -> Duration {
+        self.disturber.end()
+    }
+
+    fn look(&self, watch: &mut Watch) -> Option<LimitReached> {
+        watch.look(&self.sampler, &self.process)
+    }
+
+    fn resident(&self) -> Option<u64> {
+        self.sampler.resident()
+    }
+}
+
+impl Worker {
+    pub(in crate::supervisor) fn new(process: WorkerProcess, sampler: Sampler) -> Self {
+        Self { process, sampler, disturber: Disturber::default(), observer: None, own_threads: None }
+    }
+
+    /// Watches the worker's threads from now on. To be asked while they are parked and nothing was opened yet.
+    ///
+    /// # Errors
+    /// Why that can't be done.
+    pub(in crate::supervisor) fn observe(&mut self) -> Result<(), Errno> {
+        self.observer = Some(Observer::start(self.process.pid())?);
+        Ok(())
+    }
+
+    /// Makes sure that being watched does not show in what is counted next.
+    pub(in crate::supervisor) fn settle(&self) {
+        if let Some(observer) = &self.observer {
+            observer.settle(LOOK_WITHIN);
+        }
+    }
+
+    /// What `/proc` says of the parked worker, without what is there only because it is watched: a thread that has ended
+    /// is listed until its tracer has seen that. To be asked for the first time before anything is opened.
+    pub(in crate::supervisor) fn sample(&mut self) -> procfs::ProcResult<Sample> {
+        let sample = self.sampler.sample()?;
+        let own = *self.own_threads.get_or_insert(sample.threads);
+        if sample.threads <= own {
+            return Ok(sample);
+        }
+        // Two changes of context: too much for each checkpoint of a library that starts no thread.
+        self.settle();
+        self.sampler.sample()
+    }
+
+    /// What was seen of the worker's end, or up to now.
+    pub(in crate::supervisor) fn seen(&mut self) -> Seen {
+        match (&mut self.observer, self.process.ended()) {
+            (None, _) => Seen::default(),
+            (Some(observer), None) => observer.seen(),
+            (Some(observer), Some(_)) => observer.end(),
+        }
+    }
+
+    /// Where all threads of the worker are; `None` where that can't be seen.
+    pub(in crate::supervisor) fn look_at_threads(&self) -> Option<Capture> {
+        self.observer.as_ref()?.look(LOOK_WITHIN)
+    }
+}
