@@ -48,7 +48,7 @@ const FINDINGS: &str = include_str!("../../docs/findings.md");
 
 /// The page of a finding's code; `None` where this is no code, or a file of that name is there.
 fn page(name: &Path) -> Option<String> {
-    let code: Code = name.to_str()?.parse().ok()?;
+    let code = Code::from_name(name.to_str()?)?;
     if name.exists() {
         return None;
     }
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn every_code_has_a_page_and_every_page_a_code() {
         let pages: Vec<&str> = FINDINGS.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-        let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
+        let codes = Code::ALL.map(Code::name);
         assert_eq!(pages, codes);
         for code in codes {
             let page = page(Path::new(code)).unwrap();

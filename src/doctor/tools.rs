@@ -76,7 +76,7 @@ pub(super) fn checks() -> Vec<Check> {
     }
     loader_variables(&mut checks);
     for name in [Name::Valgrind, Name::Gdb] {
-        optional(&mut checks, name, find(name.word()));
+        optional(&mut checks, name, find(name.name()));
     }
     checks.all
 }
@@ -91,7 +91,7 @@ fn optional(checks: &mut Checks, name: Name, path: Option<PathBuf>) {
 
 /// One compiler by its own name; whether it is there.
 fn compiler(checks: &mut Checks, name: Name) -> bool {
-    let Some(path) = find(name.word()) else {
+    let Some(path) = find(name.name()) else {
         checks.note(name, ABSENT);
         return false;
     };
@@ -122,7 +122,7 @@ fn compiler(checks: &mut Checks, name: Name) -> bool {
 
 /// `CC` or `CXX`, where it is set: it must name a compiler, and one for this machine.
 fn named_compiler(checks: &mut Checks, name: Name) {
-    let Some(value) = variable(name.word()) else { return };
+    let Some(value) = variable(name.name()) else { return };
     // It may be a command with flags, or `ccache gcc`.
     let first = value.split_whitespace().next().unwrap_or_default().to_owned();
     let Some(path) = find(&first) else {
@@ -161,7 +161,7 @@ pub(super) fn same_machine(arch: &str) -> Option<bool> {
 
 /// A variable that lists directories, where it is set.
 fn directories(checks: &mut Checks, name: Name) {
-    let Some(value) = variable(name.word()) else { return };
+    let Some(value) = variable(name.name()) else { return };
     let missing = missing(value.split(':').filter(|entry| !entry.is_empty()));
     match missing.is_empty() {
         true => checks.ok(name, Found::Set { value }),

@@ -1,5 +1,6 @@
 //! Why an object stays loaded, with the evidence for it.
 
+use dlsoak_settings::named;
 use serde::{Deserialize, Serialize};
 
 use super::{EndedEarly, Language};
@@ -178,54 +179,29 @@ pub enum Undiagnosed {
     NoMemory,
 }
 
-/// The causes for which an object stays loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum CauseKind {
-    /// Linked with `-z nodelete`.
-    Nodelete,
-    /// Opened with `RTLD_NODELETE`.
-    NodeleteRuntime,
-    /// The loader bound one of its `STB_GNU_UNIQUE` symbols.
-    Unique,
-    /// A thread-local destructor is pending.
-    TlsDestructor,
-    /// An object that stays was bound to it.
-    RelocationDependency,
-    /// An object that stays needs it (`DT_NEEDED`).
-    NeededBy,
-    /// A handle stays open.
-    ExtraReference,
-    /// Something that it brought stays by itself.
-    DependencyPinned,
-    /// It was in the process before the first open.
-    AlreadyLoaded,
-    /// None of these.
-    Unknown,
-}
-
-impl CauseKind {
-    /// Its name, as in the record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nodelete => "nodelete",
-            Self::NodeleteRuntime => "nodelete-runtime",
-            Self::Unique => "unique",
-            Self::TlsDestructor => "tls-destructor",
-            Self::RelocationDependency => "relocation-dependency",
-            Self::NeededBy => "needed-by",
-            Self::ExtraReference => "extra-reference",
-            Self::DependencyPinned => "dependency-pinned",
-            Self::AlreadyLoaded => "already-loaded",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl std::fmt::Display for CauseKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
+named! {
+    /// The causes for which an object stays loaded.
+    pub enum CauseKind {
+        /// Linked with `-z nodelete`.
+        Nodelete = "nodelete",
+        /// Opened with `RTLD_NODELETE`.
+        NodeleteRuntime = "nodelete-runtime",
+        /// The loader bound one of its `STB_GNU_UNIQUE` symbols.
+        Unique = "unique",
+        /// A thread-local destructor is pending.
+        TlsDestructor = "tls-destructor",
+        /// An object that stays was bound to it.
+        RelocationDependency = "relocation-dependency",
+        /// An object that stays needs it (`DT_NEEDED`).
+        NeededBy = "needed-by",
+        /// A handle stays open.
+        ExtraReference = "extra-reference",
+        /// Something that it brought stays by itself.
+        DependencyPinned = "dependency-pinned",
+        /// It was in the process before the first open.
+        AlreadyLoaded = "already-loaded",
+        /// None of these.
+        Unknown = "unknown",
     }
 }
 

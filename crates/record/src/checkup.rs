@@ -1,5 +1,6 @@
 //! The result of `dlsoak doctor`, `dlsoak.doctor/2`: what a machine has for building, loading and soaking libraries.
 
+use dlsoak_settings::named;
 use serde::{Deserialize, Serialize};
 
 use crate::file::{Libc, Machine};
@@ -49,150 +50,114 @@ pub enum Status {
     Fail,
 }
 
-/// What a check is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Group {
-    /// Compilers, linkers and pkg-config.
-    Tools,
-    /// The Go tools.
-    Go,
-    /// rustc.
-    Rust,
-    /// C library and kernel.
-    System,
-    /// What processes may use.
-    Limits,
-    /// The library that was named.
-    Library,
-}
-
-impl Group {
-    /// Its name, as in the record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tools => "tools",
-            Self::Go => "go",
-            Self::Rust => "rust",
-            Self::System => "system",
-            Self::Limits => "limits",
-            Self::Library => "library",
-        }
+named! {
+    /// What a check is about.
+    pub enum Group {
+        /// Compilers, linkers and pkg-config.
+        Tools = "tools",
+        /// The Go tools.
+        Go = "go",
+        /// rustc.
+        Rust = "rust",
+        /// C library and kernel.
+        System = "system",
+        /// What processes may use.
+        Limits = "limits",
+        /// The library that was named.
+        Library = "library",
     }
 }
 
-/// Declares the names of checks, each with the word for it in JSON and in the terminal.
-macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
-        /// What a check is about: a program, a variable, a part of the system.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        pub enum Name {
-            $($(#[$doc])* #[serde(rename = $word)] $name,)*
-        }
-
-        impl Name {
-            /// Every name.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// Its word, as in the record.
-            pub fn word(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)*
-                }
-            }
-        }
-    };
-}
-
-names! {
-    /// GNU's C compiler.
-    Gcc = "gcc",
-    /// LLVM's C compiler.
-    Clang = "clang",
-    /// Any C compiler.
-    CCompiler = "C compiler",
-    /// Any C++ compiler.
-    CppCompiler = "C++ compiler",
-    /// A linker.
-    Ld = "ld",
-    /// The variable for the C compiler.
-    Cc = "CC",
-    /// The variable for the C++ compiler.
-    Cxx = "CXX",
-    /// `pkg-config` or `pkgconf`.
-    PkgConfig = "pkg-config",
-    /// Directories that pkg-config searches first.
-    PkgConfigPath = "PKG_CONFIG_PATH",
-    /// Directories that pkg-config searches.
-    PkgConfigLibdir = "PKG_CONFIG_LIBDIR",
-    /// Directories that the loader searches first.
-    LdLibraryPath = "LD_LIBRARY_PATH",
-    /// Libraries that the loader loads into every program.
-    LdPreload = "LD_PRELOAD",
-    /// A second opinion on leaks of the C heap.
-    Valgrind = "valgrind",
-    /// The debugger.
-    Gdb = "gdb",
-    /// The Go tool.
-    Go = "go",
-    /// Where Go's library and tools are.
-    GoRoot = "GOROOT",
-    /// The machine that Go builds for.
-    GoTarget = "target",
-    /// Whether Go builds with a C compiler.
-    CgoEnabled = "CGO_ENABLED",
-    /// Rust's compiler.
-    Rustc = "rustc",
-    /// Machines that rustc has a standard library for.
-    RustTargets = "targets",
-    /// The machine that cargo builds for.
-    CargoBuildTarget = "CARGO_BUILD_TARGET",
-    /// The C library of this machine.
-    CLibrary = "C library",
-    /// The kernel of this machine.
-    Kernel = "kernel",
-    /// What `--sandbox` uses.
-    Landlock = "landlock",
-    /// How dlsoak sees the end of a worker.
-    Ptrace = "ptrace",
-    /// Whether `perf` may measure.
-    PerfEvents = "perf events",
-    /// What a soak reads of the worker.
-    Proc = "/proc",
-    /// Where copies of libraries are made.
-    TmpDir = "TMPDIR",
-    /// CPUs that this process may run on.
-    Cpus = "CPUs",
-    /// Memory that is free.
-    Memory = "memory",
-    /// `RLIMIT_NOFILE`.
-    OpenFiles = "open files",
-    /// `RLIMIT_NPROC`.
-    Processes = "processes",
-    /// `RLIMIT_AS`.
-    AddressSpace = "address space",
-    /// `RLIMIT_DATA`.
-    DataSegment = "data segment",
-    /// Threads that may still be started.
-    Threads = "threads",
-    /// Mappings that a process may have.
-    Mappings = "mappings",
-    /// Transparent huge pages.
-    HugePages = "huge pages",
-    /// The governor of the CPU's frequency.
-    CpuFrequency = "CPU frequency",
-    /// Whether the library loads here.
-    LoadsHere = "loads here",
-    /// The library's static thread-local storage.
-    StaticTls = "static TLS",
-    /// The library's demand for an executable stack.
-    Stack = "stack",
-    /// The library's text relocations.
-    TextRelocations = "text relocations",
-    /// Whether headers that a compiler finds belong to the library.
-    Headers = "headers",
+named! {
+    /// What a check is about: a program, a variable, a part of the system.
+    pub enum Name {
+        /// GNU's C compiler.
+        Gcc = "gcc",
+        /// LLVM's C compiler.
+        Clang = "clang",
+        /// Any C compiler.
+        CCompiler = "C compiler",
+        /// Any C++ compiler.
+        CppCompiler = "C++ compiler",
+        /// A linker.
+        Ld = "ld",
+        /// The variable for the C compiler.
+        Cc = "CC",
+        /// The variable for the C++ compiler.
+        Cxx = "CXX",
+        /// `pkg-config` or `pkgconf`.
+        PkgConfig = "pkg-config",
+        /// Directories that pkg-config searches first.
+        PkgConfigPath = "PKG_CONFIG_PATH",
+        /// Directories that pkg-config searches.
+        PkgConfigLibdir = "PKG_CONFIG_LIBDIR",
+        /// Directories that the loader searches first.
+        LdLibraryPath = "LD_LIBRARY_PATH",
+        /// Libraries that the loader loads into every program.
+        LdPreload = "LD_PRELOAD",
+        /// A second opinion on leaks of the C heap.
+        Valgrind = "valgrind",
+        /// The debugger.
+        Gdb = "gdb",
+        /// The Go tool.
+        Go = "go",
+        /// Where Go's library and tools are.
+        GoRoot = "GOROOT",
+        /// The machine that Go builds for.
+        GoTarget = "target",
+        /// Whether Go builds with a C compiler.
+        CgoEnabled = "CGO_ENABLED",
+        /// Rust's compiler.
+        Rustc = "rustc",
+        /// Machines that rustc has a standard library for.
+        RustTargets = "targets",
+        /// The machine that cargo builds for.
+        CargoBuildTarget = "CARGO_BUILD_TARGET",
+        /// The C library of this machine.
+        CLibrary = "C library",
+        /// The kernel of this machine.
+        Kernel = "kernel",
+        /// What `--sandbox` uses.
+        Landlock = "landlock",
+        /// How dlsoak sees the end of a worker.
+        Ptrace = "ptrace",
+        /// Whether `perf` may measure.
+        PerfEvents = "perf events",
+        /// What a soak reads of the worker.
+        Proc = "/proc",
+        /// Where copies of libraries are made.
+        TmpDir = "TMPDIR",
+        /// CPUs that this process may run on.
+        Cpus = "CPUs",
+        /// Memory that is free.
+        Memory = "memory",
+        /// `RLIMIT_NOFILE`.
+        OpenFiles = "open files",
+        /// `RLIMIT_NPROC`.
+        Processes = "processes",
+        /// `RLIMIT_AS`.
+        AddressSpace = "address space",
+        /// `RLIMIT_DATA`.
+        DataSegment = "data segment",
+        /// Threads that may still be started.
+        Threads = "threads",
+        /// Mappings that a process may have.
+        Mappings = "mappings",
+        /// Transparent huge pages.
+        HugePages = "huge pages",
+        /// The governor of the CPU's frequency.
+        CpuFrequency = "CPU frequency",
+        /// Whether the library loads here.
+        LoadsHere = "loads here",
+        /// The library's static thread-local storage.
+        StaticTls = "static TLS",
+        /// The library's demand for an executable stack.
+        Stack = "stack",
+        /// The library's text relocations.
+        TextRelocations = "text relocations",
+        /// Whether headers that a compiler finds belong to the library.
+        Headers = "headers",
+    }
 }
 
 /// What a check found.
@@ -556,24 +521,18 @@ pub enum KernelLack {
     ProcessMadvise,
 }
 
-/// What a sandbox keeps a library from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Confinement {
-    /// Writing files.
-    WritingFiles,
-    /// Truncating files.
-    TruncatingFiles,
-    /// TCP.
-    Tcp,
-    /// Signals to other processes.
-    Signals,
-}
-
-impl Confinement {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::WritingFiles, Self::TruncatingFiles, Self::Tcp, Self::Signals];
+named! {
+    /// What a sandbox keeps a library from.
+    pub enum Confinement {
+        /// Writing files.
+        WritingFiles = "writing-files",
+        /// Truncating files.
+        TruncatingFiles = "truncating-files",
+        /// TCP.
+        Tcp = "tcp",
+        /// Signals to other processes.
+        Signals = "signals",
+    }
 }
 
 /// An attempt to trace a process.

@@ -1,6 +1,6 @@
 //! The columns of the series that a record holds, so that no reader has to know them by text.
 
-use dlsoak_settings::Metric;
+use dlsoak_settings::{Metric, named};
 use serde::{Deserialize, Serialize};
 
 /// A column of the checkpoints.
@@ -60,55 +60,54 @@ impl From<Metric> for Column {
     }
 }
 
-/// A column of [`super::OverTime`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum OverTimeColumn {
-    /// Measured cycles completed.
-    Cycle,
-    /// Resident bytes of `[heap]`: what malloc took from the kernel by `brk`.
-    Heap,
-    /// Resident bytes of memory without a file.
-    Anonymous,
-    /// Resident bytes of stacks.
-    Stacks,
-    /// Resident bytes of the library's own files.
-    Library,
-    /// Resident bytes of other files with code.
-    OtherLibraries,
-    /// Resident bytes of files without code, and of shared memory.
-    Files,
-    /// Median of `dlopen` in nanoseconds.
-    OpenP50,
-    /// 99th percentile of `dlopen` in nanoseconds.
-    OpenP99,
-    /// Largest `dlopen` in nanoseconds.
-    OpenMax,
-    /// Median of `dlsym` in nanoseconds.
-    SymbolP50,
-    /// 99th percentile of `dlsym` in nanoseconds.
-    SymbolP99,
-    /// Largest `dlsym` in nanoseconds.
-    SymbolMax,
-    /// Median of the calls in nanoseconds.
-    CallP50,
-    /// 99th percentile of the calls in nanoseconds.
-    CallP99,
-    /// Largest time of the calls in nanoseconds.
-    CallMax,
-    /// Median of `dlclose` in nanoseconds.
-    CloseP50,
-    /// 99th percentile of `dlclose` in nanoseconds.
-    CloseP99,
-    /// Largest `dlclose` in nanoseconds.
-    CloseMax,
-    /// Median of a cycle in nanoseconds.
-    CycleP50,
-    /// 99th percentile of a cycle in nanoseconds.
-    CycleP99,
-    /// Largest cycle in nanoseconds.
-    CycleMax,
+named! {
+    /// A column of [`super::OverTime`].
+    pub enum OverTimeColumn {
+        /// Measured cycles completed.
+        Cycle = "cycle",
+        /// Resident bytes of `[heap]`: what malloc took from the kernel by `brk`.
+        Heap = "heap",
+        /// Resident bytes of memory without a file.
+        Anonymous = "anonymous",
+        /// Resident bytes of stacks.
+        Stacks = "stacks",
+        /// Resident bytes of the library's own files.
+        Library = "library",
+        /// Resident bytes of other files with code.
+        OtherLibraries = "other_libraries",
+        /// Resident bytes of files without code, and of shared memory.
+        Files = "files",
+        /// Median of `dlopen` in nanoseconds.
+        OpenP50 = "open_p50",
+        /// 99th percentile of `dlopen` in nanoseconds.
+        OpenP99 = "open_p99",
+        /// Largest `dlopen` in nanoseconds.
+        OpenMax = "open_max",
+        /// Median of `dlsym` in nanoseconds.
+        SymbolP50 = "symbol_p50",
+        /// 99th percentile of `dlsym` in nanoseconds.
+        SymbolP99 = "symbol_p99",
+        /// Largest `dlsym` in nanoseconds.
+        SymbolMax = "symbol_max",
+        /// Median of the calls in nanoseconds.
+        CallP50 = "call_p50",
+        /// 99th percentile of the calls in nanoseconds.
+        CallP99 = "call_p99",
+        /// Largest time of the calls in nanoseconds.
+        CallMax = "call_max",
+        /// Median of `dlclose` in nanoseconds.
+        CloseP50 = "close_p50",
+        /// 99th percentile of `dlclose` in nanoseconds.
+        CloseP99 = "close_p99",
+        /// Largest `dlclose` in nanoseconds.
+        CloseMax = "close_max",
+        /// Median of a cycle in nanoseconds.
+        CycleP50 = "cycle_p50",
+        /// 99th percentile of a cycle in nanoseconds.
+        CycleP99 = "cycle_p99",
+        /// Largest cycle in nanoseconds.
+        CycleMax = "cycle_max",
+    }
 }
 
 impl OverTimeColumn {
@@ -134,32 +133,4 @@ impl OverTimeColumn {
         Self::CycleP99,
         Self::CycleMax,
     ];
-
-    /// Its name, as in the record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cycle => "cycle",
-            Self::Heap => "heap",
-            Self::Anonymous => "anonymous",
-            Self::Stacks => "stacks",
-            Self::Library => "library",
-            Self::OtherLibraries => "other_libraries",
-            Self::Files => "files",
-            Self::OpenP50 => "open_p50",
-            Self::OpenP99 => "open_p99",
-            Self::OpenMax => "open_max",
-            Self::SymbolP50 => "symbol_p50",
-            Self::SymbolP99 => "symbol_p99",
-            Self::SymbolMax => "symbol_max",
-            Self::CallP50 => "call_p50",
-            Self::CallP99 => "call_p99",
-            Self::CallMax => "call_max",
-            Self::CloseP50 => "close_p50",
-            Self::CloseP99 => "close_p99",
-            Self::CloseMax => "close_max",
-            Self::CycleP50 => "cycle_p50",
-            Self::CycleP99 => "cycle_p99",
-            Self::CycleMax => "cycle_max",
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The result of `dlsoak explain`, `dlsoak.explain/2`: the errors of a build log, what they mean, and what this machine has to do
 //! with them.
 
+use dlsoak_settings::named;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -71,39 +72,23 @@ pub struct EchoLine {
     pub text: String,
 }
 
-/// Where in a build something goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// A compiler.
-    Compile,
-    /// A linker.
-    Link,
-    /// The loader, at the start of a program or in `dlopen`.
-    Load,
-    /// A program that was started, or could not be.
-    Run,
-    /// The Go tools.
-    Go,
-    /// rustc and cargo.
-    Rust,
-    /// pkg-config.
-    Package,
-}
-
-impl Stage {
-    /// Its name, as in the record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Compile => "compile",
-            Self::Link => "link",
-            Self::Load => "load",
-            Self::Run => "run",
-            Self::Go => "go",
-            Self::Rust => "rust",
-            Self::Package => "package",
-        }
+named! {
+    /// Where in a build something goes wrong.
+    pub enum Stage {
+        /// A compiler.
+        Compile = "compile",
+        /// A linker.
+        Link = "link",
+        /// The loader, at the start of a program or in `dlopen`.
+        Load = "load",
+        /// A program that was started, or could not be.
+        Run = "run",
+        /// The Go tools.
+        Go = "go",
+        /// rustc and cargo.
+        Rust = "rust",
+        /// pkg-config.
+        Package = "package",
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use machine::Machine;
 
 use crate::{Language, Toolchain};
-use dlsoak_settings::nearest;
+use dlsoak_settings::{named, nearest};
 
 /// `DF_1_*`, the bits of `DT_FLAGS_1`, and `DF_*`, those of `DT_FLAGS`.
 const DF_1_NODELETE: u64 = 0x8;
@@ -350,35 +350,20 @@ pub enum Content {
     },
 }
 
-/// Formats of packed files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Packing {
-    /// `.gz`.
-    Gzip,
-    /// `.bz2`.
-    Bzip2,
-    /// `.xz`.
-    Xz,
-    /// `.zst`.
-    Zstd,
-    /// `.zip`, `.whl`, `.jar`.
-    Zip,
-    /// `.lz4`.
-    Lz4,
-}
-
-impl Packing {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Bzip2 => "bzip2",
-            Self::Xz => "xz",
-            Self::Zstd => "zstd",
-            Self::Zip => "zip",
-            Self::Lz4 => "lz4",
-        }
+named! {
+    /// Formats of packed files.
+    pub enum Packing {
+        /// `.gz`.
+        Gzip = "gzip",
+        /// `.bz2`.
+        Bzip2 = "bzip2",
+        /// `.xz`.
+        Xz = "xz",
+        /// `.zst`.
+        Zstd = "zstd",
+        /// `.zip`, `.whl`, `.jar`.
+        Zip = "zip",
+        /// `.lz4`.
+        Lz4 = "lz4",
     }
 }

@@ -2,12 +2,9 @@
 //!
 //! `docs/findings.md` has a page for each code, and `dlsoak explain CODE` prints it. `dlsoak-report` turns a finding into sentences.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use dlsoak_settings::{CallFrom, LeakRate, Metric, Pass, ResidueKind};
+use dlsoak_settings::{CallFrom, LeakRate, Metric, Pass, ResidueKind, named};
 
 use super::{
     Cause, CauseKind, Disturbance, Growth, Note, OneTime, Outcome, Phase, PlaceKind, Residue, Rule, RuleName,
@@ -422,269 +419,234 @@ pub struct PatternVerdict {
     pub verdict: Verdict,
 }
 
-/// Codes with their names.
-macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// The stable code of a finding.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        pub enum Code {
-            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
-        }
-
-        impl Code {
-            /// All codes, in the order of `docs/findings.md`.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// Its name, as in the record.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    /// The C heap grows.
-    LeakHeap = "leak-heap",
-    /// Anonymous memory grows that the heap does not account for.
-    LeakAnon = "leak-anon",
-    /// Resident memory grows that is neither heap nor anonymous.
-    LeakRss = "leak-rss",
-    /// Address space grows that is not touched.
-    LeakVirtual = "leak-virtual",
-    /// Page tables grow.
-    LeakPageTables = "leak-page-tables",
-    /// The number of mappings grows.
-    LeakMappings = "leak-mappings",
-    /// The number of threads grows.
-    LeakThreads = "leak-threads",
-    /// The number of open descriptors grows.
-    LeakFds = "leak-fds",
-    /// Loading leaks, calling does not.
-    ShareLoad = "share-load",
-    /// Calling leaks, loading does not.
-    ShareCall = "share-call",
-    /// Loading and calling leak.
-    ShareBoth = "share-both",
-    /// Whether loading or calling leaks is open.
-    ShareUndecided = "share-undecided",
-    /// The place that most of a leak comes from.
-    Leaker = "leaker",
-    /// Growth began in the last half of the run.
-    GrowthLate = "growth-late",
-    /// Growth slows down.
-    GrowthFading = "growth-fading",
-    /// The interval straddles the limit.
-    GrowthUndecided = "growth-undecided",
-    /// There are too few checkpoints to say anything.
-    TooFewCheckpoints = "too-few-checkpoints",
-    /// There is no checkpoint.
-    NothingMeasured = "nothing-measured",
-    /// The heap could not be counted.
-    HeapNotMeasured = "heap-not-measured",
-    /// Growth that a limit allows.
-    GrowthWithinLimit = "growth-within-limit",
-    /// Nothing grows.
-    NoGrowth = "no-growth",
-    /// Memory that the first loads kept.
-    KeptOnce = "kept-once",
-    /// The library goes, and something that it brought stays.
-    DependenciesStay = "dependencies-stay",
-    /// Linked with `-z nodelete`.
-    PinnedNodelete = "pinned-nodelete",
-    /// Opened with `RTLD_NODELETE`.
-    PinnedNodeleteRuntime = "pinned-nodelete-runtime",
-    /// The loader bound a `STB_GNU_UNIQUE` symbol.
-    PinnedUnique = "pinned-unique",
-    /// A thread-local destructor is pending.
-    PinnedTlsDestructor = "pinned-tls-destructor",
-    /// An object that stays was bound to it.
-    PinnedRelocationDependency = "pinned-relocation-dependency",
-    /// An object that stays needs it.
-    PinnedNeededBy = "pinned-needed-by",
-    /// A handle stays open.
-    PinnedExtraReference = "pinned-extra-reference",
-    /// A dependency stays by itself.
-    PinnedDependency = "pinned-dependency",
-    /// It was in the process before the first open.
-    PinnedAlreadyLoaded = "pinned-already-loaded",
-    /// Why it stays is not known.
-    PinnedUnknown = "pinned-unknown",
-    /// Threads are left.
-    ResidueThreads = "residue-threads",
-    /// Descriptors are left open.
-    ResidueFds = "residue-fds",
-    /// Mappings are left.
-    ResidueMappings = "residue-mappings",
-    /// Thread-specific keys are left.
-    ResidueTlsKeys = "residue-tls-keys",
-    /// Static thread-local storage is used up.
-    ResidueStaticTls = "residue-static-tls",
-    /// A signal does something else than before.
-    ResidueSignalHandler = "residue-signal-handler",
-    /// Signals are blocked that were not.
-    ResidueSignalMask = "residue-signal-mask",
-    /// The floating-point unit has other modes.
-    ResidueFpMode = "residue-fp-mode",
-    /// The environment differs.
-    ResidueEnvironment = "residue-environment",
-    /// The locale differs.
-    ResidueLocale = "residue-locale",
-    /// The working directory differs.
-    ResidueCwd = "residue-cwd",
-    /// The umask differs.
-    ResidueUmask = "residue-umask",
-    /// Resource limits differ.
-    ResidueRlimits = "residue-rlimits",
-    /// Timers are armed.
-    ResidueTimers = "residue-timers",
-    /// Child processes are left.
-    ResidueChildren = "residue-children",
-    /// Shared memory is left.
-    ResidueIpc = "residue-ipc",
-    /// A function that is called at exit is gone.
-    ResidueAtexit = "residue-atexit",
-    /// Address space grows beside the C heap.
-    ResidueAllocator = "residue-allocator",
-    /// The thread that ran the library has another name.
-    ResidueThreadName = "residue-thread-name",
-    /// The kernel chooses otherwise whom to kill.
-    ResidueOomScore = "residue-oom-score",
-    /// Streams are left open, or lie in memory that is gone.
-    ResidueStdio = "residue-stdio",
-    /// The loader refused the library.
-    LoadFailed = "load-failed",
-    /// The file can't be read, or is no library for this machine.
-    LoadFailedBadFile = "load-failed-bad-file",
-    /// A library that it needs is missing.
-    LoadFailedMissingLibrary = "load-failed-missing-library",
-    /// A symbol is missing, or is no function.
-    LoadFailedMissingSymbol = "load-failed-missing-symbol",
-    /// A version of a symbol is missing.
-    LoadFailedMissingVersion = "load-failed-missing-version",
-    /// Static thread-local storage is used up.
-    LoadFailedStaticTls = "load-failed-static-tls",
-    /// Namespaces are used up.
-    LoadFailedNamespaces = "load-failed-namespaces",
-    /// Descriptors are used up.
-    LoadFailedFds = "load-failed-fds",
-    /// Memory, address space or mappings are used up.
-    LoadFailedMemory = "load-failed-memory",
-    /// The library's file was changed or removed during the soak.
-    LoadFailedFileChanged = "load-failed-file-changed",
-    /// The exercise returned another number than 0.
-    CallFailed = "call-failed",
-    /// A signal ended the process.
-    Crashed = "crashed",
-    /// A null pointer was followed.
-    CrashedNullPointer = "crashed-null-pointer",
-    /// A stack has overflowed.
-    CrashedStackOverflow = "crashed-stack-overflow",
-    /// Code of a library was run that is gone.
-    CrashedUnloadedCode = "crashed-unloaded-code",
-    /// Memory of a library was accessed that is gone.
-    CrashedUnloadedData = "crashed-unloaded-data",
-    /// glibc found the heap corrupt.
-    CrashedHeapCorrupt = "crashed-heap-corrupt",
-    /// Nothing caught a C++ exception.
-    CrashedException = "crashed-exception",
-    /// A panic of Rust or Go.
-    CrashedPanic = "crashed-panic",
-    /// Keys for thread-specific data are used up.
-    CrashedTlsKeys = "crashed-tls-keys",
-    /// The process aborted itself.
-    CrashedAbort = "crashed-abort",
-    /// No cycle finished in time.
-    Hung = "hung",
-    /// A thread waits for a mutex that can't become free.
-    HungDeadlock = "hung-deadlock",
-    /// A signal stopped the process.
-    HungStopped = "hung-stopped",
-    /// The library ended the process.
-    Exited = "exited",
-    /// The library ended the thread that called it.
-    ExitedThread = "exited-thread",
-    /// The process can't end by itself after the last cycle.
-    BrokenAtExit = "broken-at-exit",
-    /// A limit ended the soak.
-    LimitReached = "limit-reached",
-    /// It used more memory than the limit.
-    LimitMemory = "limit-memory",
-    /// It had more descriptors open than the limit.
-    LimitFds = "limit-fds",
-    /// It had more threads and processes than the limit.
-    LimitProcesses = "limit-processes",
-    /// It wrote more than the limit.
-    LimitOutput = "limit-output",
-    /// It took more time than the limit.
-    LimitTimeout = "limit-timeout",
-    /// A person ended the run.
-    Interrupted = "interrupted",
-    /// A limit per second has no meaning.
-    LimitUntimed = "limit-untimed",
-    /// A limit is below what the run can distinguish.
-    LimitTooSmall = "limit-too-small",
-    /// A limit allows a whole chunk per cycle.
-    LimitAllowsChunk = "limit-allows-chunk",
-    /// It leaks more than the baseline.
-    BaselineLeakIncrease = "baseline-leak-increase",
-    /// It takes longer than the baseline.
-    BaselineP99Increase = "baseline-p99-increase",
-    /// The baseline has no such soak.
-    BaselineMissing = "baseline-missing",
-    /// It depends on the thread that calls.
-    PatternsDiffer = "patterns-differ",
-    /// Fewer cycles than asked for.
-    FewerCycles = "fewer-cycles",
-    /// Latencies without malloc's thread cache.
-    LatenciesUncached = "latencies-uncached",
-    /// The soak was made again with the plain agent.
-    MeasuredAgain = "measured-again",
-    /// Copies share unique symbols.
-    CopiesShareUnique = "copies-share-unique",
-    /// All threads open one path.
-    OnePath = "one-path",
-    /// Threads can't be watched with ptrace.
-    Unwatched = "threads-unwatched",
-    /// Processes that the library had started were killed.
-    ProcessesKilled = "processes-killed",
-    /// It is not certain whether the library was loaded.
-    WitnessesDiffer = "witnesses-differ",
-    /// glibc loaded libgcc_s for itself.
-    UnwinderLoaded = "unwinder-loaded",
-    /// An object was left now and then.
-    SometimesLeft = "sometimes-left",
-    /// The loader counts objects that its list does not show.
-    HiddenObjects = "hidden-objects",
-    /// Mappings of the file are left that hold no code.
-    FileMapped = "file-mapped",
-    /// Other soaks ran at the same time.
-    Contended = "contended",
-    /// The process was disturbed on purpose.
-    Disturbed = "disturbed",
-    /// A disturbance could not be done.
-    DisturbanceRefused = "disturbance-refused",
-    /// What the sandbox kept the process from.
-    Sandboxed = "sandboxed",
-    /// What the sandbox could not keep the process from.
-    SandboxIncomplete = "sandbox-incomplete",
-    /// A leak could not be traced.
-    NotTraced = "not-traced",
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Code {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.iter().copied().find(|code| code.name() == text).ok_or(())
+named! {
+    /// The stable code of a finding, in the order of `docs/findings.md`.
+    pub enum Code {
+        /// The C heap grows.
+        LeakHeap = "leak-heap",
+        /// Anonymous memory grows that the heap does not account for.
+        LeakAnon = "leak-anon",
+        /// Resident memory grows that is neither heap nor anonymous.
+        LeakRss = "leak-rss",
+        /// Address space grows that is not touched.
+        LeakVirtual = "leak-virtual",
+        /// Page tables grow.
+        LeakPageTables = "leak-page-tables",
+        /// The number of mappings grows.
+        LeakMappings = "leak-mappings",
+        /// The number of threads grows.
+        LeakThreads = "leak-threads",
+        /// The number of open descriptors grows.
+        LeakFds = "leak-fds",
+        /// Loading leaks, calling does not.
+        ShareLoad = "share-load",
+        /// Calling leaks, loading does not.
+        ShareCall = "share-call",
+        /// Loading and calling leak.
+        ShareBoth = "share-both",
+        /// Whether loading or calling leaks is open.
+        ShareUndecided = "share-undecided",
+        /// The place that most of a leak comes from.
+        Leaker = "leaker",
+        /// Growth began in the last half of the run.
+        GrowthLate = "growth-late",
+        /// Growth slows down.
+        GrowthFading = "growth-fading",
+        /// The interval straddles the limit.
+        GrowthUndecided = "growth-undecided",
+        /// There are too few checkpoints to say anything.
+        TooFewCheckpoints = "too-few-checkpoints",
+        /// There is no checkpoint.
+        NothingMeasured = "nothing-measured",
+        /// The heap could not be counted.
+        HeapNotMeasured = "heap-not-measured",
+        /// Growth that a limit allows.
+        GrowthWithinLimit = "growth-within-limit",
+        /// Nothing grows.
+        NoGrowth = "no-growth",
+        /// Memory that the first loads kept.
+        KeptOnce = "kept-once",
+        /// The library goes, and something that it brought stays.
+        DependenciesStay = "dependencies-stay",
+        /// Linked with `-z nodelete`.
+        PinnedNodelete = "pinned-nodelete",
+        /// Opened with `RTLD_NODELETE`.
+        PinnedNodeleteRuntime = "pinned-nodelete-runtime",
+        /// The loader bound a `STB_GNU_UNIQUE` symbol.
+        PinnedUnique = "pinned-unique",
+        /// A thread-local destructor is pending.
+        PinnedTlsDestructor = "pinned-tls-destructor",
+        /// An object that stays was bound to it.
+        PinnedRelocationDependency = "pinned-relocation-dependency",
+        /// An object that stays needs it.
+        PinnedNeededBy = "pinned-needed-by",
+        /// A handle stays open.
+        PinnedExtraReference = "pinned-extra-reference",
+        /// A dependency stays by itself.
+        PinnedDependency = "pinned-dependency",
+        /// It was in the process before the first open.
+        PinnedAlreadyLoaded = "pinned-already-loaded",
+        /// Why it stays is not known.
+        PinnedUnknown = "pinned-unknown",
+        /// Threads are left.
+        ResidueThreads = "residue-threads",
+        /// Descriptors are left open.
+        ResidueFds = "residue-fds",
+        /// Mappings are left.
+        ResidueMappings = "residue-mappings",
+        /// Thread-specific keys are left.
+        ResidueTlsKeys = "residue-tls-keys",
+        /// Static thread-local storage is used up.
+        ResidueStaticTls = "residue-static-tls",
+        /// A signal does something else than before.
+        ResidueSignalHandler = "residue-signal-handler",
+        /// Signals are blocked that were not.
+        ResidueSignalMask = "residue-signal-mask",
+        /// The floating-point unit has other modes.
+        ResidueFpMode = "residue-fp-mode",
+        /// The environment differs.
+        ResidueEnvironment = "residue-environment",
+        /// The locale differs.
+        ResidueLocale = "residue-locale",
+        /// The working directory differs.
+        ResidueCwd = "residue-cwd",
+        /// The umask differs.
+        ResidueUmask = "residue-umask",
+        /// Resource limits differ.
+        ResidueRlimits = "residue-rlimits",
+        /// Timers are armed.
+        ResidueTimers = "residue-timers",
+        /// Child processes are left.
+        ResidueChildren = "residue-children",
+        /// Shared memory is left.
+        ResidueIpc = "residue-ipc",
+        /// A function that is called at exit is gone.
+        ResidueAtexit = "residue-atexit",
+        /// Address space grows beside the C heap.
+        ResidueAllocator = "residue-allocator",
+        /// The thread that ran the library has another name.
+        ResidueThreadName = "residue-thread-name",
+        /// The kernel chooses otherwise whom to kill.
+        ResidueOomScore = "residue-oom-score",
+        /// Streams are left open, or lie in memory that is gone.
+        ResidueStdio = "residue-stdio",
+        /// The loader refused the library.
+        LoadFailed = "load-failed",
+        /// The file can't be read, or is no library for this machine.
+        LoadFailedBadFile = "load-failed-bad-file",
+        /// A library that it needs is missing.
+        LoadFailedMissingLibrary = "load-failed-missing-library",
+        /// A symbol is missing, or is no function.
+        LoadFailedMissingSymbol = "load-failed-missing-symbol",
+        /// A version of a symbol is missing.
+        LoadFailedMissingVersion = "load-failed-missing-version",
+        /// Static thread-local storage is used up.
+        LoadFailedStaticTls = "load-failed-static-tls",
+        /// Namespaces are used up.
+        LoadFailedNamespaces = "load-failed-namespaces",
+        /// Descriptors are used up.
+        LoadFailedFds = "load-failed-fds",
+        /// Memory, address space or mappings are used up.
+        LoadFailedMemory = "load-failed-memory",
+        /// The library's file was changed or removed during the soak.
+        LoadFailedFileChanged = "load-failed-file-changed",
+        /// The exercise returned another number than 0.
+        CallFailed = "call-failed",
+        /// A signal ended the process.
+        Crashed = "crashed",
+        /// A null pointer was followed.
+        CrashedNullPointer = "crashed-null-pointer",
+        /// A stack has overflowed.
+        CrashedStackOverflow = "crashed-stack-overflow",
+        /// Code of a library was run that is gone.
+        CrashedUnloadedCode = "crashed-unloaded-code",
+        /// Memory of a library was accessed that is gone.
+        CrashedUnloadedData = "crashed-unloaded-data",
+        /// glibc found the heap corrupt.
+        CrashedHeapCorrupt = "crashed-heap-corrupt",
+        /// Nothing caught a C++ exception.
+        CrashedException = "crashed-exception",
+        /// A panic of Rust or Go.
+        CrashedPanic = "crashed-panic",
+        /// Keys for thread-specific data are used up.
+        CrashedTlsKeys = "crashed-tls-keys",
+        /// The process aborted itself.
+        CrashedAbort = "crashed-abort",
+        /// No cycle finished in time.
+        Hung = "hung",
+        /// A thread waits for a mutex that can't become free.
+        HungDeadlock = "hung-deadlock",
+        /// A signal stopped the process.
+        HungStopped = "hung-stopped",
+        /// The library ended the process.
+        Exited = "exited",
+        /// The library ended the thread that called it.
+        ExitedThread = "exited-thread",
+        /// The process can't end by itself after the last cycle.
+        BrokenAtExit = "broken-at-exit",
+        /// A limit ended the soak.
+        LimitReached = "limit-reached",
+        /// It used more memory than the limit.
+        LimitMemory = "limit-memory",
+        /// It had more descriptors open than the limit.
+        LimitFds = "limit-fds",
+        /// It had more threads and processes than the limit.
+        LimitProcesses = "limit-processes",
+        /// It wrote more than the limit.
+        LimitOutput = "limit-output",
+        /// It took more time than the limit.
+        LimitTimeout = "limit-timeout",
+        /// A person ended the run.
+        Interrupted = "interrupted",
+        /// A limit per second has no meaning.
+        LimitUntimed = "limit-untimed",
+        /// A limit is below what the run can distinguish.
+        LimitTooSmall = "limit-too-small",
+        /// A limit allows a whole chunk per cycle.
+        LimitAllowsChunk = "limit-allows-chunk",
+        /// It leaks more than the baseline.
+        BaselineLeakIncrease = "baseline-leak-increase",
+        /// It takes longer than the baseline.
+        BaselineP99Increase = "baseline-p99-increase",
+        /// The baseline has no such soak.
+        BaselineMissing = "baseline-missing",
+        /// It depends on the thread that calls.
+        PatternsDiffer = "patterns-differ",
+        /// Fewer cycles than asked for.
+        FewerCycles = "fewer-cycles",
+        /// Latencies without malloc's thread cache.
+        LatenciesUncached = "latencies-uncached",
+        /// The soak was made again with the plain agent.
+        MeasuredAgain = "measured-again",
+        /// Copies share unique symbols.
+        CopiesShareUnique = "copies-share-unique",
+        /// All threads open one path.
+        OnePath = "one-path",
+        /// Threads can't be watched with ptrace.
+        Unwatched = "threads-unwatched",
+        /// Processes that the library had started were killed.
+        ProcessesKilled = "processes-killed",
+        /// It is not certain whether the library was loaded.
+        WitnessesDiffer = "witnesses-differ",
+        /// glibc loaded libgcc_s for itself.
+        UnwinderLoaded = "unwinder-loaded",
+        /// An object was left now and then.
+        SometimesLeft = "sometimes-left",
+        /// The loader counts objects that its list does not show.
+        HiddenObjects = "hidden-objects",
+        /// Mappings of the file are left that hold no code.
+        FileMapped = "file-mapped",
+        /// Other soaks ran at the same time.
+        Contended = "contended",
+        /// The process was disturbed on purpose.
+        Disturbed = "disturbed",
+        /// A disturbance could not be done.
+        DisturbanceRefused = "disturbance-refused",
+        /// What the sandbox kept the process from.
+        Sandboxed = "sandboxed",
+        /// What the sandbox could not keep the process from.
+        SandboxIncomplete = "sandbox-incomplete",
+        /// A leak could not be traced.
+        NotTraced = "not-traced",
     }
 }

@@ -1,6 +1,6 @@
 //! What the gate made of a soak, as a record has it.
 
-use dlsoak_settings::{Metric, ResidueKind};
+use dlsoak_settings::{Metric, ResidueKind, named};
 use serde::{Deserialize, Serialize};
 
 use super::{Phase, UnloadState};
@@ -36,36 +36,21 @@ pub struct Rule {
     pub passed: Option<bool>,
 }
 
-/// The rules, as their flags and keys are called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum RuleName {
-    /// Growth of memory.
-    MaxLeakRate,
-    /// Growth of a count.
-    MaxGrowth,
-    /// Whether the library may stay loaded.
-    AllowPinned,
-    /// What the process may be left with.
-    AllowResidue,
-    /// How much more memory may grow than in the baseline.
-    MaxLeakIncrease,
-    /// How much longer the 99th percentile of a phase may take than in the baseline.
-    MaxP99Increase,
-}
-
-impl RuleName {
-    /// Its name, as the flag is called without its dashes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MaxLeakRate => "max-leak-rate",
-            Self::MaxGrowth => "max-growth",
-            Self::AllowPinned => "allow-pinned",
-            Self::AllowResidue => "allow-residue",
-            Self::MaxLeakIncrease => "max-leak-increase",
-            Self::MaxP99Increase => "max-p99-increase",
-        }
+named! {
+    /// The rules, as their flags and keys are called.
+    pub enum RuleName {
+        /// Growth of memory.
+        MaxLeakRate = "max-leak-rate",
+        /// Growth of a count.
+        MaxGrowth = "max-growth",
+        /// Whether the library may stay loaded.
+        AllowPinned = "allow-pinned",
+        /// What the process may be left with.
+        AllowResidue = "allow-residue",
+        /// How much more memory may grow than in the baseline.
+        MaxLeakIncrease = "max-leak-increase",
+        /// How much longer the 99th percentile of a phase may take than in the baseline.
+        MaxP99Increase = "max-p99-increase",
     }
 }
 

@@ -1,5 +1,6 @@
 //! The result of `dlsoak inspect`, `dlsoak.inspect/2`: what a library's file and those that it needs say.
 
+use dlsoak_settings::named;
 use serde::{Deserialize, Serialize};
 
 use crate::Prediction;
@@ -75,41 +76,21 @@ pub struct Needed {
     pub place: Option<Place>,
 }
 
-/// By what a library was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Place {
-    /// Its name is a path.
-    #[serde(rename = "path")]
-    Path,
-    /// `DT_RPATH`.
-    #[serde(rename = "RPATH")]
-    Rpath,
-    /// The environment.
-    #[serde(rename = "LD_LIBRARY_PATH")]
-    Environment,
-    /// `DT_RUNPATH`.
-    #[serde(rename = "RUNPATH")]
-    Runpath,
-    /// `/etc/ld.so.cache`.
-    #[serde(rename = "ld.so.cache")]
-    Cache,
-    /// glibc's own directories.
-    #[serde(rename = "default directory")]
-    Default,
-}
-
-impl Place {
-    /// Its name, as in the record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Path => "path",
-            Self::Rpath => "RPATH",
-            Self::Environment => "LD_LIBRARY_PATH",
-            Self::Runpath => "RUNPATH",
-            Self::Cache => "ld.so.cache",
-            Self::Default => "default directory",
-        }
+named! {
+    /// By what a library was found.
+    pub enum Place {
+        /// Its name is a path.
+        Path = "path",
+        /// `DT_RPATH`.
+        Rpath = "RPATH",
+        /// The environment.
+        Environment = "LD_LIBRARY_PATH",
+        /// `DT_RUNPATH`.
+        Runpath = "RUNPATH",
+        /// `/etc/ld.so.cache`.
+        Cache = "ld.so.cache",
+        /// glibc's own directories.
+        Default = "default directory",
     }
 }
 

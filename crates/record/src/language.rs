@@ -1,25 +1,21 @@
 //! The languages that the record tells apart.
 
-use serde::{Deserialize, Serialize};
+use dlsoak_settings::named;
 
-/// Language a library was written in, read from its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Language {
-    /// C.
-    #[serde(rename = "c")]
-    C,
-    /// C++.
-    #[serde(rename = "c++")]
-    Cpp,
-    /// Rust.
-    #[serde(rename = "rust")]
-    Rust,
-    /// Go.
-    #[serde(rename = "go")]
-    Go,
-    /// The file does not tell.
-    #[serde(rename = "unknown")]
-    #[default]
-    Unknown,
+named! {
+    /// Language a library was written in, read from its file.
+    #[derive(Default)]
+    pub enum Language {
+        /// C.
+        C = "c",
+        /// C++.
+        Cpp = "c++",
+        /// Rust.
+        Rust = "rust",
+        /// Go.
+        Go = "go",
+        /// The file does not tell.
+        #[default]
+        Unknown = "unknown",
+    }
 }

@@ -38,6 +38,7 @@ mod trace;
 pub mod verification;
 pub mod why;
 
+use dlsoak_settings::named;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -339,48 +340,48 @@ pub struct Unload {
     pub causes: Vec<Cause>,
 }
 
-/// The answer to "was it unloaded".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum UnloadState {
-    /// Every handle closed took the library and all it brought out of the process.
-    #[default]
-    Unloaded,
-    /// The library went, something it brought stayed.
-    Partial,
-    /// The library itself stayed.
-    Pinned,
+named! {
+    /// The answer to "was it unloaded".
+    #[derive(Default)]
+    pub enum UnloadState {
+        /// Every handle closed took the library and all it brought out of the process.
+        #[default]
+        Unloaded = "unloaded",
+        /// The library went, something it brought stayed.
+        Partial = "partial",
+        /// The library itself stayed.
+        Pinned = "pinned",
+    }
 }
 
-/// The verdict on one soak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Unloaded every cycle, nothing grows.
-    Clean,
-    /// Growth is proven.
-    Leak,
-    /// It is not unloaded.
-    Pinned,
-    /// No memory leak, but the process is not as it was.
-    Residue,
-    /// A signal ended the worker.
-    Crashed,
-    /// No cycle finished within the stall timeout.
-    Hung,
-    /// The library ended the process.
-    Exited,
-    /// The code of `--exercise` returned another number than 0.
-    CallFailed,
-    /// A limit was hit.
-    Limit,
-    /// The loader refused it.
-    LoadFailed,
-    /// The interval still straddles the limit.
-    #[default]
-    Inconclusive,
+named! {
+    /// The verdict on one soak.
+    #[derive(Default)]
+    pub enum Verdict {
+        /// Unloaded every cycle, nothing grows.
+        Clean = "clean",
+        /// Growth is proven.
+        Leak = "leak",
+        /// It is not unloaded.
+        Pinned = "pinned",
+        /// No memory leak, but the process is not as it was.
+        Residue = "residue",
+        /// A signal ended the worker.
+        Crashed = "crashed",
+        /// No cycle finished within the stall timeout.
+        Hung = "hung",
+        /// The library ended the process.
+        Exited = "exited",
+        /// The code of `--exercise` returned another number than 0.
+        CallFailed = "call-failed",
+        /// A limit was hit.
+        Limit = "limit",
+        /// The loader refused it.
+        LoadFailed = "load-failed",
+        /// The interval still straddles the limit.
+        #[default]
+        Inconclusive = "inconclusive",
+    }
 }
 
 /// The measured series, one row per checkpoint.
@@ -432,25 +433,15 @@ pub enum Clock {
     Monotonic,
 }
 
-/// How malloc is counted in the worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Agent {
-    /// The host itself counts malloc, with the thread cache on.
-    #[default]
-    Counting,
-    /// Nothing is interposed. The thread cache is off, so that `mallinfo2` is exact.
-    Plain,
-}
-
-impl Agent {
-    /// Its name, as in the record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Counting => "counting",
-            Self::Plain => "plain",
-        }
+named! {
+    /// How malloc is counted in the worker.
+    #[derive(Default)]
+    pub enum Agent {
+        /// The host itself counts malloc, with the thread cache on.
+        #[default]
+        Counting = "counting",
+        /// Nothing is interposed. The thread cache is off, so that `mallinfo2` is exact.
+        Plain = "plain",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a soak was allowed to use, where a person said so, and the limit that ended it.
 
-use std::fmt;
+use dlsoak_settings::named;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,39 +17,19 @@ pub struct Limit {
     pub used: Option<u64>,
 }
 
-/// The limits of a soak, by the names of their flags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum LimitName {
-    /// Wall time, in milliseconds.
-    Timeout,
-    /// Resident memory, in bytes.
-    MemoryLimit,
-    /// Open descriptors.
-    FdLimit,
-    /// Threads and processes.
-    ProcessLimit,
-    /// Bytes written.
-    OutputLimit,
-}
-
-impl LimitName {
-    /// Its name, which is that of its flag and of its key in a suite.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::MemoryLimit => "memory-limit",
-            Self::FdLimit => "fd-limit",
-            Self::ProcessLimit => "process-limit",
-            Self::OutputLimit => "output-limit",
-        }
-    }
-}
-
-impl fmt::Display for LimitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+named! {
+    /// The limits of a soak, by the names of their flags.
+    pub enum LimitName {
+        /// Wall time, in milliseconds.
+        Timeout = "timeout",
+        /// Resident memory, in bytes.
+        MemoryLimit = "memory-limit",
+        /// Open descriptors.
+        FdLimit = "fd-limit",
+        /// Threads and processes.
+        ProcessLimit = "process-limit",
+        /// Bytes written.
+        OutputLimit = "output-limit",
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a soak ended: the kind, where, why, and what the threads were doing.
 
+use dlsoak_settings::named;
 use serde::{Deserialize, Serialize};
 
 use super::why::{Access, FaultPlace, Why};
@@ -51,26 +52,26 @@ pub struct Fault {
     pub access: Option<Access>,
 }
 
-/// Kinds of end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum OutcomeKind {
-    /// All cycles ran.
-    #[default]
-    Completed,
-    /// A signal ended the worker.
-    Crashed,
-    /// No cycle finished within the stall timeout.
-    Hung,
-    /// The library ended the process.
-    Exited,
-    /// A limit was hit.
-    Limit,
-    /// The loader refused the library, or a symbol to call is missing.
-    LoadFailed,
-    /// The code of `--exercise` returned another number than 0.
-    CallFailed,
-    /// The person interrupted the run.
-    Interrupted,
+named! {
+    /// Kinds of end.
+    #[derive(Default)]
+    pub enum OutcomeKind {
+        /// All cycles ran.
+        #[default]
+        Completed = "completed",
+        /// A signal ended the worker.
+        Crashed = "crashed",
+        /// No cycle finished within the stall timeout.
+        Hung = "hung",
+        /// The library ended the process.
+        Exited = "exited",
+        /// A limit was hit.
+        Limit = "limit",
+        /// The loader refused the library, or a symbol to call is missing.
+        LoadFailed = "load-failed",
+        /// The code of `--exercise` returned another number than 0.
+        CallFailed = "call-failed",
+        /// The person interrupted the run.
+        Interrupted = "interrupted",
+    }
 }

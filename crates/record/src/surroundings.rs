@@ -1,5 +1,6 @@
 //! What was done to the worker's surroundings on purpose: what it was kept from, and what disturbed it.
 
+use dlsoak_settings::named;
 use serde::{Deserialize, Serialize};
 
 /// What `--sandbox` kept the worker from.
@@ -12,36 +13,19 @@ pub struct Sandbox {
     pub missing: Vec<Missing>,
 }
 
-/// Something that a sandbox keeps the worker from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Restriction {
-    /// Writing, making and removing files outside the soak's private directories (Landlock).
-    Writing,
-    /// Truncating files there (Landlock).
-    Truncating,
-    /// The network, the loopback included (a network namespace).
-    Network,
-    /// TCP, both connecting and listening (Landlock). Absent where there is no network at all.
-    Tcp,
-    /// Signals to processes outside, and their abstract Unix sockets (Landlock).
-    Signals,
-}
-
-impl Restriction {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Writing, Self::Truncating, Self::Network, Self::Tcp, Self::Signals];
-
-    /// Its name, as in the record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Writing => "writing",
-            Self::Truncating => "truncating",
-            Self::Network => "network",
-            Self::Tcp => "tcp",
-            Self::Signals => "signals",
-        }
+named! {
+    /// Something that a sandbox keeps the worker from.
+    pub enum Restriction {
+        /// Writing, making and removing files outside the soak's private directories (Landlock).
+        Writing = "writing",
+        /// Truncating files there (Landlock).
+        Truncating = "truncating",
+        /// The network, the loopback included (a network namespace).
+        Network = "network",
+        /// TCP, both connecting and listening (Landlock). Absent where there is no network at all.
+        Tcp = "tcp",
+        /// Signals to processes outside, and their abstract Unix sockets (Landlock).
+        Signals = "signals",
     }
 }
 

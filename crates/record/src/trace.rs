@@ -1,5 +1,6 @@
 //! The part of a record that says who left what behind.
 
+use dlsoak_settings::named;
 use serde::{Deserialize, Serialize};
 
 use super::{EndedEarly, Metric, Phase};
@@ -112,22 +113,22 @@ pub struct Explained {
     pub noted: f64,
 }
 
-/// What is left behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum PlaceKind {
-    /// Memory from malloc.
-    #[default]
-    Heap,
-    /// A mapping.
-    Mapping,
-    /// A file descriptor.
-    Fd,
-    /// A thread.
-    Thread,
-    /// A thread-specific key.
-    Key,
+named! {
+    /// What is left behind.
+    #[derive(Default)]
+    pub enum PlaceKind {
+        /// Memory from malloc.
+        #[default]
+        Heap = "heap",
+        /// A mapping.
+        Mapping = "mapping",
+        /// A file descriptor.
+        Fd = "fd",
+        /// A thread.
+        Thread = "thread",
+        /// A thread-specific key.
+        Key = "key",
+    }
 }
 
 /// Whether what a place leaves behind grows.

@@ -1,5 +1,6 @@
 //! What brought a soak to its end, as facts. `dlsoak-report` puts them into sentences.
 
+use dlsoak_settings::named;
 use serde::{Deserialize, Serialize};
 
 use super::{Code, Frame, LimitReached, LoadFailure, Outcome, OutcomeKind, Phase, ThreadName};
@@ -461,46 +462,28 @@ pub struct Exit {
     pub handled: Option<Handled>,
 }
 
-/// Ways to end a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum ExitFunction {
-    /// `exit`.
-    #[serde(rename = "exit")]
-    Exit,
-    /// `quick_exit`.
-    #[serde(rename = "quick_exit")]
-    QuickExit,
-    /// `_exit`.
-    #[serde(rename = "_exit")]
-    UnderscoreExit,
-    /// `_Exit`.
-    #[serde(rename = "_Exit")]
-    UnderscoreExitOfC,
-    /// The system call `exit_group`.
-    #[serde(rename = "exit_group")]
-    ExitGroup,
-    /// `pthread_exit` or `pthread_cancel`, on the last thread that was left.
-    #[serde(rename = "pthread_exit")]
-    LastThread,
+named! {
+    /// Ways to end a process.
+    pub enum ExitFunction {
+        /// `exit`.
+        Exit = "exit",
+        /// `quick_exit`.
+        QuickExit = "quick_exit",
+        /// `_exit`.
+        UnderscoreExit = "_exit",
+        /// `_Exit`.
+        UnderscoreExitOfC = "_Exit",
+        /// The system call `exit_group`.
+        ExitGroup = "exit_group",
+        /// `pthread_exit` or `pthread_cancel`, on the last thread that was left.
+        LastThread = "pthread_exit",
+    }
 }
 
 impl ExitFunction {
     /// Those that are functions of the C library and end the process whatever else runs in it.
     pub const CALLED: [Self; 4] =
         [Self::Exit, Self::QuickExit, Self::UnderscoreExit, Self::UnderscoreExitOfC];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Exit => "exit",
-            Self::QuickExit => "quick_exit",
-            Self::UnderscoreExit => "_exit",
-            Self::UnderscoreExitOfC => "_Exit",
-            Self::ExitGroup => "exit_group",
-            Self::LastThread => "pthread_exit",
-        }
-    }
 }
 
 /// Why a soak beside the measured one, or a trace, went no further.

@@ -21,7 +21,7 @@ pub fn render(run: &Run) -> String {
     for soak in &soaks[..shown] {
         let (level, word) =
             if Mark::of(soak) == Mark::Fail { ("error", "FAIL") } else { ("warning", "undecided") };
-        let title = format!("{}: {word} {}", soak.name, summary::verdict_word(soak.judged.verdict));
+        let title = format!("{}: {word} {}", soak.name, soak.judged.verdict.name());
         let reasons = summary::reasons(soak);
         let message = if reasons.is_empty() {
             "no reason was recorded".to_owned()

@@ -44,7 +44,7 @@ fn line(out: &mut String, check: &Check, width: u16, color: bool) {
         Status::Fail => ("FAIL", Some(Mark::Fail)),
     };
     let indent = " ".repeat(NAME + 7);
-    let before = format!("  {word} {:<NAME$}", check.name.word());
+    let before = format!("  {word} {:<NAME$}", check.name.name());
     let advice = advice(check);
     let mut text = String::new();
     wrap(&mut text, &before, &indent, &advice.fact, width);
@@ -63,7 +63,7 @@ fn line(out: &mut String, check: &Check, width: u16, color: bool) {
 
 /// What a check found, and what to do about it.
 pub fn advice(check: &Check) -> Advice {
-    let name = check.name.word();
+    let name = check.name.name();
     let warns = check.status >= Status::Warn;
     match &check.found {
         Found::NotInPath { elsewhere } => not_in_path(check.name, elsewhere.as_deref()),
@@ -784,8 +784,8 @@ mod tests {
     fn each_check_is_a_line_with_its_help_below() {
         let checks = all();
         for name in Name::ALL {
-            let absent = [Name::PkgConfigLibdir].contains(name);
-            assert!(absent || checks.iter().any(|check| check.name == *name), "{name:?}");
+            let absent = [Name::PkgConfigLibdir].contains(&name);
+            assert!(absent || checks.iter().any(|check| check.name == name), "{name:?}");
         }
         let checkup = Checkup { schema: SCHEMA.to_owned(), status: Status::Fail, checks };
         insta::assert_snapshot!(render(&checkup, 110, false));

@@ -23,7 +23,7 @@ pub(super) fn render(run: &Run) -> Result<Vec<u8>, Error> {
     let header = ["soak", "verdict"].into_iter().chain(columns.iter().map(|column| column.name()));
     writer.write_record(header.map(harmless)).map_err(failed)?;
     for soak in &run.soaks {
-        let verdict = super::summary::verdict_word(soak.judged.verdict).to_owned();
+        let verdict = soak.judged.verdict.name().to_owned();
         let position = |column: &Column| soak.checkpoints.position(*column);
         let places: Vec<Option<usize>> = columns.iter().map(position).collect();
         for row in &soak.checkpoints.rows {

@@ -47,7 +47,7 @@ fn case(soak: &Soak) -> TestCase {
     };
     if mark != Mark::Pass {
         let reasons = summary::reasons(soak);
-        let verdict = summary::verdict_word(soak.judged.verdict);
+        let verdict = soak.judged.verdict.name();
         let first = reasons.first().map_or("no reason was recorded", |reason| reason.fact.as_str());
         status.set_type(verdict).set_message(format!("{verdict}: {}", units::printable(first)));
         let mut text = reasons.iter().flat_map(Text::lines).collect::<Vec<_>>().join("\n");
@@ -58,13 +58,11 @@ fn case(soak: &Soak) -> TestCase {
         status.set_description(text);
     }
     let mut case = TestCase::new(units::printable(&soak.name), status);
-    let language = serde_json::to_value(soak.language).ok();
-    let language = language.as_ref().and_then(|name| name.as_str()).unwrap_or("unknown");
-    case.set_classname(format!("dlsoak.{language}")).set_time(seconds(soak.seconds));
+    case.set_classname(format!("dlsoak.{}", soak.language)).set_time(seconds(soak.seconds));
     let (growth, rate) = cells::growth(soak, true);
     let property = |name: &str, value: String| (name.to_owned(), value);
     case.add_properties([
-        property("verdict", summary::verdict_word(soak.judged.verdict).to_owned()),
+        property("verdict", soak.judged.verdict.name().to_owned()),
         property("cycles", soak.cycles.completed.to_string()),
         property("unload", summary::unload_word(soak).to_owned()),
         property("loads_per_cycle", cells::loads(soak)),

@@ -71,7 +71,7 @@ fn verdict(soak: &Soak) -> String {
         Mark::Fail => "❌ FAIL",
         Mark::Undecided => "❔ undecided",
     };
-    format!("{sign} {}", summary::verdict_word(soak.judged.verdict))
+    format!("{sign} {}", soak.judged.verdict.name())
 }
 
 /// Text that is not taken for Markdown, HTML, a mention or an issue.

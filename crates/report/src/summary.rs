@@ -41,23 +41,6 @@ impl Mark {
     }
 }
 
-/// The word for a verdict, as the record spells it.
-pub fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Clean => "clean",
-        Verdict::Leak => "leak",
-        Verdict::Pinned => "pinned",
-        Verdict::Residue => "residue",
-        Verdict::Crashed => "crashed",
-        Verdict::Hung => "hung",
-        Verdict::Exited => "exited",
-        Verdict::Limit => "limit",
-        Verdict::CallFailed => "call-failed",
-        Verdict::LoadFailed => "load-failed",
-        Verdict::Inconclusive => "inconclusive",
-    }
-}
-
 /// The name of a language, as people write it; `?` where the file does not tell.
 pub fn language_word(language: Language) -> &'static str {
     match language {
@@ -73,9 +56,7 @@ pub fn language_word(language: Language) -> &'static str {
 pub fn unload_word(soak: &Soak) -> &'static str {
     match (soak.judged.verdict, soak.unload.state) {
         (Verdict::LoadFailed, _) => units::NONE,
-        (_, UnloadState::Unloaded) => "unloaded",
-        (_, UnloadState::Partial) => "partial",
-        (_, UnloadState::Pinned) => "pinned",
+        (_, state) => state.name(),
     }
 }
 
@@ -288,8 +269,7 @@ pub fn closing(run: &Run) -> String {
     let mut counts: Vec<(String, usize)> = Vec::new();
     for soak in &run.soaks {
         let allowed = Mark::of(soak) == Mark::Pass && soak.judged.verdict != Verdict::Clean;
-        let word =
-            format!("{}{}", verdict_word(soak.judged.verdict), if allowed { " (allowed)" } else { "" });
+        let word = format!("{}{}", soak.judged.verdict, if allowed { " (allowed)" } else { "" });
         match counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, n)) => *n += 1,
             None => counts.push((word, 1)),

@@ -87,7 +87,7 @@ fn table(
     let mut lines = vec![["bytes", "count", "kind", "phase", "place"].map(str::to_owned)];
     lines.extend(rows.iter().take(shown).map(|place| {
         let (bytes, count) = figures(place);
-        [bytes, count, kind(place.kind).to_owned(), place.phase.name().to_owned(), title(place)]
+        [bytes, count, place.kind.to_string(), place.phase.to_string(), title(place)]
     }));
     let width = |column: usize| lines.iter().map(|line| units::columns(&line[column])).max().unwrap_or(0);
     let widths: [usize; 4] = std::array::from_fn(width);
@@ -147,16 +147,6 @@ fn explained(trace: &Trace) -> Vec<String> {
     out
 }
 
-pub(super) fn kind(kind: PlaceKind) -> &'static str {
-    match kind {
-        PlaceKind::Heap => "heap",
-        PlaceKind::Mapping => "mapping",
-        PlaceKind::Fd => "fd",
-        PlaceKind::Thread => "thread",
-        PlaceKind::Key => "key",
-    }
-}
-
 /// The last part of a path.
 fn short(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
@@ -210,7 +200,7 @@ pub fn folded(trace: &Trace) -> String {
     for place in growing(trace) {
         for stack in &place.stacks {
             let amount = if has_bytes { stack.bytes_per_cycle } else { stack.count_per_cycle };
-            let mut names = vec![kind(place.kind).to_owned()];
+            let mut names = vec![place.kind.to_string()];
             names.extend(stack.frames.iter().rev().map(|frame| match &frame.function {
                 Some(function) => units::printable(function).replace(';', ":"),
                 None => format!("{}+0x{:x}", short(&frame.module), frame.offset),

@@ -13,6 +13,7 @@ mod limits;
 mod list;
 mod metric;
 mod mode;
+mod named;
 pub mod nearest;
 pub mod quantity;
 mod residue_kind;

@@ -147,8 +147,8 @@ impl FromStr for Passes {
         let mut passes = if signed > 0 { Pass::USUAL.to_vec() } else { vec![Pass::Measure, Pass::Recheck] };
         for word in words {
             let name = word.trim_start_matches(['+', '-']);
-            let Some(pass) = Pass::ALL.into_iter().find(|pass| pass.name() == name) else {
-                let names = Pass::ALL.map(Pass::name);
+            let Some(pass) = Pass::RUN.into_iter().find(|pass| pass.name() == name) else {
+                let names = Pass::RUN.map(Pass::name);
                 return Err(UnitError::new(match crate::nearest(name, names) {
                     Some(meant) => format!("unknown pass `{name}`; did you mean `{meant}`?"),
                     None => format!("unknown pass `{name}`: use {}", names.join(", ")),

@@ -77,7 +77,7 @@ pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
 pub fn with(instrument: &dyn Instrument, plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
     let mut conductor = Conductor { instrument, plan, context, began: Instant::now(), doubt: None };
     let mut soak = analysis::judged(conductor.measure(Pass::Measure, plan)?);
-    for pass in Pass::ALL {
+    for pass in Pass::RUN {
         if !context.interrupted.load(Relaxed) && wanted(pass, plan, &soak, conductor.doubt.is_some()) {
             soak = conductor.conduct(pass, soak)?;
         }

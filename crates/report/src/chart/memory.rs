@@ -126,7 +126,7 @@ fn draw_heading(canvas: &Canvas<'_>, soak: &Soak, left: f64, frame: &Frame) -> R
         Mark::Undecided => OPEN,
     };
     let verdict = Font { color, ..NAME };
-    let word = format!("{} {}", mark.word(), summary::verdict_word(soak.judged.verdict));
+    let word = format!("{} {}", mark.word(), soak.judged.verdict.name());
     let baseline = frame.top - HEADING + 14.0;
     canvas.text(&word, (frame.right, baseline), Anchor::End, verdict)?;
     let name = NAME.fit(&soak.name, frame.right - left - verdict.width(&word) - 16.0);

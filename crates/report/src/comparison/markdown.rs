@@ -35,7 +35,7 @@ pub fn render(comparison: &Comparison) -> String {
                 nanos(soak.cycle_p50_ns),
                 nanos(soak.call_p50_ns),
                 soak.heap_per_cycle.map_or_else(|| units::NONE.to_owned(), units::number),
-                summary::verdict_word(soak.verdict).to_owned(),
+                soak.verdict.name().to_owned(),
             ]
         });
         table(

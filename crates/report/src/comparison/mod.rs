@@ -83,13 +83,8 @@ fn laid_over(comparison: &Comparison, first: &Run, runs: &[(String, Run)]) -> Ru
 
 /// The cells of one library, as text: name, verdict, growth of the heap, medians of open, call and close, what changed.
 fn cells(soak: &SoakChange) -> [String; 7] {
-    let verdict = |verdict| super::summary::verdict_word(verdict);
     let (before, after) = soak.verdict;
-    let verdict = if before == after {
-        verdict(after).to_owned()
-    } else {
-        format!("{} -> {}", verdict(before), verdict(after))
-    };
+    let verdict = if before == after { after.to_string() } else { format!("{before} -> {after}") };
     let heap = soak.growth.iter().find(|growth| growth.metric == Metric::Heap);
     let heap = heap.map_or_else(
         || units::NONE.to_owned(),

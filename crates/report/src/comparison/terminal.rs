@@ -67,7 +67,7 @@ fn languages(out: &mut String, work: &Work, one_run: bool, width: u16) {
                 nanos(soak.call_p50_ns),
                 rate(soak.heap_per_cycle),
                 rate(soak.rss_per_cycle),
-                summary::verdict_word(soak.verdict).to_owned(),
+                soak.verdict.name().to_owned(),
             ]
         })
         .collect();

@@ -5,18 +5,14 @@ use dlsoak_judge::merge::Merged;
 use dlsoak_record::{OutcomeKind, UnloadState};
 use serde_json::Value;
 
+use super::super::units;
 use super::super::words::{metric as name, rate};
-use super::super::{summary, units};
 
 /// A change in one sentence.
 pub(super) fn change(change: &Change) -> String {
     match &change.what {
         Changed::Verdict { before, after } => {
-            format!(
-                "the verdict changed from {} to {}",
-                summary::verdict_word(*before),
-                summary::verdict_word(*after)
-            )
+            format!("the verdict changed from {before} to {after}")
         }
         Changed::Outcome { before, after, signal, phase } => {
             let signal = signal.as_ref().map(|signal| format!(" ({signal})")).unwrap_or_default();

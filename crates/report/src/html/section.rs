@@ -1,7 +1,5 @@
 //! One library in the page: its verdict and reasons, key figures, charts, and everything else that its record tells.
 
-use serde_json::Value;
-
 use super::super::summary::{self, Mark};
 use super::super::words::{self, Text};
 use super::super::{Error, built, cells, terminal, units};
@@ -73,7 +71,7 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
         mark: class,
         symbol,
         word: if mark == Mark::Undecided { "undecided" } else { mark.word() },
-        verdict: summary::verdict_word(soak.judged.verdict),
+        verdict: soak.judged.verdict.name(),
         language: summary::language_word(soak.language),
         path: units::printable(&soak.path),
         open: detail.all_open || mark != Mark::Pass,
@@ -138,7 +136,6 @@ fn lines(text: &str) -> String {
 
 /// What was asked for and what came of it, in pairs.
 fn facts(soak: &Soak) -> Vec<(&'static str, String)> {
-    let plain = |value: Value| value.as_str().map(str::to_owned).unwrap_or_default();
     let mut facts = vec![
         (
             "Cycles",
@@ -162,8 +159,7 @@ fn facts(soak: &Soak) -> Vec<(&'static str, String)> {
     let threads =
         if soak.threads() == 1 { "1 thread".to_owned() } else { format!("{} threads", soak.threads()) };
     let share = if soak.share_path { ", one path" } else { "" };
-    let mode = plain(serde_json::to_value(soak.mode()).unwrap_or_default());
-    facts.push(("Mode", format!("{mode}, {threads}{share}, from {}", soak.call_from().name())));
+    facts.push(("Mode", format!("{}, {threads}{share}, from {}", soak.mode(), soak.call_from())));
     if !soak.calls().is_empty() {
         facts.push(("Calls", units::printable(&soak.calls().join(", "))));
     }
@@ -202,7 +198,7 @@ fn patterns(soak: &Soak) -> Table {
     let row = |pattern: &dlsoak_record::Pattern| {
         vec![
             pattern.call_from.name().to_owned(),
-            summary::verdict_word(pattern.verdict).to_owned(),
+            pattern.verdict.name().to_owned(),
             units::count(pattern.cycles),
             units::number(pattern.loads_per_cycle),
             pattern.heap_per_cycle.map_or_else(|| units::NONE.to_owned(), units::bytes),

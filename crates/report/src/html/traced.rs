@@ -56,8 +56,8 @@ fn table(told: &Trace, most: usize) -> Table {
         let grows = place.trend == PlaceTrend::Growing;
         vec![
             trace::title(place),
-            trace::kind(place.kind).to_owned(),
-            place.phase.name().to_owned(),
+            place.kind.to_string(),
+            place.phase.to_string(),
             trace::bytes(place, units::number(place.bytes_per_cycle)),
             units::number(place.count_per_cycle),
             if grows { "grows" } else { "kept, does not grow" }.to_owned(),

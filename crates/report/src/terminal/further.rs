@@ -1,11 +1,9 @@
 //! What stands below the table for soaks that were asked more: what instances cost that stay, and how calling patterns
 //! compare.
 
-use dlsoak_record::{
-    InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind, Pattern, Soak, UnloadState,
-};
+use dlsoak_record::{InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind, Pattern, Soak};
 
-use super::super::{summary, units, words};
+use super::super::{units, words};
 use super::wrap;
 
 /// The cost of an instance, in a sentence.
@@ -45,31 +43,16 @@ pub(super) fn patterns(soak: &Soak) -> String {
 }
 
 fn line(pattern: &Pattern) -> [String; 8] {
-    let unload = match pattern.state {
-        UnloadState::Unloaded => "unloaded",
-        UnloadState::Partial => "partial",
-        UnloadState::Pinned => "pinned",
-    };
-    let end = match pattern.end {
-        OutcomeKind::Completed => "completed",
-        OutcomeKind::Crashed => "crashed",
-        OutcomeKind::Hung => "hung",
-        OutcomeKind::Exited => "exited",
-        OutcomeKind::Limit => "limit",
-        OutcomeKind::CallFailed => "call-failed",
-        OutcomeKind::LoadFailed => "load-failed",
-        OutcomeKind::Interrupted => "interrupted",
-    };
     let unknown = || "-".to_owned();
     [
-        pattern.call_from.name().to_owned(),
+        pattern.call_from.to_string(),
         units::count(pattern.cycles),
-        end.to_owned(),
-        unload.to_owned(),
+        pattern.end.to_string(),
+        pattern.state.to_string(),
         units::number(pattern.loads_per_cycle),
         pattern.heap_per_cycle.map_or_else(unknown, units::number),
         pattern.cycle_p50_ns.map_or_else(unknown, |p50| units::nanos(p50 as f64)),
-        summary::verdict_word(pattern.verdict).to_owned(),
+        pattern.verdict.to_string(),
     ]
 }
 

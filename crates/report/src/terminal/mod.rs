@@ -101,7 +101,7 @@ fn notes(run: &Run) -> Vec<&'static str> {
 /// One soak that did not pass, with its reasons and where its threads stood.
 fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool) {
     let mark = Mark::of(soak);
-    let head = format!("{} {}", mark.word(), summary::verdict_word(soak.judged.verdict));
+    let head = format!("{} {}", mark.word(), soak.judged.verdict.name());
     let head = if color { paint(&head, mark, true) } else { head };
     out.push_str(&format!("{head}: {}\n", units::printable(&soak.name)));
     let reasons = summary::reasons(soak);

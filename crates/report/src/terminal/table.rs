@@ -166,7 +166,7 @@ fn narrow_row(soak: &Soak, name_width: usize) -> Row {
 /// The first cell: the gate's word and the verdict, coloured as one.
 fn verdict(soak: &Soak, between: &str) -> Cell {
     let mark = Mark::of(soak);
-    let text = format!("{}{between}{}", mark.word(), summary::verdict_word(soak.judged.verdict));
+    let text = format!("{}{between}{}", mark.word(), soak.judged.verdict.name());
     let cell = Cell::new(text).fg(match mark {
         Mark::Pass => Color::Green,
         Mark::Fail => Color::Red,

@@ -5,7 +5,6 @@ use dlsoak_record::{
     WitnessCount, units,
 };
 
-use super::super::summary::verdict_word;
 use super::{Text, listed, system_error};
 
 pub(super) fn note(note: &Note) -> Text {
@@ -197,9 +196,7 @@ pub(super) fn latencies_uncached() -> Text {
 }
 
 pub(super) fn patterns_differ(patterns: &[PatternVerdict]) -> Text {
-    let each: Vec<String> = patterns
-        .iter()
-        .map(|one| format!("{} when called from {}", verdict_word(one.verdict), one.call_from.name()))
-        .collect();
+    let each: Vec<String> =
+        patterns.iter().map(|one| format!("{} when called from {}", one.verdict, one.call_from)).collect();
     Text::fact(format!("the verdict depends on the calling thread: {}", each.join(", ")))
 }
