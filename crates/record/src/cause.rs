@@ -1,13 +1,13 @@
 //! Why an object stays loaded, with the evidence for it.
 
 use dlsoak_settings::named;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{EndedEarly, Language};
 
 /// One cause for which an object stays loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// Which cause, and what shows it.
     #[serde(flatten)]
@@ -35,8 +35,7 @@ impl Cause {
 }
 
 /// What shows a cause. What a file alone predicts has no counts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum CauseFacts {
     /// Linked with `-z nodelete` (`DF_1_NODELETE` in `DT_FLAGS_1`).
@@ -119,8 +118,7 @@ impl CauseFacts {
 }
 
 /// An object that keeps another loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Keeper {
     /// The object that uses the other.
     pub by: String,
@@ -139,8 +137,7 @@ impl Keeper {
 }
 
 /// Who opened an object with `RTLD_NODELETE`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OpenedBy {
     /// The soak, by its own `--flags`.
@@ -150,8 +147,7 @@ pub enum OpenedBy {
 }
 
 /// Why the cause is not known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "diagnosis", rename_all = "kebab-case")]
 pub enum Undiagnosed {
     /// No diagnostic soak was made, because the soak ended early.
@@ -206,8 +202,7 @@ named! {
 }
 
 /// How sure a prediction is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Certainty {
     /// It depends on what is called, and by whom.
@@ -219,8 +214,7 @@ pub enum Certainty {
 }
 
 /// A cause that a file gives for staying loaded, before anything is loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Prediction {
     /// The cause, as a soak would name it.
     #[serde(flatten)]

@@ -1,6 +1,7 @@
 //! The result of `dlsoak doctor`, `dlsoak.doctor/2`: what a machine has for building, loading and soaking libraries.
 
 use dlsoak_settings::named;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::file::{Libc, Machine};
@@ -10,8 +11,7 @@ use crate::inspection::Problem;
 pub const SCHEMA: &str = "dlsoak.doctor/2";
 
 /// Everything that was checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checkup {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -22,8 +22,7 @@ pub struct Checkup {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// What it belongs to.
     pub group: Group,
@@ -36,8 +35,7 @@ pub struct Check {
 }
 
 /// How it stands with one thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// As it should be.
@@ -161,8 +159,7 @@ named! {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum Found {
     /// The program is not in `PATH`.
@@ -413,8 +410,7 @@ pub enum Found {
 }
 
 /// How a program failed that was asked for its version or settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum Failure {
     /// It could not be started.
@@ -442,8 +438,7 @@ pub enum Failure {
 }
 
 /// Whether a `GOROOT` fits the `go` in `PATH`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum GoRootFit {
     /// It does.
@@ -465,8 +460,7 @@ pub enum GoRootFit {
 }
 
 /// Why cgo is off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum CgoOff {
     /// The environment says so.
@@ -490,8 +484,7 @@ pub enum CgoOff {
 }
 
 /// What is wrong with the C compiler that cgo uses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum CgoProblem {
     /// It is not in `PATH`.
@@ -508,8 +501,7 @@ pub enum CgoProblem {
 }
 
 /// What dlsoak misses in a kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum KernelLack {
     /// Sealed shared memory (`memfd_create`).
@@ -536,8 +528,7 @@ named! {
 }
 
 /// An attempt to trace a process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum Attempt {
     /// It succeeded.
@@ -552,8 +543,7 @@ pub enum Attempt {
 }
 
 /// Whether copies of libraries can be made in a directory and loaded from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum Room {
     /// They can.
@@ -573,8 +563,7 @@ pub enum Room {
 }
 
 /// Whether headers belong to the library that was named.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum HeadersFit {
     /// They do: it is the same library.

@@ -1,11 +1,11 @@
 //! The columns of the series that a record holds, so that no reader has to know them by text.
 
 use dlsoak_settings::{Metric, named};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A column of the checkpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Column {
     /// Measured cycles completed.

@@ -4,6 +4,7 @@
 use dlsoak_settings::named;
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Host;
@@ -14,8 +15,7 @@ use crate::inspection::{Place, Problem};
 pub const SCHEMA: &str = "dlsoak.explain/2";
 
 /// A log with what its errors mean.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -33,8 +33,7 @@ pub struct Explanation {
 }
 
 /// One error, as often as it is in the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explained {
     /// Name of the rule.
     pub rule: String,
@@ -63,8 +62,7 @@ pub struct Explained {
 }
 
 /// A line that repeats an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EchoLine {
     /// Its number, from 1.
     pub line: u64,
@@ -93,8 +91,7 @@ named! {
 }
 
 /// One fact about this machine that has to do with an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum Here {
     /// This machine.

@@ -2,6 +2,7 @@
 
 mod machine;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use machine::Machine;
@@ -15,8 +16,7 @@ const DF_1_NOOPEN: u64 = 0x40;
 const DF_STATIC_TLS: u64 = 0x10;
 
 /// What an ELF file says about itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Facts {
     /// Width of its addresses.
     pub class: Class,
@@ -86,8 +86,7 @@ pub struct Facts {
 }
 
 /// Width of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Class {
     /// 32 bits.
     #[serde(rename = "32-bit")]
@@ -98,8 +97,7 @@ pub enum Class {
 }
 
 /// Byte order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Endian {
     /// Least significant byte first.
@@ -109,8 +107,7 @@ pub enum Endian {
 }
 
 /// Kinds of ELF files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A shared library.
@@ -130,8 +127,7 @@ pub enum Kind {
 }
 
 /// Thread-local storage of a library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tls {
     /// Bytes per thread.
     pub size: u64,
@@ -140,8 +136,7 @@ pub struct Tls {
 }
 
 /// C library that a file was linked against.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "name")]
 pub enum Libc {
     /// glibc, at least this version (`2.34`), where it requires one.
@@ -158,8 +153,7 @@ pub enum Libc {
 }
 
 /// A symbol version that a file requires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionNeed {
     /// Library the version comes from.
     pub library: String,
@@ -168,8 +162,7 @@ pub struct VersionNeed {
 }
 
 /// How much of the relocated data becomes read-only after loading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relro {
     /// Nothing.
@@ -262,8 +255,7 @@ impl Facts {
 }
 
 /// Why a file can't be read as ELF.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum Unreadable {
     /// There is nothing in the file.
@@ -292,8 +284,7 @@ pub enum Unreadable {
 }
 
 /// What is wrong with a damaged ELF file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Damage {
     /// Its class is neither 32 nor 64 bits.
@@ -313,8 +304,7 @@ pub enum Damage {
 }
 
 /// What a file is that is not ELF, by its first bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Content {
     /// A text that names files for the linker.

@@ -2,6 +2,7 @@
 //!
 //! `docs/findings.md` has a page for each code, and `dlsoak explain CODE` prints it. `dlsoak-report` turns a finding into sentences.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use dlsoak_settings::{CallFrom, LeakRate, Metric, Pass, ResidueKind, named};
@@ -12,8 +13,7 @@ use super::{
 };
 
 /// One conclusion about a soak.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Its stable code, which `docs/findings.md` explains.
     pub code: Code,
@@ -45,8 +45,7 @@ impl Finding {
 }
 
 /// What a finding does to the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// The soak does not pass.
@@ -58,8 +57,7 @@ pub enum Severity {
 }
 
 /// A place in a source file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourcePlace {
     /// The function.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -73,8 +71,7 @@ pub struct SourcePlace {
 }
 
 /// What was measured, by the kind of conclusion.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Facts {
     /// Growth is proven.
@@ -270,8 +267,7 @@ fn residue_code(kind: ResidueKind) -> Code {
 }
 
 /// Growth that is proven.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LeakFacts {
     /// What grows, and by how much.
     #[serde(flatten)]
@@ -287,8 +283,7 @@ pub struct LeakFacts {
 }
 
 /// A metric and its rate.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricRate {
     /// What grows.
     pub metric: Metric,
@@ -297,8 +292,7 @@ pub struct MetricRate {
 }
 
 /// How much of the growth is left when the calls are left out.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Share {
     /// Who grows it.
     pub by: Sharer,
@@ -317,8 +311,7 @@ pub struct Share {
 }
 
 /// Whether loading grows a metric, or calling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sharer {
     /// Loading alone grows it as much.
@@ -332,8 +325,7 @@ pub enum Sharer {
 }
 
 /// Why a metric is neither proven to grow nor excluded from growing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Unsettled {
     /// Which of the ways it is open.
     pub why: OpenGrowth,
@@ -353,8 +345,7 @@ pub struct Unsettled {
 }
 
 /// The ways in which growth may be open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OpenGrowth {
     /// It grows in the last half of the run only.
@@ -368,8 +359,7 @@ pub enum OpenGrowth {
 }
 
 /// How a soak ended that did not complete: what of its [`Outcome`] a reader needs, without the stacks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ended {
     /// The outcome, without stacks.
     #[serde(flatten)]
@@ -379,8 +369,7 @@ pub struct Ended {
 }
 
 /// A limit per second beside what it means per cycle.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitFacts {
     /// What is odd about it.
     pub why: OddLimit,
@@ -397,8 +386,7 @@ pub struct LimitFacts {
 }
 
 /// What is odd about a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OddLimit {
     /// No cycle was timed, so that a limit per second has no meaning.
@@ -410,8 +398,7 @@ pub enum OddLimit {
 }
 
 /// The verdict on one calling pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PatternVerdict {
     /// Which thread its cycles ran on.
     pub call_from: CallFrom,

@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub const FREE_TEXT: [&str; 230] = [
+pub(crate) const FREE_TEXT: [&str; 230] = [
     "At.address",
     "Attempt.error",
     "Baseline.name",

@@ -1,13 +1,13 @@
 //! What the gate made of a soak, as a record has it.
 
 use dlsoak_settings::{Metric, ResidueKind, named};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Phase, UnloadState};
 
 /// What the gate made of one soak.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Gate {
     /// Passed, failed, or undecided (`null`).
     pub passed: Option<bool>,
@@ -16,8 +16,7 @@ pub struct Gate {
 }
 
 /// One rule of the gate and what it found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rule {
     /// Which rule.
     pub name: RuleName,
@@ -55,8 +54,7 @@ named! {
 }
 
 /// What a rule compared with its limit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum RuleMeasured {
     /// Nothing that it could be compared with.

@@ -1,12 +1,12 @@
 //! The part of a record that is about growth: what is measured, how much it grows, and the leak where one is proven.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Metric, Unit};
 
 /// Growth of one metric over the measured cycles.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Growth {
     /// What grew.
     pub metric: Metric,
@@ -36,8 +36,7 @@ pub struct Growth {
 }
 
 /// A fitted line: `value = intercept + per_cycle * cycle` for cycles in the window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fit {
     /// Value of the line at cycle 0, in the metric's unit.
     pub intercept: f64,
@@ -48,8 +47,7 @@ pub struct Fit {
 }
 
 /// Which way a metric goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trend {
     /// Proven growth that does not fade.
@@ -63,8 +61,7 @@ pub enum Trend {
 }
 
 /// The proven leak of memory, in the metric that tells most about its kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Leak {
     /// Metric in which the leak is stated.
     pub metric: Metric,
@@ -82,8 +79,7 @@ pub struct Leak {
 }
 
 /// What the first loads kept, once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OneTime {
     /// Metric it was seen in.
     pub metric: Metric,

@@ -1,5 +1,6 @@
 //! The part of a record that is about where it was made: by which version, on which machine, and as which share of a suite.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The share that soak number `index` of a suite is in, from 1, where there are `of`.
@@ -8,8 +9,7 @@ pub fn share_of(index: usize, of: usize) -> usize {
 }
 
 /// A share of a suite that several machines soak together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Partition {
     /// Number of the share, from 1.
     pub part: u32,
@@ -22,16 +22,14 @@ pub struct Partition {
 }
 
 /// What wrote the record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// Version of `dlsoak`, as in its `Cargo.toml`.
     pub version: String,
 }
 
 /// The machine, as far as it changes what a soak measures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// Kernel release, as `uname -r` prints it.
     pub kernel: String,

@@ -1,6 +1,7 @@
 //! The result of `dlsoak inspect`, `dlsoak.inspect/2`: what a library's file and those that it needs say.
 
 use dlsoak_settings::named;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Prediction;
@@ -10,8 +11,7 @@ use crate::file::{Class, Endian, Facts, Kind, Machine};
 pub const SCHEMA: &str = "dlsoak.inspect/2";
 
 /// Everything that can be known of a library without loading it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Inspection {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -36,8 +36,7 @@ pub struct Inspection {
 }
 
 /// Whether a library will be unloaded, as far as files show.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outlook {
     /// In a word.
     pub answer: Answer,
@@ -46,8 +45,7 @@ pub struct Outlook {
 }
 
 /// Will it be unloaded?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// Nothing in the files speaks against it.
@@ -63,8 +61,7 @@ pub enum Answer {
 }
 
 /// A library that is needed, directly or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Needed {
     /// Its name.
     pub name: String,
@@ -95,8 +92,7 @@ named! {
 }
 
 /// Static thread-local storage of a library that is opened at run time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StaticTls {
     /// Bytes that it takes, alignment included.
     pub bytes: u64,
@@ -107,8 +103,7 @@ pub struct StaticTls {
 }
 
 /// Why a library will not load here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum Problem {
     /// It was built for another machine.

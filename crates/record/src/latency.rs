@@ -1,10 +1,10 @@
 //! How long the phases of a cycle took, as a record has it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Latencies by phase.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Latencies {
     /// `dlopen`.
@@ -20,8 +20,7 @@ pub struct Latencies {
 }
 
 /// A latency distribution. All values in nanoseconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Number of recorded values.
     pub count: u64,

@@ -9,8 +9,8 @@ mod column;
 pub mod explanation;
 pub mod file;
 mod finding;
-#[cfg(any(test, feature = "schema"))]
-pub mod free_text;
+#[cfg(test)]
+mod free_text;
 mod gate;
 mod growth;
 pub mod histogram;
@@ -41,6 +41,7 @@ pub mod why;
 use dlsoak_settings::named;
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cause::{Cause, CauseFacts, CauseKind, Certainty, Keeper, OpenedBy, Prediction, Undiagnosed};
@@ -80,8 +81,7 @@ pub use why::{EndedEarly, Why};
 pub const SCHEMA: &str = "dlsoak.run/2";
 
 /// One saved run: one or more soaks on one host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -101,8 +101,7 @@ pub struct Run {
 }
 
 /// One library: what was measured, and what was made of it. In JSON the fields of both stand side by side.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Soak {
     /// What was asked for and measured.
     #[serde(flatten)]
@@ -128,8 +127,7 @@ impl std::ops::DerefMut for Soak {
 }
 
 /// What was made of a measurement, and can be made of it again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Judged {
     /// The verdict.
     pub verdict: Verdict,
@@ -147,8 +145,7 @@ pub struct Judged {
 }
 
 /// What was asked of one library and what was measured. The default is a soak of which nothing is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Measured {
     /// Name of the soak; unique within a run.
     pub name: String,
@@ -273,8 +270,7 @@ impl Measured {
 }
 
 /// A pass that was made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PassMade {
     /// Which one.
     pub pass: Pass,
@@ -287,8 +283,7 @@ pub struct PassMade {
 }
 
 /// What a later judgement needs of the baseline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Baseline {
     /// Its name, as given.
     pub name: String,
@@ -298,8 +293,7 @@ pub struct Baseline {
 }
 
 /// One soak of a baseline, as far as rules on change look at it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct BaselineSoak {
     /// How malloc was counted.
     pub agent: Agent,
@@ -310,8 +304,7 @@ pub struct BaselineSoak {
 }
 
 /// Cycle counts, all threads together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Cycles {
     /// Cycles asked for, warm-up not included.
     pub requested: u64,
@@ -322,8 +315,7 @@ pub struct Cycles {
 }
 
 /// Whether the library was really unloaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Unload {
     /// The answer.
     pub state: UnloadState,
@@ -385,8 +377,7 @@ named! {
 }
 
 /// The measured series, one row per checkpoint.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Checkpoints {
     /// The columns.
     pub columns: Vec<Column>,
@@ -406,8 +397,7 @@ impl Checkpoints {
 }
 
 /// The worker's own account.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Worker {
     /// How malloc was counted, which decides what latencies can be compared with.
     #[serde(default)]
@@ -423,8 +413,7 @@ pub struct Worker {
 }
 
 /// The clocks that phases are timed by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clock {
     /// The processor's time stamp counter.

@@ -2,11 +2,11 @@
 
 use dlsoak_settings::named;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A limit that was set, or reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limit {
     /// Which limit.
     pub name: LimitName,
@@ -34,8 +34,7 @@ named! {
 }
 
 /// What there was too much of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Excess {
     /// Milliseconds of wall time.
@@ -68,8 +67,7 @@ impl Excess {
 }
 
 /// A limit that ended a soak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitReached {
     /// What there was too much of.
     pub excess: Excess,

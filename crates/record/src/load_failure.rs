@@ -1,5 +1,6 @@
 //! Why a library could not be loaded, or a cycle could not begin or go on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::Unreadable;
@@ -8,8 +9,7 @@ use super::why::Descriptor;
 use super::{Code, Mode};
 
 /// Why a cycle could not begin or go on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LoadFailure {
     /// What failed.
     #[serde(flatten)]
@@ -61,8 +61,7 @@ impl LoadFailure {
 }
 
 /// What is wrong with a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileProblem {
     /// It could not be read.
@@ -77,8 +76,7 @@ pub enum FileProblem {
 }
 
 /// What failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum LoadCause {
     /// The loader refused, and `said` has its words.
@@ -156,8 +154,7 @@ pub enum LoadCause {
 }
 
 /// What a library exports that lacks a symbol.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exports {
     /// How many symbols.
     pub count: u64,
@@ -167,8 +164,7 @@ pub struct Exports {
 }
 
 /// What had run out or changed when a load failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Shortage {
     /// The static thread-local storage that glibc keeps for libraries.
@@ -233,8 +229,7 @@ pub enum Shortage {
 }
 
 /// Descriptors of one thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenFds {
     /// What they are of.
     #[serde(flatten)]
@@ -244,8 +239,7 @@ pub struct OpenFds {
 }
 
 /// Instances of a library that do not unload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Staying {
     /// What a cycle opens: copies, or namespaces.
     pub mode: Mode,

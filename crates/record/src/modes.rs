@@ -1,13 +1,13 @@
 //! The parts of a record that are about who calls and what a cycle opens: calling patterns, and what instances cost that
 //! stay.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CallFrom, LoadFailure, Metric, OutcomeKind, UnloadState, Verdict};
 
 /// What instances cost that stay in the process: copies and namespaces of a library that is not unloaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Instances {
     /// How many were in the process at the last checkpoint.
     pub live: u64,
@@ -19,8 +19,7 @@ pub struct Instances {
 }
 
 /// What one instance costs of one metric.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceCost {
     /// What is counted.
     pub metric: Metric,
@@ -29,8 +28,7 @@ pub struct InstanceCost {
 }
 
 /// What came of a short soak of one calling pattern.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pattern {
     /// Which thread its cycles ran on.
     pub call_from: CallFrom,

@@ -1,12 +1,12 @@
 //! What a reader of the figures should know of how they were measured.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Code, EndedEarly};
 
 /// Something about a measurement that its figures do not show.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "note", rename_all = "kebab-case")]
 pub enum Note {
     /// The soak was made again with the plain agent, because the counting one's figures are to be doubted.
@@ -84,8 +84,7 @@ impl Note {
 }
 
 /// Why the counting agent's figures are to be doubted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "doubt", rename_all = "kebab-case")]
 pub enum Doubt {
     /// More threads lived at a time than the agent can count.
@@ -98,8 +97,7 @@ pub enum Doubt {
 }
 
 /// Who knows whether the library is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Witness {
     /// The loader's list of objects (`dl_iterate_phdr(3)`).
@@ -111,8 +109,7 @@ pub enum Witness {
 }
 
 /// What a witness said over a soak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WitnessCount {
     /// Who.
     pub witness: Witness,

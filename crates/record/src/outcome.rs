@@ -1,14 +1,14 @@
 //! How a soak ended: the kind, where, why, and what the threads were doing.
 
 use dlsoak_settings::named;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::why::{Access, FaultPlace, Why};
 use super::{Phase, Stack};
 
 /// How a soak ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Outcome {
     /// Kind of end.
     pub kind: OutcomeKind,
@@ -36,8 +36,7 @@ pub struct Outcome {
 }
 
 /// An access to memory that the machine refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Fault {
     /// The address, in hexadecimal; absent where the machine does not report it.
     #[serde(skip_serializing_if = "Option::is_none", default)]

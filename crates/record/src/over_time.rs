@@ -1,12 +1,12 @@
 //! What a record keeps as it moves over a soak, besides the checkpoints: rows of figures under named columns.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::OverTimeColumn;
 
 /// Rows of whole figures under named columns, the first of which is `cycle`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct OverTime {
     /// The columns.
     pub columns: Vec<OverTimeColumn>,

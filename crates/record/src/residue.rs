@@ -1,12 +1,12 @@
 //! What else the process was left with: one type of evidence for each kind.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use dlsoak_settings::ResidueKind;
 
 /// Something the process was left with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Residue {
     /// Its kind, as `--allow-residue` names it, with the evidence.
     #[serde(flatten)]
@@ -29,8 +29,7 @@ impl Residue {
 }
 
 /// What was found, by kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Evidence {
     /// Threads that the library started still run.
@@ -197,8 +196,7 @@ impl Evidence {
 }
 
 /// Things that are counted by what they are. Of a long list the most frequent ones are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Tally<T> {
     /// How many there are in all.
     pub count: u64,
@@ -217,8 +215,7 @@ impl<T> Tally<T> {
 }
 
 /// One entry of a [`Tally`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counted<T> {
     /// What it is.
     pub what: T,
@@ -232,8 +229,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// An address and what is mapped there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct At {
     /// The address, in hexadecimal.
     pub address: String,
@@ -242,8 +238,7 @@ pub struct At {
 }
 
 /// What is mapped at an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// Nothing, any more.
@@ -255,8 +250,7 @@ pub enum Place {
 }
 
 /// How a thread crashes that has lost its code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadCrash {
     /// What it is about to do.
     pub how: CrashHow,
@@ -266,8 +260,7 @@ pub struct ThreadCrash {
 }
 
 /// What a thread is about to do that has lost its code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CrashHow {
     /// It waits in code that is gone.
@@ -277,8 +270,7 @@ pub enum CrashHow {
 }
 
 /// Memory that is still mapped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "memory", rename_all = "kebab-case")]
 pub enum Mapped {
     /// Files, and anonymous memory that is shared, which the kernel calls `/dev/zero`.
@@ -296,8 +288,7 @@ pub enum Mapped {
 }
 
 /// What a signal does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum SignalAction {
     /// `SIG_DFL`.
@@ -315,8 +306,7 @@ pub enum SignalAction {
 }
 
 /// A control register of the floating-point unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FpRegister {
     /// The control and status register of SSE, without the sticky flags.
@@ -328,8 +318,7 @@ pub enum FpRegister {
 }
 
 /// What bits of a control register mean that differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum FpChange {
     /// Whether denormal results become zero.
@@ -356,8 +345,7 @@ pub enum FpChange {
 }
 
 /// What became of the environment. Values are never recorded, because they may be secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum EnvironmentChange {
     /// `environ` points to memory that is gone.
@@ -387,8 +375,7 @@ pub enum EnvironmentChange {
 }
 
 /// Which locale differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "of", rename_all = "kebab-case")]
 pub enum LocaleChange {
     /// That of the process (`setlocale`).
@@ -403,8 +390,7 @@ pub enum LocaleChange {
 }
 
 /// The two values of a resource limit; `null` where there is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SoftHard {
     /// The value that holds.
     pub soft: Option<u64>,
@@ -413,8 +399,7 @@ pub struct SoftHard {
 }
 
 /// What a timer does when it fires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "timer", rename_all = "kebab-case")]
 pub enum Timer {
     /// A timer of `timer_create` sends a signal.
@@ -434,8 +419,7 @@ pub enum Timer {
 }
 
 /// A child process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Child {
     /// Its name.
     pub name: String,
@@ -444,8 +428,7 @@ pub struct Child {
 }
 
 /// Shared memory that is left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "memory", rename_all = "kebab-case")]
 pub enum SharedMemory {
     /// SysV segments that the process has made.
@@ -466,8 +449,7 @@ pub enum SharedMemory {
 }
 
 /// What became of a stdio stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum StreamChange {
     /// The `FILE` of a stream lies in memory that is gone.
@@ -496,8 +478,7 @@ pub enum StreamChange {
 }
 
 /// A stdio stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Stream {
     /// `stdin`, `stdout` or `stderr`, if it is one of them.
     #[serde(rename = "stream", skip_serializing_if = "Option::is_none", default)]

@@ -1,12 +1,12 @@
 //! Threads of the measured process, and where they were when it ended.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Phase;
 
 /// A thread by its number and its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct ThreadName {
     /// Its number, as the kernel has it.
     pub id: i32,
@@ -15,8 +15,7 @@ pub struct ThreadName {
 }
 
 /// Where a thread was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Stack {
     /// The thread.
     #[serde(flatten)]
@@ -38,8 +37,7 @@ pub struct Stack {
 }
 
 /// A function on a stack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Frame {
     /// Whose code it is.
     #[serde(skip_serializing_if = "CodeOf::is_object", default)]
@@ -71,8 +69,7 @@ pub struct Frame {
 }
 
 /// Whose code a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CodeOf {
     /// That of an object.

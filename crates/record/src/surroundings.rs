@@ -1,11 +1,11 @@
 //! What was done to the worker's surroundings on purpose: what it was kept from, and what disturbed it.
 
 use dlsoak_settings::named;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What `--sandbox` kept the worker from.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Sandbox {
     /// The restrictions that were applied.
     pub applied: Vec<Restriction>,
@@ -30,8 +30,7 @@ named! {
 }
 
 /// A restriction that could not be applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Missing {
     /// Which one.
     pub restriction: Restriction,
@@ -41,8 +40,7 @@ pub struct Missing {
 }
 
 /// What a restriction lacks on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "lacks", rename_all = "kebab-case")]
 pub enum Lack {
     /// The kernel has no Landlock, or an older version of it.
@@ -58,8 +56,7 @@ pub enum Lack {
 }
 
 /// One disturbance of `--chaos`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Disturbance {
     /// What was asked for, with its rate.
     pub what: String,
@@ -71,8 +68,7 @@ pub struct Disturbance {
 }
 
 /// Why a disturbance could not be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Refusal {
     /// A signal could not be sent.

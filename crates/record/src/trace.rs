@@ -1,13 +1,13 @@
 //! The part of a record that says who left what behind.
 
 use dlsoak_settings::named;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{EndedEarly, Metric, Phase};
 
 /// Who left what behind, from a soak of its own in which notes were taken.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Trace {
     /// Cycles that were traced, warm-up not included.
     pub cycles: u64,
@@ -30,8 +30,7 @@ pub struct Trace {
 }
 
 /// A place that something comes from that is left behind.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TracePlace {
     /// What is left.
     pub kind: PlaceKind,
@@ -66,8 +65,7 @@ pub struct TracePlace {
 }
 
 /// One of the ways to a place.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TraceStack {
     /// Resources per cycle.
     pub count_per_cycle: f64,
@@ -78,8 +76,7 @@ pub struct TraceStack {
 }
 
 /// One function of a stack.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TraceFrame {
     /// Its name; `null` where no table has it.
     pub function: Option<String>,
@@ -102,8 +99,7 @@ pub struct TraceFrame {
 }
 
 /// Growth of the traced process in one metric.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explained {
     /// The metric.
     pub metric: Metric,
@@ -132,8 +128,7 @@ named! {
 }
 
 /// Whether what a place leaves behind grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlaceTrend {
     /// It grows with the cycles.

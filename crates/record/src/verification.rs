@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Language, Metric, Outcome, Tool, Trend, Unit, Verdict};
@@ -11,8 +12,7 @@ use super::{Language, Metric, Outcome, Tool, Trend, Unit, Verdict};
 pub const SCHEMA: &str = "dlsoak.verify/2";
 
 /// What each instrument observed of one library, and what follows from all of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -42,8 +42,7 @@ pub struct Verification {
 }
 
 /// The result in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// dlsoak's soak, or Go's collector, proves growth.
@@ -59,8 +58,7 @@ pub enum Answer {
 }
 
 /// A leak detector, or another program that reports memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Instrument {
     /// dlsoak's own soak.
@@ -76,8 +74,7 @@ pub enum Instrument {
 }
 
 /// Whether an instrument observed the library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It did.
@@ -89,8 +86,7 @@ pub enum State {
 }
 
 /// What one instrument observed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Observation {
     /// The instrument.
     pub instrument: Instrument,
@@ -127,8 +123,7 @@ impl Observation {
 }
 
 /// A range of cycles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
     /// Cycles completed before the range.
     pub after: u64,
@@ -137,8 +132,7 @@ pub struct Span {
 }
 
 /// Collections of Go's collector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Collections {
     /// The `GOGC` that the process ran with.
     pub gogc: u64,
@@ -153,8 +147,7 @@ pub struct Collections {
 }
 
 /// Why an instrument failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum Failure {
     /// The library ended dlsoak's soak before its last cycle.
@@ -274,8 +267,7 @@ pub enum Failure {
 }
 
 /// How much one quantity grows, as one instrument reports it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Figure {
     /// What grows.
     pub quantity: Quantity,
@@ -300,8 +292,7 @@ pub struct Figure {
 }
 
 /// Bytes per cycle that malloc reserves for blocks of which only the sum of the requested bytes is known.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Chunks {
     /// If all blocks of a stack have one size.
     pub likely: f64,
@@ -312,8 +303,7 @@ pub struct Chunks {
 }
 
 /// What an instrument reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
     /// valgrind: blocks that are not freed at the end.
@@ -344,8 +334,7 @@ pub enum Quantity {
 }
 
 /// A frame of a stack, as far as the instrument can name it. All fields are absent for code that was unloaded.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
     /// Function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -362,8 +351,7 @@ pub struct Frame {
 }
 
 /// Something that grows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// Where it grows.
     pub kind: PlaceKind,
@@ -378,8 +366,7 @@ pub struct Place {
 }
 
 /// Where something grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlaceKind {
     /// Blocks from malloc.
@@ -395,8 +382,7 @@ pub enum PlaceKind {
 }
 
 /// What grows in a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
     /// Blocks from malloc, with their headers.
@@ -428,8 +414,7 @@ pub enum Content {
 }
 
 /// Two instruments that see the same thing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CrossCheck {
     /// What both see.
     pub subject: Subject,
@@ -444,8 +429,7 @@ pub struct CrossCheck {
 }
 
 /// A figure of an instrument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// The instrument.
     pub instrument: Instrument,
@@ -454,8 +438,7 @@ pub struct Source {
 }
 
 /// What two instruments both see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
     /// The C heap in use.
@@ -471,8 +454,7 @@ pub enum Subject {
 }
 
 /// Whether two instruments agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Agreement {
     /// Their figures differ by at most 1 %, or by less than the instruments can detect.
@@ -484,8 +466,7 @@ pub enum Agreement {
 }
 
 /// A reason not to answer `nothing-grows`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "code")]
 pub enum Doubt {
     /// The verdict of dlsoak's soak is `inconclusive`.

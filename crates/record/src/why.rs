@@ -1,13 +1,13 @@
 //! What brought a soak to its end, as facts. `dlsoak-report` puts them into sentences.
 
 use dlsoak_settings::named;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Code, Frame, LimitReached, LoadFailure, Outcome, OutcomeKind, Phase, ThreadName};
 
 /// What brought a soak to its end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Why {
     /// The verdict was certain, and `--until-decided` asked for no more.
@@ -38,8 +38,7 @@ pub enum Why {
 }
 
 /// A signal that ended the process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Crash {
     /// What the signal was about.
     #[serde(flatten)]
@@ -56,8 +55,7 @@ pub struct Crash {
 }
 
 /// What a signal was about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum CrashCause {
     /// An access to memory, which is in the outcome's `fault`.
@@ -107,8 +105,7 @@ pub enum CrashCause {
 }
 
 /// Who sent a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum Sender {
     /// The process itself.
@@ -121,8 +118,7 @@ pub enum Sender {
 }
 
 /// When a library was unloaded whose code or data was used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "when", rename_all = "kebab-case")]
 pub enum Unloaded {
     /// In the cycle under way.
@@ -137,8 +133,7 @@ pub enum Unloaded {
 }
 
 /// What is at an address, or was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum FaultPlace {
     /// Address 0.
@@ -170,8 +165,7 @@ pub enum FaultPlace {
 }
 
 /// What a mapping is of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "of", rename_all = "kebab-case")]
 pub enum FaultMapping {
     /// An object.
@@ -195,8 +189,7 @@ pub enum FaultMapping {
 }
 
 /// What may be done with memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Read from it.
@@ -208,8 +201,7 @@ pub enum Access {
 }
 
 /// What the library or a runtime printed before it ended the process: of all lines the one that says most.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Said {
     /// The line.
     pub line: String,
@@ -219,8 +211,7 @@ pub struct Said {
 }
 
 /// Messages that say why a process ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Message {
     /// Rust's runtime has no more keys for thread-specific data.
@@ -256,8 +247,7 @@ pub enum Message {
 }
 
 /// Faults that a handler of the process took on itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Handled {
     /// How many.
     pub count: u64,
@@ -270,8 +260,7 @@ pub struct Handled {
 }
 
 /// A process that did not go on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Hang {
     /// What it should have done.
     #[serde(flatten)]
@@ -288,8 +277,7 @@ pub struct Hang {
 }
 
 /// What a process should have done that did not go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum HangCause {
     /// Finish a cycle.
@@ -304,8 +292,7 @@ pub enum HangCause {
 }
 
 /// What a thread does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Doing {
     /// What it waits for, if it waits.
     #[serde(flatten)]
@@ -316,8 +303,7 @@ pub struct Doing {
 }
 
 /// What a thread waits for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "waits", rename_all = "kebab-case")]
 pub enum Wait {
     /// Nothing: it runs.
@@ -358,8 +344,7 @@ pub enum Wait {
 }
 
 /// A thread that holds a mutex.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Holder {
     /// The thread.
     pub thread: ThreadName,
@@ -368,8 +353,7 @@ pub struct Holder {
 }
 
 /// What a descriptor is of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Descriptor {
     /// A pipe.
@@ -424,8 +408,7 @@ impl Descriptor {
 }
 
 /// A signal that stopped the process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stopped {
     /// The signal, by name.
     pub signal: String,
@@ -437,8 +420,7 @@ pub struct Stopped {
 }
 
 /// How the library ended the process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exit {
     /// The exit status.
     pub status: i32,
@@ -487,8 +469,7 @@ impl ExitFunction {
 }
 
 /// Why a soak beside the measured one, or a trace, went no further.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum EndedEarly {
     /// It could not begin.

@@ -17,7 +17,6 @@ mod named;
 pub mod nearest;
 pub mod quantity;
 mod residue_kind;
-#[cfg(feature = "schema")]
 pub mod schema;
 mod settings;
 mod text;

@@ -41,7 +41,7 @@ macro_rules! each_setting {
             /// Pass FLAGS to dlopen, a list of now or lazy, local or global, nodelete and deepbind [default: now,local]
             (long, value_name = "FLAGS") (serde()) flags: Option<$crate::OpenFlags>;
             /// Set the environment variable K to V in the measured process; repeatable [default: none]
-            (long, value_name = "K=V") (serde(with = "env"), cfg_attr(feature = "schema", schemars(with = "Option<std::collections::BTreeMap<String, String>>"))) env: Option<Vec<$crate::Variable>>;
+            (long, value_name = "K=V") (serde(with = "env"), schemars(with = "Option<std::collections::BTreeMap<String, String>>")) env: Option<Vec<$crate::Variable>>;
             /// Choose the passes that may run: names, or names with + and - before them, which add to the usual passes and take away
             /// from them, for example +patterns (see docs/passes.md) [default: measure,without-calls,recheck,diagnose]
             (long, value_name = "LIST", allow_hyphen_values = true) (serde()) passes: Option<$crate::Passes>;

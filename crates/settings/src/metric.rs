@@ -1,6 +1,7 @@
 //! What is measured at each checkpoint, and in which unit.
 
 use crate::named;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 named! {
@@ -40,8 +41,7 @@ impl Metric {
 }
 
 /// Unit of a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// Bytes.

@@ -314,7 +314,6 @@ impl<'de, K: Kind> Deserialize<'de> for Quantity<K> {
     }
 }
 
-#[cfg(feature = "schema")]
 impl<K: Kind> schemars::JsonSchema for Quantity<K> {
     fn inline_schema() -> bool {
         K::BARE

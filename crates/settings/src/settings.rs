@@ -52,9 +52,8 @@ macro_rules! structs {
         $struct:ident { $($(#[doc = $doc:expr])* ($($arg:tt)*) ($($serde:tt)*) $name:ident: $type:ty;)* }
     ) => {
         $(#[doc = $about])*
-        #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
         #[cfg_attr(feature = "clap", derive(clap::Args))]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub struct $struct {
             $(

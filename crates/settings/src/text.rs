@@ -44,7 +44,6 @@ macro_rules! text_form {
             }
         }
 
-        #[cfg(feature = "schema")]
         impl schemars::JsonSchema for $type {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($type).into()

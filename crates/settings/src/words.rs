@@ -244,7 +244,6 @@ impl<'de> Deserialize<'de> for Sandboxing {
     }
 }
 
-#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Sandboxing {
     fn inline_schema() -> bool {
         true
