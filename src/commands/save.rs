@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::files::write_atomic;
 use crate::record::Run;
 use crate::report::Format;
 
@@ -38,13 +37,11 @@ impl Saver {
             }
             return Ok(());
         };
-        let rendered = Format::Json.render(run)?;
-        let contents = rendered.first().map(|file| file.contents.as_slice()).unwrap_or_default();
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let places = std::iter::once(std::env::temp_dir()).chain(home).filter(|place| place.is_absolute());
         for place in places {
             let path = place.join(&self.name);
-            if write_atomic(&path, contents).is_ok() {
+            if crate::publish::write_record(run, &path).is_ok() {
                 if self.instead.as_ref().is_none_or(|(before, _)| *before != path) {
                     super::note(&format!("{error}; the record was saved to {} instead", path.display()));
                 }

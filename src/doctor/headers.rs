@@ -51,7 +51,7 @@ fn fit(path: &Path, facts: &Facts, soname: &str, link: &Path) -> (Status, Header
 }
 
 /// Where pkg-config searches, in its order.
-fn directories() -> Vec<PathBuf> {
+pub(crate) fn directories() -> Vec<PathBuf> {
     let given = variable("PKG_CONFIG_PATH").unwrap_or_default();
     let arch = std::env::consts::ARCH;
     let own = variable("PKG_CONFIG_LIBDIR").unwrap_or_else(|| {

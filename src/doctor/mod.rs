@@ -2,7 +2,7 @@
 //! limits, and a program that is asked for its version has seconds.
 
 mod go;
-mod headers;
+pub(crate) mod headers;
 mod library;
 mod limits;
 pub(crate) mod process;

@@ -72,64 +72,53 @@ struct Shape {
 }
 
 const SHAPES: [Shape; 8] = [
-    Shape { name: "c-clean", language: Language::C, open_ns: 31e3, call_ns: 92.0, leak: 0.0, pinned: None },
-    Shape {
-        name: "c-leak-constructor",
-        language: Language::C,
-        open_ns: 32e3,
-        call_ns: 95.0,
-        leak: 32.0,
-        pinned: None,
-    },
-    Shape {
-        name: "cpp-clean",
-        language: Language::Cpp,
-        open_ns: 118e3,
-        call_ns: 90.0,
-        leak: 0.0,
-        pinned: None,
-    },
-    Shape {
-        name: "cpp-unique",
-        language: Language::Cpp,
-        open_ns: 240.0,
-        call_ns: 88.0,
-        leak: 0.0,
-        pinned: Some(|| CauseFacts::Unique { symbol: Some("Counter<int>::value".to_owned()), count: 1 }),
-    },
-    Shape {
-        name: "rust-clean",
-        language: Language::Rust,
-        open_ns: 142e3,
-        call_ns: 61.0,
-        leak: 0.0,
-        pinned: None,
-    },
-    Shape {
-        name: "rust-tls-destructor",
-        language: Language::Rust,
-        open_ns: 260.0,
-        call_ns: 74.0,
-        leak: 0.0,
-        pinned: Some(|| CauseFacts::TlsDestructor { count: 1, threads: 1, language: Language::Rust }),
-    },
-    Shape {
-        name: "go-clean",
-        language: Language::Go,
-        open_ns: 270.0,
-        call_ns: 1_350.0,
-        leak: 0.0,
-        pinned: Some(|| CauseFacts::Nodelete { language: Language::Go }),
-    },
-    Shape {
-        name: "libz.so.1",
-        language: Language::Unknown,
-        open_ns: 45e3,
-        call_ns: 410.0,
-        leak: 0.4,
-        pinned: None,
-    },
+    shape("c-clean", Language::C, 31e3, 92.0, 0.0, None),
+    shape("c-leak-constructor", Language::C, 32e3, 95.0, 32.0, None),
+    shape("cpp-clean", Language::Cpp, 118e3, 90.0, 0.0, None),
+    shape(
+        "cpp-unique",
+        Language::Cpp,
+        240.0,
+        88.0,
+        0.0,
+        Some(|| CauseFacts::Unique { symbol: Some("Counter<int>::value".to_owned()), count: 1 }),
+    ),
+    shape("rust-clean", Language::Rust, 142e3, 61.0, 0.0, None),
+    shape(
+        "rust-tls-destructor",
+        Language::Rust,
+        260.0,
+        74.0,
+        0.0,
+        Some(|| CauseFacts::TlsDestructor { count: 1, threads: 1, language: Language::Rust }),
+    ),
+    shape(
+        "go-clean",
+        Language::Go,
+        270.0,
+        1_350.0,
+        0.0,
+        Some(|| CauseFacts::Nodelete { language: Language::Go }),
+    ),
+    shape("libz.so.1", Language::Unknown, 45e3, 410.0, 0.4, None),
 ];
+
+const fn shape(
+    name: &'static str,
+    language: Language,
+    open_ns: f64,
+    call_ns: f64,
+    leak: f64,
+    pinned: Option<fn() -> CauseFacts>,
+) -> Shape {
+    Shape { name, language, open_ns, call_ns, leak, pinned }
+}
+
+/// The findings of a soak that fails because this object stays.
+pub fn stays(object: impl Into<String>) -> Vec<Finding> {
+    let objects = vec![object.into()];
+    vec![Finding::new(Severity::Fail, Facts::DependenciesStay { objects })]
+}
 
 /// A run of `n` soaks. Beyond eight the shapes repeat under numbered names with other medians.
 pub fn run(n: usize) -> Run {

@@ -64,10 +64,7 @@ mod tests {
         run.soaks.remove(0);
         run.soaks[0].path = "a:b,c%\r\n::error::x".to_owned();
         run.soaks[0].name = "n,m".to_owned();
-        run.soaks[0].judged.findings = vec![dlsoak_record::Finding::new(
-            dlsoak_record::Severity::Fail,
-            dlsoak_record::Facts::DependenciesStay { objects: vec!["100 %\n::stop-commands::x".to_owned()] },
-        )];
+        run.soaks[0].judged.findings = sample::stays("100 %\n::stop-commands::x".to_owned());
         let text = render(&run);
         assert_eq!(text.lines().count(), 1);
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use dlsoak_record::{Latency, Metric, Soak};
 
-use super::summary::{self, Headline};
+use super::summary::{self, Figure};
 use super::units;
 
 /// Loads per cycle, or nothing where it never ran.
@@ -30,27 +30,22 @@ pub(super) fn median_and_p99(soak: &Soak, latency: Option<&Latency>) -> [String;
 pub(super) fn growth(soak: &Soak, with_units: bool) -> (String, String) {
     let bytes = |x: f64| if with_units { units::bytes(x) } else { units::number(x) };
     let rate = |x: f64| if with_units { units::mb_per_second(x) } else { units::megabytes(x) };
-    // The heap goes without saying: the notes below the table do.
-    let named = |text: String, metric| match metric {
-        Metric::Heap => text,
-        other => format!("{text} {}", other.name()),
+    let Some(headline) = summary::headline(soak) else {
+        return (units::NONE.to_owned(), units::NONE.to_owned());
     };
-    match summary::headline(soak) {
-        Headline::Nothing => (units::NONE.to_owned(), units::NONE.to_owned()),
-        Headline::Leak { per_cycle, per_second, metric } => {
-            (named(bytes(per_cycle), metric), rate(per_second))
-        }
-        Headline::Exact { per_cycle, per_second, metric } => {
-            (named(format!("{} exact", bytes(per_cycle)), metric), rate(per_second))
-        }
-        Headline::Below { per_cycle, per_second, metric } => {
-            let rate = rate(per_second);
-            let rate = if rate.starts_with('<') { rate } else { format!("<{rate}") };
-            (named(format!("<{}", bytes(per_cycle)), metric), rate)
-        }
-        Headline::Unclear { per_cycle, per_second, metric, decaying } => {
-            let word = if decaying { "fades" } else { "?" };
-            (named(format!("{} {word}", bytes(per_cycle)), metric), rate(per_second))
-        }
-    }
+    let (amount, rate) = (bytes(headline.per_cycle), rate(headline.per_second));
+    let amount = match headline.figure {
+        Figure::Leak => amount,
+        Figure::Exact => format!("{amount} exact"),
+        Figure::Below => format!("<{amount}"),
+        Figure::Unclear => format!("{amount} ?"),
+        Figure::Fading => format!("{amount} fades"),
+    };
+    // The heap goes without saying: the notes below the table do.
+    let amount = match headline.metric {
+        Metric::Heap => amount,
+        other => format!("{amount} {other}"),
+    };
+    let marked = headline.figure == Figure::Below && !rate.starts_with('<');
+    (amount, if marked { format!("<{rate}") } else { rate })
 }

@@ -8,7 +8,7 @@ use dlsoak_record::checkup::{
 use super::advice::Advice;
 use super::summary::Mark;
 use super::terminal::{paint, wrap};
-use super::{inspection, units};
+use super::{inspection, units, words};
 
 /// Columns before a check's name, and for its name.
 const NAME: usize = 20;
@@ -30,8 +30,7 @@ pub fn render(checkup: &Checkup, width: u16, color: bool) -> String {
         line(&mut out, check, width, color);
     }
     let count = |status, what: &str| {
-        let count = checkup.checks.iter().filter(|check| check.status == status).count();
-        format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+        words::counted(checkup.checks.iter().filter(|check| check.status == status).count() as u64, what)
     };
     out + &format!("{}, {}\n", count(Status::Fail, "failure"), count(Status::Warn, "warning"))
 }
@@ -319,13 +318,8 @@ fn confinement(what: Confinement) -> &'static str {
 }
 
 fn landlock(lacks: &[Confinement]) -> Advice {
-    let list = |all: &[Confinement]| {
-        let words: Vec<&str> = all.iter().map(|what| confinement(*what)).collect();
-        match words.split_last() {
-            Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-            _ => words.concat(),
-        }
-    };
+    let list =
+        |all: &[Confinement]| words::listed(&all.iter().map(|what| confinement(*what)).collect::<Vec<_>>());
     if lacks.is_empty() {
         fact(format!("--sandbox can keep a library from {}", list(&Confinement::ALL)))
     } else if lacks.len() == Confinement::ALL.len() {
@@ -508,7 +502,7 @@ fn headers(package: &str, version: &str, library: &str, fit: &HeadersFit) -> Adv
             )
         }
         HeadersFit::OtherCopy { soname } => {
-            let file = package.rsplit('/').next().unwrap_or(package);
+            let file = words::file_name(package);
             Advice::new(
                 format!(
                     "{what}, and its library {library} is another copy of {soname}, maybe of another version"
@@ -529,6 +523,7 @@ mod tests {
 
     /// One of each thing that a check can find.
     fn all() -> Vec<Check> {
+        use Name::*;
         use Status::{Fail, Note, Ok, Warn};
         let text = str::to_owned;
         let absent = || Found::NotInPath { elsewhere: None };
@@ -580,204 +575,191 @@ mod tests {
         };
         let wrong = Problem::WrongMachine { machine: Machine::AARCH64, host: Machine::X86_64 };
         let libc = Libc::Glibc { at_least: Some(text("2.34")) };
-        let checks = vec![
-            (Group::Library, Name::LoadsHere, Ok, Found::Loads { machine: Machine::X86_64, libc }),
-            (Group::Library, Name::LoadsHere, Fail, Found::DoesNotLoad { problem: wrong }),
-            (Group::Library, Name::LoadsHere, Fail, Found::MoreProblems { count: 12 }),
-            (Group::Library, Name::StaticTls, Warn, Found::StaticTls { bytes: 256, room: 1664, at_most: 6 }),
-            (Group::Library, Name::Stack, Warn, Found::ExecutableStack),
-            (Group::Library, Name::TextRelocations, Warn, Found::TextRelocations),
-            (Group::Library, Name::Headers, Ok, headers(HeadersFit::Same)),
-            (Group::Library, Name::Headers, Note, headers(HeadersFit::NoLibrary)),
+        let checks = [
             (
                 Group::Library,
-                Name::Headers,
-                Note,
-                headers(HeadersFit::OtherMachine { machine: Machine::I386 }),
+                vec![
+                    (LoadsHere, Ok, Found::Loads { machine: Machine::X86_64, libc }),
+                    (LoadsHere, Fail, Found::DoesNotLoad { problem: wrong }),
+                    (LoadsHere, Fail, Found::MoreProblems { count: 12 }),
+                    (StaticTls, Warn, Found::StaticTls { bytes: 256, room: 1664, at_most: 6 }),
+                    (Stack, Warn, Found::ExecutableStack),
+                    (TextRelocations, Warn, Found::TextRelocations),
+                    (Headers, Ok, headers(HeadersFit::Same)),
+                    (Headers, Note, headers(HeadersFit::NoLibrary)),
+                    (Headers, Note, headers(HeadersFit::OtherMachine { machine: Machine::I386 })),
+                    (
+                        Headers,
+                        Warn,
+                        headers(HeadersFit::OtherSoname {
+                            theirs: Some(text("libdemo.so.2")),
+                            ours: text("libdemo.so.1"),
+                        }),
+                    ),
+                    (Headers, Warn, headers(HeadersFit::OtherCopy { soname: text("libdemo.so.1") })),
+                ],
             ),
-            (
-                Group::Library,
-                Name::Headers,
-                Warn,
-                headers(HeadersFit::OtherSoname {
-                    theirs: Some(text("libdemo.so.2")),
-                    ours: text("libdemo.so.1"),
-                }),
-            ),
-            (
-                Group::Library,
-                Name::Headers,
-                Warn,
-                headers(HeadersFit::OtherCopy { soname: text("libdemo.so.1") }),
-            ),
-            (Group::Tools, Name::Gcc, Ok, program(Some("12.2.0"))),
-            (Group::Tools, Name::Gcc, Note, program(None)),
             (
                 Group::Tools,
-                Name::Gcc,
-                Warn,
-                Found::OldProgram { path: text("/usr/bin/gcc"), version: text("8.3.0"), oldest: 9 },
-            ),
-            (Group::Tools, Name::Gcc, Warn, broken(Failure::NoAnswer { seconds: 5 }, None)),
-            (Group::Tools, Name::Clang, Note, absent()),
-            (Group::Tools, Name::Clang, Warn, broken(Failure::Status { exit_code: Some(3) }, None)),
-            (Group::Tools, Name::Clang, Warn, broken(Failure::Status { exit_code: None }, None)),
-            (Group::Tools, Name::CCompiler, Warn, absent()),
-            (Group::Tools, Name::CppCompiler, Note, absent()),
-            (Group::Tools, Name::Ld, Warn, absent()),
-            (Group::Tools, Name::Cc, Ok, set("gcc -O2")),
-            (
-                Group::Tools,
-                Name::Cc,
-                Fail,
-                Found::NamesNoProgram { value: text("icc -O2"), program: text("icc") },
-            ),
-            (Group::Tools, Name::Cc, Warn, compiles("s390x-linux-gnu")),
-            (Group::Tools, Name::Cxx, Warn, compiles("x86_64-alpine-linux-musl")),
-            (Group::Tools, Name::PkgConfig, Ok, program(None)),
-            (Group::Tools, Name::PkgConfig, Note, absent()),
-            (Group::Tools, Name::PkgConfigPath, Warn, missing()),
-            (Group::Tools, Name::LdLibraryPath, Note, set("/opt/lib")),
-            (Group::Tools, Name::LdLibraryPath, Warn, missing()),
-            (Group::Tools, Name::LdLibraryPath, Warn, Found::EmptyEntry { value: text("/lib:") }),
-            (Group::Tools, Name::LdPreload, Warn, set("/opt/libx.so")),
-            (Group::Tools, Name::Valgrind, Note, absent()),
-            (Group::Tools, Name::Gdb, Note, absent()),
-            (Group::Go, Name::Go, Ok, program(Some("1.26.8"))),
-            (Group::Go, Name::Go, Note, absent()),
-            (Group::Go, Name::Go, Warn, Found::NotInPath { elsewhere: Some(text("/opt/go/bin")) }),
-            (Group::Go, Name::Go, Warn, broken(Failure::Nonsense, None)),
-            (
-                Group::Go,
-                Name::Go,
-                Fail,
-                broken(
-                    Failure::Message { line: text("go: cannot find GOROOT directory: /x") },
-                    Some("GOROOT"),
-                ),
-            ),
-            (Group::Go, Name::Go, Fail, broken(Failure::NotStarted { error: error() }, None)),
-            (Group::Go, Name::GoRoot, Ok, root(false, GoRootFit::Same)),
-            (Group::Go, Name::GoRoot, Fail, root(true, GoRootFit::NoInstallation)),
-            (
-                Group::Go,
-                Name::GoRoot,
-                Fail,
-                root(false, GoRootFit::OtherVersion { version: text("go1.21.13"), go: text("go1.26.8") }),
+                vec![
+                    (Gcc, Ok, program(Some("12.2.0"))),
+                    (Gcc, Note, program(None)),
+                    (
+                        Gcc,
+                        Warn,
+                        Found::OldProgram { path: text("/usr/bin/gcc"), version: text("8.3.0"), oldest: 9 },
+                    ),
+                    (Gcc, Warn, broken(Failure::NoAnswer { seconds: 5 }, None)),
+                    (Clang, Note, absent()),
+                    (Clang, Warn, broken(Failure::Status { exit_code: Some(3) }, None)),
+                    (Clang, Warn, broken(Failure::Status { exit_code: None }, None)),
+                    (CCompiler, Warn, absent()),
+                    (CppCompiler, Note, absent()),
+                    (Ld, Warn, absent()),
+                    (Cc, Ok, set("gcc -O2")),
+                    (Cc, Fail, Found::NamesNoProgram { value: text("icc -O2"), program: text("icc") }),
+                    (Cc, Warn, compiles("s390x-linux-gnu")),
+                    (Cxx, Warn, compiles("x86_64-alpine-linux-musl")),
+                    (PkgConfig, Ok, program(None)),
+                    (PkgConfig, Note, absent()),
+                    (PkgConfigPath, Warn, missing()),
+                    (LdLibraryPath, Note, set("/opt/lib")),
+                    (LdLibraryPath, Warn, missing()),
+                    (LdLibraryPath, Warn, Found::EmptyEntry { value: text("/lib:") }),
+                    (LdPreload, Warn, set("/opt/libx.so")),
+                    (Valgrind, Note, absent()),
+                    (Gdb, Note, absent()),
+                ],
             ),
             (
                 Group::Go,
-                Name::GoRoot,
-                Warn,
-                root(true, GoRootFit::OtherCopy { directory: text("/usr/local/go") }),
+                vec![
+                    (Go, Ok, program(Some("1.26.8"))),
+                    (Go, Note, absent()),
+                    (Go, Warn, Found::NotInPath { elsewhere: Some(text("/opt/go/bin")) }),
+                    (Go, Warn, broken(Failure::Nonsense, None)),
+                    (
+                        Go,
+                        Fail,
+                        broken(
+                            Failure::Message { line: text("go: cannot find GOROOT directory: /x") },
+                            Some("GOROOT"),
+                        ),
+                    ),
+                    (Go, Fail, broken(Failure::NotStarted { error: error() }, None)),
+                    (GoRoot, Ok, root(false, GoRootFit::Same)),
+                    (GoRoot, Fail, root(true, GoRootFit::NoInstallation)),
+                    (
+                        GoRoot,
+                        Fail,
+                        root(
+                            false,
+                            GoRootFit::OtherVersion { version: text("go1.21.13"), go: text("go1.26.8") },
+                        ),
+                    ),
+                    (GoRoot, Warn, root(true, GoRootFit::OtherCopy { directory: text("/usr/local/go") })),
+                    (GoTarget, Warn, target(&[])),
+                    (GoTarget, Warn, target(&["GOOS", "GOARCH"])),
+                    (CgoEnabled, Warn, off(CgoOff::Environment)),
+                    (CgoEnabled, Warn, off(CgoOff::Setting)),
+                    (CgoEnabled, Warn, off(other(fix()))),
+                    (CgoEnabled, Warn, off(other(None))),
+                    (CgoEnabled, Warn, off(CgoOff::NoCompiler { compiler: text("gcc") })),
+                    (CgoEnabled, Ok, on(None)),
+                    (CgoEnabled, Warn, on(Some(CgoProblem::NotInPath))),
+                    (
+                        CgoEnabled,
+                        Warn,
+                        on(Some(CgoProblem::OtherMachine {
+                            machine: text("x86_64-linux-gnu"),
+                            target: text("linux/arm64"),
+                            fix: fix(),
+                        })),
+                    ),
+                ],
             ),
-            (Group::Go, Name::GoTarget, Warn, target(&[])),
-            (Group::Go, Name::GoTarget, Warn, target(&["GOOS", "GOARCH"])),
-            (Group::Go, Name::CgoEnabled, Warn, off(CgoOff::Environment)),
-            (Group::Go, Name::CgoEnabled, Warn, off(CgoOff::Setting)),
-            (Group::Go, Name::CgoEnabled, Warn, off(other(fix()))),
-            (Group::Go, Name::CgoEnabled, Warn, off(other(None))),
-            (Group::Go, Name::CgoEnabled, Warn, off(CgoOff::NoCompiler { compiler: text("gcc") })),
-            (Group::Go, Name::CgoEnabled, Ok, on(None)),
-            (Group::Go, Name::CgoEnabled, Warn, on(Some(CgoProblem::NotInPath))),
-            (
-                Group::Go,
-                Name::CgoEnabled,
-                Warn,
-                on(Some(CgoProblem::OtherMachine {
-                    machine: text("x86_64-linux-gnu"),
-                    target: text("linux/arm64"),
-                    fix: fix(),
-                })),
-            ),
-            (Group::Rust, Name::Rustc, Ok, rustc("x86_64-unknown-linux-gnu")),
-            (Group::Rust, Name::Rustc, Warn, rustc("aarch64-unknown-linux-musl")),
-            (Group::Rust, Name::Rustc, Note, absent()),
-            (Group::Rust, Name::Rustc, Warn, broken(Failure::Nonsense, None)),
             (
                 Group::Rust,
-                Name::RustTargets,
-                Ok,
-                targets(&["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"]),
+                vec![
+                    (Rustc, Ok, rustc("x86_64-unknown-linux-gnu")),
+                    (Rustc, Warn, rustc("aarch64-unknown-linux-musl")),
+                    (Rustc, Note, absent()),
+                    (Rustc, Warn, broken(Failure::Nonsense, None)),
+                    (RustTargets, Ok, targets(&["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"])),
+                    (RustTargets, Warn, targets(&[])),
+                    (
+                        CargoBuildTarget,
+                        Warn,
+                        Found::CargoTarget {
+                            target: text("wasm32-wasip1"),
+                            host: text("x86_64-unknown-linux-gnu"),
+                        },
+                    ),
+                ],
             ),
-            (Group::Rust, Name::RustTargets, Warn, targets(&[])),
-            (
-                Group::Rust,
-                Name::CargoBuildTarget,
-                Warn,
-                Found::CargoTarget { target: text("wasm32-wasip1"), host: text("x86_64-unknown-linux-gnu") },
-            ),
-            (Group::System, Name::CLibrary, Fail, Found::BuiltForMusl),
-            (Group::System, Name::CLibrary, Ok, Found::CLibrary { libc: text("glibc 2.36"), musl: false }),
-            (Group::System, Name::CLibrary, Ok, Found::CLibrary { libc: text("glibc 2.36"), musl: true }),
-            (Group::System, Name::Kernel, Ok, kernel(None)),
-            (Group::System, Name::Kernel, Warn, kernel(Some(KernelLack::ProcessMadvise))),
-            (Group::System, Name::Kernel, Fail, kernel(Some(KernelLack::SealedMemory { error: error() }))),
-            (Group::System, Name::Landlock, Ok, Found::Landlock { lacks: Vec::new() }),
-            (
-                Group::System,
-                Name::Landlock,
-                Note,
-                Found::Landlock { lacks: vec![Confinement::Tcp, Confinement::Signals] },
-            ),
-            (Group::System, Name::Landlock, Warn, Found::Landlock { lacks: Confinement::ALL.to_vec() }),
-            (Group::System, Name::Ptrace, Ok, ptrace(None, Attempt::Succeeded)),
-            (Group::System, Name::Ptrace, Note, ptrace(Some("1"), Attempt::NotMade)),
-            (Group::System, Name::Ptrace, Warn, ptrace(Some("2"), Attempt::Refused { error: error() })),
-            (Group::System, Name::Ptrace, Warn, ptrace(None, Attempt::Refused { error: error() })),
-            (Group::System, Name::PerfEvents, Note, Found::PerfEvents { paranoid: Some(2) }),
-            (Group::System, Name::PerfEvents, Note, Found::PerfEvents { paranoid: Some(3) }),
-            (Group::System, Name::PerfEvents, Note, Found::PerfEvents { paranoid: None }),
-            (Group::System, Name::Proc, Ok, Found::Proc { missing: Vec::new() }),
             (
                 Group::System,
-                Name::Proc,
-                Fail,
-                Found::Proc { missing: vec![text("smaps_rollup"), text("fd")] },
-            ),
-            (Group::System, Name::TmpDir, Ok, tmp(Room::Free { bytes: 33 << 30 })),
-            (Group::System, Name::TmpDir, Warn, tmp(Room::Free { bytes: 1 << 20 })),
-            (
-                Group::System,
-                Name::TmpDir,
-                Fail,
-                tmp(Room::Unreachable { error: text("ENOENT: No such file or directory") }),
-            ),
-            (Group::System, Name::TmpDir, Fail, tmp(Room::NoExec)),
-            (Group::System, Name::TmpDir, Fail, tmp(Room::NotWritable)),
-            (Group::Limits, Name::Cpus, Ok, Found::Cpus { count: 2 }),
-            (Group::Limits, Name::Cpus, Warn, Found::Cpus { count: 1 }),
-            (Group::Limits, Name::Memory, Ok, Found::Memory { free: Some(22 << 30) }),
-            (Group::Limits, Name::Memory, Warn, Found::Memory { free: Some(300 << 20) }),
-            (Group::Limits, Name::Memory, Note, Found::Memory { free: None }),
-            (Group::Limits, Name::OpenFiles, Ok, limit(Some(20_000), None, Some(1024))),
-            (Group::Limits, Name::OpenFiles, Warn, limit(Some(256), Some(4096), Some(1024))),
-            (Group::Limits, Name::Processes, Warn, limit(Some(100), Some(100), Some(200))),
-            (Group::Limits, Name::AddressSpace, Warn, limit(Some(4 << 30), None, None)),
-            (Group::Limits, Name::DataSegment, Warn, limit(Some(4 << 30), None, None)),
-            (Group::Limits, Name::Threads, Ok, Found::Threads { free: Some(32_630) }),
-            (Group::Limits, Name::Threads, Warn, Found::Threads { free: Some(20) }),
-            (Group::Limits, Name::Threads, Note, Found::Threads { free: None }),
-            (Group::Limits, Name::Mappings, Ok, mappings(Some(65_530))),
-            (Group::Limits, Name::Mappings, Warn, mappings(Some(4096))),
-            (Group::Limits, Name::Mappings, Note, mappings(None)),
-            (Group::Limits, Name::HugePages, Ok, Found::HugePages { setting: text("madvise") }),
-            (Group::Limits, Name::HugePages, Note, Found::HugePages { setting: text("always") }),
-            (Group::Limits, Name::CpuFrequency, Ok, Found::CpuFrequency { governor: None }),
-            (
-                Group::Limits,
-                Name::CpuFrequency,
-                Ok,
-                Found::CpuFrequency { governor: Some(text("performance")) },
+                vec![
+                    (CLibrary, Fail, Found::BuiltForMusl),
+                    (CLibrary, Ok, Found::CLibrary { libc: text("glibc 2.36"), musl: false }),
+                    (CLibrary, Ok, Found::CLibrary { libc: text("glibc 2.36"), musl: true }),
+                    (Kernel, Ok, kernel(None)),
+                    (Kernel, Warn, kernel(Some(KernelLack::ProcessMadvise))),
+                    (Kernel, Fail, kernel(Some(KernelLack::SealedMemory { error: error() }))),
+                    (Landlock, Ok, Found::Landlock { lacks: Vec::new() }),
+                    (Landlock, Note, Found::Landlock { lacks: vec![Confinement::Tcp, Confinement::Signals] }),
+                    (Landlock, Warn, Found::Landlock { lacks: Confinement::ALL.to_vec() }),
+                    (Ptrace, Ok, ptrace(None, Attempt::Succeeded)),
+                    (Ptrace, Note, ptrace(Some("1"), Attempt::NotMade)),
+                    (Ptrace, Warn, ptrace(Some("2"), Attempt::Refused { error: error() })),
+                    (Ptrace, Warn, ptrace(None, Attempt::Refused { error: error() })),
+                    (PerfEvents, Note, Found::PerfEvents { paranoid: Some(2) }),
+                    (PerfEvents, Note, Found::PerfEvents { paranoid: Some(3) }),
+                    (PerfEvents, Note, Found::PerfEvents { paranoid: None }),
+                    (Proc, Ok, Found::Proc { missing: Vec::new() }),
+                    (Proc, Fail, Found::Proc { missing: vec![text("smaps_rollup"), text("fd")] }),
+                    (TmpDir, Ok, tmp(Room::Free { bytes: 33 << 30 })),
+                    (TmpDir, Warn, tmp(Room::Free { bytes: 1 << 20 })),
+                    (
+                        TmpDir,
+                        Fail,
+                        tmp(Room::Unreachable { error: text("ENOENT: No such file or directory") }),
+                    ),
+                    (TmpDir, Fail, tmp(Room::NoExec)),
+                    (TmpDir, Fail, tmp(Room::NotWritable)),
+                ],
             ),
             (
                 Group::Limits,
-                Name::CpuFrequency,
-                Note,
-                Found::CpuFrequency { governor: Some(text("powersave")) },
+                vec![
+                    (Cpus, Ok, Found::Cpus { count: 2 }),
+                    (Cpus, Warn, Found::Cpus { count: 1 }),
+                    (Memory, Ok, Found::Memory { free: Some(22 << 30) }),
+                    (Memory, Warn, Found::Memory { free: Some(300 << 20) }),
+                    (Memory, Note, Found::Memory { free: None }),
+                    (OpenFiles, Ok, limit(Some(20_000), None, Some(1024))),
+                    (OpenFiles, Warn, limit(Some(256), Some(4096), Some(1024))),
+                    (Processes, Warn, limit(Some(100), Some(100), Some(200))),
+                    (AddressSpace, Warn, limit(Some(4 << 30), None, None)),
+                    (DataSegment, Warn, limit(Some(4 << 30), None, None)),
+                    (Threads, Ok, Found::Threads { free: Some(32_630) }),
+                    (Threads, Warn, Found::Threads { free: Some(20) }),
+                    (Threads, Note, Found::Threads { free: None }),
+                    (Mappings, Ok, mappings(Some(65_530))),
+                    (Mappings, Warn, mappings(Some(4096))),
+                    (Mappings, Note, mappings(None)),
+                    (HugePages, Ok, Found::HugePages { setting: text("madvise") }),
+                    (HugePages, Note, Found::HugePages { setting: text("always") }),
+                    (CpuFrequency, Ok, Found::CpuFrequency { governor: None }),
+                    (CpuFrequency, Ok, Found::CpuFrequency { governor: Some(text("performance")) }),
+                    (CpuFrequency, Note, Found::CpuFrequency { governor: Some(text("powersave")) }),
+                ],
             ),
         ];
-        checks.into_iter().map(|(group, name, status, found)| Check { group, name, status, found }).collect()
+        let of = |(group, checks): (Group, Vec<(Name, Status, Found)>)| {
+            checks.into_iter().map(move |(name, status, found)| Check { group, name, status, found })
+        };
+        checks.into_iter().flat_map(of).collect()
     }
 
     #[test]

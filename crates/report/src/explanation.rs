@@ -5,7 +5,8 @@ use dlsoak_record::explanation::{Explained, Explanation, Here};
 use dlsoak_record::file::{Class, Kind};
 
 use super::summary::Mark;
-use super::terminal::{paint, wrap};
+use super::terminal::{painted, wrap};
+use super::words::file_name;
 use super::{inspection, units};
 
 /// Errors of one kind that are printed in full; of the others only the line, what is here, and the first command.
@@ -57,7 +58,7 @@ pub fn render(found: &Explanation, width: u16, color: bool, all: bool) -> String
 
 fn one(out: &mut String, log: &str, error: &Explained, (width, color): (u16, bool), full: bool) {
     let head = format!("{log}:{}: {}", error.line, error.title);
-    out.push_str(&if color { paint(&head, Mark::Fail, true) } else { head });
+    out.push_str(&painted(&head, Mark::Fail, color));
     out.push_str(&format!(" [{}]\n", error.stage.name()));
     // Unbroken, so that it is found again in the log.
     out.push_str(&format!("  | {}\n", error.text));
@@ -205,10 +206,6 @@ fn symbol_in(symbol: &str, path: &str) -> String {
         None => "so name that on the command line".to_owned(),
     };
     format!("`{symbol}` is in {path}, {advice}")
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]

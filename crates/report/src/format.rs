@@ -7,7 +7,7 @@ use dlsoak_record::Run;
 use super::{Error, chart, costs, csv, hgrm, hlog, html, json, junit, markdown};
 
 /// A format that a record can be rendered to. A new format is one file beside this one, one variant, and one arm
-/// in each function below.
+/// below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// `record.json`.
@@ -33,43 +33,9 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format.
-    pub const ALL: [Format; 10] = [
-        Format::Json,
-        Format::Html,
-        Format::Svg,
-        Format::Png,
-        Format::Markdown,
-        Format::Junit,
-        Format::Csv,
-        Format::Hgrm,
-        Format::Hlog,
-        Format::Costs,
-    ];
     /// What a run leaves in its output directory. The record comes first: it is the one that must not be lost. Pictures of pixels
     /// are drawn when they are asked for, because drawing them takes as long as a thousand cycles of a small library.
     pub const OF_A_RUN: [Format; 3] = [Format::Json, Format::Html, Format::Svg];
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Json => "json",
-            Format::Html => "html",
-            Format::Svg => "svg",
-            Format::Png => "png",
-            Format::Markdown => "markdown",
-            Format::Junit => "junit",
-            Format::Csv => "csv",
-            Format::Hgrm => "hgrm",
-            Format::Hlog => "hlog",
-            Format::Costs => "costs",
-        }
-    }
-
-    /// The format of that name.
-    pub fn from_name(name: &str) -> Option<Format> {
-        Format::ALL.into_iter().find(|format| format.name() == name)
-    }
 
     /// The files this format consists of.
     ///
@@ -135,17 +101,4 @@ pub fn render(run: &Run, formats: &[Format], mut keep: impl FnMut(Result<Vec<Ren
         let begun: Vec<_> = formats.iter().map(|format| beside(scope, move || format.render(run))).collect();
         begun.into_iter().for_each(|rendered| keep(rendered()));
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats_are_found_by_their_names() {
-        for format in Format::ALL {
-            assert_eq!(Format::from_name(format.name()), Some(format));
-        }
-        assert_eq!(Format::from_name("xls"), None);
-    }
 }

@@ -7,8 +7,8 @@ use dlsoak_record::inspection::{Answer, Inspection, Needed, Problem};
 
 use super::advice::Advice;
 use super::summary::Mark;
-use super::terminal::{paint, wrap};
-use super::words;
+use super::terminal::{painted, wrap};
+use super::words::{self, counted};
 use super::{built, summary, units};
 
 /// Exports that are listed where not all are asked for.
@@ -74,8 +74,8 @@ pub fn render(found: &Inspection, width: u16, color: bool, all: bool) -> String 
     if found.needed.is_empty() {
         row("needs", "nothing");
     }
-    row("imports", &format!("{} from other libraries", symbols(file.imports)));
-    row("exports", &symbols(found.export_count));
+    row("imports", &format!("{} from other libraries", counted(file.imports as u64, "symbol")));
+    row("exports", &counted(found.export_count as u64, "symbol"));
     let shown = if all { found.exports.len() } else { FIRST };
     for name in found.exports.iter().take(shown) {
         row("", name);
@@ -249,14 +249,6 @@ pub(crate) fn libc(libc: &Libc) -> String {
     }
 }
 
-fn symbols(count: usize) -> String {
-    format!("{} symbol{}", units::count(count as u64), if count == 1 { "" } else { "s" })
-}
-
-fn painted(text: &str, mark: Mark, color: bool) -> String {
-    if color { paint(text, mark, true) } else { text.to_owned() }
-}
-
 fn outlook(answer: Answer) -> (&'static str, Mark) {
     match answer {
         Answer::Unloads => ("yes, because no file gives a reason to stay loaded", Mark::Pass),
@@ -287,7 +279,7 @@ fn runs(found: &Inspection) -> String {
             parts.push(name.to_owned());
         }
         if array > 0 {
-            parts.push(format!("{array} {what}{}", if array == 1 { "" } else { "s" }));
+            parts.push(counted(array, what));
         }
         if parts.is_empty() { "nothing".to_owned() } else { parts.join(" and ") }
     };

@@ -99,12 +99,7 @@ mod tests {
     fn each_soak_is_a_case_with_its_reasons() {
         let mut run = sample::run(8);
         run.soaks.push(sample::load_failed());
-        run.soaks[1].judged.findings = vec![dlsoak_record::Finding::new(
-            dlsoak_record::Severity::Fail,
-            dlsoak_record::Facts::DependenciesStay {
-                objects: vec!["a < b & \"c\" \u{1b}[31m ]]>".to_owned()],
-            },
-        )];
+        run.soaks[1].judged.findings = sample::stays("a < b & \"c\" \u{1b}[31m ]]>".to_owned());
         run.soaks[1].seconds = f64::NAN;
         let text = String::from_utf8(render(&run).unwrap()).unwrap();
         let document = Document::parse(&text).unwrap();

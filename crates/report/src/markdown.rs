@@ -16,11 +16,7 @@ const LONGEST: usize = 600;
 /// The whole text.
 pub(super) fn render(run: &Run) -> String {
     let mut soaks: Vec<&Soak> = run.soaks.iter().collect();
-    soaks.sort_by_key(|soak| match Mark::of(soak) {
-        Mark::Fail => 0,
-        Mark::Undecided => 1,
-        Mark::Pass => 2,
-    });
+    soaks.sort_by_key(|soak| Mark::of(soak));
     let mut out = format!("## dlsoak: {}\n\n", text(&summary::closing(run)));
     if !soaks.is_empty() {
         out.push_str("| | library | | cycles | loads/cycle | unload | growth/cycle | growth/s | open p50 | p99 | close p50 | p99 |\n");
@@ -114,10 +110,7 @@ mod tests {
     fn a_large_suite_fits_a_step_summary() {
         let mut run = sample::run(1000);
         for soak in &mut run.soaks {
-            soak.judged.findings = vec![dlsoak_record::Finding::new(
-                dlsoak_record::Severity::Fail,
-                dlsoak_record::Facts::DependenciesStay { objects: vec!["x".repeat(5000)] },
-            )];
+            soak.judged.findings = sample::stays("x".repeat(5000));
         }
         let size = render(&run).len();
         assert!(size < 1 << 20, "{size}");

@@ -9,15 +9,15 @@ use dlsoak_record::{
 use super::units;
 use super::words::{self, Text};
 
-/// What the gate made of a soak, as one of three.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What the gate made of a soak, as one of three; what needs a look comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mark {
-    /// It passed.
-    Pass,
     /// It did not pass.
     Fail,
     /// The gate could not decide.
     Undecided,
+    /// It passed.
+    Pass,
 }
 
 impl Mark {
@@ -77,74 +77,53 @@ pub fn series(soak: &Soak, metric: Metric) -> Vec<(f64, f64)> {
 
 /// The one statement about growth of memory that a table has room for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Headline {
-    /// Nothing was measured.
-    Nothing,
-    /// Growth of this many bytes is proven.
-    Leak {
-        /// Bytes per cycle.
-        per_cycle: f64,
-        /// Bytes per second.
-        per_second: f64,
-        /// Where it was seen.
-        metric: Metric,
-    },
+pub struct Headline {
+    /// What the figure is.
+    pub figure: Figure,
+    /// Bytes per cycle.
+    pub per_cycle: f64,
+    /// Bytes per second.
+    pub per_second: f64,
+    /// Where it was seen.
+    pub metric: Metric,
+}
+
+/// What the figure of a [`Headline`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// Growth that is proven.
+    Leak,
     /// Nothing grew, and the series had no noise: the figure is a count.
-    Exact {
-        /// Bytes per cycle.
-        per_cycle: f64,
-        /// Bytes per second.
-        per_second: f64,
-        /// What was counted.
-        metric: Metric,
-    },
+    Exact,
     /// Nothing grew; a leak of this size or more would have been called.
-    Below {
-        /// Bytes per cycle.
-        per_cycle: f64,
-        /// Bytes per second.
-        per_second: f64,
-        /// What was measured.
-        metric: Metric,
-    },
+    Below,
     /// It may grow: neither proven nor excluded.
-    Unclear {
-        /// Bytes per cycle.
-        per_cycle: f64,
-        /// Bytes per second.
-        per_second: f64,
-        /// What was measured.
-        metric: Metric,
-        /// Whether it fades.
-        decaying: bool,
-    },
+    Unclear,
+    /// The same, and it fades.
+    Fading,
 }
 
 /// The headline of a soak: its proven leak, or else the first of heap, anonymous and resident memory that was
-/// measured.
-pub fn headline(soak: &Soak) -> Headline {
+/// measured; `None` where nothing was.
+pub fn headline(soak: &Soak) -> Option<Headline> {
     if let Some(leak) = &soak.judged.leak {
-        return Headline::Leak {
-            per_cycle: leak.bytes_per_cycle,
-            per_second: leak.mb_per_second * 1e6,
-            metric: leak.metric,
-        };
+        let (per_cycle, per_second) = (leak.bytes_per_cycle, leak.mb_per_second * 1e6);
+        return Some(Headline { figure: Figure::Leak, per_cycle, per_second, metric: leak.metric });
     }
     let order = [Metric::Heap, Metric::Anon, Metric::PrivateDirty, Metric::Rss];
-    let Some(growth) = order.into_iter().find_map(|metric| growth_of(soak, metric)) else {
-        return Headline::Nothing;
-    };
+    let growth = order.into_iter().find_map(|metric| growth_of(soak, metric))?;
     let (per_cycle, per_second, metric) = (growth.per_cycle, growth.per_second, growth.metric);
-    match growth.trend {
-        Trend::Growing | Trend::Unclear | Trend::Decaying => {
-            Headline::Unclear { per_cycle, per_second, metric, decaying: growth.trend == Trend::Decaying }
-        }
-        Trend::Flat if growth.exact => Headline::Exact { per_cycle, per_second, metric },
+    let figure = match growth.trend {
+        Trend::Growing | Trend::Unclear => Figure::Unclear,
+        Trend::Decaying => Figure::Fading,
+        Trend::Flat if growth.exact => Figure::Exact,
         Trend::Flat => {
             let rate = if soak.seconds > 0.0 { soak.cycles.completed as f64 / soak.seconds } else { 0.0 };
-            Headline::Below { per_cycle: growth.detectable, per_second: growth.detectable * rate, metric }
+            let per_cycle = growth.detectable;
+            return Some(Headline { figure: Figure::Below, per_cycle, per_second: per_cycle * rate, metric });
         }
-    }
+    };
+    Some(Headline { figure, per_cycle, per_second, metric })
 }
 
 /// A slope with its unit and its 95 % interval: `32.9 B/cycle [32.1, 33.4]`, `32 B/cycle, exact`.
@@ -324,14 +303,15 @@ mod tests {
     #[test]
     fn the_headline_names_the_smallest_leak_it_could_have_seen() {
         let mut soak = sample::run(1).soaks.remove(0);
-        assert!(matches!(headline(&soak), Headline::Exact { metric: Metric::Heap, .. }));
+        let exact = headline(&soak).unwrap();
+        assert_eq!((exact.figure, exact.metric), (Figure::Exact, Metric::Heap));
         soak.judged.growth.remove(0);
         soak.seconds = 10.0;
-        let expected = Headline::Below { per_cycle: 1.6, per_second: 16_000.0, metric: Metric::Rss };
-        assert_eq!(headline(&soak), expected);
+        let (per_cycle, per_second, metric) = (1.6, 16_000.0, Metric::Rss);
+        assert_eq!(headline(&soak), Some(Headline { figure: Figure::Below, per_cycle, per_second, metric }));
         soak.judged.growth.clear();
-        assert_eq!(headline(&soak), Headline::Nothing);
-        assert_eq!(headline(&sample::load_failed()), Headline::Nothing);
+        assert_eq!(headline(&soak), None);
+        assert_eq!(headline(&sample::load_failed()), None);
     }
 
     #[test]

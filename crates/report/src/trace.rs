@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::words::{counted, file_name};
 use super::{Error, units, words};
 use dlsoak_record::{Metric, PlaceKind, PlaceTrend, Soak, Trace, TraceFrame, TracePlace, Unit};
 
@@ -39,7 +40,7 @@ pub fn render(soak: &Soak, trace: &Trace, all: bool) -> String {
     } else if !kept.is_empty() {
         out.push_str(&format!(
             "{} more kept something that does not grow (-v lists them)\n",
-            places(kept.len())
+            counted(kept.len() as u64, "place")
         ));
     }
     for remark in remarks(trace) {
@@ -73,10 +74,6 @@ pub(super) fn bytes(place: &TracePlace, figure: String) -> String {
     }
 }
 
-fn places(count: usize) -> String {
-    if count == 1 { "1 place".to_owned() } else { format!("{count} places") }
-}
-
 fn table(
     out: &mut String,
     rows: &[&TracePlace],
@@ -106,7 +103,7 @@ fn table(
         }
     }
     if rows.len() > shown {
-        out.push_str(&format!("  and {} more (-v)\n", places(rows.len() - shown)));
+        out.push_str(&format!("  and {} more (-v)\n", counted((rows.len() - shown) as u64, "place")));
     }
 }
 
@@ -147,11 +144,6 @@ fn explained(trace: &Trace) -> Vec<String> {
     out
 }
 
-/// The last part of a path.
-fn short(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
 /// A place by its function, file and line.
 pub(super) fn title(place: &TracePlace) -> String {
     let frame = TraceFrame {
@@ -171,14 +163,14 @@ pub(super) fn title(place: &TracePlace) -> String {
 
 /// A function with where it is, as far as that is known.
 pub(super) fn line(frame: &TraceFrame) -> String {
-    let module = short(&frame.module);
+    let module = file_name(&frame.module);
     let name = match (&frame.function, frame.distance) {
         (Some(function), Some(distance)) => format!("{function}+0x{distance:x}"),
         (Some(function), None) => function.clone(),
         (None, _) => return format!("{module}+0x{:x}", frame.offset),
     };
     match (&frame.file, frame.line) {
-        (Some(file), Some(line)) => format!("{name} ({}:{line})", short(file)),
+        (Some(file), Some(line)) => format!("{name} ({}:{line})", file_name(file)),
         _ => format!("{name} [{module}]"),
     }
 }
@@ -203,7 +195,7 @@ pub fn folded(trace: &Trace) -> String {
             let mut names = vec![place.kind.to_string()];
             names.extend(stack.frames.iter().rev().map(|frame| match &frame.function {
                 Some(function) => units::printable(function).replace(';', ":"),
-                None => format!("{}+0x{:x}", short(&frame.module), frame.offset),
+                None => format!("{}+0x{:x}", file_name(&frame.module), frame.offset),
             }));
             *stacks.entry(names.join(";")).or_default() += amount * 1_000.0;
         }

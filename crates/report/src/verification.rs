@@ -8,7 +8,7 @@ use dlsoak_record::verification::{
 use dlsoak_record::{Metric, Trend, Unit};
 
 use super::summary::{self, Mark};
-use super::terminal::{paint, wrap};
+use super::terminal::{painted, wrap};
 use super::units;
 
 /// Where values begin.
@@ -55,53 +55,40 @@ pub fn running(instrument: Instrument) -> String {
     format!("running {}", name(instrument))
 }
 
-fn painted(text: &str, mark: Mark, color: bool) -> String {
-    if color { paint(text, mark, true) } else { text.to_owned() }
+/// What an instrument is called, what it sees, and what it cannot see.
+fn about(instrument: Instrument) -> [&'static str; 3] {
+    match instrument {
+        Instrument::Dlsoak => [
+            "dlsoak",
+            "the C heap in use, memory and address space by kind, threads, descriptors, and page tables",
+            "memory that Go or a custom allocator holds inside its own mappings, or memory of the kernel itself",
+        ],
+        Instrument::Memcheck => [
+            "valgrind",
+            "every malloc block that is not freed at the end, and the stack that requested it",
+            "mmap, brk, Go's heap, threads or descriptors, or whether a cache stops growing after these few cycles",
+        ],
+        Instrument::Lsan => [
+            "LeakSanitizer",
+            "malloc blocks that nothing points to at the end",
+            "mmap, Go's heap, or blocks that something still points to, such as those of a cache that only grows; it reports \
+             blocks that only Go's memory points to as lost",
+        ],
+        Instrument::Gctrace => [
+            "gctrace",
+            "the live heap of Go's collector, after each collection",
+            "C.malloc, C.CString, mmap or thread stacks, or growth below 1 MiB in total",
+        ],
+        Instrument::Status => [
+            "/proc status",
+            "the memory that the kernel counts as resident and as mapped, whichever allocator requested it",
+            "growth below the error of the kernel's counters, or memory that is freed and reused within a page",
+        ],
+    }
 }
 
 fn name(instrument: Instrument) -> &'static str {
-    match instrument {
-        Instrument::Dlsoak => "dlsoak",
-        Instrument::Memcheck => "valgrind",
-        Instrument::Lsan => "LeakSanitizer",
-        Instrument::Gctrace => "gctrace",
-        Instrument::Status => "/proc status",
-    }
-}
-
-fn sees(instrument: Instrument) -> &'static str {
-    match instrument {
-        Instrument::Dlsoak => {
-            "the C heap in use, memory and address space by kind, threads, descriptors, and page tables"
-        }
-        Instrument::Memcheck => {
-            "every malloc block that is not freed at the end, and the stack that requested it"
-        }
-        Instrument::Lsan => "malloc blocks that nothing points to at the end",
-        Instrument::Gctrace => "the live heap of Go's collector, after each collection",
-        Instrument::Status => {
-            "the memory that the kernel counts as resident and as mapped, whichever allocator requested it"
-        }
-    }
-}
-
-fn cannot_see(instrument: Instrument) -> &'static str {
-    match instrument {
-        Instrument::Dlsoak => {
-            "memory that Go or a custom allocator holds inside its own mappings, or memory of the kernel itself"
-        }
-        Instrument::Memcheck => {
-            "mmap, brk, Go's heap, threads or descriptors, or whether a cache stops growing after these few cycles"
-        }
-        Instrument::Lsan => {
-            "mmap, Go's heap, or blocks that something still points to, such as those of a cache that only grows; it reports \
-             blocks that only Go's memory points to as lost"
-        }
-        Instrument::Gctrace => "C.malloc, C.CString, mmap or thread stacks, or growth below 1 MiB in total",
-        Instrument::Status => {
-            "growth below the error of the kernel's counters, or memory that is freed and reused within a page"
-        }
-    }
+    about(instrument)[0]
 }
 
 fn label(quantity: Quantity) -> &'static str {
@@ -137,7 +124,7 @@ fn is_main(quantity: Quantity) -> bool {
 fn one(out: &mut String, observation: &Observation, width: u16, color: bool, all: bool) {
     let mut row = |name: &str, value: &str| wrap(out, &format!("{name:<16}"), INDENT, value, width);
     let instrument = observation.instrument;
-    let name = name(instrument);
+    let [name, sees, cannot_see] = about(instrument);
     match observation.state {
         State::Missing => {
             let package = match instrument {
@@ -176,13 +163,13 @@ fn one(out: &mut String, observation: &Observation, width: u16, color: bool, all
         }
     }
     for (kind, places) in &observation.errors {
-        let places = counted(*places as f64, "place");
+        let places = words::counted(*places, "place");
         row("", &units::printable(&format!("valgrind also reports {kind} in {places}")));
     }
     if let Some(found) = &observation.collections {
         let mib = |bytes: u64| bytes >> 20;
         let (before, after) = (mib(found.live_before), mib(found.live_after));
-        let total = counted(found.total as f64, "collection");
+        let total = words::counted(found.total, "collection");
         row(
             "",
             &format!(
@@ -191,14 +178,9 @@ fn one(out: &mut String, observation: &Observation, width: u16, color: bool, all
             ),
         );
     }
-    row("", &format!("sees {}", sees(instrument)));
-    row("", &format!("cannot see {}", cannot_see(instrument)));
+    row("", &format!("sees {sees}"));
+    row("", &format!("cannot see {cannot_see}"));
     out.push('\n');
-}
-
-/// "1 block", "2.5 blocks".
-fn counted(count: f64, what: &str) -> String {
-    format!("{} {what}{}", units::number(count), if count == 1.0 { "" } else { "s" })
 }
 
 fn amount(unit: Unit, x: f64) -> String {
@@ -221,8 +203,9 @@ fn growth(figure: &Figure, color: bool) -> String {
         Trend::Growing => {
             let grown = painted(&amount(figure.per_cycle), Mark::Fail, color);
             let blocks = figure.blocks_per_cycle;
-            let blocks =
-                blocks.map_or_else(String::new, |blocks| format!(" in {}", counted(blocks, "block")));
+            let blocks = blocks.map_or_else(String::new, |blocks| {
+                format!(" in {} block{}", units::number(blocks), if blocks == 1.0 { "" } else { "s" })
+            });
             format!("{what} +{grown}{blocks}")
         }
         Trend::Flat if figure.blocks_per_cycle.is_none() && figure.detectable > 0.0 => {
@@ -242,7 +225,7 @@ fn frame(frame: &Frame) -> String {
     match (&frame.file, frame.line, &frame.object) {
         (Some(file), Some(line), _) => format!("{function} ({file}:{line})"),
         (Some(file), None, _) => format!("{function} ({file})"),
-        (None, _, Some(object)) => format!("{function} in {}", object.rsplit('/').next().unwrap_or(object)),
+        (None, _, Some(object)) => format!("{function} in {}", words::file_name(object)),
         (None, _, None) if frame.function.is_none() => format!("{function} (code that was unloaded)"),
         (None, _, None) => function.to_owned(),
     }
@@ -251,9 +234,7 @@ fn frame(frame: &Frame) -> String {
 /// Why an instrument failed.
 fn failure(failure: &Failure) -> String {
     match failure {
-        Failure::EndedEarly { outcome } => {
-            words::outcome(outcome, 0).line()
-        }
+        Failure::EndedEarly { outcome } => words::outcome(outcome, 0).line(),
         Failure::Interrupted => "interrupted".to_owned(),
         Failure::CannotStart { program, error } => format!("cannot start {program}: {error}"),
         Failure::CannotMake { path, error } => format!("cannot create {path}: {error}"),

@@ -61,21 +61,10 @@ pub(super) fn package(name: &str) -> Option<Here> {
         return None;
     }
     let file = format!("{name}.pc");
-    let given = std::env::var_os("PKG_CONFIG_PATH").unwrap_or_default();
-    let arch = std::env::consts::ARCH;
-    let own = [
-        format!("/usr/local/lib/{arch}-linux-gnu/pkgconfig"),
-        "/usr/local/lib/pkgconfig".to_owned(),
-        "/usr/local/share/pkgconfig".to_owned(),
-        format!("/usr/lib/{arch}-linux-gnu/pkgconfig"),
-        "/usr/lib64/pkgconfig".to_owned(),
-        "/usr/lib/pkgconfig".to_owned(),
-        "/usr/share/pkgconfig".to_owned(),
-    ];
-    let all = std::env::split_paths(&given)
-        .chain(own.into_iter().map(PathBuf::from))
-        .filter(|dir| !dir.as_os_str().is_empty());
-    let found = all.map(|directory| directory.join(&file)).find(|path| path.is_file());
+    let found = crate::doctor::headers::directories()
+        .into_iter()
+        .map(|directory| directory.join(&file))
+        .find(|path| path.is_file());
     Some(Here::Package { name: file, path: found.map(|path| text(&path)) })
 }
 

@@ -11,7 +11,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, RGBColor, ShapeStyle, TextStyle};
 
 use super::super::{Error, units};
-use super::palette::{GROUND, Shape};
+use super::palette::{AXIS, GROUND, INK, MUTED, Shape};
 use super::text::{self, Weight};
 
 /// Units to the pixel.
@@ -60,6 +60,12 @@ pub(super) struct Font {
     /// Colour.
     pub(super) color: RGBColor,
 }
+
+/// The title of a picture, the heading of a panel, what stands beside a plot, and the name of what is drawn.
+pub(super) const TITLE: Font = Font { size: 18.0, weight: Weight::Bold, color: INK };
+pub(super) const PANEL: Font = Font { size: 14.0, weight: Weight::Bold, color: INK };
+pub(super) const NOTE: Font = Font { size: 13.0, weight: Weight::Regular, color: MUTED };
+pub(super) const LABEL: Font = Font { size: 13.0, weight: Weight::Regular, color: INK };
 
 impl Font {
     /// The width of `text` in this font.
@@ -112,6 +118,12 @@ impl Canvas<'_> {
         let points: Vec<_> = points.iter().map(|&p| place(p)).collect();
         let style = ShapeStyle { color: color.to_rgba(), filled: false, stroke_width: stroke(width) };
         self.area.draw(&PathElement::new(points, style)).map_err(refused)
+    }
+
+    /// The left and the lower side of a plot.
+    pub(super) fn sides(&self, frame: &Frame) -> Result<(), Error> {
+        let corner = [(frame.left, frame.top), (frame.left, frame.bottom), (frame.right, frame.bottom)];
+        self.line(&corner, AXIS, 1.0)
     }
 
     /// A filled rectangle between two corners.

@@ -2,9 +2,8 @@
 
 use super::super::costs::{Row, call_text};
 use super::super::{Error, units};
-use super::canvas::{Anchor, Canvas, Font, picture};
-use super::palette::{AXIS, INK, LINES, MUTED};
-use super::text::Weight;
+use super::canvas::{Anchor, Canvas, LABEL, NOTE, TITLE, picture};
+use super::palette::{AXIS, INK, LINES};
 use dlsoak_record::{CallFrom, Metric};
 
 const WIDTH: f64 = 1000.0;
@@ -19,10 +18,6 @@ const NAMES: f64 = 340.0;
 const FIGURE: f64 = 64.0;
 /// Between columns.
 const GUTTER: f64 = 14.0;
-
-const TITLE: Font = Font { size: 18.0, weight: Weight::Bold, color: INK };
-const NOTE: Font = Font { size: 13.0, weight: Weight::Regular, color: MUTED };
-const LABEL: Font = Font { size: 13.0, weight: Weight::Regular, color: INK };
 
 /// A column of bars.
 struct Column {

@@ -1,9 +1,8 @@
 //! The languages on the same work, as bars: how long a cycle takes, and what it leaves behind.
 
 use super::super::{Error, summary, units};
-use super::canvas::{Anchor, Canvas, Font, picture};
-use super::palette::{AXIS, INK, LINES, MUTED};
-use super::text::Weight;
+use super::canvas::{Anchor, Canvas, LABEL, NOTE, PANEL, TITLE, picture};
+use super::palette::{AXIS, LINES};
 use dlsoak_judge::compare::{Language, Work};
 use dlsoak_record::UnloadState;
 
@@ -18,11 +17,6 @@ const BAR: f64 = 16.0;
 const CYCLE: f64 = 300.0;
 const GROWTH: f64 = 680.0;
 const LONGEST: f64 = 230.0;
-
-const TITLE: Font = Font { size: 18.0, weight: Weight::Bold, color: INK };
-const PANEL: Font = Font { size: 14.0, weight: Weight::Bold, color: INK };
-const NOTE: Font = Font { size: 13.0, weight: Weight::Regular, color: MUTED };
-const LABEL: Font = Font { size: 13.0, weight: Weight::Regular, color: INK };
 
 /// Draws the chart.
 pub(super) fn draw(work: &[Work], several_runs: bool) -> Result<String, Error> {

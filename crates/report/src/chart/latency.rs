@@ -8,10 +8,9 @@ use dlsoak_record::{Latencies, Latency, Run};
 use super::super::histogram::decode;
 use super::super::{Error, units};
 use super::axis::{self, NINES, PERCENTILES, Scale};
-use super::canvas::{Anchor, Canvas, Font, Frame, picture};
+use super::canvas::{Anchor, Canvas, Frame, LABEL, NOTE, PANEL, TITLE, picture};
 use super::labels::spread;
-use super::palette::{AXIS, GRID, INK, MUTED, faint, look};
-use super::text::Weight;
+use super::palette::{GRID, faint, look};
 
 const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 70.0;
@@ -27,11 +26,6 @@ const LABEL_GAP: f64 = 16.5;
 /// The longest label, and the room for the line that leads to it.
 const LABEL_MAX: f64 = 190.0;
 const LEADER: f64 = 34.0;
-
-const TITLE: Font = Font { size: 18.0, weight: Weight::Bold, color: INK };
-const PANEL: Font = Font { size: 14.0, weight: Weight::Bold, color: INK };
-const NOTE: Font = Font { size: 13.0, weight: Weight::Regular, color: MUTED };
-const LABEL: Font = Font { size: 13.0, weight: Weight::Regular, color: INK };
 
 /// A phase of the cycle that has a panel.
 struct Phase {
@@ -121,11 +115,7 @@ fn draw_axes(canvas: &Canvas<'_>, frame: &Frame, scale: Option<&Scale>) -> Resul
         canvas.line(&[(frame.left, y), (frame.right, y)], GRID, 1.0)?;
         canvas.text(label, (frame.left - 8.0, y + 4.5), Anchor::End, NOTE)?;
     }
-    canvas.line(
-        &[(frame.left, frame.top), (frame.left, frame.bottom), (frame.right, frame.bottom)],
-        AXIS,
-        1.0,
-    )
+    canvas.sides(frame)
 }
 
 /// The line, as steps: a percentile is a value that was measured, never one between two. Returns its end.

@@ -8,9 +8,9 @@ use dlsoak_record::{Metric, Run, Soak};
 use super::super::Error;
 use super::super::summary::{self, Mark};
 use super::axis;
-use super::canvas::{Anchor, Canvas, Font, Frame, picture};
+use super::canvas::{Anchor, Canvas, Font, Frame, LABEL, NOTE, PANEL, TITLE, picture};
 use super::gained::{self, Gained};
-use super::palette::{AXIS, BAD, GOOD, GRID, INK, MUTED, OPEN, Shape, WINDOW};
+use super::palette::{AXIS, BAD, GOOD, GRID, MUTED, OPEN, Shape, WINDOW};
 use super::plot::Plot;
 use super::text::Weight;
 
@@ -30,10 +30,6 @@ const FOOT: f64 = 44.0;
 /// around a fault: a scale that showed that as a mountain would lie.
 const LEAST: f64 = 256.0 * 1024.0;
 
-const TITLE: Font = Font { size: 18.0, weight: Weight::Bold, color: INK };
-const NAME: Font = Font { size: 14.0, weight: Weight::Bold, color: INK };
-const TEXT: Font = Font { size: 13.0, weight: Weight::Regular, color: INK };
-const NOTE: Font = Font { size: 13.0, weight: Weight::Regular, color: MUTED };
 const TICK: Font = Font { size: 12.0, weight: Weight::Regular, color: MUTED };
 
 /// A metric that is drawn, and how.
@@ -99,7 +95,7 @@ fn draw_panel(canvas: &Canvas<'_>, soak: &Soak, left: f64, frame: &Frame) -> Res
     let x = axis::cycles(cycles, ((frame.right - frame.left) / 70.0) as usize);
     let y = axis::bytes(low, high, LEAST, 4);
     if series.is_empty() {
-        draw_frame(canvas, frame)?;
+        canvas.sides(frame)?;
         let middle = ((frame.left + frame.right) / 2.0, (frame.top + frame.bottom) / 2.0);
         return canvas.text("no data", middle, Anchor::Middle, NOTE);
     }
@@ -125,19 +121,19 @@ fn draw_heading(canvas: &Canvas<'_>, soak: &Soak, left: f64, frame: &Frame) -> R
         Mark::Fail => BAD,
         Mark::Undecided => OPEN,
     };
-    let verdict = Font { color, ..NAME };
+    let verdict = Font { color, ..PANEL };
     let word = format!("{} {}", mark.word(), soak.judged.verdict.name());
     let baseline = frame.top - HEADING + 14.0;
     canvas.text(&word, (frame.right, baseline), Anchor::End, verdict)?;
-    let name = NAME.fit(&soak.name, frame.right - left - verdict.width(&word) - 16.0);
-    canvas.text(&name, (left, baseline), Anchor::Start, NAME)?;
+    let name = PANEL.fit(&soak.name, frame.right - left - verdict.width(&word) - 16.0);
+    canvas.text(&name, (left, baseline), Anchor::Start, PANEL)?;
     for (i, kind) in KINDS.iter().rev().enumerate() {
         let y = baseline + 19.0 + 17.0 * i as f64;
         canvas.marker((left + 5.0, y - 4.5), kind.shape, 4.0, kind.color)?;
-        canvas.text(kind.label, (left + 15.0, y), Anchor::Start, TEXT)?;
+        canvas.text(kind.label, (left + 15.0, y), Anchor::Start, LABEL)?;
         let text = summary::growth_of(soak, kind.metric).map_or_else(|| "no slope".to_owned(), gained::slope);
         let from = left + 56.0;
-        canvas.text(&TEXT.fit(&text, frame.right - from), (from, y), Anchor::Start, TEXT)?;
+        canvas.text(&LABEL.fit(&text, frame.right - from), (from, y), Anchor::Start, LABEL)?;
     }
     Ok(())
 }
@@ -160,16 +156,7 @@ fn draw_axes(plot: &Plot<'_, '_>) -> Result<(), Error> {
         let middle = h.min(frame.right + MARGIN - 1.0 - TICK.width(label) / 2.0);
         canvas.text(label, (middle, baseline), Anchor::Middle, TICK)?;
     }
-    draw_frame(canvas, frame)
-}
-
-/// The two sides of a plot.
-fn draw_frame(canvas: &Canvas<'_>, frame: &Frame) -> Result<(), Error> {
-    canvas.line(
-        &[(frame.left, frame.top), (frame.left, frame.bottom), (frame.right, frame.bottom)],
-        AXIS,
-        1.0,
-    )
+    canvas.sides(frame)
 }
 
 /// The cycles that the lines were fitted on, as a ground behind them.

@@ -2,9 +2,8 @@
 
 use super::super::{Error, summary};
 use super::axis::{self, Scale};
-use super::canvas::{Anchor, Canvas, Font, Frame, picture};
-use super::palette::{AXIS, GRID, INK, MUTED, look};
-use super::text::Weight;
+use super::canvas::{Anchor, Canvas, Frame, NOTE, PANEL, TITLE, picture};
+use super::palette::{GRID, look};
 use dlsoak_record::{Metric, Soak, Trend};
 
 const WIDTH: f64 = 1000.0;
@@ -20,10 +19,6 @@ const FOOT: f64 = 40.0;
 const AXIS_ROOM: f64 = 62.0;
 /// A chart of bytes covers at least this many, so that a page of noise does not fill it.
 const LEAST: f64 = 4096.0;
-
-const TITLE: Font = Font { size: 18.0, weight: Weight::Bold, color: INK };
-const PANEL: Font = Font { size: 14.0, weight: Weight::Bold, color: INK };
-const NOTE: Font = Font { size: 13.0, weight: Weight::Regular, color: MUTED };
 
 /// One library in the runs that have it: its name, and for each run its place and its soak.
 pub(in super::super) type Overlaid<'a> = (&'a str, Vec<(usize, &'a Soak)>);
@@ -128,6 +123,5 @@ fn draw_axes(canvas: &Canvas<'_>, frame: &Frame, x: &Scale, y: &Scale) -> Result
         let anchor = if across > frame.right - 12.0 { Anchor::End } else { Anchor::Middle };
         canvas.text(label, (across, frame.bottom + 17.0), anchor, NOTE)?;
     }
-    let corner = [(frame.left, frame.top), (frame.left, frame.bottom), (frame.right, frame.bottom)];
-    canvas.line(&corner, AXIS, 1.0)
+    canvas.sides(frame)
 }

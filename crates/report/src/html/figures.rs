@@ -2,7 +2,7 @@
 
 use super::super::chart::small::{self, Chart, Key, Name};
 use super::super::histogram::phases;
-use super::super::summary::{self, Headline};
+use super::super::summary::{self, Figure as Growth};
 use super::super::{Error, units};
 use super::Detail;
 use dlsoak_record::{Column, Latency, Metric, OverTime, Soak};
@@ -109,22 +109,17 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
 
 /// What the chart of memory shows, in a sentence.
 fn told(soak: &Soak) -> String {
-    let (amount, what) = match summary::headline(soak) {
-        Headline::Nothing => return "Nothing was measured.".to_owned(),
-        Headline::Leak { per_cycle, metric, .. } => (per_cycle, format!("leaks in {}", metric.name())),
-        Headline::Exact { per_cycle, metric, .. } => (per_cycle, format!("counted in {}", metric.name())),
-        Headline::Below { per_cycle, metric, .. } => {
-            return format!(
-                "No growth of {}; a leak of {} per cycle would have been seen.",
-                metric.name(),
-                units::bytes(per_cycle)
-            );
+    let Some(headline) = summary::headline(soak) else { return "Nothing was measured.".to_owned() };
+    let (amount, metric) = (units::bytes(headline.per_cycle), headline.metric);
+    let what = match headline.figure {
+        Growth::Below => {
+            return format!("No growth of {metric}; a leak of {amount} per cycle would have been seen.");
         }
-        Headline::Unclear { per_cycle, metric, .. } => {
-            (per_cycle, format!("perhaps gained in {}", metric.name()))
-        }
+        Growth::Leak => "leaks",
+        Growth::Exact => "counted",
+        Growth::Unclear | Growth::Fading => "perhaps gained",
     };
-    format!("{} per cycle {what}; the table gives the checkpoints.", units::bytes(amount))
+    format!("{amount} per cycle {what} in {metric}; the table gives the checkpoints.")
 }
 
 /// A table of some columns of the checkpoints, as far as they are there.

@@ -40,11 +40,7 @@ impl Detail {
 pub(super) fn render(run: &Run) -> Result<String, Error> {
     let detail = Detail::of(run.soaks.len());
     let mut order: Vec<(usize, &Soak)> = run.soaks.iter().enumerate().collect();
-    order.sort_by_key(|(_, soak)| match Mark::of(soak) {
-        Mark::Fail => 0,
-        Mark::Undecided => 1,
-        Mark::Pass => 2,
-    });
+    order.sort_by_key(|(_, soak)| Mark::of(soak));
     let sections = order.into_iter().map(|(index, soak)| section::section(soak, index, detail));
     let sections = sections.collect::<Result<Vec<_>, _>>()?;
     let count = |mark| run.soaks.iter().filter(|soak| Mark::of(soak) == mark).count();
@@ -101,8 +97,7 @@ fn when(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dlsoak_record::Trace;
-    use dlsoak_record::sample;
+    use dlsoak_record::{Cause, CauseFacts, EndedEarly, Frame, Note, Stack, Trace, sample};
 
     #[test]
     fn nothing_is_fetched_and_nothing_is_run() {
@@ -139,20 +134,14 @@ mod tests {
         let soak = &mut run.soaks[0];
         soak.name.clone_from(&bad);
         soak.path.clone_from(&bad);
-        soak.judged.findings = vec![dlsoak_record::Finding::new(
-            dlsoak_record::Severity::Fail,
-            dlsoak_record::Facts::DependenciesStay { objects: vec![bad.clone()] },
-        )];
-        soak.notes = vec![dlsoak_record::Note::NotTraced {
-            why: dlsoak_record::EndedEarly::NotStarted { problem: bad.clone() },
-        }];
+        soak.judged.findings = sample::stays(bad.clone());
+        soak.notes = vec![Note::NotTraced { why: EndedEarly::NotStarted { problem: bad.clone() } }];
         soak.worker.output_tail.clone_from(&bad);
-        let frame = dlsoak_record::Frame { function: Some(bad.clone()), ..dlsoak_record::Frame::default() };
-        soak.outcome.stacks =
-            Some(vec![dlsoak_record::Stack { frames: vec![frame], ..dlsoak_record::Stack::default() }]);
+        let frame = Frame { function: Some(bad.clone()), ..Frame::default() };
+        soak.outcome.stacks = Some(vec![Stack { frames: vec![frame], ..Stack::default() }]);
         soak.measured.asked.call = Some(vec!["f(\"<evil>\")".parse().unwrap()]);
-        let evidence = dlsoak_record::CauseFacts::Unique { symbol: Some(bad.clone()), count: 1 };
-        soak.unload.causes = vec![dlsoak_record::Cause::of_object(evidence, bad.clone())];
+        let evidence = CauseFacts::Unique { symbol: Some(bad.clone()), count: 1 };
+        soak.unload.causes = vec![Cause::of_object(evidence, bad.clone())];
         let mut trace = sample::trace();
         for place in &mut trace.places {
             (place.function, place.file) = (Some(bad.clone()), Some(bad.clone()));
@@ -162,7 +151,7 @@ mod tests {
                     (Some(bad.clone()), Some(bad.clone()), bad.clone());
             }
         }
-        trace.ended = Some(dlsoak_record::EndedEarly::NotStarted { problem: bad.clone() });
+        trace.ended = Some(EndedEarly::NotStarted { problem: bad.clone() });
         soak.trace = Some(trace);
         run.host.kernel = bad;
         let page = render(&run).unwrap();

@@ -6,7 +6,7 @@ mod table;
 
 use dlsoak_record::{Code, Run, Soak};
 
-use super::summary::{self, Headline, Mark};
+use super::summary::{self, Figure, Mark};
 use super::{units, words};
 
 pub(super) use further::instances;
@@ -65,7 +65,7 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
         out.push('\n');
     }
     let closing = summary::closing(run);
-    out.push_str(&if color { paint(&closing, result_mark(run), true) } else { closing });
+    out.push_str(&painted(&closing, result_mark(run), color));
     out.push('\n');
     out
 }
@@ -78,18 +78,18 @@ pub fn color_allowed(is_terminal: bool, no_color: Option<&str>) -> bool {
 
 /// What the shorthand in the growth column means, where it is used.
 fn notes(run: &Run) -> Vec<&'static str> {
-    let headlines: Vec<Headline> = run.soaks.iter().map(summary::headline).collect();
+    let figures: Vec<Figure> = run.soaks.iter().filter_map(summary::headline).map(|of| of.figure).collect();
     let mut notes = Vec::new();
-    if headlines.iter().any(|h| *h != Headline::Nothing) {
+    if !figures.is_empty() {
         notes.push("growth: of the C heap, unless another metric is named beside it.");
     }
-    if headlines.iter().any(|h| matches!(h, Headline::Below { .. })) {
+    if figures.contains(&Figure::Below) {
         notes.push("<x: nothing grew; x is the smallest leak that the run would have detected.");
     }
-    if headlines.iter().any(|h| matches!(h, Headline::Exact { .. })) {
+    if figures.contains(&Figure::Exact) {
         notes.push("exact: the series had no noise; the figure is a count, not an estimate.");
     }
-    if headlines.iter().any(|h| matches!(h, Headline::Unclear { decaying: false, .. })) {
+    if figures.contains(&Figure::Unclear) {
         notes.push("x ?: growth is neither proven nor excluded; x is the best estimate.");
     }
     if run.soaks.iter().any(|soak| soak.beside > 0) {
@@ -102,7 +102,7 @@ fn notes(run: &Run) -> Vec<&'static str> {
 fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool) {
     let mark = Mark::of(soak);
     let head = format!("{} {}", mark.word(), soak.judged.verdict.name());
-    let head = if color { paint(&head, mark, true) } else { head };
+    let head = painted(&head, mark, color);
     out.push_str(&format!("{head}: {}\n", units::printable(&soak.name)));
     let reasons = summary::reasons(soak);
     if reasons.is_empty() {
@@ -167,6 +167,11 @@ fn result_mark(run: &Run) -> Mark {
     }
 }
 
+/// The text, bold and in the colour of a mark where colours may be used.
+pub(super) fn painted(text: &str, mark: Mark, color: bool) -> String {
+    if color { paint(text, mark, true) } else { text.to_owned() }
+}
+
 /// The text in the colour of a mark, by the eight colours that every terminal has.
 pub fn paint(text: &str, mark: Mark, bold: bool) -> String {
     let code = match mark {
@@ -181,7 +186,11 @@ pub fn paint(text: &str, mark: Mark, bold: bool) -> String {
 mod tests {
     use super::super::units;
     use super::*;
-    use dlsoak_record::sample;
+    use dlsoak_record::why::{Crash, CrashCause};
+    use dlsoak_record::{
+        Ended, Facts, Finding, Frame, Outcome, OutcomeKind, Phase, Severity, Stack, ThreadName, Verdict, Why,
+        sample,
+    };
 
     /// Eight libraries and one that does not load.
     fn run() -> Run {
@@ -209,42 +218,39 @@ mod tests {
     fn a_crash_shows_where_and_what_the_library_said() {
         let mut run = sample::run(1);
         let soak = &mut run.soaks[0];
-        soak.judged.verdict = dlsoak_record::Verdict::Crashed;
+        soak.judged.verdict = Verdict::Crashed;
         soak.judged.gate.passed = Some(false);
         soak.cycles.completed = 4_211;
-        let frame = dlsoak_record::Frame {
+        let frame = Frame {
             function: Some("fibonacci".to_owned()),
             file: Some("fib.c".to_owned()),
             line: Some(12),
             object: Some("libfib.so".to_owned()),
-            ..dlsoak_record::Frame::default()
+            ..Frame::default()
         };
-        soak.outcome = dlsoak_record::Outcome {
-            kind: dlsoak_record::OutcomeKind::Crashed,
+        soak.outcome = Outcome {
+            kind: OutcomeKind::Crashed,
             cycle: Some(4_711),
-            phase: Some(dlsoak_record::Phase::Call),
+            phase: Some(Phase::Call),
             signal: Some("SIGSEGV".to_owned()),
-            why: Some(dlsoak_record::Why::Crash(dlsoak_record::why::Crash {
-                cause: dlsoak_record::why::CrashCause::DivisionByZero,
+            why: Some(Why::Crash(Crash {
+                cause: CrashCause::DivisionByZero,
                 callee: None,
                 by: Some(frame.clone()),
                 handled: None,
             })),
             fault: None,
-            stacks: Some(vec![dlsoak_record::Stack {
-                thread: dlsoak_record::ThreadName { id: 7, name: "host".to_owned() },
+            stacks: Some(vec![Stack {
+                thread: ThreadName { id: 7, name: "host".to_owned() },
                 cycle: Some(4_711),
-                phase: Some(dlsoak_record::Phase::Call),
+                phase: Some(Phase::Call),
                 frames: vec![frame],
-                ..dlsoak_record::Stack::default()
+                ..Stack::default()
             }]),
             more_threads: None,
         };
-        let ended = dlsoak_record::Ended { outcome: soak.outcome.clone(), measured: 4_211 };
-        soak.judged.findings = vec![dlsoak_record::Finding::new(
-            dlsoak_record::Severity::Fail,
-            dlsoak_record::Facts::Ended(Box::new(ended)),
-        )];
+        let ended = Ended { outcome: soak.outcome.clone(), measured: 4_211 };
+        soak.judged.findings = vec![Finding::new(Severity::Fail, Facts::Ended(Box::new(ended)))];
         soak.worker.output_tail = "starting\nassertion failed: n > 0\n".to_owned();
         run.passed = false;
         insta::assert_snapshot!(render(&run, 100, false));

@@ -32,7 +32,7 @@ pub fn outcome(outcome: &Outcome, measured: u64) -> Text {
             place_of(outcome)
         ))
         .means("in production it would overwrite the host's memory")
-        .help("run the library under valgrind to see which access does it"),
+        .help(RUN_VALGRIND),
         (Some(Why::ParentKilled), _) => Text::fact(format!(
             "the library killed its parent process{}, and the process died with it",
             place_of(outcome)
@@ -116,17 +116,19 @@ fn interrupted(outcome: &Outcome, measured: u64) -> Text {
 
 fn crash(outcome: &Outcome, crash: &Crash) -> Text {
     let head = format!("crashed{}", signal_at(outcome));
-    let (what, means, help) = cause(outcome.fault.as_ref(), crash);
-    let mut known: Vec<String> = means.into_iter().collect();
+    let Text { fact, consequence, help } = cause(outcome.fault.as_ref(), crash);
+    let mut known: Vec<String> = consequence.into_iter().collect();
     if matches!(crash.cause, CrashCause::Abort { .. }) {
         known.extend(crash.by.as_ref().map(|by| format!("the abort came from {}", frame(by))));
     }
     known.extend(crash.handled.as_ref().map(handled));
-    Text {
-        fact: if what.is_empty() { head } else { format!("{head}: {what}") },
-        consequence: (!known.is_empty()).then(|| known.join("; ")),
-        help: help.map(str::to_owned),
-    }
+    let fact = if fact.is_empty() { head } else { format!("{head}: {fact}") };
+    Text { fact, consequence: together(&known), help }
+}
+
+/// All that is known besides the fact.
+fn together(known: &[String]) -> Option<String> {
+    (!known.is_empty()).then(|| known.join("; "))
 }
 
 /// Who did it: `foo() at foo.c:3 in libfoo.so`, or `strlen(), called from foo() at foo.c:3 in libfoo.so,`.
@@ -147,102 +149,80 @@ fn meanwhile(crash: &Crash) -> String {
     }
 }
 
+const RUN_VALGRIND: &str = "run the library under valgrind to see which access does it";
+
 /// What a signal was about, what that means, and what helps.
-fn cause(fault: Option<&Fault>, crash: &Crash) -> (String, Option<String>, Option<&'static str>) {
-    const RUN_VALGRIND: &str = "run the library under valgrind to see which access does it";
-    let did = |what: &str| (format!("{} {what}", who(crash)), None, None);
-    let known = |what: String, means: &str, help: Option<&'static str>| {
-        (what, (!means.is_empty()).then(|| means.to_owned()), help)
-    };
+fn cause(fault: Option<&Fault>, crash: &Crash) -> Text {
+    let did = |what: &str| Text::fact(format!("{} {what}", who(crash)));
     match &crash.cause {
         CrashCause::Access => access(fault, crash),
-        CrashCause::BeyondFile => {
-            let address = fault.and_then(|fault| fault.address.as_deref()).unwrap_or("an unknown address");
-            known(
-                format!(
-                    "{} accessed {address}, beyond the end of a mapped file or of shared memory",
-                    who(crash)
-                ),
-                "the file became shorter after it was mapped, or the mapping is larger than the file",
-                None,
-            )
+        CrashCause::BeyondFile => did(&format!(
+            "accessed {}, beyond the end of a mapped file or of shared memory",
+            address_of(fault)
+        ))
+        .means("the file became shorter after it was mapped, or the mapping is larger than the file"),
+        CrashCause::NotAnAddress => did("followed a pointer that holds no valid address")
+            .means("the pointer was not initialized, or its memory was overwritten or freed")
+            .help(RUN_VALGRIND),
+        CrashCause::UnloadedCode { thread: who, object, unloaded } => {
+            Text::fact(format!("{} ran code of {object}, {}", thread(who), when(*unloaded)))
+                .means("a thread, handler or timer outlived the library")
+                .help("stop every thread, handler and timer of the library before it is unloaded")
         }
-        CrashCause::NotAnAddress => known(
-            format!("{} followed a pointer that holds no valid address", who(crash)),
-            "the pointer was not initialized, or its memory was overwritten or freed",
-            Some(RUN_VALGRIND),
-        ),
-        CrashCause::UnloadedCode { thread: who, object, unloaded } => known(
-            format!("{} ran code of {object}, {}", thread(who), when(*unloaded)),
-            "a thread, handler or timer outlived the library",
-            Some("stop every thread, handler and timer of the library before it is unloaded"),
-        ),
         CrashCause::DivisionByZero => did("divided an integer by zero"),
         CrashCause::Arithmetic => did("did an arithmetic operation that the processor refuses"),
-        CrashCause::IllegalInstruction => known(
-            format!("{} ran an instruction that the processor does not know", who(crash)),
+        CrashCause::IllegalInstruction => did("ran an instruction that the processor does not know").means(
             "the instruction is a __builtin_trap, a place that the compiler considered unreachable, or code for another processor",
-            None,
         ),
         CrashCause::Breakpoint => did("ran a breakpoint instruction"),
         CrashCause::ForbiddenCall => did("made a system call that a seccomp filter forbids"),
-        CrashCause::BrokenPipe => known(
-            format!("{} wrote to a pipe or socket that nobody reads", who(crash)),
-            "",
-            Some("ignore SIGPIPE in the host, or send with MSG_NOSIGNAL"),
-        ),
-        CrashCause::Abort { said: None } => {
-            ("the process aborted and printed nothing".to_owned(), None, None)
-        }
-        CrashCause::Abort { said: Some(Said { line, message }) } => {
-            let (means, help) = message.map_or(("", None), |message| said(message, RUN_VALGRIND));
-            known(line.clone(), means, help)
-        }
+        CrashCause::BrokenPipe => did("wrote to a pipe or socket that nobody reads")
+            .help("ignore SIGPIPE in the host, or send with MSG_NOSIGNAL"),
+        CrashCause::Abort { said: None } => Text::fact("the process aborted and printed nothing"),
+        CrashCause::Abort { said: Some(Said { line, message }) } => said(Text::fact(line), *message),
         CrashCause::Sent { sender: Sender::Itself } => did("sent the signal to its own process"),
         CrashCause::Sent { sender: Sender::Process { pid } } => {
-            (format!("process {pid} sent the signal{}", meanwhile(crash)), None, None)
+            Text::fact(format!("process {pid} sent the signal{}", meanwhile(crash)))
         }
-        CrashCause::Timer => known(
-            format!("a timer expired, and nothing handles its signal{}", meanwhile(crash)),
-            "",
-            Some("delete each timer before the library is unloaded"),
-        ),
+        CrashCause::Timer => {
+            Text::fact(format!("a timer expired, and nothing handles its signal{}", meanwhile(crash)))
+                .help("delete each timer before the library is unloaded")
+        }
         CrashCause::Unhandled => {
-            (format!("nothing in the process handles the signal{}", meanwhile(crash)), None, None)
+            Text::fact(format!("nothing in the process handles the signal{}", meanwhile(crash)))
         }
         CrashCause::Unseen => {
-            known(String::new(), "dlsoak did not see the signal, so nothing more is known of it", None)
+            Text::default().means("dlsoak did not see the signal, so nothing more is known of it")
         }
     }
 }
 
-fn access(fault: Option<&Fault>, crash: &Crash) -> (String, Option<String>, Option<&'static str>) {
-    let who = who(crash);
-    let address = fault.and_then(|fault| fault.address.as_deref()).unwrap_or("an unknown address");
+fn address_of(fault: Option<&Fault>) -> &str {
+    fault.and_then(|fault| fault.address.as_deref()).unwrap_or("an unknown address")
+}
+
+fn access(fault: Option<&Fault>, crash: &Crash) -> Text {
     let did = match fault.and_then(|fault| fault.access) {
         Some(Access::Execute) => "jumped to",
         Some(Access::Write) => "wrote to",
         Some(Access::Read) => "read from",
         None => "accessed",
     };
-    let Some(place) = fault.and_then(|fault| fault.place.as_ref()) else {
-        return (format!("{who} {did} {address}"), None, None);
-    };
-    let (means, help) = match place {
+    let did = format!("{} {did} {}", who(crash), address_of(fault));
+    let Some(place) = fault.and_then(|fault| fault.place.as_ref()) else { return Text::fact(did) };
+    let text = Text::fact(format!("{did}, {}", at_address(place)));
+    match place {
         FaultPlace::NearNull => {
-            (Some("the pointer is null, and the address is that of one of its fields or elements"), None)
+            text.means("the pointer is null, and the address is that of one of its fields or elements")
         }
-        FaultPlace::BelowStack { .. } => (
-            Some("the stack has overflowed, by recursion or by large local variables"),
-            Some("bound the recursion, or allocate large arrays on the heap"),
-        ),
-        FaultPlace::Unloaded { .. } => (
-            Some("a pointer into the library outlived it"),
-            Some("clear every pointer that the library handed out before it is unloaded"),
-        ),
-        FaultPlace::Null | FaultPlace::Mapped { .. } | FaultPlace::Nothing => (None, None),
-    };
-    (format!("{who} {did} {address}, {}", at_address(place)), means.map(str::to_owned), help)
+        FaultPlace::BelowStack { .. } => text
+            .means("the stack has overflowed, by recursion or by large local variables")
+            .help("bound the recursion, or allocate large arrays on the heap"),
+        FaultPlace::Unloaded { .. } => text
+            .means("a pointer into the library outlived it")
+            .help("clear every pointer that the library handed out before it is unloaded"),
+        FaultPlace::Null | FaultPlace::Mapped { .. } | FaultPlace::Nothing => text,
+    }
 }
 
 /// What is at an address, or was.
@@ -300,42 +280,41 @@ fn when(unloaded: Unloaded) -> String {
     }
 }
 
-/// What a message means, and what helps.
-fn said(message: Message, valgrind: &'static str) -> (&'static str, Option<&'static str>) {
+/// A message with what it means, and what helps.
+fn said(text: Text, message: Option<Message>) -> Text {
+    let Some(message) = message else { return text };
     match message {
-        Message::OutOfTlsKeys => (
-            "each load takes a key for thread-specific data and does not give it back, and a process has 1,024 \
-             (PTHREAD_KEYS_MAX)",
-            Some("call pthread_key_delete before the library is unloaded, or keep the library loaded"),
-        ),
+        Message::OutOfTlsKeys => text
+            .means(
+                "each load takes a key for thread-specific data and does not give it back, and a process has 1,024 \
+                 (PTHREAD_KEYS_MAX)",
+            )
+            .help("call pthread_key_delete before the library is unloaded, or keep the library loaded"),
         Message::DoubleFree => {
-            ("the library freed memory twice, or wrote beyond an allocation", Some(valgrind))
+            text.means("the library freed memory twice, or wrote beyond an allocation").help(RUN_VALGRIND)
         }
-        Message::InvalidFree => (
-            "the library freed what malloc had not returned, freed it twice, or wrote beyond an allocation",
-            Some(valgrind),
-        ),
-        Message::HeapCorrupt => ("the library wrote beyond an allocation", Some(valgrind)),
-        Message::InvalidRealloc => {
-            ("the library gave realloc what malloc had not returned, or what it had freed", Some(valgrind))
-        }
-        Message::StackSmashed => ("the library wrote beyond the end of an array on the stack", None),
-        Message::BufferOverflow => ("the library wrote beyond the end of a buffer", None),
+        Message::InvalidFree => text
+            .means("the library freed what malloc had not returned, freed it twice, or wrote beyond an allocation")
+            .help(RUN_VALGRIND),
+        Message::HeapCorrupt => text.means("the library wrote beyond an allocation").help(RUN_VALGRIND),
+        Message::InvalidRealloc => text
+            .means("the library gave realloc what malloc had not returned, or what it had freed")
+            .help(RUN_VALGRIND),
+        Message::StackSmashed => text.means("the library wrote beyond the end of an array on the stack"),
+        Message::BufferOverflow => text.means("the library wrote beyond the end of a buffer"),
         Message::PureVirtual => {
-            ("the library called a method on an object that is under construction or destroyed", None)
+            text.means("the library called a method on an object that is under construction or destroyed")
         }
-        Message::Exception => (
-            "nothing in a C host catches a C++ exception",
-            Some("catch exceptions before they leave the library"),
-        ),
-        Message::RustPanic => (
-            "a panic that leaves the library ends its host",
-            Some("catch panics with std::panic::catch_unwind"),
-        ),
-        Message::GoPanic => {
-            ("a panic in Go ends its host", Some("call recover in each function that the library exports"))
-        }
-        Message::Assertion | Message::RustFatal | Message::GoFatal | Message::Fatal => ("", None),
+        Message::Exception => text
+            .means("nothing in a C host catches a C++ exception")
+            .help("catch exceptions before they leave the library"),
+        Message::RustPanic => text
+            .means("a panic that leaves the library ends its host")
+            .help("catch panics with std::panic::catch_unwind"),
+        Message::GoPanic => text
+            .means("a panic in Go ends its host")
+            .help("call recover in each function that the library exports"),
+        Message::Assertion | Message::RustFatal | Message::GoFatal | Message::Fatal => text,
     }
 }
 
@@ -473,7 +452,7 @@ fn exit(outcome: &Outcome, exit: &Exit) -> Text {
     }
     known.extend(exit.said.as_ref().map(|said| format!("it had printed: {}", said.line)));
     known.extend(exit.handled.as_ref().map(handled));
-    Text { fact, consequence: (!known.is_empty()).then(|| known.join("; ")), help: help.map(str::to_owned) }
+    Text { fact, consequence: together(&known), help: help.map(str::to_owned) }
 }
 
 fn limit(outcome: &Outcome, reached: &LimitReached) -> Text {

@@ -21,15 +21,7 @@ pub(super) fn failed(outcome: &Outcome, failure: &LoadFailure) -> Text {
             format!(" in cycle {cycle}, after {cycle} successful ones")
         }
     };
-    let mut text = Text::fact(fact(outcome.phase, &at, failure));
-    let (means, help) = consequence(cycle, failure);
-    if let Some(means) = means {
-        text = text.means(means);
-    }
-    match help {
-        Some(help) => text.help(help),
-        None => text,
-    }
+    consequence(Text::fact(fact(outcome.phase, &at, failure)), cycle, failure)
 }
 
 /// The exercise did not return 0.
@@ -39,11 +31,7 @@ pub(super) fn exercise_failed(outcome: &Outcome, returned: i32) -> Text {
 
 /// A failure in one line, for what names no cycle.
 pub(super) fn line(failure: &LoadFailure) -> String {
-    let text = Text::fact(fact(None, "", failure));
-    match consequence(0, failure) {
-        (Some(means), _) => text.means(means).line(),
-        (None, _) => text.line(),
-    }
+    Text { help: None, ..consequence(Text::fact(fact(None, "", failure)), 0, failure) }.line()
 }
 
 fn fact(phase: Option<Phase>, at: &str, failure: &LoadFailure) -> String {
@@ -103,63 +91,57 @@ fn fact(phase: Option<Phase>, at: &str, failure: &LoadFailure) -> String {
     }
 }
 
-/// What else is known, and what helps.
-fn consequence(cycle: u64, failure: &LoadFailure) -> (Option<String>, Option<String>) {
+/// The same with what else is known, and what helps.
+fn consequence(text: Text, cycle: u64, failure: &LoadFailure) -> Text {
     let staying = failure.staying.as_ref();
     if let Some(shortage) = &failure.shortage {
-        let (means, help) = of_shortage(cycle, shortage, staying);
-        return (Some(means), help);
+        return of_shortage(text, cycle, shortage, staying);
     }
-    let (means, help) = match &failure.cause {
+    let text = match &failure.cause {
         LoadCause::MissingSymbol { exports: Some(Exports { count, nearest }), .. } => match nearest {
-            Some(near) => (None, Some(format!("did you mean `{near}`?"))),
-            None => (
-                Some(format!(
+            Some(near) => text.help(format!("did you mean `{near}`?")),
+            None => text
+                .means(format!(
                     "the library exports {} symbols, and none has a similar name",
                     units::count(*count)
-                )),
-                Some("run `dlsoak inspect` on the library to list what it exports".to_owned()),
-            ),
+                ))
+                .help("run `dlsoak inspect` on the library to list what it exports"),
         },
-        LoadCause::MissingSymbol { exports: None, .. } => (
-            Some("a host without this symbol can't load the library either".to_owned()),
-            Some("link the library against the one that defines the symbol (-l)".to_owned()),
-        ),
+        LoadCause::MissingSymbol { exports: None, .. } => text
+            .means("a host without this symbol can't load the library either")
+            .help("link the library against the one that defines the symbol (-l)"),
         LoadCause::MissingLibrary => {
-            (None, Some("run `dlsoak inspect` on the library to see where the loader searches".to_owned()))
+            text.help("run `dlsoak inspect` on the library to see where the loader searches")
         }
-        LoadCause::MissingVersion => (
-            Some("the file that needs this version was linked on a newer system".to_owned()),
-            Some("build the library on the oldest system that it must run on".to_owned()),
-        ),
-        LoadCause::DataSymbol { .. } => (
-            Some("a call would run whatever the data holds".to_owned()),
-            Some("name a function in --call".to_owned()),
-        ),
-        LoadCause::CopyFailed { .. } => {
-            (None, Some("set TMPDIR to a directory that is writable and has room".to_owned()))
+        LoadCause::MissingVersion => text
+            .means("the file that needs this version was linked on a newer system")
+            .help("build the library on the oldest system that it must run on"),
+        LoadCause::DataSymbol { .. } => {
+            text.means("a call would run whatever the data holds").help("name a function in --call")
         }
-        LoadCause::ThreadEnded => (
-            Some("the cycle did not finish, and its handle stays open".to_owned()),
-            Some("return from the function instead".to_owned()),
-        ),
-        LoadCause::ExerciseFailed { .. } => (Some("an exercise returns 0 for success".to_owned()), None),
+        LoadCause::CopyFailed { .. } => text.help("set TMPDIR to a directory that is writable and has room"),
+        LoadCause::ThreadEnded => text
+            .means("the cycle did not finish, and its handle stays open")
+            .help("return from the function instead"),
+        LoadCause::ExerciseFailed { .. } => text.means("an exercise returns 0 for success"),
         LoadCause::SandboxRefused { .. } => {
-            (None, Some("run dlsoak without --sandbox, in a container or a virtual machine".to_owned()))
+            text.help("run dlsoak without --sandbox, in a container or a virtual machine")
         }
-        LoadCause::ProcessUnreadable { .. } => (
-            Some("the library made its process unreadable (PR_SET_DUMPABLE, setuid)".to_owned()),
-            Some("run dlsoak as root".to_owned()),
-        ),
+        LoadCause::ProcessUnreadable { .. } => text
+            .means("the library made its process unreadable (PR_SET_DUMPABLE, setuid)")
+            .help("run dlsoak as root"),
         LoadCause::Refused
         | LoadCause::BadFile { .. }
         | LoadCause::ThreadNotStarted { .. }
         | LoadCause::ExerciseNotLoaded
         | LoadCause::OriginalUnreadable { .. }
         | LoadCause::NotPreloaded
-        | LoadCause::SetupFailed { .. } => (None, None),
+        | LoadCause::SetupFailed { .. } => text,
     };
-    (staying.map(stay).or(means), help)
+    match staying {
+        Some(staying) => text.means(stay(staying)),
+        None => text,
+    }
 }
 
 fn stay(staying: &Staying) -> String {
@@ -177,76 +159,55 @@ fn instances(staying: &Staying) -> String {
     }
 }
 
-fn of_shortage(cycle: u64, shortage: &Shortage, staying: Option<&Staying>) -> (String, Option<String>) {
+fn of_shortage(text: Text, cycle: u64, shortage: &Shortage, staying: Option<&Staying>) -> Text {
     match shortage {
-        Shortage::StaticTls { each, tunable } => (
-            static_tls(cycle, *each, staying),
-            Some(format!(
-                "set GLIBC_TUNABLES=glibc.rtld.optional_static_tls={tunable} in the environment of the host (the default is 512)"
-            )),
-        ),
+        Shortage::StaticTls { each, tunable } => text.means(static_tls(cycle, *each, staying)).help(format!(
+            "set GLIBC_TUNABLES=glibc.rtld.optional_static_tls={tunable} in the environment of the host (the default is 512)"
+        )),
         Shortage::Fds { open, allowed, most } => {
             let of =
                 allowed.map(|allowed| format!(" of {} that RLIMIT_NOFILE allows", units::count(allowed)));
             let most: Vec<String> = most.iter().map(fds).collect();
             let most = if most.is_empty() { String::new() } else { format!(", mostly {}", most.join(", ")) };
-            (
-                format!(
-                    "the process has {} descriptors open{}{most}",
-                    units::count(*open),
-                    of.unwrap_or_default()
-                ),
-                Some("close each descriptor before the library is unloaded".to_owned()),
-            )
+            let (open, of) = (units::count(*open), of.unwrap_or_default());
+            text.means(format!("the process has {open} descriptors open{of}{most}"))
+                .help("close each descriptor before the library is unloaded")
         }
-        Shortage::Mappings { mappings, allowed } => (
-            format!(
+        Shortage::Mappings { mappings, allowed } => text
+            .means(format!(
                 "the process has {} mappings, and vm.max_map_count allows {}",
                 units::count(*mappings),
                 units::count(*allowed)
-            ),
-            Some("call munmap for each mmap before the library is unloaded".to_owned()),
-        ),
-        Shortage::AddressSpace { mappings, allowed } => (
-            format!(
-                "{} mappings fill the {} of address space that RLIMIT_AS allows",
-                units::count(*mappings),
-                units::bytes(*allowed as f64)
-            ),
-            None,
-        ),
-        Shortage::Memory { mappings } => (
-            format!(
-                "the machine or its control group has no memory left, with {} mappings in the process",
-                units::count(*mappings)
-            ),
-            None,
-        ),
-        Shortage::Disk => {
-            ("the disk is full".to_owned(), Some("set TMPDIR to a directory on a disk with room".to_owned()))
-        }
+            ))
+            .help("call munmap for each mmap before the library is unloaded"),
+        Shortage::AddressSpace { mappings, allowed } => text.means(format!(
+            "{} mappings fill the {} of address space that RLIMIT_AS allows",
+            units::count(*mappings),
+            units::bytes(*allowed as f64)
+        )),
+        Shortage::Memory { mappings } => text.means(format!(
+            "the machine or its control group has no memory left, with {} mappings in the process",
+            units::count(*mappings)
+        )),
+        Shortage::Disk => text.means("the disk is full").help("set TMPDIR to a directory on a disk with room"),
         Shortage::Namespaces { allowed } => {
             let live = staying.map(|staying| format!("{}, and ", stay(staying))).unwrap_or_default();
-            (format!("{live}glibc has only {allowed} namespaces"), None)
+            text.means(format!("{live}glibc has only {allowed} namespaces"))
         }
-        Shortage::LibraryGone => (
-            "the library, or one that it needs, was there in earlier cycles and is gone now".to_owned(),
-            None,
-        ),
+        Shortage::LibraryGone => {
+            text.means("the library, or one that it needs, was there in earlier cycles and is gone now")
+        }
         Shortage::FileGone { path } => {
-            (format!("{path} was there when the soak began and is gone now"), None)
+            text.means(format!("{path} was there when the soak began and is gone now"))
         }
-        Shortage::FileChanged { path, bytes } => (
-            match bytes {
-                Some((before, now)) => format!(
-                    "{path} changed during the soak, from {} to {} bytes",
-                    units::count(*before),
-                    units::count(*now)
-                ),
-                None => format!("{path} was changed or replaced during the soak"),
-            },
-            None,
-        ),
+        Shortage::FileChanged { path, bytes: Some((before, now)) } => text.means(format!(
+            "{path} changed during the soak, from {} to {} bytes",
+            units::count(*before),
+            units::count(*now)
+        )),
+        Shortage::FileChanged { path, bytes: None } => {
+            text.means(format!("{path} was changed or replaced during the soak"))
+        }
     }
 }
 

@@ -13,7 +13,10 @@ mod stays;
 #[cfg(test)]
 mod tests;
 
-use dlsoak_record::{Facts, Finding};
+use std::borrow::Borrow;
+use std::fmt::Display;
+
+use dlsoak_record::{Facts, Finding, units};
 
 pub use ended::{access_word, at_address, early, outcome};
 pub use growth::metric;
@@ -65,12 +68,22 @@ impl Text {
 }
 
 /// `a, b and c`.
-fn listed(items: &[String]) -> String {
+pub(crate) fn listed<T: Borrow<str> + Display>(items: &[T]) -> String {
     match items {
         [] => "nothing".to_owned(),
-        [one] => one.clone(),
+        [one] => one.to_string(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
+}
+
+/// `1 cycle`, `3 cycles`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    format!("{} {one}{}", units::count(count), if count == 1 { "" } else { "s" })
+}
+
+/// The last part of a path.
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// What the system says of an `errno(3)`, without its number.

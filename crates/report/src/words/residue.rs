@@ -7,7 +7,7 @@ use dlsoak_record::{
     Residue, SharedMemory, SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, units,
 };
 
-use super::Text;
+use super::{Text, counted, listed};
 
 /// Something that the process was left with.
 pub fn left(left: &Residue) -> Text {
@@ -63,7 +63,7 @@ impl Display for Rate {
     }
 }
 
-/// `1 thread`, `3 threads`.
+/// `1 child process`, `3 child processes`.
 fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", units::count(number), if number == 1 { one } else { many })
 }
@@ -76,16 +76,7 @@ fn list<T>(tally: &Tally<T>, name: impl Fn(&T) -> String) -> String {
     if tally.more > 0 {
         names.push(format!("{} more", units::count(tally.more)));
     }
-    joined(&names)
-}
-
-/// `X`, `X and Y`, `X, Y and Z`.
-fn joined(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
-    }
+    listed(&names)
 }
 
 /// A name in a list.
@@ -111,7 +102,7 @@ fn place(at: &At) -> String {
 fn threads(left: &Tally<String>, crash: Option<&ThreadCrash>, rate: Rate) -> Text {
     let text = Text::fact(format!(
         "the library leaves {} behind{rate}: {}",
-        count(left.count, "thread", "threads"),
+        counted(left.count, "thread"),
         list(left, quoted)
     ));
     let them = if left.count == 1 { "it" } else { "them" };
@@ -132,13 +123,13 @@ fn threads(left: &Tally<String>, crash: Option<&ThreadCrash>, rate: Rate) -> Tex
 
 fn descriptors(left: &Tally<String>, closed: &[i32], rate: Rate) -> Text {
     let open = (!left.is_empty()).then(|| {
-        let left_open = count(left.count, "descriptor", "descriptors");
+        let left_open = counted(left.count, "descriptor");
         format!("leaves {left_open} open{rate}: {}", list(left, Clone::clone))
     });
     let numbers: Vec<String> = closed.iter().map(ToString::to_string).collect();
     let lost = (!closed.is_empty()).then(|| {
         let what = if closed.len() == 1 { "descriptor" } else { "descriptors" };
-        format!("closes {what} {} of the host", joined(&numbers))
+        format!("closes {what} {} of the host", listed(&numbers))
     });
     let parts: Vec<String> = lost.iter().chain(&open).cloned().collect();
     let mut text = Text::fact(format!("the library {}", parts.join(", and ")));
@@ -164,7 +155,7 @@ fn mappings(mapped: &Mapped, rate: Rate) -> Text {
             };
             format!(
                 "the library leaves {} behind{rate}: {}",
-                count(left.count, "mapping", "mappings"),
+                counted(left.count, "mapping"),
                 list(left, name)
             )
         }
@@ -180,10 +171,8 @@ fn mappings(mapped: &Mapped, rate: Rate) -> Text {
 }
 
 fn keys(left: u64, limit: u64, lasts_cycles: Option<u64>, rate: Rate) -> Text {
-    let text = Text::fact(format!(
-        "the library leaves {} behind{rate}",
-        count(left, "thread-specific key", "thread-specific keys")
-    ));
+    let text =
+        Text::fact(format!("the library leaves {} behind{rate}", counted(left, "thread-specific key")));
     let text = match lasts_cycles {
         Some(cycles) => text.means(format!(
             "a process has {} keys, so pthread_key_create fails for the whole process after about {} cycles, and Rust's \
@@ -228,14 +217,14 @@ fn handler(signal: &str, old: &SignalAction, new: &SignalAction, gone: bool) -> 
 fn mask(blocked: &[String], unblocked: &[String]) -> Text {
     let (mut fact, mut means) = (Vec::new(), Vec::new());
     if !blocked.is_empty() {
-        fact.push(format!("blocks {}", joined(blocked)));
+        fact.push(format!("blocks {}", listed(blocked)));
         means.push("that thread no longer receives signals that the host expects".to_owned());
     }
     if !unblocked.is_empty() {
-        fact.push(format!("no longer blocks {}", joined(unblocked)));
+        fact.push(format!("no longer blocks {}", listed(unblocked)));
         means.push("signals that the host had blocked now reach that thread".to_owned());
     }
-    Text::fact(format!("the thread that ran the library {}", joined(&fact)))
+    Text::fact(format!("the thread that ran the library {}", listed(&fact)))
         .means(means.join(", and "))
         .help("put back the mask that pthread_sigmask returned")
 }
@@ -259,7 +248,7 @@ fn floating(register: FpRegister, old: &str, new: &str, changes: &[FpChange]) ->
         if on { what } else { format!("no longer {what}") }
     };
     let does: Vec<String> = changes.iter().map(does).collect();
-    let does = if does.is_empty() { "may give other results".to_owned() } else { joined(&does) };
+    let does = if does.is_empty() { "may give other results".to_owned() } else { listed(&does) };
     let text = Text::fact(format!("{name} of the thread that ran the library is {new} and was {old}"))
         .means(format!("on that thread, {whose} {does}"));
     let denormals = |change: &FpChange| {
@@ -286,7 +275,7 @@ fn environment(change: &EnvironmentChange) -> Text {
             .means("the next getenv crashes the process")
             .help("keep the array that environ points to outside the library"),
         EnvironmentChange::TextGone { count: number, names } => {
-            let variables = count(*number, "environment variable", "environment variables");
+            let variables = counted(*number, "environment variable");
             let which = if names.is_empty() { String::new() } else { format!(": {}", list(names, quoted)) };
             let them = if *number == 1 { "it" } else { "them" };
             Text::fact(format!("the text of {variables} lies in memory that is no longer mapped{which}"))
@@ -342,7 +331,7 @@ fn timers(left: &Tally<Timer>, rate: Rate) -> Text {
     };
     let text = Text::fact(format!(
         "the library leaves {} behind{rate}: {}",
-        count(left.count, "timer", "timers"),
+        counted(left.count, "timer"),
         list(left, name)
     ));
     text.means("a timer that fires interrupts or kills a host that does not expect it")
@@ -374,7 +363,7 @@ fn shared(memory: &SharedMemory, rate: Rate) -> Text {
     };
     match memory {
         SharedMemory::Sysv { left } => fact(
-            count(left.count, "SysV shared memory segment", "SysV shared memory segments"),
+            counted(left.count, "SysV shared memory segment"),
             list(left, |bytes| units::bytes(*bytes as f64)),
         )
         .means(format!(
@@ -407,10 +396,8 @@ fn ending<T>(tally: &Tally<T>) -> &'static str {
 }
 
 fn exit_handlers(number: u64, first: &At, rate: Rate) -> Text {
-    let (functions, which) = (
-        count(number, "function", "functions"),
-        if number == 1 { "its code" } else { "the code of the first" },
-    );
+    let (functions, which) =
+        (counted(number, "function"), if number == 1 { "its code" } else { "the code of the first" });
     Text::fact(format!(
         "the library leaves {functions} registered with on_exit{rate}: {which} was at {}",
         place(first)
@@ -451,7 +438,7 @@ fn stdio(change: &StreamChange, rate: Rate) -> Text {
                 .help("put it back before the library is unloaded")
         }
         StreamChange::Open { count: number } => {
-            Text::fact(format!("the library leaves {} open{rate}", count(*number, "stream", "streams")))
+            Text::fact(format!("the library leaves {} open{rate}", counted(*number, "stream")))
                 .help("call fclose after fopen and fdopen, and pclose after popen")
         }
     }

@@ -4,7 +4,7 @@ use dlsoak_record::{
     Cause, CauseFacts, CauseKind, Keeper, Language, OpenedBy, Prediction, Undiagnosed, units,
 };
 
-use super::{Text, ended, listed};
+use super::{Text, counted, ended, file_name, listed};
 
 const LIBRARY: &str = "the library";
 
@@ -34,17 +34,9 @@ pub(super) fn dependencies(objects: &[String]) -> Text {
     ))
 }
 
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
 /// `` `name` ``, or what stands for a symbol that the log does not name.
 fn symbol(symbol: Option<&str>) -> String {
     symbol.map_or_else(|| "a symbol".to_owned(), |symbol| format!("the symbol `{symbol}`"))
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{} {what}{}", units::count(count), if count == 1 { "" } else { "s" })
 }
 
 /// Why `who` stays.
@@ -90,7 +82,7 @@ fn seen(evidence: &CauseFacts, who: &str) -> Text {
         }
         CauseFacts::ExtraReference { handles, released } => open_handles(*handles, *released, who),
         CauseFacts::DependencyPinned { cause, keeps } => {
-            let keeps: Vec<String> = keeps.iter().map(|path| file_name(path).to_owned()).collect();
+            let keeps: Vec<&str> = keeps.iter().map(|path| file_name(path)).collect();
             let keeps =
                 if keeps.is_empty() { String::new() } else { format!(", and keeps {}", listed(&keeps)) };
             Text::fact(format!("{who} stays after the library is unloaded ({}){keeps}", cause.kind()))
@@ -236,7 +228,7 @@ fn unknown(why: &Undiagnosed, who: &str) -> Text {
                 .help("soak it with more or fewer cycles and threads to see when")
         }
         Undiagnosed::RuledOut { cycles: done, ruled_out } => {
-            let causes: Vec<String> = ruled_out.iter().map(|kind| excluded(*kind).to_owned()).collect();
+            let causes: Vec<&str> = ruled_out.iter().map(|kind| excluded(*kind)).collect();
             Text::fact(format!(
                 "{who} stays for a reason that a diagnostic soak of {} did not find",
                 cycles(done)

@@ -82,11 +82,7 @@ fn axes(plot: &Plot<'_, '_>, what: &str) -> Result<(), Error> {
         canvas.text(label, (frame.left - 6.0, v + 4.0), Anchor::End, TICK)?;
     }
     cycles(canvas, frame, plot.x, what)?;
-    canvas.line(
-        &[(frame.left, frame.top), (frame.left, frame.bottom), (frame.right, frame.bottom)],
-        AXIS,
-        1.0,
-    )
+    canvas.sides(frame)
 }
 
 /// The ticks of the x axis.
