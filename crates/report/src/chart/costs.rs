@@ -55,7 +55,7 @@ const COLUMNS: [Column; 5] = [
 ];
 
 /// Draws the chart.
-pub(super) fn draw(rows: &[Row<'_>]) -> Result<String, Error> {
+pub(in super::super) fn draw(rows: &[Row<'_>]) -> Result<String, Error> {
     let shown: Vec<&Column> =
         COLUMNS.iter().filter(|column| rows.iter().any(|row| (column.value)(row).is_some())).collect();
     let height = TOP + HEADING + ROW * rows.len() as f64 + MARGIN;

@@ -19,7 +19,7 @@ const GROWTH: f64 = 680.0;
 const LONGEST: f64 = 230.0;
 
 /// Draws the chart.
-pub(super) fn draw(work: &[Work], several_runs: bool) -> Result<String, Error> {
+pub(in super::super) fn draw(work: &[Work], several_runs: bool) -> Result<String, Error> {
     let height: f64 = work.iter().map(|w| HEADING + ROW * w.soaks.len() as f64 + 14.0).sum();
     picture(WIDTH, TOP + height.max(40.0), "Languages on the same work", |canvas| {
         canvas.text("Languages on the same work", (MARGIN, 28.0), Anchor::Start, TITLE)?;

@@ -45,8 +45,12 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// Draws the chart.
-pub(super) fn draw(run: &Run) -> Result<String, Error> {
+/// Latency by percentile, as HdrHistogram plots it: a panel each for open, call and close, a line per library.
+///
+/// # Errors
+///
+/// When plotters refuses to draw, which no data should cause.
+pub fn draw(run: &Run) -> Result<String, Error> {
     let plot = PLOT.max(run.soaks.len() as f64 * LABEL_GAP + 8.0);
     let panel = HEADING + plot + FOOT;
     let height = TOP + panel * PHASES.len() as f64;

@@ -52,8 +52,12 @@ struct Series<'a> {
     gained: Gained<'a>,
 }
 
-/// Draws the chart.
-pub(super) fn draw(run: &Run) -> Result<String, Error> {
+/// Growth of heap and resident memory against cycles: a panel per library, with points, fitted line and slope.
+///
+/// # Errors
+///
+/// When plotters refuses to draw, which no data should cause.
+pub fn draw(run: &Run) -> Result<String, Error> {
     let columns = match run.soaks.len() {
         0 | 1 => 1,
         2..=12 => 2,

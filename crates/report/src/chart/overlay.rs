@@ -3,6 +3,7 @@
 use super::super::{Error, summary};
 use super::axis::{self, Scale};
 use super::canvas::{Anchor, Canvas, Frame, NOTE, PANEL, TITLE, picture};
+use super::gained::Gained;
 use super::palette::{GRID, look};
 use dlsoak_record::{Metric, Soak, Trend};
 
@@ -24,7 +25,7 @@ const LEAST: f64 = 4096.0;
 pub(in super::super) type Overlaid<'a> = (&'a str, Vec<(usize, &'a Soak)>);
 
 /// Draws the chart. `labels` are what people call the runs.
-pub(super) fn draw(labels: &[&str], libraries: &[Overlaid<'_>]) -> Result<String, Error> {
+pub(in super::super) fn draw(labels: &[&str], libraries: &[Overlaid<'_>]) -> Result<String, Error> {
     let rows = libraries.len().div_ceil(COLUMNS).max(1);
     let panel = HEADING + PLOT + FOOT;
     let width = (WIDTH - 2.0 * MARGIN - GUTTER) / COLUMNS as f64;
@@ -64,11 +65,8 @@ fn draw_panel(canvas: &Canvas<'_>, library: &Overlaid<'_>, left: f64, frame: &Fr
     let metric = telling(soaks);
     let heading = format!("{name}: {}", if metric == Metric::Heap { "heap" } else { "resident memory" });
     canvas.text(&PANEL.fit(&heading, frame.right - left), (left, frame.top - 9.0), Anchor::Start, PANEL)?;
-    let lines: Vec<(usize, Vec<(f64, f64)>)> = soaks
-        .iter()
-        .map(|(run, soak)| (*run, gained(soak, metric)))
-        .filter(|(_, line)| !line.is_empty())
-        .collect();
+    let lines: Vec<(usize, Vec<(f64, f64)>)> =
+        soaks.iter().filter_map(|(run, soak)| Some((*run, Gained::of(soak, metric)?.points))).collect();
     let points = || lines.iter().flat_map(|(_, line)| line.iter());
     let cycles = points().map(|point| point.0).fold(0.0, f64::max);
     let low = points().map(|point| point.1).fold(0.0, f64::min);
@@ -101,13 +99,6 @@ fn telling(soaks: &[(usize, &Soak)]) -> Metric {
         summary::growth_of(soak, Metric::Heap).is_some_and(|growth| growth.trend == Trend::Growing)
     };
     if soaks.iter().any(|(_, soak)| grows(soak)) { Metric::Heap } else { Metric::Rss }
-}
-
-/// The series less its first value.
-fn gained(soak: &Soak, metric: Metric) -> Vec<(f64, f64)> {
-    let series = summary::series(soak, metric);
-    let first = series.first().map_or(0.0, |point| point.1);
-    series.into_iter().map(|(x, y)| (x, y - first)).collect()
 }
 
 /// Grid, frame and tick labels.

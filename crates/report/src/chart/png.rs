@@ -15,8 +15,12 @@ const MAX_WIDTH: f32 = 1600.0;
 /// Rows drawn at once.
 const STRIP: u32 = 96;
 
-/// The picture as PNG.
-pub(super) fn render(svg: &str) -> Result<Vec<u8>, Error> {
+/// A chart of this module as a PNG, at most 1600 pixels wide.
+///
+/// # Errors
+///
+/// When the SVG isn't one of this module's.
+pub fn render(svg: &str) -> Result<Vec<u8>, Error> {
     // Only the embedded font is known: what the machine has installed must not change a picture.
     let mut fonts = fontdb::Database::new();
     for bytes in [text::REGULAR, text::BOLD] {

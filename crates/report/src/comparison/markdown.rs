@@ -1,7 +1,7 @@
 //! A comparison as Markdown, for a pull request or a step summary.
 
-use super::super::{summary, units};
-use super::{TITLES, cells, closing, findings, words};
+use super::super::markdown::text as escape;
+use super::{TITLES, cells, closing, findings, language, words};
 use dlsoak_judge::compare::Comparison;
 
 /// The whole text.
@@ -26,17 +26,9 @@ pub fn render(comparison: &Comparison) -> String {
     for work in &comparison.languages {
         let calls = if work.calls.is_empty() { "load and unload".to_owned() } else { work.calls.join(", ") };
         out.push_str(&format!("## Languages doing the same work: {}\n\n", escape(&calls)));
-        let nanos = |ns: Option<u64>| ns.map_or_else(|| units::NONE.to_owned(), |ns| units::nanos(ns as f64));
         let rows = work.soaks.iter().map(|soak| {
-            vec![
-                summary::language_word(soak.language).to_owned(),
-                soak.name.clone(),
-                soak.run.clone(),
-                nanos(soak.cycle_p50_ns),
-                nanos(soak.call_p50_ns),
-                soak.heap_per_cycle.map_or_else(|| units::NONE.to_owned(), units::number),
-                soak.verdict.name().to_owned(),
-            ]
+            let [lang, name, cycle, call, heap, _, verdict] = language(soak);
+            vec![lang, name, soak.run.clone(), cycle, call, heap, verdict]
         });
         table(
             &mut out,
@@ -63,29 +55,4 @@ fn table(out: &mut String, titles: &[&str], rows: impl Iterator<Item = Vec<Strin
         out.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
     out.push('\n');
-}
-
-/// Text that Markdown shows as it is in a line or a cell.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in units::printable(text).chars() {
-        if matches!(c, '|' | '*' | '_' | '`' | '<' | '>' | '[' | ']' | '\\' | '#' | '&') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_break_a_table() {
-        assert_eq!(
-            escape("a|b <x>\n`c`"),
-            "a\\|b \\<x\\>\u{fffd}\\`c\\`".replace('\u{fffd}', &units::printable("\n"))
-        );
-    }
 }

@@ -5,7 +5,7 @@ mod terminal;
 mod words;
 
 use super::{Error, Rendered, chart, units};
-use dlsoak_judge::compare::{Against, Comparison, LatencyChange, LatencyOutcome, SoakChange};
+use dlsoak_judge::compare::{Against, Comparison, Language, LatencyChange, LatencyOutcome, SoakChange};
 use dlsoak_record::{Measured, Metric, Phase, Run, Soak};
 
 pub use markdown::render as markdown;
@@ -109,6 +109,22 @@ fn cells(soak: &SoakChange) -> [String; 7] {
         phase(Phase::Call),
         phase(Phase::Close),
         kinds,
+    ]
+}
+
+/// The cells of one language that did the same work, as text: language, name, medians of a cycle and a call, growth of heap and
+/// resident memory, verdict.
+fn language(soak: &Language) -> [String; 7] {
+    let nanos = |ns: Option<u64>| ns.map_or_else(|| units::NONE.to_owned(), |ns| units::nanos(ns as f64));
+    let rate = |bytes: Option<f64>| bytes.map_or_else(|| units::NONE.to_owned(), units::number);
+    [
+        super::summary::language_word(soak.language).to_owned(),
+        units::printable(&soak.name),
+        nanos(soak.cycle_p50_ns),
+        nanos(soak.call_p50_ns),
+        rate(soak.heap_per_cycle),
+        rate(soak.rss_per_cycle),
+        soak.verdict.to_string(),
     ]
 }
 

@@ -3,8 +3,8 @@
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::super::terminal::wrap;
-use super::super::{summary, units};
-use super::{TITLES, cells, closing, findings, words};
+use super::super::units;
+use super::{TITLES, cells, closing, findings, language, words};
 use dlsoak_judge::compare::{Against, Comparison, Work};
 
 /// Columns that are aligned to the right.
@@ -56,19 +56,11 @@ fn languages(out: &mut String, work: &Work, one_run: bool, width: u16) {
         .soaks
         .iter()
         .map(|soak| {
-            let nanos =
-                |ns: Option<u64>| ns.map_or_else(|| units::NONE.to_owned(), |ns| units::nanos(ns as f64));
-            let rate = |bytes: Option<f64>| bytes.map_or_else(|| units::NONE.to_owned(), units::number);
-            let name = units::printable(&soak.name);
-            vec![
-                summary::language_word(soak.language).to_owned(),
-                if one_run { name } else { format!("{name}, {}", units::printable(&soak.run)) },
-                nanos(soak.cycle_p50_ns),
-                nanos(soak.call_p50_ns),
-                rate(soak.heap_per_cycle),
-                rate(soak.rss_per_cycle),
-                soak.verdict.name().to_owned(),
-            ]
+            let mut row = language(soak);
+            if !one_run {
+                row[1] = format!("{}, {}", row[1], units::printable(&soak.run));
+            }
+            row.to_vec()
         })
         .collect();
     let titles = ["lang", "library", "cycle p50", "call p50", "heap B/cycle", "resident B/cycle", "verdict"];
