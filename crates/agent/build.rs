@@ -31,11 +31,19 @@ fn main() -> Result<(), String> {
         "cargo::rustc-check-cfg=cfg(dlsoak_program, values(none(), \"host\", \"loop\", \"keeper\", \"preload\"))"
     );
     println!("cargo::rustc-check-cfg=cfg(dlsoak_counting)");
+    println!("cargo::rustc-check-cfg=cfg(dlsoak_pointers)");
     let build = Build::new()?;
     build.wire()?;
     let registrations = REGISTRATIONS.iter();
     build.program("host", "host", &[], registrations.clone())?;
-    build.program("host-counting", "host", &["dlsoak_counting"], registrations.chain(&ALLOCATOR))?;
+    build.program("host-counting", "host", &["dlsoak_counting"], registrations.clone().chain(&ALLOCATOR))?;
+    let own = ["malloc_usable_size", "__register_atfork"];
+    build.program(
+        "host-pointers",
+        "host",
+        &["dlsoak_pointers"],
+        registrations.chain(&ALLOCATOR).chain(&own),
+    )?;
     build.program("loop", "loop", &[], [].iter())?;
     build.program("keeper", "keeper", &[], [].iter())?;
     build.program("preload", "preload", &[], [].iter())

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use dlsoak::Fault;
 use dlsoak::conduct::{self, Instrument};
-use dlsoak::record::{Column, Doubt, EndedEarly, LimitName, Measured, Metric, OutcomeKind, Trace, Verdict};
+use dlsoak::record::{
+    Column, Doubt, EndedEarly, LimitName, Measured, Metric, OutcomeKind, Residue, Trace, Verdict,
+};
 use dlsoak::suite::plan::{Plan, Purpose, SoakPlan};
 use dlsoak::supervisor::Context;
 use xtask::fixtures::{Fixture, Table, root};
@@ -121,6 +123,11 @@ impl Instrument for Slow {
     fn trace(&self, _: &SoakPlan, _: &Measured, _: u64, _: &Context<'_>) -> Result<Trace, EndedEarly> {
         panic!("no trace was asked for")
     }
+
+    fn pointers(&self, plan: &SoakPlan, _: &Measured, _: &Context<'_>) -> Result<Vec<Residue>, EndedEarly> {
+        self.allowed.lock().unwrap().push((plan.purpose, plan.allowance.timeout.unwrap()));
+        Ok(Vec::new())
+    }
 }
 
 #[test]
@@ -135,9 +142,11 @@ fn the_time_of_a_soak_is_that_of_all_its_passes() {
     assert_eq!((soak.outcome.kind, soak.judged.verdict), (OutcomeKind::Completed, Verdict::Leak), "{soak:?}");
     assert!(soak.without_calls.is_none(), "what is cut short is no share");
     let allowed = slow.allowed.into_inner().unwrap();
-    let [(Purpose::Everything, first), (Purpose::Share { .. }, second)] = allowed.as_slice() else {
+    let [(Purpose::Everything, first), (Purpose::Pointers, second), (Purpose::Share { .. }, third)] =
+        allowed.as_slice()
+    else {
         panic!("{allowed:?}")
     };
     assert_eq!(*first, hour);
-    assert!(*second <= hour - slow.takes, "{second:?}");
+    assert!(*second <= hour - slow.takes && third <= second, "{second:?} {third:?}");
 }

@@ -10,8 +10,8 @@
 )]
 
 use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
-use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
 pub type Destructor = Option<unsafe extern "C" fn(*mut c_void)>;
 pub type Visit = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
@@ -61,6 +61,7 @@ unsafe extern "C" {
         offset: i64,
     ) -> *mut c_void;
     pub fn munmap(at: *mut c_void, len: usize) -> c_int;
+    pub fn mincore(at: *mut c_void, len: usize, pages: *mut u8) -> c_int;
     pub fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
     pub fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     pub fn close(fd: c_int) -> c_int;
@@ -116,7 +117,7 @@ unsafe extern "C" {
     pub fn _Unwind_GetGR(context: *mut c_void, register: c_int) -> usize;
 }
 
-/// `struct dl_phdr_info` up to what glibc 2.4 has.
+/// `struct dl_phdr_info`.
 #[repr(C)]
 pub struct ObjectInfo {
     pub base: usize,
@@ -125,6 +126,9 @@ pub struct ObjectInfo {
     pub count: u16,
     pub adds: u64,
     pub subs: u64,
+    pub tls_module: usize,
+    /// The calling thread's memory of that module; null where it has none yet.
+    pub tls_data: usize,
 }
 
 /// `struct timespec`.
@@ -202,7 +206,10 @@ pub const PROT_WRITE: c_int = 2;
 pub const MAP_SHARED: c_int = 1;
 pub const MAP_PRIVATE: c_int = 2;
 pub const MAP_ANONYMOUS: c_int = 0x20;
+pub const MAP_NORESERVE: c_int = 0x4000;
 pub const MAP_POPULATE: c_int = 0x8000;
+pub const MAP_FIXED_NOREPLACE: c_int = 0x10_0000;
+pub const MADV_DONTNEED: c_int = 4;
 pub const MADV_DONTFORK: c_int = 10;
 pub const O_RDONLY: c_int = 0;
 pub const O_WRONLY: c_int = 1;
@@ -298,30 +305,35 @@ pub fn monotonic_ns() -> u64 {
 /// Reads words at an address that may be anything: the kernel does, which refuses where we would crash. `process_vm_readv(2)` of
 /// the process itself.
 pub fn peek<const N: usize>(address: usize) -> Option<[usize; N]> {
-    /// `struct iovec`.
-    #[repr(C)]
-    struct Part {
-        base: *mut c_void,
-        len: usize,
-    }
     let mut words = [0_usize; N];
     let len = size_of::<[usize; N]>();
     let to = Part { base: words.as_mut_ptr().cast(), len };
-    let from = Part { base: core::ptr::with_exposed_provenance_mut(address), len };
-    // SAFETY: what is written to is on this stack and large enough; what is read from is checked by the kernel.
+    (read_own(address, &to) == len).then_some(words)
+}
+
+/// Copies memory at an address that may be anything: as [`peek`], but any number of bytes; how many were copied.
+pub fn peek_bytes(address: usize, to: &mut [u8]) -> usize {
+    let to = Part { base: to.as_mut_ptr().cast(), len: to.len() };
+    read_own(address, &to)
+}
+
+/// `struct iovec`.
+#[repr(C)]
+struct Part {
+    base: *mut c_void,
+    len: usize,
+}
+
+/// `process_vm_readv(2)` of the process itself: how many bytes were copied.
+fn read_own(address: usize, to: &Part) -> usize {
+    let from = Part { base: core::ptr::with_exposed_provenance_mut(address), len: to.len };
+    // SAFETY: what is written to is the caller's and as large as it says; what is read from is checked by the kernel.
     let count = unsafe {
         let process = c_long::from(getpid());
-        syscall(
-            sys::PROCESS_VM_READV,
-            process,
-            &raw const to,
-            1 as c_long,
-            &raw const from,
-            1 as c_long,
-            0 as c_long,
-        )
+        let (to, from) = (core::ptr::from_ref(to), &raw const from);
+        syscall(sys::PROCESS_VM_READV, process, to, 1 as c_long, from, 1 as c_long, 0 as c_long)
     };
-    (usize::try_from(count) == Ok(len)).then_some(words)
+    usize::try_from(count).unwrap_or(0)
 }
 
 /// Memory of the process's own, all zero, for as long as it lives.
@@ -336,8 +348,24 @@ pub fn map(len: usize) -> Result<&'static mut [u8], c_int> {
     if at as isize == -1 {
         return Err(errno());
     }
+    let number = OWN_USED.fetch_add(1, Relaxed);
+    if let Some(own) = OWN.get(number) {
+        own[0].store(at as usize, Relaxed);
+        own[1].store((at as usize + len).next_multiple_of(4096), Relaxed);
+    }
     // SAFETY: the mapping is that large, and is never given back.
     Ok(unsafe { core::slice::from_raw_parts_mut(at.cast(), len) })
+}
+
+/// What [`map`] gave.
+static OWN: [[AtomicUsize; 2]; 64] = [const { [const { AtomicUsize::new(0) }; 2] }; 64];
+static OWN_USED: AtomicUsize = AtomicUsize::new(0);
+
+/// The end of the memory around an address that [`map`] gave, the first 64 times.
+pub fn own_map(address: usize) -> Option<usize> {
+    let used = OWN_USED.load(Relaxed).min(OWN.len());
+    let all = OWN[..used].iter().map(|own| (own[0].load(Relaxed), own[1].load(Relaxed)));
+    all.filter(|(low, high)| *low <= address && address < *high).map(|(_, high)| high).next()
 }
 
 /// `Elf64_Phdr`.

@@ -8,9 +8,11 @@
 mod cache;
 mod cycle;
 mod exit_handlers;
+mod memory;
 mod quiet;
 mod sandbox;
 mod setup;
+mod stale;
 mod state;
 mod tls_destructors;
 
@@ -43,6 +45,7 @@ pub unsafe extern "C" fn main(_count: c_int, arguments: *const *const c_char) ->
     // SAFETY: the pointer is to a name that ends in NUL.
     unsafe { c::prctl(c::PR_SET_NAME, HOST_NAME.as_ptr()) };
     quiet::prepare();
+    stale::stack_begins_at((&raw const arguments).cast());
     // SAFETY: the caller's contract is the same.
     let mut words = unsafe { Words::new(arguments) };
     let Some(channel) = words.descriptor().and_then(open) else { return NOT_BEGUN };
@@ -61,7 +64,7 @@ fn open(fd: c_int) -> Option<Parts> {
     // says, since its length is sealed or nobody else has it.
     unsafe {
         let len = usize::try_from(c::lseek(fd, 0, c::SEEK_END)).ok()?;
-        let smallest = Layout::new(1, 0, 0)?;
+        let smallest = Layout::new(1, 0, 0, false)?;
         if len < smallest.len {
             return None;
         }

@@ -4,6 +4,8 @@
 pub static HOST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/host"));
 /// The measured process, which counts what malloc hands out.
 pub static HOST_COUNTING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/host-counting"));
+/// The measured process that looks for stale pointers, with a malloc of its own.
+pub static HOST_POINTERS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/host-pointers"));
 /// The process between supervisor and host.
 pub static KEEPER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/keeper"));
 /// The cycles without the wire.

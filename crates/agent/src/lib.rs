@@ -15,6 +15,8 @@
 #![allow(dead_code)]
 #![allow(unreachable_pub, reason = "what a program offers it offers by its symbols")]
 
+#[cfg(any(not(dlsoak_program), dlsoak_program = "host"))]
+pub mod arena;
 pub mod c;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "loop"))]
 mod copies;
@@ -42,7 +44,7 @@ pub const KEEPER_NAME: &core::ffi::CStr = c"dlsoak-keeper";
 #[cfg(not(dlsoak_program))]
 mod images;
 #[cfg(not(dlsoak_program))]
-pub use images::{HOST, HOST_COUNTING, KEEPER, LOOP, PRELOAD};
+pub use images::{HOST, HOST_COUNTING, HOST_POINTERS, KEEPER, LOOP, PRELOAD};
 
 /// Nothing can be said from here: a bug here must not go unnoticed.
 #[cfg(dlsoak_program)]

@@ -177,7 +177,7 @@ impl Case<'_> {
     /// What the process was left with; what a limit allows, or a metric counts already, is a note.
     fn residue(&mut self, residue: &[&Residue]) {
         for found in residue {
-            self.add(Severity::Fail, Facts::Left((*found).clone()));
+            self.left(Severity::Fail, found);
         }
         let stated: Vec<Facts> = self.findings.iter().map(|finding| finding.facts.clone()).collect();
         let allowed = |found: &&Residue| {
@@ -185,9 +185,14 @@ impl Case<'_> {
             self.limits.allows(found.kind()) && !stated.contains(&facts)
         };
         let allowed: Vec<Residue> = self.soak.residue.iter().filter(allowed).cloned().collect();
-        for found in allowed {
-            self.add(Severity::Note, Facts::Left(found));
+        for found in &allowed {
+            self.left(Severity::Note, found);
         }
+    }
+
+    fn left(&mut self, severity: Severity, found: &Residue) {
+        let pass = if found.kind() == ResidueKind::DanglingPointer { Pass::Pointers } else { Pass::Measure };
+        self.findings.push(Finding::new(severity, Facts::Left(found.clone())).of_pass(pass));
     }
 
     /// Whether the library was unloaded, and why not.

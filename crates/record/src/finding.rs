@@ -263,6 +263,7 @@ fn residue_code(kind: ResidueKind) -> Code {
         ResidueKind::ThreadName => Code::ResidueThreadName,
         ResidueKind::OomScore => Code::ResidueOomScore,
         ResidueKind::Stdio => Code::ResidueStdio,
+        ResidueKind::DanglingPointer => Code::ResidueDanglingPointer,
     }
 }
 
@@ -517,6 +518,8 @@ named! {
         ResidueOomScore = "residue-oom-score",
         /// Streams are left open, or lie in memory that is gone.
         ResidueStdio = "residue-stdio",
+        /// Memory that stays points into the library.
+        ResidueDanglingPointer = "residue-dangling-pointer",
         /// The loader refused the library.
         LoadFailed = "load-failed",
         /// The file can't be read, or is no library for this machine.
@@ -635,5 +638,7 @@ named! {
         SandboxIncomplete = "sandbox-incomplete",
         /// A leak could not be traced.
         NotTraced = "not-traced",
+        /// Stale pointers could not be looked for.
+        PointersNotSought = "pointers-not-sought",
     }
 }

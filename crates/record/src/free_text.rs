@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 230] = [
+pub(crate) const FREE_TEXT: [&str; 235] = [
     "At.address",
     "Attempt.error",
     "Baseline.name",
@@ -182,6 +182,11 @@ pub(crate) const FREE_TEXT: [&str; 230] = [
     "Reason",
     "Refusal.path",
     "Refusal.signal",
+    "PointerHolder.object",
+    "PointerHolder.symbol",
+    "PointerTarget.file",
+    "PointerTarget.object",
+    "PointerTarget.symbol",
     "Residue.blocked",
     "Residue.limit",
     "Residue.message",

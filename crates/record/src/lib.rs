@@ -68,8 +68,9 @@ pub use over_time::OverTime;
 pub use phase::Phase;
 pub use read::{ReadError, is_record, read};
 pub use residue::{
-    At, Child, Counted, CrashHow, EnvironmentChange, Evidence, FpChange, FpRegister, LocaleChange, Mapped,
-    Place, Residue, SharedMemory, SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer,
+    At, Child, Counted, CrashHow, DanglingPointer, EnvironmentChange, Evidence, FpChange, FpRegister,
+    HolderMemory, LocaleChange, Mapped, Place, PointerHolder, PointerTarget, Proof, Residue, SharedMemory,
+    SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer,
 };
 pub use stack::{CodeOf, Frame, Stack, ThreadName};
 pub use surroundings::{Disturbance, Lack, Missing, Refusal, Restriction, Sandbox};

@@ -61,6 +61,11 @@ pub enum Note {
         /// Why.
         why: EndedEarly,
     },
+    /// Pointers into the library could not be looked for, or not to the end.
+    PointersNotSought {
+        /// Why.
+        why: EndedEarly,
+    },
 }
 
 impl Note {
@@ -79,6 +84,7 @@ impl Note {
             Self::FileMapped { .. } => Code::FileMapped,
             Self::Contended { .. } => Code::Contended,
             Self::NotTraced { .. } => Code::NotTraced,
+            Self::PointersNotSought { .. } => Code::PointersNotSought,
         }
     }
 }

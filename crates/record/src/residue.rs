@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use dlsoak_settings::ResidueKind;
+use dlsoak_settings::{ResidueKind, named};
 
 /// Something the process was left with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -164,6 +164,8 @@ pub enum Evidence {
     },
     /// Streams are left open, or lost.
     Stdio(StreamChange),
+    /// Memory that stays points into a library that is gone.
+    DanglingPointer(Box<DanglingPointer>),
 }
 
 impl Evidence {
@@ -191,6 +193,7 @@ impl Evidence {
             Self::ThreadName { .. } => ResidueKind::ThreadName,
             Self::OomScore { .. } => ResidueKind::OomScore,
             Self::Stdio(_) => ResidueKind::Stdio,
+            Self::DanglingPointer(_) => ResidueKind::DanglingPointer,
         }
     }
 }
@@ -486,4 +489,87 @@ pub struct Stream {
     /// Its descriptor, where it can be read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub descriptor: Option<i32>,
+}
+
+/// Pointers of one holder into a library that is gone: the first of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct DanglingPointer {
+    /// How it is known that the pointer is one, and that it is kept.
+    pub proof: Proof,
+    /// Where it is; `null` where it was used before it was found.
+    pub holder: Option<PointerHolder>,
+    /// What it points to.
+    pub target: PointerTarget,
+    /// Loads after which the holder had such a pointer.
+    pub loads: u64,
+    /// Loads that were looked at.
+    pub of: u64,
+    /// Such pointers of the holder after the last load that left one.
+    pub pointers: u64,
+}
+
+named! {
+    /// How it is known that something points into a library that is gone.
+    pub enum Proof {
+        /// It was used: the process accessed what was gone, and crashed.
+        Used = "used",
+        /// After each of several loads the same word pointed into what had just gone.
+        Follows = "follows",
+        /// A word that one load put there was still there at the end, in memory that lives.
+        Stays = "stays",
+    }
+}
+
+/// Memory that holds a pointer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PointerHolder {
+    /// What kind of memory.
+    pub memory: HolderMemory,
+    /// File name of the object whose data it is, or whose code allocated the block.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub object: Option<String>,
+    /// The variable, or the function that allocated the block.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub symbol: Option<String>,
+    /// Bytes from the beginning of the variable, of the block, or else of the object.
+    pub offset: u64,
+    /// Bytes of the block.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub size: Option<u64>,
+}
+
+named! {
+    /// A kind of memory that holds a pointer.
+    pub enum HolderMemory {
+        /// Data of an object.
+        Data = "data",
+        /// A block of the heap.
+        Heap = "heap",
+        /// Thread-local memory.
+        ThreadLocal = "thread-local",
+        /// The stack of a thread.
+        Stack = "stack",
+        /// A mapping without a file.
+        Anonymous = "anonymous",
+    }
+}
+
+/// A place in a library that is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PointerTarget {
+    /// File name of the library, or of one that went with it.
+    pub object: String,
+    /// Whether it is code.
+    pub code: bool,
+    /// The function or variable.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub symbol: Option<String>,
+    /// Bytes from its beginning, or else from where the library was loaded.
+    pub offset: u64,
+    /// Source file of the function.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<String>,
+    /// Line in it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<u32>,
 }

@@ -234,7 +234,11 @@ pub fn measuring(soak: &Soak) -> Vec<Text> {
 /// Whether a note is shown beside the result of a soak with this mark.
 fn warns(finding: &Finding, mark: Mark) -> bool {
     match finding.code {
-        Code::FewerCycles | Code::PatternsDiffer | Code::BaselineMissing | Code::NotTraced => true,
+        Code::FewerCycles
+        | Code::PatternsDiffer
+        | Code::BaselineMissing
+        | Code::NotTraced
+        | Code::PointersNotSought => true,
         Code::LimitAllowsChunk | Code::LimitTooSmall => mark == Mark::Pass,
         _ => {
             mark == Mark::Pass

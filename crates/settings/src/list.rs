@@ -43,7 +43,7 @@ macro_rules! each_setting {
             /// Set the environment variable K to V in the measured process; repeatable [default: none]
             (long, value_name = "K=V") (serde(with = "env"), schemars(with = "Option<std::collections::BTreeMap<String, String>>")) env: Option<Vec<$crate::Variable>>;
             /// Choose the passes that may run: names, or names with + and - before them, which add to the usual passes and take away
-            /// from them, for example +patterns (see docs/passes.md) [default: measure,without-calls,recheck,diagnose]
+            /// from them, for example +patterns (see docs/passes.md) [default: measure,recheck,diagnose,pointers,without-calls]
             (long, value_name = "LIST", allow_hyphen_values = true) (serde()) passes: Option<$crate::Passes>;
             /// Trace each library that leaks in an extra short soak, and name the function that leaks [default: false]
             (long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true) (serde())

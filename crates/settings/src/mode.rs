@@ -65,6 +65,8 @@ named! {
         Measure = "measure",
         /// The same with the plain agent, where the counting agent's figures are to be doubted.
         Recheck = "recheck",
+        /// A few loads, each kept from coming back to its address, after which memory is searched for pointers to what is gone.
+        Pointers = "pointers",
         /// The same, shortly and without its calls.
         WithoutCalls = "without-calls",
         /// The same, shortly, with cycles on each kind of thread.
@@ -80,9 +82,17 @@ named! {
 
 impl Pass {
     /// All that can be run, in the order in which they run.
-    pub const RUN: [Self; 6] =
-        [Self::Measure, Self::Recheck, Self::Diagnose, Self::WithoutCalls, Self::Trace, Self::Patterns];
+    pub const RUN: [Self; 7] = [
+        Self::Measure,
+        Self::Recheck,
+        Self::Diagnose,
+        Self::Pointers,
+        Self::WithoutCalls,
+        Self::Trace,
+        Self::Patterns,
+    ];
 
     /// Those that run where nobody says otherwise, each where its condition holds.
-    pub const USUAL: [Self; 4] = [Self::Measure, Self::Recheck, Self::Diagnose, Self::WithoutCalls];
+    pub const USUAL: [Self; 5] =
+        [Self::Measure, Self::Recheck, Self::Diagnose, Self::Pointers, Self::WithoutCalls];
 }

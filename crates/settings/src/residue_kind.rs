@@ -51,6 +51,8 @@ named! {
         OomScore = "oom-score",
         /// Open stdio streams, or buffers of streams in memory that is gone.
         Stdio = "stdio",
+        /// Pointers into the library, in memory that stays.
+        DanglingPointer = "dangling-pointer",
     }
 }
 
@@ -94,7 +96,7 @@ mod tests {
     fn an_unknown_kind_is_told_with_all_that_are_known() {
         let error = "signal-handlers".parse::<ResidueKind>().unwrap_err().to_string();
         assert!(
-            error.contains("did you mean `signal-handler`?") && error.contains("oom-score, stdio"),
+            error.contains("did you mean `signal-handler`?") && error.contains("stdio, dangling-pointer"),
             "{error}"
         );
         assert!("x".parse::<ResidueKind>().unwrap_err().to_string().contains("the kinds are threads, fds"));

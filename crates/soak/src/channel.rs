@@ -42,13 +42,19 @@ impl Deref for Channel {
 }
 
 impl Channel {
-    /// Makes the memory for `threads` threads with rings of `capacity` entries, and puts `job` into it.
+    /// Makes the memory for `threads` threads with rings of `capacity` entries, with a table for stale pointers where they are looked
+    /// for, and puts `job` into it.
     ///
     /// # Errors
     /// When the kernel refuses the memory, or too much is asked for.
-    pub fn create(threads: usize, capacity: usize, job: &[u8]) -> Result<Self, ChannelError> {
-        let layout =
-            Layout::new(threads, capacity, job.len()).ok_or(ChannelError::TooLarge(threads, job.len()))?;
+    pub fn create(
+        threads: usize,
+        capacity: usize,
+        job: &[u8],
+        has_pointers: bool,
+    ) -> Result<Self, ChannelError> {
+        let layout = Layout::new(threads, capacity, job.len(), has_pointers)
+            .ok_or(ChannelError::TooLarge(threads, job.len()))?;
         let fd =
             memory(c"dlsoak-channel", layout.len).map_err(|e| ChannelError::System("memfd_create", e))?;
         // Whoever shortens it, by whatever way to it, would have the supervisor killed at its next look (SIGBUS). A plain file,
@@ -68,6 +74,7 @@ impl Channel {
         header.threads.store(u32::try_from(threads).unwrap_or(u32::MAX), Relaxed);
         header.capacity.store(u32::try_from(capacity).unwrap_or(u32::MAX), Relaxed);
         header.job_len.store(job.len() as u64, Relaxed);
+        header.has_pointers.store(u32::from(has_pointers), Relaxed);
         write_bytes(channel.job(), job);
         // Every page the worker may write is touched now: a page that appears later would count as its growth.
         for byte in channel.writable().iter().skip(size_of::<Header>()).step_by(4096) {
@@ -114,7 +121,7 @@ mod tests {
 
     #[test]
     fn nobody_can_cut_it_short_or_make_it_longer() {
-        let channel = Channel::create(1, 128, b"").unwrap();
+        let channel = Channel::create(1, 128, b"", false).unwrap();
         let theirs = channel.fd.try_clone().unwrap();
         for len in [0, 4096, 1 << 24] {
             assert_eq!(nix::unistd::ftruncate(&theirs, len), Err(nix::errno::Errno::EPERM));
@@ -127,10 +134,10 @@ mod tests {
 
     #[test]
     fn what_is_put_there_is_there() {
-        let channel = Channel::create(3, 128, b"job").unwrap();
+        let channel = Channel::create(3, 128, b"job", false).unwrap();
         assert_eq!(read_bytes(channel.job(), 3), b"job");
         let layout = Layout::of(channel.header()).unwrap();
         assert_eq!((layout.threads, layout.capacity, layout.job_len), (3, 128, 3));
-        assert!(Channel::create(0, 1, b"").is_err());
+        assert!(Channel::create(0, 1, b"", false).is_err());
     }
 }

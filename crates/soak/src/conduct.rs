@@ -7,8 +7,8 @@ use std::time::Instant;
 use crate::analysis;
 use crate::fault::Fault;
 use crate::record::{
-    CallFrom, Doubt, EndedEarly, Measured, Note, OutcomeKind, Pass, PassMade, Run, SCHEMA, Soak, Tool, Trace,
-    Verdict, Why,
+    CallFrom, Doubt, EndedEarly, Measured, Mode, Note, OutcomeKind, Pass, PassMade, Residue, Run, SCHEMA,
+    Soak, Tool, Trace, Verdict, Why,
 };
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::{self, Context};
@@ -18,6 +18,9 @@ const WITHOUT_CALLS: u64 = 10_000;
 
 /// Cycles of a trace where nobody said how many.
 const TRACED: u64 = 2_000;
+
+/// Loads after which pointers are looked for, at most.
+const POINTERS: u64 = 32;
 
 /// Cycles of each pattern: fewer than the 1,024 thread keys of a process would hide the most common difference.
 const PATTERN: u64 = 2_000;
@@ -41,6 +44,17 @@ pub trait Instrument {
         cycles: u64,
         context: &Context<'_>,
     ) -> Result<Trace, EndedEarly>;
+
+    /// Looks for pointers into a library that was soaked before, after each of the cycles of this plan.
+    ///
+    /// # Errors
+    /// Why nothing could be looked at.
+    fn pointers(
+        &self,
+        plan: &SoakPlan,
+        soak: &Measured,
+        context: &Context<'_>,
+    ) -> Result<Vec<Residue>, EndedEarly>;
 }
 
 /// Whether this pass follows what was measured so far; `doubted` where the figures of its heap are to be doubted.
@@ -56,6 +70,12 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
         Pass::Trace => {
             let leaks = plan.trace_on_leak && verdict == Verdict::Leak;
             return (leaks || plan.passes.contains(pass)) && soak.outcome.kind != OutcomeKind::LoadFailed;
+        }
+        // In a namespace each load has its own libc, and what is not unloaded leaves nothing to point to.
+        Pass::Pointers => {
+            soak.outcome.kind != OutcomeKind::LoadFailed
+                && soak.unload.unloads_per_cycle > 0.0
+                && plan.mode != Mode::Namespace
         }
         Pass::Patterns => true,
     };
@@ -127,6 +147,17 @@ impl Conductor<'_> {
                         measured.trace = Some(trace);
                     }
                     Err(why) => measured.notes.push(Note::NotTraced { why }),
+                }
+            }
+            Pass::Pointers => {
+                let loads = POINTERS.min(plan.cycles);
+                match self.instrument.pointers(&self.rest(plan.for_pointers(loads)), &measured, self.context)
+                {
+                    Ok(found) => {
+                        cycles = loads;
+                        measured.residue.extend(found);
+                    }
+                    Err(why) => measured.notes.push(Note::PointersNotSought { why }),
                 }
             }
             Pass::Patterns => {
@@ -204,7 +235,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::record::{Agent, sample};
+    use crate::record::{Agent, At, Evidence, Place, sample};
     use crate::settings::Settings;
     use crate::suite::plan::Plan;
 
@@ -215,6 +246,7 @@ mod tests {
     struct Recorded {
         soaks: RefCell<Vec<Made>>,
         traces: RefCell<Vec<Result<Trace, EndedEarly>>>,
+        pointers: RefCell<Vec<Result<Vec<Residue>, EndedEarly>>>,
         asked: RefCell<Vec<String>>,
     }
 
@@ -236,13 +268,24 @@ mod tests {
             self.asked.borrow_mut().push(format!("trace of {cycles} cycles"));
             self.traces.borrow_mut().remove(0)
         }
+
+        fn pointers(
+            &self,
+            plan: &SoakPlan,
+            _: &Measured,
+            _: &Context<'_>,
+        ) -> Result<Vec<Residue>, EndedEarly> {
+            self.asked.borrow_mut().push(format!("pointers after {} loads", plan.cycles));
+            self.pointers.borrow_mut().remove(0)
+        }
     }
 
-    /// A completed soak that was judged so before.
+    /// A completed soak that was judged so before, of a library that is not unloaded.
     fn recorded(verdict: Verdict) -> Measured {
         let soak = sample::run(8).soaks.into_iter().find(|soak| soak.judged.verdict == verdict);
         let mut measured = soak.unwrap().measured;
         (measured.without_calls, measured.trace) = (None, None);
+        measured.unload.unloads_per_cycle = 0.0;
         measured
     }
 
@@ -252,6 +295,7 @@ mod tests {
             match *setting {
                 "trace-on-leak" => all.trace_on_leak = Some(true),
                 "no calls" => all.call = None,
+                "cycles 7" => all.cycles = "7".parse().ok(),
                 passes => all.passes = Some(passes.parse().unwrap()),
             }
         }
@@ -264,7 +308,7 @@ mod tests {
         soaks: Vec<Made>,
         traces: Vec<Result<Trace, EndedEarly>>,
     ) -> (Result<Soak, Fault>, Vec<String>) {
-        let instrument = Recorded { soaks: soaks.into(), traces: traces.into(), asked: RefCell::default() };
+        let instrument = Recorded { soaks: soaks.into(), traces: traces.into(), ..Recorded::default() };
         let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
         let soak = with(&instrument, &plan(settings), &context);
         assert!(instrument.soaks.borrow().is_empty() && instrument.traces.borrow().is_empty());
@@ -298,6 +342,39 @@ mod tests {
         for settings in [&["no calls"][..], &["-without-calls"], &["measure"]] {
             let (soak, _) = conducted(settings, vec![leak()], Vec::new());
             assert_eq!(passes(&soak.unwrap()), [Pass::Measure], "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_unloaded_is_searched_for_pointers_once() {
+        let unloads = || {
+            let mut measured = recorded(Verdict::Clean);
+            measured.unload.unloads_per_cycle = 1.0;
+            measured
+        };
+        let one = Residue::once(Evidence::Atexit {
+            count: 1,
+            first: At { address: "0x1".to_owned(), place: Place::Unmapped },
+        });
+        let crashed = EndedEarly::Died { signal: Some("SIGSEGV".to_owned()), status: None };
+        for (settings, cycles, found) in
+            [(&[][..], 32, Ok(vec![one.clone()])), (&["cycles 7"][..], 7, Err(crashed.clone()))]
+        {
+            let instrument = Recorded {
+                soaks: vec![Ok((unloads(), None))].into(),
+                pointers: vec![found.clone()].into(),
+                ..Recorded::default()
+            };
+            let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
+            let soak = with(&instrument, &plan(settings), &context).unwrap();
+            assert_eq!(passes(&soak), [Pass::Measure, Pass::Pointers]);
+            assert_eq!(instrument.asked.borrow()[1], format!("pointers after {cycles} loads"));
+            match found {
+                Ok(found) => {
+                    assert_eq!((soak.residue.clone(), soak.judged.verdict), (found, Verdict::Residue));
+                }
+                Err(why) => assert_eq!(soak.notes, [Note::PointersNotSought { why }]),
+            }
         }
     }
 

@@ -9,6 +9,8 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64};
 
+use crate::pointers::Table;
+
 /// Signals that Linux has, numbered from 1.
 pub const SIGNALS: usize = 64;
 /// Thread-specific keys that a process can have, `PTHREAD_KEYS_MAX`.
@@ -17,7 +19,7 @@ pub const KEYS: u32 = 1024;
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are of the same build, unless someone mixes them.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// Bytes that an error message may take.
 pub const ERROR_LEN: usize = 2048;
 /// Bytes for the list of loaded objects.
@@ -44,6 +46,8 @@ pub struct Header {
     pub clock: AtomicU32,
     /// Bytes of the job.
     pub job_len: AtomicU64,
+    /// Not 0 where there is a table for stale pointers.
+    pub has_pointers: AtomicU32,
     /// Number of the order to carry out; the worker's threads wait on it. Written by the supervisor.
     pub order: AtomicU32,
     /// Not 0: end the worker in an orderly way.
@@ -396,6 +400,8 @@ pub struct Layout {
     errors: usize,
     rings: usize,
     objects: usize,
+    /// `None` where stale pointers are not looked for.
+    pointers: Option<usize>,
     job: usize,
     /// Bytes of the job.
     pub job_len: usize,
@@ -405,7 +411,7 @@ pub struct Layout {
 
 impl Layout {
     /// The layout for this many threads; `None` where that is none, or more than there can be.
-    pub fn new(threads: usize, capacity: usize, job_len: usize) -> Option<Self> {
+    pub fn new(threads: usize, capacity: usize, job_len: usize, has_pointers: bool) -> Option<Self> {
         if threads == 0 || threads > MAX_THREADS || capacity > 1 << 20 || job_len > MAX_JOB {
             return None;
         }
@@ -414,9 +420,11 @@ impl Layout {
         let errors = aligned(slots + threads * size_of::<Slot>());
         let rings = aligned(errors + threads * ERROR_LEN);
         let objects = aligned(rings + threads * capacity * size_of::<Entry>());
-        let job = aligned(objects + OBJECTS_LEN);
+        let after_objects = aligned(objects + OBJECTS_LEN);
+        let pointers = has_pointers.then_some(after_objects);
+        let job = pointers.map_or(after_objects, |at| aligned(at + size_of::<Table>()));
         let len = aligned(job + job_len);
-        Some(Self { threads, capacity, slots, errors, rings, objects, job, job_len, len })
+        Some(Self { threads, capacity, slots, errors, rings, objects, pointers, job, job_len, len })
     }
 
     /// The layout that a header states; `None` where it is not that of such memory.
@@ -425,7 +433,8 @@ impl Layout {
             return None;
         }
         let job_len = usize::try_from(header.job_len.load(Relaxed)).ok()?;
-        Self::new(header.threads.load(Relaxed) as usize, header.capacity.load(Relaxed) as usize, job_len)
+        let (threads, capacity) = (header.threads.load(Relaxed), header.capacity.load(Relaxed));
+        Self::new(threads as usize, capacity as usize, job_len, header.has_pointers.load(Relaxed) != 0)
     }
 }
 
@@ -492,6 +501,12 @@ impl Parts {
         self.part(self.layout.objects, OBJECTS_LEN)
     }
 
+    /// What is found of stale pointers, where they are looked for.
+    pub fn pointers(&self) -> Option<&Table> {
+        // SAFETY: the layout has a table at this offset, which begins on a page; it is made of atomics.
+        self.layout.pointers.map(|offset| unsafe { &*self.at(offset).cast() })
+    }
+
     /// The job, as the supervisor wrote it.
     pub fn job(&self) -> &[AtomicU8] {
         self.part(self.layout.job, self.layout.job_len)
@@ -541,18 +556,19 @@ mod tests {
 
     #[test]
     fn parts_do_not_overlap() {
-        let layout = Layout::new(3, 128, 77).unwrap();
+        let layout = Layout::new(3, 128, 77, true).unwrap();
         let ends = [
             (0, size_of::<Header>()),
             (layout.slots, 3 * size_of::<Slot>()),
             (layout.errors, 3 * ERROR_LEN),
             (layout.rings, 3 * 128 * size_of::<Entry>()),
             (layout.objects, OBJECTS_LEN),
+            (layout.pointers.unwrap(), size_of::<Table>()),
             (layout.job, 77),
             (layout.len, 0),
         ];
         assert!(ends.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "{ends:?}");
-        assert!(Layout::new(0, 1, 0).is_none() && Layout::new(1, 1, MAX_JOB + 1).is_none());
+        assert!(Layout::new(0, 1, 0, false).is_none() && Layout::new(1, 1, MAX_JOB + 1, false).is_none());
     }
 
     #[test]

@@ -50,12 +50,17 @@ pub enum Kind {
     Drive = 4,
     /// Closes the library.
     Close = 5,
+    /// Notes where all objects are, before a close.
+    Note = 6,
+    /// Keeps free what went with the close, and looks for pointers into it; after load number `target` (counted from 1) also for those
+    /// into all that went before.
+    Scan = 7,
 }
 
 from_number! {
     Mode::from_word(u64): Reopen, Copies, Namespace;
     CallFrom::from_word(u64): Main, Worker, ShortLived;
-    Kind::from_word(u64): Open, Find, Call, Drive, Close;
+    Kind::from_word(u64): Open, Find, Call, Drive, Close, Note, Scan;
 }
 
 /// One step of a cycle.
@@ -70,6 +75,7 @@ pub struct Step {
     /// Which of the `ints` are offsets of names, as bits; such an argument is the address of the name.
     pub names: u64,
     /// For a call: the number of the step that finds the function. For a driver: the offset of the function's name.
+    /// For a scan: the number of the last load.
     pub target: u64,
     /// Integer arguments, as they are in registers.
     pub ints: [u64; INTEGERS],

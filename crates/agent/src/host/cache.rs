@@ -92,7 +92,7 @@ fn bytes(cache: usize) -> u64 {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn thread_pointer() -> usize {
+pub(super) fn thread_pointer() -> usize {
     let pointer: usize;
     // SAFETY: the first word of a thread's control block is its own address.
     unsafe {
@@ -102,7 +102,7 @@ fn thread_pointer() -> usize {
 }
 
 #[cfg(target_arch = "aarch64")]
-fn thread_pointer() -> usize {
+pub(super) fn thread_pointer() -> usize {
     let pointer: usize;
     // SAFETY: reads a register that user code may read. Thread-local memory is above it there, where it is not searched.
     unsafe {

@@ -10,6 +10,7 @@ use dlsoak_wire::job::{CallFrom, FLOATS, INTEGERS, Kind, Mode};
 
 use super::quiet::{base_of, is_there};
 use super::setup::{Prepared, Task};
+use super::stale::Search;
 use crate::copies::Copies;
 use crate::{c, short_lived};
 
@@ -74,6 +75,8 @@ pub(super) struct Cycler {
     copies: Option<Copies>,
     /// What the steps of the cycle under way have found.
     found: &'static mut [*mut c_void],
+    /// Looks for stale pointers, where that is wanted: in the first thread, which is then the only one.
+    search: Option<&'static mut Search>,
     clock: Clock,
     /// Nanoseconds spent beside the cycles, in the order under way.
     beside_ns: u64,
@@ -84,7 +87,10 @@ impl Cycler {
         let path = task.path(thread);
         let copies = (task.job.mode == Mode::Copies).then(|| Copies::new(path, task.image));
         let clock = Clock::from_u32(task.channel.header().clock.load(Relaxed));
-        Self { task, thread, path, copies, found, clock, beside_ns: 0 }
+        let table = if cfg!(dlsoak_pointers) && thread == 0 { task.channel.pointers() } else { None };
+        // Without memory for it nothing is found, and the table says so.
+        let search = table.and_then(|table| Search::new(table).ok());
+        Self { task, thread, path, copies, found, search, clock, beside_ns: 0 }
     }
 
     /// Cycles until the slot's target is reached and none are left that all threads share, or the order is to stop. The ring
@@ -236,6 +242,20 @@ impl Cycler {
                     // SAFETY: the handle was opened in this cycle.
                     if unsafe { c::dlclose(handle) } != 0 {
                         return Err(Failed::by_loader(Failure::Close));
+                    }
+                }
+                Kind::Note => {
+                    if cfg!(dlsoak_pointers)
+                        && let Some(search) = &mut self.search
+                    {
+                        search.note();
+                    }
+                }
+                Kind::Scan => {
+                    if cfg!(dlsoak_pointers)
+                        && let Some(search) = &mut self.search
+                    {
+                        search.scan(step.target);
                     }
                 }
             }

@@ -54,6 +54,16 @@ impl Symbols {
         self.file(file).map(|object| object.functions(address)).unwrap_or_default()
     }
 
+    /// Whether there is code at an address of a file, by the file's own count.
+    pub fn is_code(&mut self, file: &Path, address: u64) -> bool {
+        self.file(file).is_some_and(|object| object.is_code(address))
+    }
+
+    /// The variable at an address of a file, by the file's own count, and how far from its beginning that is.
+    pub fn variable_at(&mut self, file: &Path, address: u64) -> Option<(String, u64)> {
+        self.file(file)?.variable(address)
+    }
+
     fn file(&mut self, path: &Path) -> Option<&ObjectFile> {
         self.files.entry(path.to_path_buf()).or_insert_with(|| ObjectFile::read(path)).as_ref()
     }
@@ -70,7 +80,9 @@ fn content(path: &Path) -> Option<Vec<u8>> {
 
 /// A name for people: without what compilers put around it, and not too long.
 fn readable(name: &str) -> String {
-    let name = addr2line::demangle_auto(name.into(), None);
+    // What is mangled begins so; the C names `t` and `i` are types in C++'s scheme.
+    let is_mangled = name.starts_with('_') || name.starts_with('?');
+    let name = if is_mangled { addr2line::demangle_auto(name.into(), None) } else { name.into() };
     match name.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &name[..end]),
         None => name.into_owned(),
@@ -89,8 +101,9 @@ mod tests {
         );
         assert_eq!(readable("_ZN4core9panicking5panic17h0123456789abcdefE"), "core::panicking::panic");
         assert_eq!(readable("_RNvCs1234_7mycrate3foo"), "mycrate::foo");
-        assert_eq!(readable("main"), "main");
-        assert_eq!(readable("runtime.mallocgc"), "runtime.mallocgc");
+        for plain in ["main", "t", "i", "runtime.mallocgc", "Cvi"] {
+            assert_eq!(readable(plain), plain);
+        }
         assert_eq!(readable(&"x".repeat(1000)).len(), LONGEST + 3);
     }
 

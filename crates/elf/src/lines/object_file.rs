@@ -17,12 +17,15 @@ type Reader = EndianArcSlice<RunTimeEndian>;
 pub(super) struct ObjectFile {
     /// Where each loaded part begins in the file, its length, and its address.
     segments: Vec<(u64, u64, u64)>,
+    /// Addresses of code.
+    code: Vec<std::ops::Range<u64>>,
     /// By address.
     symbols: Vec<Symbol>,
+    variables: Vec<Symbol>,
     dwarf: Vec<Context<Reader>>,
 }
 
-/// A function by the symbol table.
+/// A function or variable by the symbol table.
 #[derive(Debug)]
 struct Symbol {
     address: u64,
@@ -45,7 +48,16 @@ impl ObjectFile {
             let (offset, len) = segment.file_range();
             (offset, len, segment.address())
         });
-        let mut file = Self { segments: segments.collect(), symbols: Vec::new(), dwarf: Vec::new() };
+        let is_code = |segment: &object::Segment<'_, '_>| matches!(segment.flags(), object::SegmentFlags::Elf { p_flags, .. } if p_flags.0 & object::elf::PF_X.0 != 0);
+        let code = object.segments().filter(is_code);
+        let code = code.map(|segment| segment.address()..segment.address().saturating_add(segment.size()));
+        let mut file = Self {
+            segments: segments.collect(),
+            code: code.collect(),
+            symbols: Vec::new(),
+            variables: Vec::new(),
+            dwarf: Vec::new(),
+        };
         file.add(&object);
         if file.dwarf.is_empty()
             && let Some(bytes) = debug_file::content(&object, path)
@@ -58,21 +70,24 @@ impl ObjectFile {
         let underscores = |name: &str| name.len() - name.trim_start_matches('_').len();
         let rank = |symbol: &Symbol| (symbol.address, symbol.size, Reverse(underscores(&symbol.name)));
         file.symbols.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name)));
+        file.variables.sort_by(|a, b| a.address.cmp(&b.address).then_with(|| a.name.cmp(&b.name)));
         Some(file)
     }
 
     fn add(&mut self, object: &object::File<'_>) {
         for symbol in object.symbols().chain(object.dynamic_symbols()) {
             // Assembler has functions without a type.
-            let is_code = matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Unknown);
-            if is_code
-                && symbol.is_definition()
+            let list = match symbol.kind() {
+                SymbolKind::Text | SymbolKind::Unknown => &mut self.symbols,
+                SymbolKind::Data => &mut self.variables,
+                _ => continue,
+            };
+            if symbol.is_definition()
                 && let Ok(name) = symbol.name()
                 && !name.is_empty()
                 && !name.starts_with('$')
             {
-                let (address, size) = (symbol.address(), symbol.size());
-                self.symbols.push(Symbol { address, size, name: name.into() });
+                list.push(Symbol { address: symbol.address(), size: symbol.size(), name: name.into() });
             }
         }
         self.dwarf.extend(dwarf(object));
@@ -112,6 +127,19 @@ impl ObjectFile {
             },
             (functions, None) => functions,
         }
+    }
+
+    /// Whether there is code at the address.
+    pub(super) fn is_code(&self, address: u64) -> bool {
+        self.code.iter().any(|code| code.contains(&address))
+    }
+
+    /// The variable whose extent holds the address, and how far from its beginning that is.
+    pub(super) fn variable(&self, address: u64) -> Option<(String, u64)> {
+        let behind = self.variables.partition_point(|variable| variable.address <= address);
+        let candidates = self.variables.get(..behind)?.iter().rev().take(16);
+        let found = candidates.into_iter().find(|variable| address - variable.address < variable.size)?;
+        Some((readable(&found.name), address - found.address))
     }
 
     /// The symbol whose extent holds the address. One without a size reaches to the next.

@@ -56,6 +56,9 @@ pub(super) fn note(note: &Note) -> Text {
                 .means("latencies and all rates per second are contended")
         }
         Note::NotTraced { why } => Text::fact(format!("the leak could not be traced: {}", super::early(why))),
+        Note::PointersNotSought { why } => {
+            Text::fact(format!("dlsoak could not look for pointers into the library: {}", super::early(why)))
+        }
     }
 }
 

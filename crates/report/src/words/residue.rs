@@ -3,8 +3,9 @@
 use std::fmt::Display;
 
 use dlsoak_record::{
-    At, Child, CrashHow, EnvironmentChange, Evidence, FpChange, FpRegister, LocaleChange, Mapped, Place,
-    Residue, SharedMemory, SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, units,
+    At, Child, CrashHow, DanglingPointer, EnvironmentChange, Evidence, FpChange, FpRegister, HolderMemory,
+    LocaleChange, Mapped, Place, PointerHolder, PointerTarget, Proof, Residue, SharedMemory, SignalAction,
+    SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, units,
 };
 
 use super::{Text, counted, listed};
@@ -51,6 +52,7 @@ pub fn left(left: &Residue) -> Text {
                 .help("leave oom_score_adj to the host")
         }
         Evidence::Stdio(change) => stdio(change, rate),
+        Evidence::DanglingPointer(pointer) => dangling(pointer),
     }
 }
 
@@ -444,6 +446,95 @@ fn stdio(change: &StreamChange, rate: Rate) -> Text {
     }
 }
 
+/// Pointers of one holder into a library that is gone.
+fn dangling(pointer: &DanglingPointer) -> Text {
+    let target = target(&pointer.target);
+    let holder = pointer.holder.as_ref().map(holder);
+    let text = match (pointer.proof, holder) {
+        (Proof::Used, Some(holder)) => Text::fact(format!(
+            "the process crashed in load {} because it used {target}, which was unloaded; {holder} pointed there",
+            units::count(pointer.of + 1)
+        )),
+        (Proof::Used, None) => Text::fact(format!(
+            "the process crashed in load {} because it used {target}, which was unloaded",
+            units::count(pointer.of + 1)
+        )),
+        (_, holder) => {
+            let others = match pointer.pointers.saturating_sub(1) {
+                0 => String::new(),
+                1 => ", and 1 more pointer like it".to_owned(),
+                more => format!(", and {} more pointers like it", units::count(more)),
+            };
+            Text::fact(format!(
+                "{} still points to {target}, which is unloaded{others}",
+                holder.unwrap_or_else(|| "memory that stays".to_owned())
+            ))
+        }
+    };
+    let means = match (pointer.proof, pointer.target.code) {
+        (Proof::Used, _) => {
+            "a host crashes in the same way once anything else is at that address. While each load comes back to the \
+             same address, the old pointer happens to be right again"
+        }
+        (_, true) => {
+            "a host crashes when it calls this, unless the library is loaded at the same address again"
+        }
+        (_, false) => {
+            "a host that follows the pointer crashes or reads something else, unless the library is loaded at the \
+             same address again"
+        }
+    };
+    text.means(means).help(
+        "undo the registration before the library is unloaded, or link the library with -Wl,-z,nodelete",
+    )
+}
+
+/// `the function cb (plugA.c:3) of libplugA.so`
+fn target(target: &PointerTarget) -> String {
+    let what = if target.code { "the function" } else { "the variable" };
+    let place = match (&target.file, target.line) {
+        (Some(file), Some(line)) => format!(" ({}:{line})", short(file)),
+        _ => String::new(),
+    };
+    match &target.symbol {
+        Some(symbol) => format!("{what} `{symbol}`{}{place} of {}", plus(target.offset), target.object),
+        None if target.code => format!("code at {:#x} of {}", target.offset, target.object),
+        None => format!("data at {:#x} of {}", target.offset, target.object),
+    }
+}
+
+/// `` `t`+16 in the data of libreg.so ``
+fn holder(holder: &PointerHolder) -> String {
+    let object = holder.object.as_deref();
+    let of = |what: &str| object.map_or_else(String::new, |object| format!(" {what} {object}"));
+    match (holder.memory, &holder.symbol) {
+        (HolderMemory::Data, Some(symbol)) => format!("`{symbol}`{}{}", plus(holder.offset), of("in")),
+        (HolderMemory::Data, None) => format!("data at {:#x}{}", holder.offset, of("of")),
+        (HolderMemory::ThreadLocal, _) => format!("thread-local memory{}", of("of")),
+        (HolderMemory::Stack, _) => "the stack of a thread".to_owned(),
+        (HolderMemory::Anonymous, _) => "memory without a file".to_owned(),
+        (HolderMemory::Heap, symbol) => {
+            let size = holder.size.map_or_else(String::new, |size| format!(" of {} B", units::count(size)));
+            let by = match (symbol, object) {
+                (Some(symbol), Some(object)) => format!(" that `{symbol}` of {object} allocated"),
+                (None, Some(object)) => format!(" that {object} allocated"),
+                _ => String::new(),
+            };
+            format!("a heap block{size}{by}")
+        }
+    }
+}
+
+/// `+16`; nothing for 0.
+fn plus(offset: u64) -> String {
+    if offset == 0 { String::new() } else { format!("+{offset}") }
+}
+
+/// The last part of a path.
+fn short(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -585,7 +676,54 @@ mod tests {
             ),
             (Evidence::Stdio(StreamChange::Replaced { stream: standard("stderr") }), None),
             (Evidence::Stdio(StreamChange::Open { count: 40 }), Some(1.0)),
+            (pointer(Proof::Used, Some(block("g_malloc")), data()), None),
+            (pointer(Proof::Used, None, code(None)), None),
+            (pointer(Proof::Follows, Some(variable("hook", 0)), code(Some("callback"))), None),
+            (pointer(Proof::Stays, Some(block("reg_push")), code(Some("callback"))), None),
+            (pointer(Proof::Stays, Some(PointerHolder { symbol: None, ..variable("", 640) }), data()), None),
         ]
+    }
+
+    fn pointer(proof: Proof, holder: Option<PointerHolder>, target: PointerTarget) -> Evidence {
+        let pointers = if proof == Proof::Stays { 31 } else { 1 };
+        let of = if proof == Proof::Used { 1 } else { 32 };
+        Evidence::DanglingPointer(Box::new(DanglingPointer {
+            proof,
+            holder,
+            target,
+            loads: pointers,
+            of,
+            pointers,
+        }))
+    }
+
+    fn variable(name: &str, offset: u64) -> PointerHolder {
+        PointerHolder {
+            memory: HolderMemory::Data,
+            object: Some("libreg.so".to_owned()),
+            symbol: Some(name.to_owned()),
+            offset,
+            size: None,
+        }
+    }
+
+    fn block(by: &str) -> PointerHolder {
+        PointerHolder { memory: HolderMemory::Heap, size: Some(48), ..variable(by, 8) }
+    }
+
+    fn code(symbol: Option<&str>) -> PointerTarget {
+        PointerTarget {
+            object: "libplugin.so".to_owned(),
+            code: true,
+            symbol: symbol.map(str::to_owned),
+            offset: if symbol.is_some() { 0 } else { 0x1139 },
+            file: symbol.map(|_| "/src/plugin.c".to_owned()),
+            line: symbol.map(|_| 12),
+        }
+    }
+
+    fn data() -> PointerTarget {
+        PointerTarget { code: false, offset: 0x2000, ..code(None) }
     }
 
     #[test]

@@ -143,6 +143,8 @@ pub enum Purpose {
         /// What leaks with the calls, per cycle. When the load is seen to leak as much, no more is to be learned.
         leak: Option<(Metric, f64)>,
     },
+    /// What still points into the library after each of its cycles, which are as few as stated.
+    Pointers,
 }
 
 /// A plan that can't be carried out.

@@ -38,6 +38,16 @@ impl SoakPlan {
         Self { plain: true, ..self.clone() }
     }
 
+    /// This many cycles of the same on one thread, after each of which pointers into what is gone are looked for.
+    #[must_use]
+    pub fn for_pointers(&self, cycles: u64) -> Self {
+        let mut plan = self.shortened(cycles);
+        (plan.threads, plan.asked.threads) = (1, None);
+        (plan.share_path, plan.chaos) = (false, Vec::new());
+        plan.purpose = Purpose::Pointers;
+        plan
+    }
+
     /// The same soak without its calls, of at most `cycles` cycles; `leak` is what was found with them.
     #[must_use]
     pub fn without_calls(&self, cycles: u64, leak: Option<(Metric, f64)>) -> Self {

@@ -11,7 +11,7 @@ use dlsoak_wire::job::{self, Kind, Step};
 use super::sandbox::Confinement;
 use crate::record::{CallFrom, Mode};
 use crate::settings::{ChaosKind, Int, Registers};
-use crate::suite::plan::SoakPlan;
+use crate::suite::plan::{Purpose, SoakPlan};
 
 /// The job that a plan makes for threads that open these files.
 ///
@@ -82,7 +82,14 @@ fn steps(plan: &SoakPlan, names: &mut Names) -> Result<Vec<Step>, String> {
         let (name, target) = (names.path(&exercise.driver)?, names.text(exercise.symbol.as_bytes())?);
         steps.push(Step { name, target, ..step(Kind::Drive, Phase::Call) });
     }
+    let is_looking = plan.purpose == Purpose::Pointers;
+    if is_looking {
+        steps.push(step(Kind::Note, Phase::Close));
+    }
     steps.push(step(Kind::Close, Phase::Close));
+    if is_looking {
+        steps.push(Step { target: plan.cycles, ..step(Kind::Scan, Phase::Close) });
+    }
     Ok(steps)
 }
 

@@ -19,6 +19,7 @@ mod loads;
 mod measure;
 mod over_time;
 mod pace;
+mod pointers;
 mod private;
 mod process;
 mod residue;
@@ -44,7 +45,7 @@ use crate::elf;
 use crate::fault::{self, Fault};
 use crate::record::{
     Agent, CallFrom, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, LoadCause, Measured, Mode, Note,
-    Outcome, Phase, Trace, Worker,
+    Outcome, Phase, Residue, Trace, Worker,
 };
 use crate::sampling::Sampler;
 use crate::settings::Sandboxing;
@@ -134,6 +135,15 @@ impl Instrument for Supervisor {
     ) -> Result<Trace, EndedEarly> {
         trace::trace(plan, soak, cycles, context)
     }
+
+    fn pointers(
+        &self,
+        plan: &SoakPlan,
+        soak: &Measured,
+        context: &Context<'_>,
+    ) -> Result<Vec<Residue>, EndedEarly> {
+        pointers::look(plan, soak, context)
+    }
 }
 
 /// Soaks one library with one agent and says all that was measured, and why the figures of its heap are to be doubted. Growth,
@@ -142,6 +152,7 @@ fn once(plan: &SoakPlan, context: &Context<'_>) -> Result<(Measured, Option<Doub
     let most = match plan.purpose {
         Purpose::Everything => plan.cycles,
         Purpose::Share { .. } => plan.cycles / WARMUP_ASIDE,
+        Purpose::Pointers => 0,
     };
     let warmup = plan.warmup.unwrap_or(WARMUP.min(most));
     // Where threads share a path, what one load adds can only be told from a cycle that runs alone; and so can whether
@@ -272,13 +283,15 @@ fn start<'a>(
     let job = job::job(plan, files, confinement.as_ref(), trace::is_asked_for(env)).map_err(Fault::new)?;
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);
-    let channel = Channel::create(files.len(), capacity as usize, &job).map_err(Fault::new)?;
+    let channel = Channel::create(files.len(), capacity as usize, &job, plan.purpose == Purpose::Pointers)
+        .map_err(Fault::new)?;
     // What is done beside cycles is told in nanoseconds, and only where cycles load something.
     let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived;
     let clock = if beside { Clock::Monotonic } else { clock::best() };
     channel.header().clock.store(clock as u32, Ordering::Relaxed);
     let ruleset = confinement.as_ref().and_then(Confinement::ruleset);
     let image = match agent::choose(plan, env) {
+        _ if plan.purpose == Purpose::Pointers => dlsoak_agent::HOST_POINTERS,
         Agent::Counting => dlsoak_agent::HOST_COUNTING,
         Agent::Plain => dlsoak_agent::HOST,
     };

@@ -1,0 +1,291 @@
+//! The process's own memory without a file, as `/proc/self/maps` lists it, and reading it word by word.
+
+use core::ffi::c_int;
+
+use dlsoak_wire::pointers::Memory;
+
+use crate::c;
+
+/// What mappings are multiples of, here.
+pub(super) const PAGE: usize = 4096;
+/// Bytes of the list that are read. What is beyond is not searched.
+const LIST: usize = 1 << 20;
+/// Mappings that are searched, at most.
+const MAPPINGS: usize = 4096;
+/// Threads besides the calling one that are known, at most.
+const THREADS: usize = 512;
+/// Bytes that are copied at a time where memory may go while it is read.
+const CHUNK: usize = 64 << 10;
+
+/// Memory to be searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Area {
+    pub(super) low: usize,
+    pub(super) high: usize,
+    pub(super) memory: Memory,
+    /// It stays while it is read, so that it need not be copied.
+    pub(super) is_sure: bool,
+}
+
+impl Area {
+    /// Calls `each` with the address and the value of every aligned word.
+    pub(super) fn words(&self, each: &mut dyn FnMut(usize, usize)) {
+        let (low, high) = (self.low.next_multiple_of(8), self.high & !7);
+        if self.is_sure {
+            for place in (low..high).step_by(8) {
+                // SAFETY: the area is there while it is read, by who made it.
+                each(place, unsafe { core::ptr::with_exposed_provenance::<usize>(place).read_volatile() });
+            }
+            return;
+        }
+        let mut copy = [0_u8; CHUNK];
+        let mut at = low;
+        while at < high {
+            let wanted = CHUNK.min(high - at);
+            let copied = c::peek_bytes(at, &mut copy[..wanted]);
+            for (index, word) in copy[..copied].chunks_exact(8).enumerate() {
+                let Some(word) = word.first_chunk() else { break };
+                each(at + index * 8, usize::from_ne_bytes(*word));
+            }
+            at += wanted;
+        }
+    }
+
+    /// Calls `each` with the parts that are in memory and whose pages are not `taken`, which says up to which address they are.
+    pub(super) fn free_of(&self, taken: &dyn Fn(usize) -> Option<usize>, each: &mut dyn FnMut(Self)) {
+        const PAGES: usize = 1024;
+        let mut present = [0_u8; PAGES];
+        let mut part = Self { high: self.low, ..*self };
+        let mut at = self.low & !(PAGE - 1);
+        while at < self.high {
+            if let Some(end) = taken(at) {
+                // A reservation may be large, so the kernel is not asked about its pages.
+                if part.low < part.high {
+                    each(part);
+                }
+                at = end.max(at + PAGE).min(self.high);
+                (part.low, part.high) = (at, at);
+                continue;
+            }
+            let pages = PAGES.min((self.high - at).div_ceil(PAGE));
+            let address = core::ptr::with_exposed_provenance_mut(at);
+            // SAFETY: the vector has a byte for each page; the kernel checks the address.
+            if unsafe { c::mincore(address, pages * PAGE, present.as_mut_ptr()) } != 0 {
+                present[..pages].fill(1);
+            }
+            for (index, here) in present[..pages].iter().enumerate() {
+                let page = at + index * PAGE;
+                let end = (page + PAGE).min(self.high);
+                if here & 1 == 0 || taken(page).is_some() {
+                    if part.low < part.high {
+                        each(part);
+                    }
+                    (part.low, part.high) = (end, end);
+                } else {
+                    part.high = end;
+                }
+            }
+            at += pages * PAGE;
+        }
+        if part.low < part.high {
+            each(part);
+        }
+    }
+}
+
+/// The mappings to be searched.
+pub(super) struct Maps {
+    areas: [(usize, usize, u32); MAPPINGS],
+    used: usize,
+    threads: [usize; THREADS],
+    threads_used: usize,
+    list: [u8; LIST],
+}
+
+impl Maps {
+    /// Reads the list anew. `stack_from` is the first address of the stack of the thread that runs `main` that is to be searched.
+    pub(super) fn read(&mut self, stack_from: usize) {
+        self.find_threads();
+        let len = read_file(c"/proc/self/maps", &mut self.list);
+        self.used = 0;
+        let mut guard_end = 0;
+        for line in self.list[..len].split(|byte| *byte == b'\n') {
+            let Some((low, high, is_data, is_guard, name)) = parse(line) else { continue };
+            let (mut low, mut memory) = (low, Memory::Anonymous);
+            let mut is_wanted = is_data;
+            if name == b"[stack]" {
+                (low, memory) = (low.max(stack_from), Memory::Stack);
+            } else if is_data && guard_end == low {
+                // The stack of a thread, or of one that has ended, which glibc keeps for the next.
+                let pointers = &self.threads[..self.threads_used];
+                let pointer = pointers.iter().find(|pointer| low <= **pointer && **pointer < high);
+                (low, memory) = (pointer.copied().unwrap_or(low), Memory::Stack);
+                is_wanted = pointer.is_some();
+            }
+            if is_wanted && low < high && self.used < MAPPINGS {
+                self.areas[self.used] = (low, high, memory as u32);
+                self.used += 1;
+            }
+            guard_end = if is_guard { high } else { 0 };
+        }
+    }
+
+    pub(super) fn areas(&self, each: &mut dyn FnMut(Area)) {
+        for (low, high, memory) in &self.areas[..self.used] {
+            let memory = Memory::from_u32(*memory).unwrap_or(Memory::Anonymous);
+            each(Area { low: *low, high: *high, memory, is_sure: false });
+        }
+    }
+
+    /// Stack pointers of all other threads that wait in the kernel.
+    fn find_threads(&mut self) {
+        self.threads_used = 0;
+        // SAFETY: the path ends in NUL; what is opened is closed once.
+        unsafe {
+            let directory = c::opendir(c"/proc/self/task".as_ptr());
+            if directory.is_null() {
+                return;
+            }
+            loop {
+                let entry = c::readdir64(directory);
+                if entry.is_null() {
+                    break;
+                }
+                let name = core::ffi::CStr::from_ptr((*entry).name.as_ptr()).to_bytes();
+                if let Some(pointer) = stack_pointer(name)
+                    && self.threads_used < THREADS
+                {
+                    self.threads[self.threads_used] = pointer;
+                    self.threads_used += 1;
+                }
+            }
+            c::closedir(directory);
+        }
+    }
+}
+
+/// The stack pointer of a thread that waits, from `/proc/self/task/TID/syscall`: the last but one number.
+fn stack_pointer(thread: &[u8]) -> Option<usize> {
+    let number = decimal(thread)?;
+    if number == c::thread_id() as usize {
+        return None;
+    }
+    let (before, after) = (b"/proc/self/task/", b"/syscall\0");
+    let mut path = [0_u8; 64];
+    let parts = before.iter().chain(thread).chain(after);
+    path.iter_mut().zip(parts).for_each(|(cell, byte)| *cell = *byte);
+    let mut text = [0_u8; 256];
+    let len = read_file(core::ffi::CStr::from_bytes_until_nul(&path).ok()?, &mut text);
+    let mut numbers = text[..len].trim_ascii().rsplit(|byte| *byte == b' ');
+    let _program_counter = numbers.next()?;
+    hexadecimal(numbers.next()?.strip_prefix(b"0x")?)
+}
+
+/// Low and high address, whether it is private data without a file, whether nothing may be done with it, and its name.
+fn parse(line: &[u8]) -> Option<(usize, usize, bool, bool, &[u8])> {
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let (range, access) = (words.next()?, words.next()?);
+    let (_offset, _device, inode) = (words.next()?, words.next()?, words.next()?);
+    let name = words.next().unwrap_or(b"");
+    let dash = range.iter().position(|byte| *byte == b'-')?;
+    let (low, high) = (hexadecimal(&range[..dash])?, hexadecimal(&range[dash + 1..])?);
+    let without_file = inode == b"0" && (name.is_empty() || name == b"[heap]" || name.starts_with(b"[anon"));
+    let is_data = (without_file || name == b"[stack]") && access.starts_with(b"rw") && access.ends_with(b"p");
+    Some((low, high, is_data, access.starts_with(b"---"), name))
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<usize> {
+    number(digits, 16)
+}
+
+fn decimal(digits: &[u8]) -> Option<usize> {
+    number(digits, 10)
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<usize> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_usize, |sum, digit| {
+        let digit = char::from(*digit).to_digit(radix)?;
+        sum.checked_mul(radix as usize)?.checked_add(digit as usize)
+    })
+}
+
+/// Reads a file as far as there is room; how many bytes.
+fn read_file(path: &core::ffi::CStr, to: &mut [u8]) -> usize {
+    // SAFETY: the path ends in NUL; the bytes are the caller's, and what is opened is closed once.
+    unsafe {
+        let file: c_int = c::open(path.as_ptr(), c::O_RDONLY | c::O_CLOEXEC);
+        if file < 0 {
+            return 0;
+        }
+        let mut len = 0;
+        while len < to.len() {
+            match usize::try_from(c::read(file, to[len..].as_mut_ptr().cast(), to.len() - len)) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => len += count,
+            }
+        }
+        c::close(file);
+        len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_are_told_apart() {
+        let heap = b"55d4-55e5 rw-p 00000000 00:00 0                          [heap]";
+        assert_eq!(parse(heap), Some((0x55d4, 0x55e5, true, false, &b"[heap]"[..])));
+        let guard = b"7f00-7f10 ---p 00000000 00:00 0 ";
+        assert_eq!(parse(guard), Some((0x7f00, 0x7f10, false, true, &b""[..])));
+        let file = b"7f00-7f10 rw-p 00002000 fe:00 1234   /usr/lib/libc.so.6";
+        assert_eq!(parse(file).map(|parsed| parsed.2), Some(false));
+        assert_eq!(parse(b""), None);
+    }
+
+    #[test]
+    fn parts_that_are_taken_or_absent_are_left_out() {
+        let memory = c::map(8 * PAGE).unwrap();
+        let low = memory.as_ptr() as usize;
+        memory[3 * PAGE + 8] = 1;
+        let area = Area { low: low + 16, high: low + 8 * PAGE, memory: Memory::Anonymous, is_sure: false };
+        let mut parts = std::vec::Vec::new();
+        area.free_of(&|page| (page == low + 2 * PAGE).then_some(page + PAGE), &mut |part| {
+            parts.push((part.low - low, part.high - low))
+        });
+        assert_eq!(parts, [(16, 2 * PAGE), (3 * PAGE, 8 * PAGE)]);
+        let mut found = std::vec::Vec::new();
+        area.words(&mut |place, value| {
+            if value != 0 {
+                found.push((place - low, value));
+            }
+        });
+        assert_eq!(found, [(3 * PAGE + 8, 1)]);
+    }
+
+    #[test]
+    fn a_thread_that_waits_has_a_stack_pointer() {
+        let (send, receive) = std::sync::mpsc::channel::<()>();
+        let (id, ids) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            let local = 0_usize;
+            id.send((c::thread_id(), &raw const local as usize)).unwrap();
+            let _ = receive.recv();
+        });
+        let (thread, local) = ids.recv().unwrap();
+        let name = std::format!("{thread}");
+        let pointer = loop {
+            if let Some(pointer) = stack_pointer(name.as_bytes()) {
+                break pointer;
+            }
+            c::sched_yield();
+        };
+        assert!(pointer < local && local - pointer < 64 << 10, "{pointer:#x} {local:#x}");
+        drop(send);
+        waiting.join().unwrap();
+    }
+}
