@@ -19,8 +19,10 @@ const WITHOUT_CALLS: u64 = 10_000;
 /// Cycles of a trace where nobody said how many.
 const TRACED: u64 = 2_000;
 
-/// Loads after which pointers are looked for, at most.
+/// Loads after which pointers are looked for: at most, at least, and no more than take so many seconds, as cycles took before.
 const POINTERS: u64 = 32;
+const FEWEST_POINTERS: u64 = 5;
+const POINTERS_SECONDS: f64 = 10.0;
 
 /// Cycles of each pattern: fewer than the 1,024 thread keys of a process would hide the most common difference.
 const PATTERN: u64 = 2_000;
@@ -73,7 +75,7 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
         }
         // In a namespace each load has its own libc, and what is not unloaded leaves nothing to point to.
         Pass::Pointers => {
-            soak.outcome.kind != OutcomeKind::LoadFailed
+            matches!(soak.outcome.kind, OutcomeKind::Completed | OutcomeKind::Crashed)
                 && soak.unload.unloads_per_cycle > 0.0
                 && plan.mode != Mode::Namespace
         }
@@ -150,7 +152,8 @@ impl Conductor<'_> {
                 }
             }
             Pass::Pointers => {
-                let loads = POINTERS.min(plan.cycles);
+                let in_time = POINTERS_SECONDS * measured.cycles.completed as f64 / measured.seconds;
+                let loads = (in_time as u64).clamp(FEWEST_POINTERS, POINTERS).min(plan.cycles);
                 match self.instrument.pointers(&self.rest(plan.for_pointers(loads)), &measured, self.context)
                 {
                     Ok(found) => {
