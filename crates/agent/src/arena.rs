@@ -9,7 +9,7 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use crate::c;
+use crate::c::{self, PAGE};
 
 /// What is reserved at most, and at least: address space alone, which costs nothing until it is touched.
 const MOST: usize = 64 << 30;
@@ -25,7 +25,6 @@ const SMALL: usize = 1024;
 const CLASSES: usize = SMALL / 16 + 4 * 40;
 /// Freed blocks from this size on give their memory back to the kernel, which is quicker than to wipe it.
 const LARGE: usize = 256 << 10;
-const PAGE: usize = 4096;
 
 /// Where the reservation begins, where it ends, and where the first unused byte is.
 static BASE: AtomicUsize = AtomicUsize::new(0);
@@ -313,22 +312,9 @@ mod interposed {
     use core::ptr::null_mut;
 
     use super::{allocate, free as give_back, is_inside, usable};
-    use crate::c;
+    use crate::c::{self, PAGE};
 
-    macro_rules! with_site {
-        ($($name:ident -> $inner:ident, $x86:literal, $arm:literal;)*) => {$(
-            #[unsafe(naked)]
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn $name() {
-                #[cfg(target_arch = "x86_64")]
-                core::arch::naked_asm!(concat!("mov ", $x86, ", [rsp]"), "jmp {}", sym $inner);
-                #[cfg(target_arch = "aarch64")]
-                core::arch::naked_asm!(concat!("mov ", $arm, ", x30"), "b {}", sym $inner);
-            }
-        )*};
-    }
-
-    with_site! {
+    c::with_caller! {
         malloc -> malloc_from, "rsi", "x1";
         calloc -> calloc_from, "rdx", "x2";
         realloc -> realloc_from, "rdx", "x2";
@@ -339,8 +325,6 @@ mod interposed {
         valloc -> valloc_from, "rsi", "x1";
         pvalloc -> valloc_from, "rsi", "x1";
     }
-
-    const PAGE: usize = super::PAGE;
 
     unsafe extern "C" fn malloc_from(size: usize, site: usize) -> *mut c_void {
         let block = allocate(size, 16, site);

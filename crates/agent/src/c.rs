@@ -200,6 +200,8 @@ pub struct DirectoryEntry {
 #[repr(C, align(16))]
 pub struct ThreadAttributes(pub [u64; 16]);
 
+/// What mappings are multiples of, on these machines.
+pub const PAGE: usize = 4096;
 pub const PROT_NONE: c_int = 0;
 pub const PROT_READ: c_int = 1;
 pub const PROT_WRITE: c_int = 2;
@@ -351,7 +353,7 @@ pub fn map(len: usize) -> Result<&'static mut [u8], c_int> {
     let number = OWN_USED.fetch_add(1, Relaxed);
     if let Some(own) = OWN.get(number) {
         own[0].store(at as usize, Relaxed);
-        own[1].store((at as usize + len).next_multiple_of(4096), Relaxed);
+        own[1].store((at as usize + len).next_multiple_of(PAGE), Relaxed);
     }
     // SAFETY: the mapping is that large, and is never given back.
     Ok(unsafe { core::slice::from_raw_parts_mut(at.cast(), len) })
@@ -453,3 +455,22 @@ macro_rules! reals {
     };
 }
 pub(crate) use reals;
+
+/// Defines an interposed function that goes on to another one, with the return address as one more argument.
+macro_rules! with_caller {
+    ($($name:ident -> $to:ident, $x86:literal, $arm:literal;)*) => {$(
+        /// As the C library's function of this name.
+        ///
+        /// # Safety
+        /// The C library's contract.
+        #[unsafe(naked)]
+        #[cfg_attr(any(dlsoak_program = "preload", dlsoak_pointers), unsafe(no_mangle))]
+        pub unsafe extern "C" fn $name() {
+            #[cfg(target_arch = "x86_64")]
+            core::arch::naked_asm!(concat!("mov ", $x86, ", [rsp]"), "jmp {to}", to = sym $to);
+            #[cfg(target_arch = "aarch64")]
+            core::arch::naked_asm!(concat!("mov ", $arm, ", x30"), "b {to}", to = sym $to);
+        }
+    )*};
+}
+pub(crate) use with_caller;

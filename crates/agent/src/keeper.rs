@@ -6,7 +6,6 @@ mod fd;
 mod kin;
 mod memory;
 mod start;
-mod text;
 mod wait;
 
 use core::ffi::{c_char, c_int, c_long};

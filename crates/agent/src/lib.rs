@@ -22,6 +22,8 @@ pub mod c;
 mod copies;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "loop"))]
 mod short_lived;
+#[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "keeper"))]
+mod text;
 #[cfg(not(dlsoak_program = "preload"))]
 mod words;
 

@@ -4,10 +4,9 @@ use core::ffi::c_int;
 
 use dlsoak_wire::pointers::Memory;
 
-use crate::c;
+use crate::c::{self, PAGE};
+use crate::text::{Text, each_number_in};
 
-/// What mappings are multiples of, here.
-pub(super) const PAGE: usize = 4096;
 /// Bytes of the list that are read. What is beyond is not searched.
 const LIST: usize = 1 << 20;
 /// Mappings that are searched, at most.
@@ -140,42 +139,24 @@ impl Maps {
     /// Stack pointers of all other threads that wait in the kernel.
     fn find_threads(&mut self) {
         self.threads_used = 0;
-        // SAFETY: the path ends in NUL; what is opened is closed once.
-        unsafe {
-            let directory = c::opendir(c"/proc/self/task".as_ptr());
-            if directory.is_null() {
-                return;
+        let own = c::thread_id();
+        each_number_in(c"/proc/self/task", |thread| {
+            if thread != own
+                && let Some(pointer) = stack_pointer(thread)
+                && let Some(room) = self.threads.get_mut(self.threads_used)
+            {
+                *room = pointer;
+                self.threads_used += 1;
             }
-            loop {
-                let entry = c::readdir64(directory);
-                if entry.is_null() {
-                    break;
-                }
-                let name = core::ffi::CStr::from_ptr((*entry).name.as_ptr()).to_bytes();
-                if let Some(pointer) = stack_pointer(name)
-                    && self.threads_used < THREADS
-                {
-                    self.threads[self.threads_used] = pointer;
-                    self.threads_used += 1;
-                }
-            }
-            c::closedir(directory);
-        }
+        });
     }
 }
 
 /// The stack pointer of a thread that waits, from `/proc/self/task/TID/syscall`: the last but one number.
-fn stack_pointer(thread: &[u8]) -> Option<usize> {
-    let number = decimal(thread)?;
-    if number == c::thread_id() as usize {
-        return None;
-    }
-    let (before, after) = (b"/proc/self/task/", b"/syscall\0");
-    let mut path = [0_u8; 64];
-    let parts = before.iter().chain(thread).chain(after);
-    path.iter_mut().zip(parts).for_each(|(cell, byte)| *cell = *byte);
+fn stack_pointer(thread: c_int) -> Option<usize> {
+    let path = Text::EMPTY.with(b"/proc/self/task/").with_number(thread).with(b"/syscall");
     let mut text = [0_u8; 256];
-    let len = read_file(core::ffi::CStr::from_bytes_until_nul(&path).ok()?, &mut text);
+    let len = read_file(path.as_c_str(), &mut text);
     let mut numbers = text[..len].trim_ascii().rsplit(|byte| *byte == b' ');
     let _program_counter = numbers.next()?;
     hexadecimal(numbers.next()?.strip_prefix(b"0x")?)
@@ -195,21 +176,7 @@ fn parse(line: &[u8]) -> Option<(usize, usize, bool, bool, &[u8])> {
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<usize> {
-    number(digits, 16)
-}
-
-fn decimal(digits: &[u8]) -> Option<usize> {
-    number(digits, 10)
-}
-
-fn number(digits: &[u8], radix: u32) -> Option<usize> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_usize, |sum, digit| {
-        let digit = char::from(*digit).to_digit(radix)?;
-        sum.checked_mul(radix as usize)?.checked_add(digit as usize)
-    })
+    usize::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// Reads a file as far as there is room; how many bytes.
@@ -277,9 +244,8 @@ mod tests {
             let _ = receive.recv();
         });
         let (thread, local) = ids.recv().unwrap();
-        let name = std::format!("{thread}");
         let pointer = loop {
-            if let Some(pointer) = stack_pointer(name.as_bytes()) {
+            if let Some(pointer) = stack_pointer(thread) {
                 break pointer;
             }
             c::sched_yield();

@@ -1,5 +1,5 @@
 //! What still points into a library that is gone. After each close, the ranges that went are kept without access, so that the next load
-//! goes elsewhere and whoever uses an old pointer faults at once; and memory that stays is searched for words that point into them.
+//! goes elsewhere and code that uses an old pointer faults at once; and memory that stays is searched for words that point into them.
 //! What is found is only written down. What it means the supervisor knows.
 
 use core::ffi::{CStr, c_int, c_void};
@@ -95,8 +95,8 @@ unsafe fn object(info: &c::ObjectInfo, size: usize) -> Object {
     for header in unsafe { core::slice::from_raw_parts(info.headers, usize::from(info.count)) } {
         let start = info.base.wrapping_add(header.address);
         if header.kind == LOAD {
-            object.low = object.low.min(start & !(memory::PAGE - 1));
-            object.high = object.high.max((start + header.in_memory).next_multiple_of(memory::PAGE));
+            object.low = object.low.min(start & !(c::PAGE - 1));
+            object.high = object.high.max((start + header.in_memory).next_multiple_of(c::PAGE));
         } else if header.kind == TLS && size >= size_of::<c::ObjectInfo>() && info.tls_data != 0 {
             object.tls = (info.tls_data, info.tls_data + header.in_memory);
         }
@@ -178,10 +178,9 @@ pub(super) struct Search {
     table: &'static Table,
     before: Objects,
     after: Objects,
-    /// What is gone, all loads; the newest from `newest` on.
+    /// What is gone, all loads, the newest last.
     gone: [Gone; RANGES],
     gone_used: usize,
-    newest: usize,
     /// The agent itself and the loader: neither is searched.
     own: usize,
     loader: (usize, usize),
@@ -250,7 +249,7 @@ impl Search {
     /// After a close; `last` is the number of the last load, counted from 1.
     pub(super) fn scan(&mut self, last: usize) {
         self.after.list();
-        self.newest = self.gone_used;
+        let newest = self.gone_used;
         self.keep_free();
         self.maps.read(STACK_FROM.load(Relaxed));
         let is_last = self.loads as usize + 1 >= last;
@@ -258,7 +257,7 @@ impl Search {
         if let Some(starts) = &starts {
             self.reach(starts);
         }
-        self.search(if is_last { 0 } else { self.newest }, starts.is_some());
+        self.search(if is_last { 0 } else { newest }, starts.is_some());
         self.loads += 1;
         self.table.loads.store(self.loads, Relaxed);
         self.table.done.store(u32::from(is_last && starts.is_some()), Relaxed);

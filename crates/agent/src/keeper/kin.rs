@@ -4,9 +4,9 @@
 use core::ffi::{CStr, c_int};
 
 use super::start::open;
-use super::text::{Text, number};
 use super::wait;
 use crate::c;
+use crate::text::{Text, each_number_in, number};
 
 /// Levels that are killed one after the other before all that is left is stopped first: a family that forks faster than it is
 /// killed.
@@ -172,28 +172,6 @@ fn parent_of(process: c_int) -> Option<c_int> {
     let name_end = line.iter().rposition(|byte| *byte == b')')?;
     let mut fields = line.get(name_end + 1..)?.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
     number(fields.nth(1)?)
-}
-
-/// Calls for each entry of a directory that is a number.
-fn each_number_in(directory: &CStr, mut each: impl FnMut(c_int)) {
-    // SAFETY: the path ends in NUL. The entries are valid until the next one is read, and their names end in NUL; an entry may be
-    // shorter than its structure, so there is no reference to it.
-    unsafe {
-        let directory = c::opendir(directory.as_ptr());
-        if directory.is_null() {
-            return;
-        }
-        loop {
-            let entry = c::readdir64(directory);
-            if entry.is_null() {
-                break;
-            }
-            if let Some(number) = number(CStr::from_ptr((&raw const (*entry).name).cast()).to_bytes()) {
-                each(number);
-            }
-        }
-        c::closedir(directory);
-    }
 }
 
 fn own() -> c_int {

@@ -7,7 +7,7 @@ use dlsoak_wire::keeper::Orders;
 
 use super::fd::{Fd, ok};
 use super::memory::Memory;
-use super::text::Text;
+use crate::text::Text;
 use crate::{HOST_NAME, c};
 
 /// Where memory is short, the kernel takes the host and what it starts, and not what watches them. Not the most there is (1000), or

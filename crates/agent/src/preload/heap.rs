@@ -8,25 +8,7 @@ use super::origin::{heap, memory};
 use crate::c;
 use dlsoak_wire::notes::Kind;
 
-/// Defines an interposed function that goes on to another one, with the return address as one more argument.
-macro_rules! with_caller {
-    ($($name:ident -> $to:ident, $x86:literal, $arm:literal;)*) => {$(
-        /// As the C library's function of this name.
-        ///
-        /// # Safety
-        /// The C library's contract.
-        #[unsafe(naked)]
-        #[cfg_attr(dlsoak_program = "preload", unsafe(no_mangle))]
-        pub unsafe extern "C" fn $name() {
-            #[cfg(target_arch = "x86_64")]
-            core::arch::naked_asm!(concat!("mov ", $x86, ", [rsp]"), "jmp {to}", to = sym $to);
-            #[cfg(target_arch = "aarch64")]
-            core::arch::naked_asm!(concat!("mov ", $arm, ", x30"), "b {to}", to = sym $to);
-        }
-    )*};
-}
-
-with_caller! {
+c::with_caller! {
     malloc -> malloc_from, "rsi", "x1";
     valloc -> valloc_from, "rsi", "x1";
     pvalloc -> pvalloc_from, "rsi", "x1";

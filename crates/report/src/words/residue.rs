@@ -8,7 +8,7 @@ use dlsoak_record::{
     SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, units,
 };
 
-use super::{Text, counted, listed};
+use super::{Text, counted, file_name, listed};
 
 /// Something that the process was left with.
 pub fn left(left: &Residue) -> Text {
@@ -493,7 +493,7 @@ fn dangling(pointer: &DanglingPointer) -> Text {
 fn target(target: &PointerTarget) -> String {
     let what = if target.code { "the function" } else { "the variable" };
     let place = match (&target.file, target.line) {
-        (Some(file), Some(line)) => format!(" ({}:{line})", short(file)),
+        (Some(file), Some(line)) => format!(" ({}:{line})", file_name(file)),
         _ => String::new(),
     };
     match &target.symbol {
@@ -528,11 +528,6 @@ fn holder(holder: &PointerHolder) -> String {
 /// `+16`; nothing for 0.
 fn plus(offset: u64) -> String {
     if offset == 0 { String::new() } else { format!("+{offset}") }
-}
-
-/// The last part of a path.
-fn short(file: &str) -> &str {
-    file.rsplit('/').next().unwrap_or(file)
 }
 
 #[cfg(test)]

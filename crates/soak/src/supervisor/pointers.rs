@@ -171,7 +171,7 @@ impl Found {
             let entry = holders.entry(identity).or_insert_with(|| DanglingPointer {
                 proof,
                 holder: Some(holder),
-                target: self.target(pointer, &mut symbols),
+                target: Self::target(&self.objects[pointer.target], pointer.value, &mut symbols),
                 loads: 0,
                 of: u64::from(self.loads),
                 pointers: 0,
@@ -276,11 +276,7 @@ impl Found {
         holder
     }
 
-    fn target(&self, pointer: &Pointer, symbols: &mut Symbols) -> PointerTarget {
-        self.place(&self.objects[pointer.target], pointer.value, symbols)
-    }
-
-    fn place(&self, object: &Object, address: u64, symbols: &mut Symbols) -> PointerTarget {
+    fn target(object: &Object, address: u64, symbols: &mut Symbols) -> PointerTarget {
         let offset = address.wrapping_sub(object.base);
         let code = symbols.is_code(&object.file, offset);
         let mut target = PointerTarget {
@@ -329,7 +325,7 @@ impl Found {
         Some(residue(DanglingPointer {
             proof: Proof::Used,
             holder: from.map(|pointer| self.holder(pointer, &mut symbols)),
-            target: self.place(object, from.map_or(address, |pointer| pointer.value), &mut symbols),
+            target: Self::target(object, from.map_or(address, |pointer| pointer.value), &mut symbols),
             loads: 1,
             of: u64::from(self.loads),
             pointers: 1,

@@ -1,6 +1,9 @@
-//! Short texts that are put together without an allocator: paths and numbers.
+//! Short texts that are put together and read without an allocator: paths and numbers, and the directories of `/proc` whose entries
+//! are numbers.
 
 use core::ffi::{CStr, c_int};
+
+use crate::c;
 
 /// Longest text. The longest path is `/proc/PID/task/TID/children`.
 const LONGEST: usize = 64;
@@ -8,18 +11,18 @@ const LONGEST: usize = 64;
 const DIGITS: usize = 10;
 
 /// A text, cut where it would be longer than it may.
-pub(super) struct Text {
+pub(crate) struct Text {
     /// Always ends in NUL.
     bytes: [u8; LONGEST],
     len: usize,
 }
 
 impl Text {
-    pub(super) const EMPTY: Self = Self { bytes: [0; LONGEST], len: 0 };
+    pub(crate) const EMPTY: Self = Self { bytes: [0; LONGEST], len: 0 };
 
     /// This, and then `more`.
     #[must_use]
-    pub(super) fn with(mut self, more: &[u8]) -> Self {
+    pub(crate) fn with(mut self, more: &[u8]) -> Self {
         for byte in more {
             if self.len == LONGEST - 1 {
                 break;
@@ -32,7 +35,7 @@ impl Text {
 
     /// This, and then a number that is not negative, in decimal.
     #[must_use]
-    pub(super) fn with_number(self, number: c_int) -> Self {
+    pub(crate) fn with_number(self, number: c_int) -> Self {
         let mut digits = [b'0'; DIGITS];
         let mut left = number.max(0).unsigned_abs();
         let mut first = DIGITS - 1;
@@ -47,13 +50,13 @@ impl Text {
         self.with(digits.get(first..).unwrap_or_default())
     }
 
-    pub(super) fn as_c_str(&self) -> &CStr {
+    pub(crate) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
 }
 
 /// The number that a text is, in decimal and without a sign.
-pub(super) fn number(text: &[u8]) -> Option<c_int> {
+pub(crate) fn number(text: &[u8]) -> Option<c_int> {
     if text.is_empty() {
         return None;
     }
@@ -61,6 +64,28 @@ pub(super) fn number(text: &[u8]) -> Option<c_int> {
         let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
         number.checked_mul(10)?.checked_add(c_int::from(digit))
     })
+}
+
+/// Calls for each entry of a directory that is a number.
+pub(crate) fn each_number_in(directory: &CStr, mut each: impl FnMut(c_int)) {
+    // SAFETY: the path ends in NUL. The entries are valid until the next one is read, and their names end in NUL; an entry may be
+    // shorter than its structure, so there is no reference to it.
+    unsafe {
+        let directory = c::opendir(directory.as_ptr());
+        if directory.is_null() {
+            return;
+        }
+        loop {
+            let entry = c::readdir64(directory);
+            if entry.is_null() {
+                break;
+            }
+            if let Some(number) = number(CStr::from_ptr((&raw const (*entry).name).cast()).to_bytes()) {
+                each(number);
+            }
+        }
+        c::closedir(directory);
+    }
 }
 
 #[cfg(test)]
