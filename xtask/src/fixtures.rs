@@ -253,9 +253,10 @@ impl Fixture {
         self.truths.iter().find(|truth| truth.when.fits(situation))
     }
 
-    /// File name of the built library.
+    /// File name of the built library, or archive.
     pub fn file_name(&self) -> String {
-        format!("lib{}.so", self.name)
+        let is_archive = self.flags.iter().any(|flag| flag == "-buildmode=c-archive");
+        format!("lib{}.{}", self.name, if is_archive { "a" } else { "so" })
     }
 
     /// The built library; an error that says how to build it where it is not there.

@@ -3,10 +3,11 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 235] = [
+pub(crate) const FREE_TEXT: [&str; 237] = [
     "At.address",
     "Attempt.error",
     "Baseline.name",
+    "Blocked.callee",
     "Call",
     "Cause.by",
     "Cause.keeps",
@@ -231,6 +232,7 @@ pub(crate) const FREE_TEXT: [&str; 235] = [
     "TracePlace.function",
     "TracePlace.module",
     "Unload.objects_left",
+    "Use.signal",
     "Verification.calls",
     "Verification.path",
     "Verification.schema",

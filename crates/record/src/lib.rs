@@ -70,7 +70,7 @@ pub use read::{ReadError, is_record, read};
 pub use residue::{
     At, Child, Counted, CrashHow, DanglingPointer, EnvironmentChange, Evidence, FpChange, FpRegister,
     HolderMemory, LocaleChange, Mapped, Place, PointerHolder, PointerTarget, Proof, Residue, SharedMemory,
-    SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer,
+    SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, Use, User,
 };
 pub use stack::{CodeOf, Frame, Stack, ThreadName};
 pub use surroundings::{Disturbance, Lack, Missing, Refusal, Restriction, Sandbox};

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use dlsoak_settings::{ResidueKind, named};
 
+use super::Frame;
+use super::why::Access;
+
 /// Something the process was left with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Residue {
@@ -506,6 +509,52 @@ pub struct DanglingPointer {
     pub of: u64,
     /// Such pointers of the holder after the last load that left one.
     pub pointers: u64,
+    /// The use that proved it, where the proof is `used`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub used: Option<Use>,
+}
+
+/// A use of what is gone, in a pass that lets no load come back to the address of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Use {
+    /// Who did it.
+    #[serde(flatten)]
+    pub user: User,
+    /// What was done with it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub access: Option<Access>,
+    /// The load that it had come with, counted from 0.
+    pub load: u64,
+}
+
+/// Who uses what is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "user", rename_all = "kebab-case")]
+pub enum User {
+    /// A thread that the library, or something that came with it, started.
+    Thread {
+        /// The function that the thread was started with, where it is known.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        start: Option<PointerTarget>,
+    },
+    /// The C library, which calls the destructor of a thread-specific key when a thread ends.
+    KeyDestructor,
+    /// The C library, which calls what was registered for the process's end.
+    ExitFunction,
+    /// The C library, which calls what was registered for `fork`.
+    ForkHandler,
+    /// The kernel, which delivers a signal.
+    SignalHandler {
+        /// The signal, by name.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        signal: Option<String>,
+    },
+    /// Another function of the process.
+    Function {
+        /// Its frame; absent where it is not known.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<Frame>,
+    },
 }
 
 named! {

@@ -4,7 +4,9 @@ use dlsoak_settings::named;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Frame, LimitReached, LoadFailure, Outcome, OutcomeKind, Phase, ThreadName};
+use super::{
+    Code, DanglingPointer, Frame, LimitReached, LoadFailure, Outcome, OutcomeKind, Phase, ThreadName,
+};
 
 /// What brought a soak to its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +75,8 @@ pub enum CrashCause {
         /// When it was unloaded.
         unloaded: Unloaded,
     },
+    /// Something used what is gone, as the pass `pointers` proved, which lets no load come back to the address of another.
+    StalePointer(Box<DanglingPointer>),
     /// An integer was divided by zero.
     DivisionByZero,
     /// Another operation of arithmetic was refused.
@@ -268,6 +272,9 @@ pub struct Hang {
     /// What the thread does that is inside the library; absent where that could not be seen.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub doing: Option<Doing>,
+    /// A thread of the library's that waits for the loader's lock, which the thread in `doing` holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub blocked: Option<Blocked>,
     /// What stopped the process.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<Stopped>,
@@ -341,6 +348,20 @@ pub enum Wait {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         of: Option<Descriptor>,
     },
+}
+
+/// A thread that waits for the loader's lock. `dlopen` and `dlclose` hold it while they run constructors and destructors; `dlsym`, an
+/// exception and the first use of thread-local memory take it, too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Blocked {
+    /// The thread.
+    pub thread: ThreadName,
+    /// The function of the C library that it has called.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub callee: Option<String>,
+    /// From where.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<Frame>,
 }
 
 /// A thread that holds a mutex.
@@ -543,6 +564,8 @@ impl Outcome {
         let fault = self.fault.as_ref();
         match (&crash.cause, fault.and_then(|fault| fault.place.as_ref())) {
             (CrashCause::UnloadedCode { .. }, _) => Code::CrashedUnloadedCode,
+            (CrashCause::StalePointer(pointer), _) if pointer.target.code => Code::CrashedUnloadedCode,
+            (CrashCause::StalePointer(_), _) => Code::CrashedUnloadedData,
             (CrashCause::Abort { said }, _) => abort_code(said.as_ref().and_then(|said| said.message)),
             (CrashCause::Access, Some(FaultPlace::Null | FaultPlace::NearNull)) => Code::CrashedNullPointer,
             (CrashCause::Access, Some(FaultPlace::BelowStack { .. })) => Code::CrashedStackOverflow,
@@ -577,6 +600,12 @@ impl Hang {
         }
         match self.doing.as_ref().map(|doing| &doing.wait) {
             Some(Wait::OwnMutex) => Code::HungDeadlock,
+            Some(Wait::Join { thread: Some(joined) })
+                if self.blocked.as_ref().is_some_and(|blocked| blocked.thread.id == joined.id) =>
+            {
+                Code::HungDeadlock
+            }
+            Some(Wait::Condition | Wait::Futex) if self.blocked.is_some() => Code::HungDeadlock,
             Some(Wait::Mutex { holder: Some(holder) })
                 if matches!(holder.doing.wait, Wait::Mutex { .. } | Wait::Join { .. }) =>
             {

@@ -2,13 +2,14 @@
 //! conductor ([`soak`]), for the command line and for tests alike.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::analysis;
 use crate::fault::Fault;
+use crate::record::why::CrashCause;
 use crate::record::{
-    CallFrom, Doubt, EndedEarly, Measured, Mode, Note, OutcomeKind, Pass, PassMade, Residue, Run, SCHEMA,
-    Soak, Tool, Trace, Verdict, Why,
+    CallFrom, Doubt, EndedEarly, Evidence, Measured, Mode, Note, OutcomeKind, Pass, PassMade, Phase, Proof,
+    Residue, Run, SCHEMA, Soak, Tool, Trace, Verdict, Why,
 };
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::{self, Context};
@@ -23,6 +24,8 @@ const TRACED: u64 = 2_000;
 const POINTERS: u64 = 32;
 const FEWEST_POINTERS: u64 = 5;
 const POINTERS_SECONDS: f64 = 10.0;
+/// Seconds after the last load in which a use of what is gone is waited for, at least.
+const LEAST_WAIT: f64 = 0.1;
 
 /// Cycles of each pattern: fewer than the 1,024 thread keys of a process would hide the most common difference.
 const PATTERN: u64 = 2_000;
@@ -47,7 +50,8 @@ pub trait Instrument {
         context: &Context<'_>,
     ) -> Result<Trace, EndedEarly>;
 
-    /// Looks for pointers into a library that was soaked before, after each of the cycles of this plan.
+    /// Looks for pointers into a library that was soaked before, after each of the cycles of this plan, and then waits this long for
+    /// what uses it by itself; where that is no time, it does not wait.
     ///
     /// # Errors
     /// Why nothing could be looked at.
@@ -55,6 +59,7 @@ pub trait Instrument {
         &self,
         plan: &SoakPlan,
         soak: &Measured,
+        wait: Duration,
         context: &Context<'_>,
     ) -> Result<Vec<Residue>, EndedEarly>;
 }
@@ -75,13 +80,37 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
         }
         // In a namespace each load has its own libc, and what is not unloaded leaves nothing to point to.
         Pass::Pointers => {
-            matches!(soak.outcome.kind, OutcomeKind::Completed | OutcomeKind::Crashed)
-                && soak.unload.unloads_per_cycle > 0.0
-                && plan.mode != Mode::Namespace
+            let went = match soak.outcome.kind {
+                OutcomeKind::Completed => soak.unload.unloads_per_cycle > 0.0,
+                // What crashes before anything was closed has another cause.
+                OutcomeKind::Crashed => {
+                    let open = matches!(soak.outcome.phase, Some(Phase::Open | Phase::Symbol | Phase::Call));
+                    !open || soak.outcome.cycle.is_some_and(|cycle| cycle > 0) || plan.threads > 1
+                }
+                _ => false,
+            };
+            went && plan.mode != Mode::Namespace
         }
         Pass::Patterns => true,
     };
     condition && plan.passes.contains(pass)
+}
+
+/// Adds what was found. A use of what is gone is why the soak crashed, if it did; otherwise a host will.
+fn explain(measured: &mut Measured, found: Vec<Residue>) {
+    let crash = match &mut measured.outcome.why {
+        Some(Why::Crash(crash)) => Some(crash),
+        _ => None,
+    };
+    match (crash, <[Residue; 1]>::try_from(found)) {
+        (Some(crash), Ok([Residue { evidence: Evidence::DanglingPointer(pointer), .. }]))
+            if pointer.proof == Proof::Used =>
+        {
+            crash.cause = CrashCause::StalePointer(pointer);
+        }
+        (_, Ok([one])) => measured.residue.push(one),
+        (_, Err(all)) => measured.residue.extend(all),
+    }
 }
 
 /// Soaks one library with all its passes, and judges the measurement.
@@ -152,14 +181,25 @@ impl Conductor<'_> {
                 }
             }
             Pass::Pointers => {
-                let in_time = POINTERS_SECONDS * measured.cycles.completed as f64 / measured.seconds;
-                let loads = (in_time as u64).clamp(FEWEST_POINTERS, POINTERS).min(plan.cycles);
-                match self.instrument.pointers(&self.rest(plan.for_pointers(loads)), &measured, self.context)
-                {
+                let crashed = measured.outcome.kind == OutcomeKind::Crashed;
+                let taken = made.last().map_or(0.0, |made| made.seconds);
+                let each = match measured.cycles.completed {
+                    0 => taken / (measured.outcome.cycle.unwrap_or(0) + 1) as f64,
+                    completed => measured.seconds / completed as f64,
+                };
+                let loads =
+                    ((POINTERS_SECONDS / each) as u64).clamp(FEWEST_POINTERS, POINTERS).min(plan.cycles);
+                // What came by itself once will come again, after about as long.
+                let wait = if crashed { 2.0 * taken + LEAST_WAIT } else { 0.0 };
+                let wait = Duration::from_secs_f64(wait.min(POINTERS_SECONDS));
+                let pass = self.rest(plan.for_pointers(loads));
+                match self.instrument.pointers(&pass, &measured, wait, self.context) {
                     Ok(found) => {
                         cycles = loads;
-                        measured.residue.extend(found);
+                        explain(&mut measured, found);
                     }
+                    // A library that crashes crashes here, too.
+                    Err(_) if crashed => {}
                     Err(why) => measured.notes.push(Note::PointersNotSought { why }),
                 }
             }
@@ -238,7 +278,8 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::record::{Agent, At, Evidence, Place, sample};
+    use crate::record::why::Crash;
+    use crate::record::{Agent, At, DanglingPointer, Outcome, Place, PointerTarget, Use, User, sample};
     use crate::settings::Settings;
     use crate::suite::plan::Plan;
 
@@ -276,6 +317,7 @@ mod tests {
             &self,
             plan: &SoakPlan,
             _: &Measured,
+            _: Duration,
             _: &Context<'_>,
         ) -> Result<Vec<Residue>, EndedEarly> {
             self.asked.borrow_mut().push(format!("pointers after {} loads", plan.cycles));
@@ -378,6 +420,59 @@ mod tests {
                 }
                 Err(why) => assert_eq!(soak.notes, [Note::PointersNotSought { why }]),
             }
+        }
+    }
+
+    #[test]
+    fn a_crash_that_comes_from_an_earlier_load_is_explained_by_it() {
+        let crash_in = |cycle, phase| {
+            let mut measured = recorded(Verdict::Clean);
+            let cause = CrashCause::DivisionByZero;
+            let why = Some(Why::Crash(Crash { cause, callee: None, by: None, handled: None }));
+            let kind = OutcomeKind::Crashed;
+            measured.outcome =
+                Outcome { kind, cycle: Some(cycle), phase: Some(phase), why, ..Outcome::default() };
+            measured.cycles.completed = 0;
+            measured
+        };
+        let object = "a.so".to_owned();
+        let target = PointerTarget { object, code: true, symbol: None, offset: 1, file: None, line: None };
+        let used = Some(Use { user: User::KeyDestructor, access: None, load: 0 });
+        let pointer = Box::new(DanglingPointer {
+            proof: Proof::Used,
+            holder: None,
+            target,
+            loads: 1,
+            of: 2,
+            pointers: 1,
+            used,
+        });
+        let proved = Residue::once(Evidence::DanglingPointer(pointer.clone()));
+        let kept = Residue::once(Evidence::DanglingPointer(Box::new(DanglingPointer {
+            proof: Proof::Stays,
+            ..*pointer.clone()
+        })));
+        let died = EndedEarly::Died { signal: None, status: Some(1) };
+        let explained = Some(CrashCause::StalePointer(pointer));
+        let plain = || Some(CrashCause::DivisionByZero);
+        for (measured, found, cause, left) in [
+            (crash_in(3, Phase::Open), Some(Ok(vec![proved.clone()])), explained.clone(), vec![]),
+            (crash_in(0, Phase::Close), Some(Ok(vec![proved])), explained, vec![]),
+            (crash_in(3, Phase::Open), Some(Ok(vec![kept.clone()])), plain(), vec![kept]),
+            (crash_in(3, Phase::Open), Some(Err(died)), plain(), vec![]),
+            // Nothing had been closed.
+            (crash_in(0, Phase::Call), None, plain(), vec![]),
+        ] {
+            let instrument = Recorded {
+                soaks: vec![Ok((measured, None))].into(),
+                pointers: found.into_iter().collect::<Vec<_>>().into(),
+                ..Recorded::default()
+            };
+            let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
+            let soak = with(&instrument, &plan(&[]), &context).unwrap();
+            let Some(Why::Crash(crash)) = &soak.outcome.why else { panic!("{:?}", soak.outcome) };
+            assert_eq!((Some(&crash.cause), &soak.residue), (cause.as_ref(), &left));
+            assert!(soak.notes.is_empty() && instrument.pointers.borrow().is_empty());
         }
     }
 

@@ -1,5 +1,7 @@
 //! C and C++ fixtures, by the conventions of the `cc` crate: CC, CXX, CFLAGS and CXXFLAGS are honoured.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use xtask::fixtures::{Fixture, Language};
 
@@ -45,9 +47,11 @@ fn library(places: &Places, fixture: &Fixture, compiler: &cc::Tool) -> Result<bo
     command.current_dir(&places.sources).args(["-shared", "-Wl,--build-id"]);
     command.args(&fixture.sources);
     let out = places.out.to_string_lossy();
-    command.args(fixture.flags.iter().map(|flag| flag.replace("{out}", &out)));
+    let flags: Vec<String> = fixture.flags.iter().map(|flag| flag.replace("{out}", &out)).collect();
+    command.args(&flags);
     // Any header may be included by any source: all of them are part of the stamp.
     let mut read: Vec<_> = fixture.sources.iter().map(|source| places.sources.join(source)).collect();
+    read.extend(flags.iter().filter(|flag| flag.ends_with(".a")).map(PathBuf::from));
     for directory in ["c", "cpp"] {
         read.extend(headers(&places.sources.join(directory))?);
     }

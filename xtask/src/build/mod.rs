@@ -70,8 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let of = |languages: &[Language]| -> Vec<&Fixture> {
         chosen.iter().copied().filter(|fixture| languages.contains(&fixture.language)).collect()
     };
-    let mut built = c::build(&places, &of(&[Language::C, Language::Cpp]))?;
-    built += rust::build(&places, &of(&[Language::Rust]))?;
+    let mut built = rust::build(&places, &of(&[Language::Rust]))?;
     let go = of(&[Language::Go]);
     if !go.is_empty() {
         if options.go.is_empty() {
@@ -81,6 +80,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             built += go::build(&places, &go, Some(version))?;
         }
     }
+    // Last, since C may link an archive of Go's.
+    built += c::build(&places, &of(&[Language::C, Language::Cpp]))?;
     if built > 0 || !options.quiet {
         let found = if built == 0 { "all up to date".to_owned() } else { format!("{built} built") };
         eprintln!("fixtures: {found}, in {}", places.out.display());

@@ -66,6 +66,11 @@ impl Objects {
         &self.all[..self.used]
     }
 
+    /// The object that begins there.
+    fn at(&self, low: usize) -> Option<&Object> {
+        self.all().iter().find(|object| object.low == low)
+    }
+
     fn around(&self, address: usize) -> Option<&Object> {
         self.all().iter().find(|object| object.low <= address && address < object.high)
     }
@@ -181,6 +186,8 @@ pub(super) struct Search {
     /// What is gone, all loads, the newest last.
     gone: [Gone; RANGES],
     gone_used: usize,
+    /// The first range in the table that was noted before the close under way.
+    coming: usize,
     /// The agent itself and the loader: neither is searched.
     own: usize,
     loader: (usize, usize),
@@ -202,6 +209,7 @@ impl Search {
             &mut *search
         };
         search.before.list();
+        search.after.list();
         // The program itself comes first.
         search.own = search.before.all().first().map_or(0, |own| own.base);
         // The loader is the object that has `_r_debug`, which every libc.so.6 is linked against.
@@ -241,9 +249,14 @@ impl Search {
         }
     }
 
-    /// Before a close.
+    /// Before a close: notes what has come with this load, since a thread that runs its code may crash before the close is over.
     pub(super) fn note(&mut self) {
         self.before.list();
+        self.coming = self.table.ranges_used.load(Relaxed) as usize;
+        let is_new = |object: &&Object| object.low < object.high && self.after.at(object.low).is_none();
+        for object in self.before.all().iter().filter(is_new) {
+            self.write_range(object, self.loads);
+        }
     }
 
     /// After a close; `last` is the number of the last load, counted from 1.
@@ -265,9 +278,19 @@ impl Search {
 
     /// Keeps what went free of anything else, and without access.
     fn keep_free(&mut self) {
+        let written = self.table.ranges_used.load(Relaxed) as usize;
         for index in 0..self.before.used {
             let object = self.before.all[index];
-            if object.low >= object.high || self.after.all().iter().any(|other| other.low == object.low) {
+            let is_it = |range: &Range| range.low.load(Relaxed) == object.low as u64;
+            let noted = self.coming..written.min(RANGES);
+            let noted = noted.into_iter().find(|number| is_it(&self.table.ranges[*number]));
+            if object.low >= object.high {
+                continue;
+            }
+            if self.after.at(object.low).is_some() {
+                if let Some(number) = noted {
+                    self.table.ranges[number].load.store(STAYS, Relaxed);
+                }
                 continue;
             }
             let flags = c::MAP_PRIVATE | c::MAP_ANONYMOUS | c::MAP_NORESERVE | c::MAP_FIXED_NOREPLACE;
@@ -277,7 +300,7 @@ impl Search {
             if kept != at {
                 self.table.unguarded.fetch_add(1, Relaxed);
             }
-            let range = self.write_range(&object, self.loads);
+            let range = noted.map_or_else(|| self.write_range(&object, self.loads), |number| number as u32);
             if self.gone_used < RANGES {
                 self.gone[self.gone_used] = Gone { low: object.low, high: object.high, range };
                 self.gone_used += 1;

@@ -120,14 +120,27 @@ fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool
     }
     further::end(out, &soak.outcome, width, verbose);
     // What the library itself said last is often the whole answer.
-    let tail: Vec<&str> = soak.worker.output_tail.lines().collect();
-    for line in tail.iter().skip(tail.len().saturating_sub(3)) {
+    for line in telling(&soak.worker.output_tail) {
         wrap(out, "  its output: ", "    ", line, width);
     }
     if further::ended(soak.outcome.kind) && !soak.replay.is_empty() {
         // On a line of its own and unbroken, to be copied.
         out.push_str(&format!("  again: {}\n", units::printable(&soak.replay)));
     }
+}
+
+/// The last three lines of what a process wrote, and before them the first one that tells of an error: what follows an error is often its
+/// consequence.
+fn telling(output: &str) -> Vec<&str> {
+    const ERRORS: [&str; 7] = ["error", "fail", "fatal", "panic", "cannot", "can't", "unable"];
+    let lines: Vec<&str> = output.lines().collect();
+    let last = lines.len().saturating_sub(3);
+    let tells = |line: &&&str| {
+        let line = line.to_lowercase();
+        ERRORS.iter().any(|word| line.contains(word))
+    };
+    let first = lines[..last].iter().find(tells);
+    first.into_iter().chain(&lines[last..]).copied().collect()
 }
 
 /// Appends `text` with its words wrapped at `width`. A word longer than the line stays whole: a path that is cut
@@ -197,6 +210,14 @@ mod tests {
         let mut run = sample::run(8);
         run.soaks.push(sample::load_failed());
         run
+    }
+
+    #[test]
+    fn the_first_error_is_quoted_before_the_last_lines() {
+        assert_eq!(telling(""), [""; 0]);
+        assert_eq!(telling("a\nb\n"), ["a", "b"]);
+        assert_eq!(telling("up\nError 1\nerror 2\nc\nd\ne\n"), ["Error 1", "c", "d", "e"]);
+        assert_eq!(telling("up\nc\nfailed\ne\n"), ["c", "failed", "e"]);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! How a soak ended that did not complete, in sentences.
 
 use dlsoak_record::why::{
-    Access, Crash, CrashCause, Doing, EndedEarly, Exit, ExitFunction, FaultMapping, FaultPlace, Handled,
-    Hang, HangCause, Message, Said, Sender, Stopped, Unloaded, Wait, Why,
+    Access, Blocked, Crash, CrashCause, Doing, EndedEarly, Exit, ExitFunction, FaultMapping, FaultPlace,
+    Handled, Hang, HangCause, Message, Said, Sender, Stopped, Unloaded, Wait, Why,
 };
 use dlsoak_record::{Code, Ended, Excess, Fault, LimitReached, Outcome, OutcomeKind, Phase, units};
 
 use super::stack::{called, frame, thread};
-use super::{Text, load};
+use super::{Text, load, residue};
 
 const BREAKS_AT_EXIT: &str =
     "something that the library left behind (a handler, a thread, a destructor) breaks its host at exit";
@@ -169,6 +169,10 @@ fn cause(fault: Option<&Fault>, crash: &Crash) -> Text {
                 .means("a thread, handler or timer outlived the library")
                 .help("stop every thread, handler and timer of the library before it is unloaded")
         }
+        CrashCause::StalePointer(pointer) => residue::used(pointer).means(
+            "the pass `pointers` proves it, in which no load comes back to the address of an earlier one. How the soak \
+             crashes depends on what is at the old address",
+        ),
         CrashCause::DivisionByZero => did("divided an integer by zero"),
         CrashCause::Arithmetic => did("did an arithmetic operation that the processor refuses"),
         CrashCause::IllegalInstruction => did("ran an instruction that the processor does not know").means(
@@ -353,9 +357,13 @@ fn hang(outcome: &Outcome, hang: &Hang) -> Text {
     known.extend(hang.stopped.as_ref().map(stopped));
     known.extend(hang.doing.as_ref().map(|does| format!("the thread {}", doing(does))));
     known.extend(hang.doing.as_ref().and_then(held));
+    known.extend(hang.blocked.as_ref().map(blocked));
     let help = match outcome.code() {
         Code::HungDeadlock => hang.doing.as_ref().map(|doing| match doing.wait {
             Wait::OwnMutex => "unlock the mutex before the thread locks it again, or make it recursive",
+            Wait::Join { .. } | Wait::Condition | Wait::Futex if hang.blocked.is_some() => {
+                "stop the thread before dlclose, in a function that the host calls, and not in a destructor"
+            }
             _ => "lock mutexes in the same order on every thread",
         }),
         _ => None,
@@ -408,6 +416,18 @@ fn doing(doing: &Doing) -> String {
             called_from(format!("waits in {call}() on fd {fd}{of}"))
         }
     }
+}
+
+/// Who waits for the loader's lock, and why that does not end.
+fn blocked(blocked: &Blocked) -> String {
+    let callee =
+        blocked.callee.as_deref().map(|callee| format!(" in {}", called(callee))).unwrap_or_default();
+    let by = blocked.by.as_ref().map(|by| format!(", called from {}", frame(by))).unwrap_or_default();
+    format!(
+        "{} waits{callee} for the loader's lock{by}, and the first thread holds that lock until its dlopen or dlclose \
+         returns, so neither goes on",
+        thread(&blocked.thread)
+    )
 }
 
 /// Who holds the mutex that a thread waits for.

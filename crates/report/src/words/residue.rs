@@ -2,12 +2,14 @@
 
 use std::fmt::Display;
 
+use dlsoak_record::why::Access;
 use dlsoak_record::{
     At, Child, CrashHow, DanglingPointer, EnvironmentChange, Evidence, FpChange, FpRegister, HolderMemory,
     LocaleChange, Mapped, Place, PointerHolder, PointerTarget, Proof, Residue, SharedMemory, SignalAction,
-    SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, units,
+    SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, Use, User, units,
 };
 
+use super::stack::frame;
 use super::{Text, counted, file_name, listed};
 
 /// Something that the process was left with.
@@ -448,45 +450,90 @@ fn stdio(change: &StreamChange, rate: Rate) -> Text {
 
 /// Pointers of one holder into a library that is gone.
 fn dangling(pointer: &DanglingPointer) -> Text {
-    let target = target(&pointer.target);
-    let holder = pointer.holder.as_ref().map(holder);
-    let text = match (pointer.proof, holder) {
-        (Proof::Used, Some(holder)) => Text::fact(format!(
-            "the process crashed in load {} because it used {target}, which was unloaded; {holder} pointed there",
-            units::count(pointer.of + 1)
-        )),
-        (Proof::Used, None) => Text::fact(format!(
-            "the process crashed in load {} because it used {target}, which was unloaded",
-            units::count(pointer.of + 1)
-        )),
-        (_, holder) => {
-            let others = match pointer.pointers.saturating_sub(1) {
-                0 => String::new(),
-                1 => ", and 1 more pointer like it".to_owned(),
-                more => format!(", and {} more pointers like it", units::count(more)),
-            };
-            Text::fact(format!(
-                "{} still points to {target}, which is unloaded{others}",
-                holder.unwrap_or_else(|| "memory that stays".to_owned())
-            ))
-        }
-    };
-    let means = match (pointer.proof, pointer.target.code) {
-        (Proof::Used, _) => {
+    if pointer.proof == Proof::Used {
+        let Text { fact, help, .. } = used(pointer);
+        let text = Text::fact(format!(
+            "the process crashed once no load came back to the address of an earlier one: {fact}"
+        ));
+        return Text { help, ..text }.means(
             "a host crashes in the same way once anything else is at that address. While each load comes back to the \
-             same address, the old pointer happens to be right again"
-        }
-        (_, true) => {
-            "a host crashes when it calls this, unless the library is loaded at the same address again"
-        }
-        (_, false) => {
-            "a host that follows the pointer crashes or reads something else, unless the library is loaded at the \
-             same address again"
-        }
+             same address, the old pointer happens to be right again",
+        );
+    }
+    let others = match pointer.pointers.saturating_sub(1) {
+        0 => String::new(),
+        1 => ", and 1 more pointer like it".to_owned(),
+        more => format!(", and {} more pointers like it", units::count(more)),
     };
-    text.means(means).help(
-        "undo the registration before the library is unloaded, or link the library with -Wl,-z,nodelete",
-    )
+    let holder = pointer.holder.as_ref().map(holder);
+    let means = if pointer.target.code {
+        "a host crashes when it calls this, unless the library is loaded at the same address again"
+    } else {
+        "a host that follows the pointer crashes or reads something else, unless the library is loaded at the same \
+         address again"
+    };
+    Text::fact(format!(
+        "{} still points to {}, which is unloaded{others}",
+        holder.unwrap_or_else(|| "memory that stays".to_owned()),
+        target(&pointer.target)
+    ))
+    .means(means)
+    .help(UNDO)
+}
+
+const UNDO: &str =
+    "undo the registration before the library is unloaded, or link the library with -Wl,-z,nodelete";
+
+/// Who used what is gone, and what that was.
+pub(super) fn used(pointer: &DanglingPointer) -> Text {
+    let Some(Use { user, access, .. }) = &pointer.used else { return Text::default() };
+    let (who, help) = match user {
+        User::Thread { start } => {
+            let start = start.as_ref().map(|start| format!(" ({})", at_symbol(start))).unwrap_or_default();
+            let who = format!("a thread that an earlier load had started{start}");
+            (
+                who,
+                "stop and join each thread of the library before it is unloaded, in its destructor at the latest",
+            )
+        }
+        User::KeyDestructor => (
+            "a thread that ended called the destructor of a thread-specific key, and".to_owned(),
+            "call pthread_key_delete before the library is unloaded, in its destructor at the latest",
+        ),
+        User::ExitFunction => (
+            "the process, when it ended, called what was registered for that, and".to_owned(),
+            "register with atexit or __cxa_atexit, which dlclose runs, and not with on_exit or in another object",
+        ),
+        User::ForkHandler => ("fork, which calls what was registered for it,".to_owned(), UNDO),
+        User::SignalHandler { signal } => (
+            format!("the handler of {}", signal.as_deref().unwrap_or("a signal")),
+            "put back each signal handler and delete each timer before the library is unloaded",
+        ),
+        User::Function { by } => (by.as_ref().map_or_else(|| "the process".to_owned(), frame), UNDO),
+    };
+    let did = match access {
+        Some(Access::Execute) => "ran",
+        Some(Access::Write) => "wrote to",
+        Some(Access::Read) => "read",
+        None => "used",
+    };
+    let held = pointer.holder.as_ref().map(|held| format!("; {} pointed there", holder(held)));
+    Text::fact(format!(
+        "{who} {did} {}, which was unloaded{}",
+        target(&pointer.target),
+        held.unwrap_or_default()
+    ))
+    .help(help)
+}
+
+/// `` `poll` at plugin.c:12 ``
+fn at_symbol(target: &PointerTarget) -> String {
+    let name =
+        target.symbol.as_ref().map_or_else(|| format!("{:#x}", target.offset), |name| format!("`{name}`"));
+    match (&target.file, target.line) {
+        (Some(file), Some(line)) => format!("{name} at {}:{line}", file_name(file)),
+        _ => name,
+    }
 }
 
 /// `the function cb (plugA.c:3) of libplugA.so`
@@ -671,8 +718,28 @@ mod tests {
             ),
             (Evidence::Stdio(StreamChange::Replaced { stream: standard("stderr") }), None),
             (Evidence::Stdio(StreamChange::Open { count: 40 }), Some(1.0)),
-            (pointer(Proof::Used, Some(block("g_malloc")), data()), None),
-            (pointer(Proof::Used, None, code(None)), None),
+            (use_of(User::Function { by: None }, None, Some(block("g_malloc")), data()), None),
+            (
+                use_of(
+                    User::Thread { start: Some(code(Some("poll"))) },
+                    Some(Access::Execute),
+                    None,
+                    code(Some("poll")),
+                ),
+                None,
+            ),
+            (use_of(User::KeyDestructor, Some(Access::Execute), None, code(None)), None),
+            (use_of(User::ExitFunction, Some(Access::Execute), None, code(Some("bye"))), None),
+            (use_of(User::ForkHandler, Some(Access::Execute), None, code(Some("child"))), None),
+            (
+                use_of(
+                    User::SignalHandler { signal: Some(text("SIGVTALRM")) },
+                    Some(Access::Execute),
+                    None,
+                    code(Some("tick")),
+                ),
+                None,
+            ),
             (pointer(Proof::Follows, Some(variable("hook", 0)), code(Some("callback"))), None),
             (pointer(Proof::Stays, Some(block("reg_push")), code(Some("callback"))), None),
             (pointer(Proof::Stays, Some(PointerHolder { symbol: None, ..variable("", 640) }), data()), None),
@@ -681,14 +748,32 @@ mod tests {
 
     fn pointer(proof: Proof, holder: Option<PointerHolder>, target: PointerTarget) -> Evidence {
         let pointers = if proof == Proof::Stays { 31 } else { 1 };
-        let of = if proof == Proof::Used { 1 } else { 32 };
         Evidence::DanglingPointer(Box::new(DanglingPointer {
             proof,
             holder,
             target,
             loads: pointers,
-            of,
+            of: 32,
             pointers,
+            used: None,
+        }))
+    }
+
+    fn use_of(
+        user: User,
+        access: Option<Access>,
+        holder: Option<PointerHolder>,
+        target: PointerTarget,
+    ) -> Evidence {
+        let used = Some(Use { user, access, load: 3 });
+        Evidence::DanglingPointer(Box::new(DanglingPointer {
+            proof: Proof::Used,
+            holder,
+            target,
+            loads: 1,
+            of: 4,
+            pointers: 1,
+            used,
         }))
     }
 

@@ -40,6 +40,10 @@ pub struct Thread {
     pub more: bool,
     /// The system call it is in; `None` where it runs.
     pub call: Option<Call>,
+    /// Whether it runs a signal handler.
+    pub in_handler: bool,
+    /// The words of its `struct pthread`, where the function is noted that it was started with; of the thread that a capture is about.
+    pub descriptor: Vec<u64>,
 }
 
 /// A place in an object.
@@ -62,8 +66,15 @@ impl Capture {
             let mut unwinder = Unwinder::new(&memory, &mappings);
             for id in standing {
                 let registers = ptrace::registers(*id).ok();
-                let (frames, more) = registers.map(|r| unwinder.frames(&r)).unwrap_or_default();
-                threads.push(Thread { registers, frames, more, ..Thread::named(process, *id) });
+                let mut thread = Thread { registers, ..Thread::named(process, *id) };
+                if let Some(registers) = &registers {
+                    (thread.frames, thread.more) = unwinder.frames(registers);
+                    thread.in_handler = thread.frames.iter().skip(1).any(|at| memory.is_trampoline(at + 1));
+                    if threads.is_empty() {
+                        thread.descriptor = memory.descriptor(registers.thread_pointer);
+                    }
+                }
+                threads.push(thread);
             }
         }
         threads.extend(running.iter().map(|id| Thread::named(process, *id)));
@@ -122,6 +133,8 @@ impl Thread {
             frames: Vec::new(),
             more: false,
             call: None,
+            in_handler: false,
+            descriptor: Vec::new(),
         }
     }
 }

@@ -25,6 +25,29 @@ impl Memory {
         self.read(address, &mut word).then(|| u64::from_ne_bytes(word))
     }
 
+    /// Whether a signal handler returns to this address: the code there is the system call `rt_sigreturn`, as GDB tells it, too
+    /// (amd64-linux-tdep.c, aarch64-linux-tdep.c).
+    pub(super) fn is_trampoline(&self, address: u64) -> bool {
+        const CODE: &[u8] = if cfg!(target_arch = "x86_64") {
+            // mov $15, %rax; syscall
+            &[0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05]
+        } else {
+            // mov x8, #139; svc #0
+            &[0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4]
+        };
+        self.bytes(address, CODE.len()).is_some_and(|code| code == CODE)
+    }
+
+    /// The words of glibc's `struct pthread` of the thread with this thread pointer: from there on, or on AArch64 before it.
+    pub(super) fn descriptor(&self, thread_pointer: u64) -> Vec<u64> {
+        /// Bytes: 2,304 on x86-64 in glibc 2.36, and 1,856 on AArch64.
+        const SIZE: u64 = 2304;
+        let start =
+            if cfg!(target_arch = "x86_64") { thread_pointer } else { thread_pointer.saturating_sub(SIZE) };
+        let words = (0..SIZE / 8).map_while(|word| self.word(start + word * 8));
+        if thread_pointer == 0 { Vec::new() } else { words.collect() }
+    }
+
     /// `len` bytes from this address on; `None` where any of them can't be read.
     pub(super) fn bytes(&self, address: u64, len: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![0; len];
@@ -64,6 +87,11 @@ impl Mapping {
     /// Whether the address lies in it.
     pub fn contains(&self, address: u64) -> bool {
         (self.start..self.end).contains(&address)
+    }
+
+    /// Whether nothing may be done with it.
+    pub fn is_closed(&self) -> bool {
+        !self.access.intersects(MMPermissions::READ | MMPermissions::WRITE | MMPermissions::EXECUTE)
     }
 
     /// Whether its content may be run.

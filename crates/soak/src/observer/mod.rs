@@ -41,8 +41,8 @@ pub struct Seen {
     pub exit: Option<(i32, Capture)>,
     /// The signal that stopped it, while it is stopped.
     pub stopped: Option<Caught>,
-    /// The last fault that a handler of the process took on itself.
-    pub handled: Option<Caught>,
+    /// The first few faults that a handler of the process took on itself, in their order.
+    pub handled: Vec<Caught>,
     /// How many of those there were.
     pub handled_count: u64,
     /// It has become another program: the path of it.
@@ -56,8 +56,10 @@ pub struct Caught {
     pub info: SignalInfo,
     /// The thread that gets it.
     pub thread: i32,
-    /// The process; of a signal that does not end it only this one thread, and nothing after the first few.
+    /// The process; of a signal that does not end it only this one thread.
     pub capture: Capture,
+    /// The signal whose handler the thread runs, where it runs one.
+    pub handles: Option<i32>,
 }
 
 /// Watches one process until it ends or this value is dropped.

@@ -15,7 +15,7 @@ use super::capture::Capture;
 use super::memory::Memory;
 use super::waits::Call;
 use super::{Caught, Seen};
-use crate::sys::ptrace::{self, Event, Waited};
+use crate::sys::ptrace::{self, Event, SignalInfo, Waited};
 
 /// Longest wait for all threads to stand.
 const STAND: Duration = Duration::from_millis(500);
@@ -62,6 +62,8 @@ pub(super) struct Tracer {
     /// Events that came while others were waited for.
     later: VecDeque<(i32, Event)>,
     looks: u32,
+    /// The last signal of each thread that a handler of the process got.
+    delivered: HashMap<i32, c_int>,
     /// A signal that was delivered and may stop the process; the kernel drops it where nobody could let it go on.
     stopping: Option<Caught>,
 }
@@ -76,6 +78,7 @@ impl Tracer {
             threads: HashMap::new(),
             later: VecDeque::new(),
             looks: 0,
+            delivered: HashMap::new(),
             stopping: None,
         };
         // Again until no new one is found: a thread that is not traced yet may start others.
@@ -170,6 +173,7 @@ impl Tracer {
             }
             Event::Gone(_) => {
                 self.threads.remove(&thread);
+                self.delivered.remove(&thread);
                 return;
             }
             Event::Stop => {
@@ -202,30 +206,43 @@ impl Tracer {
         if HARMLESS.contains(&signal) {
             return;
         }
-        let Ok(info) = ptrace::signal_info(thread) else { return };
+        // Where another thread's signal ends the process meanwhile, this one stands at its end: what the kernel says then is of that. So
+        // each thread but the first seemed to have run a breakpoint (SIGTRAP).
+        let info = ptrace::signal_info(thread).ok().filter(|info| info.signal == signal);
+        let Some(info) = info.filter(|_| self.seen().fatal.is_none()) else { return };
         if STOPPING.contains(&signal) {
             if signal == libc::SIGSTOP || self.disposition(signal) == Disposition::Default {
                 let capture = self.look_at(thread);
-                self.stopping = Some(Caught { info, thread, capture });
+                self.stopping = Some(self.caught(info, thread, capture));
             }
             return;
         }
         match self.disposition(signal) {
             Disposition::Default => {
                 let capture = self.look(Some(thread));
-                self.seen().fatal = Some(Caught { info, thread, capture });
+                let caught = self.caught(info, thread, capture);
+                self.seen().fatal = Some(caught);
             }
-            Disposition::Handled if FAULTS.contains(&signal) => {
-                let capture = self.look_at(thread);
-                let mut seen = self.seen();
-                seen.handled_count += 1;
-                // The first few with their stacks are worth more than the last one without.
-                if !capture.threads.is_empty() || seen.handled.is_none() {
-                    seen.handled = Some(Caught { info, thread, capture });
+            Disposition::Handled => {
+                if FAULTS.contains(&signal) {
+                    let capture = self.look_at(thread);
+                    let caught = self.caught(info, thread, capture);
+                    let mut seen = self.seen();
+                    seen.handled_count += 1;
+                    if !caught.capture.threads.is_empty() {
+                        seen.handled.push(caught);
+                    }
                 }
+                self.delivered.insert(thread, signal);
             }
-            Disposition::Handled | Disposition::Ignored => {}
+            Disposition::Ignored => {}
         }
+    }
+
+    fn caught(&self, info: SignalInfo, thread: i32, capture: Capture) -> Caught {
+        let in_handler = capture.threads.first().is_some_and(|thread| thread.in_handler);
+        let handles = self.delivered.get(&thread).copied().filter(|_| in_handler);
+        Caught { info, thread, capture, handles }
     }
 
     /// A thread ends. Who ends the whole process by a call is worth knowing; and so is a signal that was not seen.

@@ -83,7 +83,7 @@ impl<'a> Measurement<'a> {
         if end.as_ref().err().is_none_or(End::is_quiet) {
             self.session.ensure_state();
             let done = self.measured();
-            self.residue.last(done, &self.session);
+            self.residue.last(done, &mut self.session);
             if let Some(kinds) = &mut self.kinds {
                 kinds.last(done, &self.session.worker.sampler, &self.staging);
             }
@@ -155,7 +155,7 @@ impl Steps for Measurement<'_> {
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
         self.session.look(channel::Look::Presence)?;
         self.session.ensure_state();
-        self.residue.start(&self.session);
+        self.residue.start(&mut self.session);
         self.session.want_state(false);
         if alone {
             // Alone, so that what one load adds can be told even where threads share a path later.
@@ -196,7 +196,7 @@ impl Steps for Measurement<'_> {
         if self.residue.looks_next() {
             self.session.ensure_state();
         }
-        self.residue.checkpoint(done, &self.session);
+        self.residue.checkpoint(done, &mut self.session);
         Ok(())
     }
 

@@ -37,7 +37,7 @@ mod vandalism;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::channel::{self, Channel, Clock};
 use crate::conduct::Instrument;
@@ -140,9 +140,10 @@ impl Instrument for Supervisor {
         &self,
         plan: &SoakPlan,
         soak: &Measured,
+        wait: Duration,
         context: &Context<'_>,
     ) -> Result<Vec<Residue>, EndedEarly> {
-        pointers::look(plan, soak, context)
+        pointers::look(plan, soak, wait, context)
     }
 }
 

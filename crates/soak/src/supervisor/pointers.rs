@@ -8,9 +8,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use dlsoak_wire::pointers::{Memory, NAME, Range, STAYS, Table, Word};
 
+use super::end::name_of_signal;
+use super::end::stacks::{Named, Namer};
 use super::latency::Histograms;
 use super::limits::Limits;
 use super::session::{Bounds, End, Outside as _, Session};
@@ -18,10 +21,11 @@ use super::staging::{Files, Staging};
 use super::{Context, Progress, start};
 use crate::channel::read_bytes;
 use crate::elf::lines::Symbols;
-use crate::observer::{Caught, Seen};
+use crate::observer::{Caught, Mapping, Seen};
+use crate::record::why::Access;
 use crate::record::{
     DanglingPointer, EndedEarly, Evidence, HolderMemory, LoadCause, Measured, PointerHolder, PointerTarget,
-    Proof, Residue,
+    Proof, Residue, Use, User,
 };
 use crate::suite::plan::SoakPlan;
 
@@ -37,16 +41,28 @@ const KEPT: usize = 16;
 const FREE: u64 = 0;
 /// Bytes of an exit function's entry: flavor, function, argument, object.
 const EXIT_ENTRY: u64 = 32;
+/// How long it waits before it looks whether the run was interrupted.
+const STEP: Duration = Duration::from_millis(50);
+/// glibc's table of thread-specific keys.
+const KEYS: &str = "__pthread_keys";
+/// The function of glibc that calls destructors of keys.
+const DEALLOCATE: [&str; 2] = ["__nptl_deallocate_tsd", "nptl_deallocate_tsd"];
+/// Functions of glibc that call what was registered for the end of the process.
+const EXIT: [&str; 4] = ["__run_exit_handlers", "run_exit_handlers", "exit", "quick_exit"];
+/// Functions of glibc that call fork handlers, before and since 2.36.
+const FORK: [&str; 4] = ["__run_fork_handlers", "__run_prefork_handlers", "__run_postfork_handlers", "fork"];
 /// Bytes that the agent has for a `struct exit_function_list` of glibc: 1,040, rounded up to its class.
 const EXIT_LIST: u64 = 1264;
 
-/// Carries out the plan, and says what still points into the library.
+/// Carries out the plan, and says what still points into the library. After the last load, waits this long for what uses the library by
+/// itself, and then has the process end; not at all where that is no time.
 ///
 /// # Errors
 /// Why nothing could be looked at, or not to the end.
 pub(super) fn look(
     plan: &SoakPlan,
     soak: &Measured,
+    wait: Duration,
     context: &Context<'_>,
 ) -> Result<Vec<Residue>, EndedEarly> {
     let not_started = |fault: crate::fault::Fault| EndedEarly::NotStarted { problem: fault.to_string() };
@@ -60,8 +76,9 @@ pub(super) fn look(
         env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
     let mut session = start(plan, staging.paths(), &env, bounds, context).map_err(not_started)?;
-    let end = run(&mut session, plan.cycles);
+    let end = run(&mut session, plan.cycles).and_then(|()| wait_for_use(&mut session, wait));
     let seen = session.worker.seen();
+    let cycling = session.cycling();
     session.worker.kill();
     (context.progress)(Progress::End);
     let Some(table) = session.channel.pointers() else { return Err(EndedEarly::NoNotes) };
@@ -69,7 +86,7 @@ pub(super) fn look(
     match end {
         Ok(()) if table.done.load(Relaxed) != 0 => Ok(found.kept()),
         Ok(()) => Err(EndedEarly::NoNotes),
-        Err(end) => match found.used(&seen) {
+        Err(end) => match found.used(&seen, &mut Namer::new(&staging, cycling)) {
             Some(used) => Ok(vec![used]),
             None => Err(match end {
                 End::Failed { failure, .. } => {
@@ -88,6 +105,23 @@ fn run(session: &mut Session<'_>, loads: u64) -> Result<(), End> {
     // Without it a crash is not explained; what is found all the same is.
     let _ = session.worker.observe();
     session.advance(loads, &mut histograms)
+}
+
+/// Waits for threads, timers and signals that the library left, and then for what is called when the process ends.
+fn wait_for_use(session: &mut Session<'_>, wait: Duration) -> Result<(), End> {
+    if wait.is_zero() {
+        return Ok(());
+    }
+    let began = Instant::now();
+    while began.elapsed() < wait && !session.context().interrupted.load(Relaxed) {
+        if let Some(status) = session.worker.ended(STEP) {
+            return Err(session.died(status));
+        }
+    }
+    match session.finish() {
+        Some(status) if !status.success() => Err(session.died(status)),
+        _ => Ok(()),
+    }
 }
 
 /// An object that went or stays.
@@ -175,6 +209,7 @@ impl Found {
                 loads: 0,
                 of: u64::from(self.loads),
                 pointers: 0,
+                used: None,
             });
             entry.pointers += 1;
         }
@@ -236,7 +271,7 @@ impl Found {
         let holder = &self.objects[pointer.holder.unwrap_or_default()];
         let variable = symbols.variable_at(&holder.file, pointer.place.wrapping_sub(holder.base));
         variable.is_some_and(|(name, offset)| {
-            name == "__pthread_keys" && offset % 16 == 8 && pointer.before[0].is_multiple_of(2)
+            name == KEYS && offset % 16 == 8 && pointer.before[0].is_multiple_of(2)
         })
     }
 
@@ -298,18 +333,14 @@ impl Found {
         target
     }
 
-    /// The use of what was gone that ended the process, if that is how it ended.
-    fn used(&self, seen: &Seen) -> Option<Residue> {
-        // Where a runtime's own handler took the fault first, that one counts.
-        let caught: &Caught = seen.handled.as_ref().or(seen.fatal.as_ref())?;
-        if !matches!(caught.info.signal, libc::SIGSEGV | libc::SIGBUS) {
-            return None;
-        }
+    /// The first use of what was gone, where the process got a fault for one.
+    fn used(&self, seen: &Seen, namer: &mut Namer<'_>) -> Option<Residue> {
+        // Where a runtime's own handler took the fault, it may have ended the process in another way.
+        let faults = seen.handled.iter().chain(&seen.fatal);
+        let (caught, object) = faults.into_iter().find_map(|caught| Some((caught, self.gone_at(caught)?)))?;
+        let thread = caught.capture.threads.first();
         let address = caught.info.address;
-        let object = self
-            .objects
-            .iter()
-            .find(|object| object.load.is_some() && object.low <= address && address < object.high)?;
+        let is_run = thread.and_then(|thread| thread.registers).is_some_and(|at| at.pc == address);
         let mut symbols = Symbols::new();
         // What pointed there, or else near there, when it was last looked at.
         let near = |pointer: &&Pointer| {
@@ -322,14 +353,72 @@ impl Found {
             .filter(near)
             .min_by_key(|pointer| (address - pointer.value, std::cmp::Reverse(pointer.seen)));
         let from = from.filter(|pointer| !self.is_done_with(pointer, &mut symbols));
+        let mut holder = from.map(|pointer| self.holder(pointer, &mut symbols));
+        let mut load = object.load;
+        let mut user = User::Function { by: None };
+        if let Some(thread) = thread {
+            let frames = namer.frames(&caught.capture, thread);
+            let within = |names: &[&str]| frames.iter().any(|frame| frame.is(names));
+            let is_key = holder.as_ref().is_some_and(|held| held.symbol.as_deref() == Some(KEYS));
+            user = match () {
+                () if thread.in_handler => User::SignalHandler { signal: caught.handles.map(name_of_signal) },
+                () if within(&DEALLOCATE) || is_key && is_run => User::KeyDestructor,
+                () if within(&EXIT) => User::ExitFunction,
+                () if within(&FORK) => User::ForkHandler,
+                () if is_run && !namer.is_own(&caught.capture, thread) => {
+                    // It comes back from a call, and nothing but its stack leads there.
+                    holder = None;
+                    let start = self.start(&thread.descriptor, &mut symbols);
+                    load = start.as_ref().map_or(load, |(object, _)| object.load);
+                    User::Thread { start: start.map(|(_, start)| start) }
+                }
+                () => {
+                    User::Function { by: frames.into_iter().find(Named::is_mapped).map(|named| named.frame) }
+                }
+            };
+        }
         Some(residue(DanglingPointer {
             proof: Proof::Used,
-            holder: from.map(|pointer| self.holder(pointer, &mut symbols)),
-            target: Self::target(object, from.map_or(address, |pointer| pointer.value), &mut symbols),
+            target: Self::target(
+                object,
+                from.filter(|_| holder.is_some()).map_or(address, |pointer| pointer.value),
+                &mut symbols,
+            ),
+            holder,
             loads: 1,
             of: u64::from(self.loads),
             pointers: 1,
+            used: Some(Use {
+                user,
+                access: is_run.then_some(Access::Execute),
+                load: u64::from(load.unwrap_or_default()),
+            }),
         }))
+    }
+
+    /// The object that was accessed, where it is gone: nothing is there, or what keeps its place free.
+    fn gone_at(&self, caught: &Caught) -> Option<&Object> {
+        let info = caught.info;
+        let is_free = caught.capture.mapping(info.address).is_none_or(Mapping::is_closed);
+        let is_fault = info.code > 0 && matches!(info.signal, libc::SIGSEGV | libc::SIGBUS);
+        self.came_with_a_load(info.address).filter(|_| is_fault && is_free)
+    }
+
+    fn came_with_a_load(&self, address: u64) -> Option<&Object> {
+        let is_there =
+            |object: &&Object| object.load.is_some() && object.low <= address && address < object.high;
+        self.objects.iter().rev().find(is_there)
+    }
+
+    /// The function that a thread was started with, and the object that it was in: of the words of its descriptor the first one that is
+    /// the address of a function.
+    fn start(&self, descriptor: &[u64], symbols: &mut Symbols) -> Option<(&Object, PointerTarget)> {
+        descriptor.iter().find_map(|word| {
+            let object = self.came_with_a_load(*word)?;
+            let target = Self::target(object, *word, symbols);
+            let is_start = target.code && target.symbol.is_some() && target.offset == 0;
+            is_start.then_some((object, target))
+        })
     }
 }
 

@@ -42,7 +42,7 @@ impl Watch {
     }
 
     /// Looks before anything is opened.
-    pub(super) fn start(&mut self, session: &Session<'_>) {
+    pub(super) fn start(&mut self, session: &mut Session<'_>) {
         self.look(0, session);
     }
 
@@ -62,7 +62,7 @@ impl Watch {
 
     /// At a checkpoint: looks when their number is a power of two, so that a long soak costs no more than a few
     /// looks, and each half of it has some.
-    pub(super) fn checkpoint(&mut self, cycle: u64, session: &Session<'_>) {
+    pub(super) fn checkpoint(&mut self, cycle: u64, session: &mut Session<'_>) {
         self.checkpoints += 1;
         self.loaded(session);
         if self.checkpoints.is_power_of_two() {
@@ -71,14 +71,16 @@ impl Watch {
     }
 
     /// Looks at the last quiet point. The worker must be parked.
-    pub(super) fn last(&mut self, cycle: u64, session: &Session<'_>) {
+    pub(super) fn last(&mut self, cycle: u64, session: &mut Session<'_>) {
         self.look(cycle, session);
     }
 
-    fn look(&mut self, cycle: u64, session: &Session<'_>) {
+    fn look(&mut self, cycle: u64, session: &mut Session<'_>) {
         session.worker.settle();
-        // A worker that is gone has no state any more; what was seen before stays.
-        if let Ok(snapshot) = session.worker.sampler.state(&session.channel, cycle) {
+        // Of a worker that is gone, or goes meanwhile, what was seen before stays.
+        if let Ok(snapshot) = session.worker.sampler.state(&session.channel, cycle)
+            && session.worker.is_whole()
+        {
             self.snapshots.push(snapshot);
         }
     }

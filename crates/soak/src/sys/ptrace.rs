@@ -52,6 +52,8 @@ pub struct Registers {
     pub lr: u64,
     /// Number of the system call it is in, or was in last; negative where it is in none.
     pub call: i64,
+    /// Thread pointer; 0 where it can't be read.
+    pub thread_pointer: u64,
 }
 
 /// What the kernel says of a signal: `siginfo_t`.
@@ -188,18 +190,34 @@ pub fn registers(thread: i32) -> Result<Registers, Errno> {
         ))?;
         registers.assume_init()
     };
-    Ok(Registers::of(&raw))
+    Ok(Registers::of(thread, &raw))
 }
 
 impl Registers {
     #[cfg(target_arch = "x86_64")]
-    fn of(raw: &libc::user_regs_struct) -> Self {
-        Self { pc: raw.rip, sp: raw.rsp, fp: raw.rbp, lr: 0, call: raw.orig_rax.cast_signed() }
+    fn of(_thread: i32, raw: &libc::user_regs_struct) -> Self {
+        let call = raw.orig_rax.cast_signed();
+        Self { pc: raw.rip, sp: raw.rsp, fp: raw.rbp, lr: 0, call, thread_pointer: raw.fs_base }
     }
 
     #[cfg(target_arch = "aarch64")]
-    fn of(raw: &libc::user_regs_struct) -> Self {
-        Self { pc: raw.pc, sp: raw.sp, fp: raw.regs[29], lr: raw.regs[30], call: raw.regs[8].cast_signed() }
+    fn of(thread: i32, raw: &libc::user_regs_struct) -> Self {
+        /// The set of the one register TPIDR_EL0, linux/elf.h.
+        const NT_ARM_TLS: usize = 0x401;
+        let mut thread_pointer = 0_u64;
+        let mut room =
+            libc::iovec { iov_base: (&raw mut thread_pointer).cast::<c_void>(), iov_len: size_of::<u64>() };
+        // SAFETY: the kernel writes at most iov_len bytes to a word of that size.
+        unsafe {
+            libc::ptrace(
+                libc::PTRACE_GETREGSET,
+                thread,
+                NT_ARM_TLS as *mut c_void,
+                (&raw mut room).cast::<c_void>(),
+            );
+        }
+        let call = raw.regs[8].cast_signed();
+        Self { pc: raw.pc, sp: raw.sp, fp: raw.regs[29], lr: raw.regs[30], call, thread_pointer }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use dlsoak_record::why::{Descriptor, Holder, Unloaded};
+use dlsoak_record::{DanglingPointer, PointerTarget, Proof, Use, User};
 use dlsoak_record::{
     Exports, FileProblem, Frame, LoadCause, LoadFailure, Mode, OpenFds, Shortage, Stack, Staying, ThreadName,
 };
@@ -54,7 +55,11 @@ fn aborted(line: &str, message: Option<Message>) -> Outcome {
 fn hung(wait: Wait) -> Outcome {
     let doing = Some(Doing { wait, by: Some(spot("process")) });
     let cause = HangCause::Stall { timeout_ms: 10_000 };
-    end(OutcomeKind::Hung, Phase::Call, Why::Hang(Hang { cause, doing, stopped: None, became: None }))
+    end(
+        OutcomeKind::Hung,
+        Phase::Call,
+        Why::Hang(Hang { cause, doing, blocked: None, stopped: None, became: None }),
+    )
 }
 
 fn exited(status: i32, function: Option<ExitFunction>, by: Option<Frame>) -> Exit {
@@ -150,6 +155,7 @@ fn crashes() {
         crashed("SIGSEGV", CrashCause::NotAnAddress),
         crashed("SIGSEGV", ran(Unloaded::ThisCycle)),
         last,
+        crashed("SIGFPE", CrashCause::StalePointer(Box::new(stale()))),
         crashed("SIGFPE", CrashCause::DivisionByZero),
         crashed("SIGFPE", CrashCause::Arithmetic),
         crashed("SIGILL", CrashCause::IllegalInstruction),
@@ -164,6 +170,16 @@ fn crashes() {
         end(OutcomeKind::Crashed, Phase::Call, Why::SharedMemoryCorrupt),
         end(OutcomeKind::Crashed, Phase::Call, Why::ParentKilled),
     ]));
+}
+
+fn stale() -> DanglingPointer {
+    let symbol = Some(text("tick"));
+    let file = Some(text("/src/plugin.c"));
+    let target =
+        PointerTarget { object: text("libplugin.so"), code: true, symbol, offset: 0, file, line: Some(7) };
+    let user = User::SignalHandler { signal: Some(text("SIGVTALRM")) };
+    let used = Some(Use { user, access: Some(Access::Execute), load: 3 });
+    DanglingPointer { proof: Proof::Used, holder: None, target, loads: 1, of: 4, pointers: 1, used }
 }
 
 fn beyond_file() -> Outcome {
@@ -212,16 +228,29 @@ fn hangs() {
     let stopped = |sender, by| {
         let stopped = Some(Stopped { signal: text("SIGSTOP"), sender, by });
         let cause = HangCause::Stall { timeout_ms: 700 };
-        end(OutcomeKind::Hung, Phase::Call, Why::Hang(Hang { cause, doing: None, stopped, became: None }))
+        end(
+            OutcomeKind::Hung,
+            Phase::Call,
+            Why::Hang(Hang { cause, doing: None, blocked: None, stopped, became: None }),
+        )
     };
     let with = |cause, became: Option<&str>| {
         let doing = Some(Doing { wait: call(Some("pause"), None, None), by: None });
-        Why::Hang(Hang { cause, doing, stopped: None, became: became.map(text) })
+        Why::Hang(Hang { cause, doing, blocked: None, stopped: None, became: became.map(text) })
     };
     let at_exit = end(OutcomeKind::Hung, Phase::Exit, with(HangCause::Exit, None));
-    let unseen =
-        Hang { cause: HangCause::Stall { timeout_ms: 700 }, doing: None, stopped: None, became: None };
+    let unseen = Hang {
+        cause: HangCause::Stall { timeout_ms: 700 },
+        doing: None,
+        blocked: None,
+        stopped: None,
+        became: None,
+    };
     let of = |path: &str| Some(Descriptor::File { path: text(path) });
+    let mut in_loader = hung(Wait::Join { thread: Some(who()) });
+    if let Some(Why::Hang(hang)) = &mut in_loader.why {
+        hang.blocked = Some(Blocked { thread: who(), callee: Some(text("dlopen")), by: Some(spot("load")) });
+    }
     insta::assert_snapshot!(all(&[
         hung(Wait::Runs),
         hung(Wait::OwnMutex),
@@ -231,6 +260,7 @@ fn hangs() {
         hung(holder(call(Some("poll"), None, None))),
         hung(Wait::Join { thread: None }),
         hung(Wait::Join { thread: Some(who()) }),
+        in_loader,
         hung(Wait::Condition),
         hung(Wait::Futex),
         hung(call(None, None, None)),
@@ -354,7 +384,7 @@ fn failed_loads() {
 fn ends_that_a_person_asked_for() {
     let asked = |kind, why| Outcome { kind, why, ..Outcome::default() };
     let doing = Some(Doing { wait: Wait::Condition, by: Some(spot("process")) });
-    let hang = Hang { cause: HangCause::Interrupted, doing, stopped: None, became: None };
+    let hang = Hang { cause: HangCause::Interrupted, doing, blocked: None, stopped: None, became: None };
     insta::assert_snapshot!(all(&[
         asked(OutcomeKind::Completed, Some(Why::Decided)),
         asked(OutcomeKind::Completed, Some(Why::Duration)),

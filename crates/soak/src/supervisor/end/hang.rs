@@ -1,10 +1,10 @@
 //! What a thread waits for, and who holds what it waits for.
 
 use crate::observer::{Call, Capture, Thread};
-use crate::record::why::{Descriptor, Doing, Holder, Wait};
+use crate::record::why::{Blocked, Descriptor, Doing, Holder, Wait};
 use crate::sys::glibc::MutexWords;
 
-use super::stacks::{Named, Namer, culprit, name_of_thread};
+use super::stacks::{Named, Namer, called, culprit, name_of_thread};
 
 /// Functions of glibc that wait for a mutex.
 const MUTEX: [&str; 5] = [
@@ -47,8 +47,7 @@ fn waits(namer: &mut Namer<'_>, capture: &Capture, thread: &Thread, call: &Call,
     if !within(&MUTEX) {
         return Wait::Futex;
     }
-    let owner = call.futex.as_ref().and_then(MutexWords::of).map(|words| words.owner);
-    let owner = capture.threads.iter().find(|other| Some(other.inner) == owner);
+    let owner = owner(capture, call);
     if owner.is_some_and(|owner| owner.id == thread.id) {
         return Wait::OwnMutex;
     }
@@ -56,6 +55,27 @@ fn waits(namer: &mut Namer<'_>, capture: &Capture, thread: &Thread, call: &Call,
         Box::new(Holder { thread: name_of_thread(owner), doing: of_holder(namer, capture, owner) })
     });
     Wait::Mutex { holder }
+}
+
+/// The thread that holds the mutex that a thread waits for.
+fn owner<'a>(capture: &'a Capture, call: &Call) -> Option<&'a Thread> {
+    let owner = call.futex.as_ref().and_then(MutexWords::of).map(|words| words.owner);
+    capture.threads.iter().find(|other| Some(other.inner) == owner)
+}
+
+/// The first thread of the library's that waits for the loader's lock, where this one holds it.
+pub(super) fn blocked(namer: &mut Namer<'_>, capture: &Capture, holder: &Thread) -> Option<Blocked> {
+    let is_loaders = |call: &Call| {
+        let file = capture.file(call.arguments[0]).and_then(|file| file.file_name());
+        file.is_some_and(|name| name.to_string_lossy().starts_with("ld-"))
+    };
+    let waits = |thread: &&Thread| {
+        let call = thread.call.as_ref().filter(|call| call.expected().is_some() && is_loaders(call));
+        call.and_then(|call| owner(capture, call)).is_some_and(|owner| owner.id == holder.id)
+    };
+    let thread = capture.threads.iter().find(|thread| !namer.is_own(capture, thread) && waits(thread))?;
+    let frames = namer.frames(capture, thread);
+    Some(Blocked { thread: name_of_thread(thread), callee: called(&frames), by: culprit(&frames) })
 }
 
 /// What the holder of a mutex does itself, without going on to whom it waits for.

@@ -5,7 +5,7 @@ mod fault;
 mod hang;
 mod load;
 mod said;
-mod stacks;
+pub(super) mod stacks;
 
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering::Relaxed;
@@ -113,7 +113,7 @@ impl Ending<'_, '_> {
         let position = self.session.position();
         let mut namer = self.namer();
         let mut outcome = outcome_of(OutcomeKind::Hung, None);
-        let mut hang = Hang { cause, doing: None, stopped: None, became: seen.became };
+        let mut hang = Hang { cause, doing: None, blocked: None, stopped: None, became: seen.became };
         if let Some(mut capture) = capture {
             // The thread that is inside the library comes first.
             let inside = |namer: &Namer<'_>, capture: &Capture| {
@@ -127,6 +127,7 @@ impl Ending<'_, '_> {
             // A thread that is stopped waits for nothing.
             let first = capture.threads.first().filter(|_| seen.stopped.is_none());
             hang.doing = first.map(|thread| hang::doing(&mut namer, &capture, thread));
+            hang.blocked = first.and_then(|thread| hang::blocked(&mut namer, &capture, thread));
             add_stacks(&mut outcome, &mut namer, &capture);
         }
         hang.stopped = seen.stopped.as_ref().map(|caught| stopped(&mut namer, caught));
@@ -270,7 +271,7 @@ fn stopped(namer: &mut Namer<'_>, stopped: &Caught) -> Stopped {
 
 /// What a handler of the library's took on itself before the end.
 fn handled(seen: &Seen) -> Option<Handled> {
-    let last = seen.handled.as_ref()?;
+    let last = seen.handled.last()?;
     let pc = last.capture.threads.first().and_then(|thread| thread.frames.first());
     Some(Handled {
         count: seen.handled_count,
@@ -279,7 +280,7 @@ fn handled(seen: &Seen) -> Option<Handled> {
     })
 }
 
-fn name_of_signal(number: i32) -> String {
+pub(super) fn name_of_signal(number: i32) -> String {
     let signal = nix::sys::signal::Signal::try_from(number);
     signal.map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
 }

@@ -10,7 +10,7 @@ use crate::supervisor::image;
 use crate::supervisor::staging::Staging;
 
 /// Threads of a soak that cycle: number of the thread, as the process itself has it, cycle and phase it is in.
-pub(super) type Cycling = Vec<(i32, u64, Phase)>;
+pub(in crate::supervisor) type Cycling = Vec<(i32, u64, Phase)>;
 
 /// Objects that are part of every process, whose functions are called and do not call.
 const SYSTEM: [&str; 9] =
@@ -38,9 +38,9 @@ const REPEATED: usize = 3;
 
 /// A frame by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
+pub(in crate::supervisor) struct Named {
     /// The frame, as the record has it.
-    pub(super) frame: Frame,
+    pub(in crate::supervisor) frame: Frame,
     kind: Kind,
 }
 
@@ -62,8 +62,13 @@ impl Named {
         self.kind == Kind::Own
     }
 
+    /// Whether anything is mapped there.
+    pub(in crate::supervisor) fn is_mapped(&self) -> bool {
+        self.kind != Kind::Nowhere
+    }
+
     /// Whether its function has one of these names.
-    pub(super) fn is(&self, names: &[&str]) -> bool {
+    pub(in crate::supervisor) fn is(&self, names: &[&str]) -> bool {
         self.frame.function.as_deref().is_some_and(|name| names.contains(&name))
     }
 }
@@ -75,14 +80,14 @@ fn usual(name: String) -> String {
 }
 
 /// Finds the names of frames.
-pub(super) struct Namer<'a> {
+pub(in crate::supervisor) struct Namer<'a> {
     symbols: Symbols,
     staging: &'a Staging,
     cycling: Cycling,
 }
 
 impl<'a> Namer<'a> {
-    pub(super) fn new(staging: &'a Staging, cycling: Cycling) -> Self {
+    pub(in crate::supervisor) fn new(staging: &'a Staging, cycling: Cycling) -> Self {
         Self { symbols: Symbols::new(), staging, cycling }
     }
 
@@ -124,13 +129,18 @@ impl<'a> Namer<'a> {
         }
     }
 
+    /// Whether a thread is the soak's own, and not the library's.
+    pub(in crate::supervisor) fn is_own(&self, capture: &Capture, thread: &Thread) -> bool {
+        thread.inner == capture.process || self.cycle_of(thread).is_some()
+    }
+
     /// The cycle that a thread is in.
     pub(super) fn cycle_of(&self, thread: &Thread) -> Option<(i32, u64, Phase)> {
         self.cycling.iter().find(|(id, ..)| *id == thread.inner).copied()
     }
 
     /// The frames of a thread, with functions that were inlined.
-    pub(super) fn frames(&mut self, capture: &Capture, thread: &Thread) -> Vec<Named> {
+    pub(in crate::supervisor) fn frames(&mut self, capture: &Capture, thread: &Thread) -> Vec<Named> {
         let mut frames = Vec::new();
         for address in &thread.frames {
             self.push(capture, *address, &mut frames);
@@ -211,6 +221,13 @@ pub(super) fn name_of_thread(thread: &Thread) -> ThreadName {
 pub(super) fn culprit(frames: &[Named]) -> Option<Frame> {
     let of = |kind: Kind| frames.iter().find(move |named| named.kind == kind);
     of(Kind::Theirs).or_else(|| of(Kind::Runtime)).map(|named| named.frame.clone())
+}
+
+/// The function of the system's that the library called, with all that it called itself.
+pub(super) fn called(frames: &[Named]) -> Option<String> {
+    let by = frames.iter().position(|named| named.kind == Kind::Theirs)?;
+    let last = frames[..by].last().filter(|named| named.kind == Kind::System)?;
+    last.frame.function.as_ref().map(|name| name.trim_start_matches('_').to_owned())
 }
 
 /// What was called, where the innermost frame is in the system's libraries: `strlen`.

@@ -146,6 +146,12 @@ impl Worker {
         }
     }
 
+    /// Whether nothing has begun to end the worker. What `/proc` says of one that ends is half gone: its descriptors, its environment.
+    pub(in crate::supervisor) fn is_whole(&mut self) -> bool {
+        let seen = self.seen();
+        self.process.ended().is_none() && seen.fatal.is_none() && seen.exit.is_none()
+    }
+
     /// Where all threads of the worker are; `None` where that can't be seen.
     pub(in crate::supervisor) fn look_at_threads(&self) -> Option<Capture> {
         self.observer.as_ref()?.look(LOOK_WITHIN)
