@@ -77,10 +77,11 @@ fn descriptors(case: &Case<'_>) -> Option<Residue> {
     // A number may be used again for something else, so both must be the same.
     let known = |fd: &i32, target: &String| case.before.descriptors.get(fd) == Some(target);
     let new = case.after.descriptors.iter().filter(|(fd, target)| !known(fd, target));
-    // Every socket and pipe has a number of its own, which says nothing.
-    let kind = |target: &String| match target.split_once(":[") {
-        Some((kind, _)) => kind.to_owned(),
-        None => target.clone(),
+    // Every socket and pipe has a number of its own, which says nothing. What has no file has a name of its kind, in brackets or not.
+    let kind = |target: &String| match target.split_once(':') {
+        Some(("anon_inode", name)) => format!("[{}]", name.trim_matches(['[', ']'])),
+        Some((kind, number)) if number.starts_with('[') => kind.to_owned(),
+        _ => target.clone(),
     };
     let left = tally(new.map(|(_, target)| kind(target)));
     let closed = case.before.descriptors.keys().filter(|fd| !case.after.descriptors.contains_key(fd));

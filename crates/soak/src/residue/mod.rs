@@ -124,7 +124,7 @@ fn exit_handlers(case: &Case<'_>) -> Option<Residue> {
 
 /// Counts things by what they are, most frequent first. A record keeps no more of them than fit a line.
 fn tally<T: PartialEq>(things: impl IntoIterator<Item = T>) -> Tally<T> {
-    const KEPT: usize = 4;
+    const KEPT: usize = 8;
     let mut items: Vec<Counted<T>> = Vec::new();
     for what in things {
         match items.iter_mut().find(|known| known.what == what) {
