@@ -2,7 +2,7 @@
 
 use dlsoak::analysis::judge;
 use dlsoak::record::{
-    Cause, CauseFacts, Code, Column, Evidence, Judged, Language, Limits, Measured, Metric, OneTime,
+    Cause, CauseFacts, Code, Column, Evidence, Facts, Judged, Language, Limits, Measured, Metric, OneTime,
     OutcomeKind, Residue, ResidueKind, SignalAction, UnloadState, Verdict,
 };
 
@@ -160,4 +160,11 @@ fn what_the_first_loads_kept_is_shown_apart() {
     let judgement = judge(&soak, &Limits::default());
     assert_eq!(judgement.verdict, Verdict::Clean);
     assert_eq!(codes(&judgement), [Code::NoGrowth, Code::KeptOnce]);
+    // What grows with the cycles grew in the warm-up, too.
+    let mut soak = leaving(32);
+    soak.cycles.warmup = 500;
+    soak.one_time = vec![OneTime { metric: Metric::Heap, amount: 4_640 + 32 * 500 }];
+    let judgement = judge(&soak, &Limits::default());
+    let kept = judgement.findings.iter().find(|finding| finding.code == Code::KeptOnce).unwrap();
+    assert_eq!(kept.facts, Facts::KeptOnce(vec![OneTime { metric: Metric::Heap, amount: 4_640 }]));
 }

@@ -286,11 +286,21 @@ impl Case<'_> {
         self.surroundings();
     }
 
-    /// What the first loads kept and no later one did. The metrics that are left out say the same of other parts of memory.
+    /// What the first loads kept and no later one did: what the warm-up kept, less what it grew by as the cycles after it did. The
+    /// metrics that are left out say the same of other parts of memory.
     fn kept_once(&mut self) {
         let stated = [Metric::Heap, Metric::Rss, Metric::Virtual];
-        let kept = self.soak.one_time.iter().filter(|kept| kept.amount > 0 && stated.contains(&kept.metric));
-        let kept: Vec<OneTime> = kept.cloned().collect();
+        let warmup = self.soak.cycles.warmup as f64;
+        let grown = |metric: Metric| {
+            let growth = self.evidence.iter().map(|e| &e.growth).find(|growth| growth.metric == metric);
+            growth.filter(|growth| growth.low > 0.0).map_or(0.0, |growth| growth.per_cycle * warmup).round()
+        };
+        let once = |kept: &OneTime| OneTime {
+            amount: kept.amount.saturating_sub(grown(kept.metric) as i64),
+            ..*kept
+        };
+        let of_stated = self.soak.one_time.iter().filter(|kept| stated.contains(&kept.metric));
+        let kept: Vec<OneTime> = of_stated.map(once).filter(|kept| kept.amount > 0).collect();
         if !kept.is_empty() {
             self.add(Severity::Note, Facts::KeptOnce(kept));
         }
