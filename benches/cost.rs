@@ -163,6 +163,8 @@ fn soak(checkpoints: u64) -> Measured {
             60,
             1,
             9,
+            2,
+            0,
         ]
     };
     let cycles = checkpoints * EACH;

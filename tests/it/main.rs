@@ -16,6 +16,7 @@ mod decide;
 mod doctor;
 mod ends;
 mod exceptions;
+mod exhausted;
 mod explain;
 mod exports;
 mod faults;

@@ -5,6 +5,7 @@
 
 pub mod compare;
 mod critical;
+mod exhausted;
 mod gate;
 mod growth;
 mod line;
@@ -18,6 +19,7 @@ use dlsoak_record::{Growth, Judged, Limits, Measured, Run, Soak, UnloadState};
 
 use growth::{Answer, Errors};
 
+pub use exhausted::{exhausted, judged_until};
 pub use shares::is_all_of_it;
 
 /// Judges what was measured by these limits.
@@ -57,7 +59,7 @@ pub fn look(soak: &Measured, limits: &Limits, look_index: u32) -> Look {
 
 /// What a look says, and the growth that it saw.
 fn looked(soak: &Measured, limits: &Limits, look_index: u32) -> (Look, Vec<Growth>) {
-    let exposure = series::Exposure::of(soak);
+    let exposure = series::Exposure::of(soak, judged_until(soak, &exhausted(soak)));
     let bounds = verdict::bounds(soak, limits);
     let evidence = growth::evidence(soak, &exposure, Errors::at_look(look_index), bounds);
     let look = if verdict::has(&evidence, Answer::Leak) {

@@ -19,15 +19,16 @@ pub(super) struct Exposure {
 }
 
 impl Exposure {
-    /// The exposure of `soak`, without rows that do not advance the cycle.
-    pub(super) fn of(soak: &Measured) -> Self {
+    /// The exposure of `soak` up to a measured cycle, if not to the last, without rows that do not advance the cycle.
+    pub(super) fn of(soak: &Measured, until: Option<u64>) -> Self {
         let points = &soak.checkpoints;
         let mut rows = Vec::new();
         let mut cycles: Vec<f64> = Vec::new();
+        let until = until.map_or(f64::INFINITY, |until| until as f64);
         if let Some(index) = points.position(Column::Cycle) {
             for (row, values) in points.rows.iter().enumerate() {
                 let Some(cycle) = values.get(index).map(|cycle| *cycle as f64) else { continue };
-                if cycle >= 0.0 && cycles.last().is_none_or(|last| cycle > *last) {
+                if (0.0..=until).contains(&cycle) && cycles.last().is_none_or(|last| cycle > *last) {
                     rows.push(row);
                     cycles.push(cycle);
                 }

@@ -1,20 +1,23 @@
 //! From the evidence on each metric, how the soak ended and what was unloaded, to findings and one verdict.
 
 use dlsoak_record::{
-    Agent, Cause, CauseFacts, Ended, Facts, Finding, Judged, Leak, LeakFacts, Limits, Measured, Metric,
-    MetricRate, Note, OddLimit, OneTime, OpenGrowth, OutcomeKind, Pass, Pattern, PatternVerdict, PlaceTrend,
-    Residue, ResidueKind, Severity, SourcePlace, Trend, Undiagnosed, UnloadState, Unsettled, Verdict,
+    Agent, Cause, CauseFacts, Ended, Exhausted, Facts, Finding, Judged, Leak, LeakFacts, Limits, Measured,
+    Metric, MetricRate, Note, OddLimit, OneTime, OpenGrowth, OutcomeKind, Pass, Pattern, PatternVerdict,
+    PlaceTrend, RanOut, Residue, ResidueKind, Severity, SourcePlace, Trend, Undiagnosed, UnloadState,
+    Unsettled, Verdict,
 };
 
 use super::growth::{
     Answer, Bounds, CLEAN_BELOW, COUNT_CLEAN_BELOW, Errors, Evidence, LEAK_ABOVE, evidence, is_memory,
 };
 use super::series::Exposure;
-use super::{compare, gate, shares};
+use super::{compare, exhausted, gate, shares};
 
 /// Judges a soak; see [`super::judge`].
 pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
-    let exposure = Exposure::of(soak);
+    let exhausted = exhausted::exhausted(soak);
+    let until = exhausted::judged_until(soak, &exhausted);
+    let exposure = Exposure::of(soak, until);
     let evidence = evidence(soak, &exposure, Errors::at_the_end(), bounds(soak, limits));
     let leak = leak(&evidence, seconds_per_cycle(soak));
     let residue: Vec<&Residue> = soak
@@ -23,7 +26,8 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
         .filter(|found| !limits.allows(found.kind()) && !is_counted(found, &evidence))
         .collect();
     let undecided = is_undecided(&evidence) || is_heap_unseen(soak);
-    let verdict = verdict(soak, limits, &evidence, !residue.is_empty(), undecided);
+    let left = !residue.is_empty() || !exhausted.is_empty();
+    let verdict = verdict(soak, limits, &evidence, left, undecided);
     let mut gate = gate::gate(soak, limits, &evidence, leak.as_ref(), &residue, verdict);
     // What did not run to its end is judged by that; its figures would only say more of the same.
     if ran(soak) {
@@ -32,7 +36,8 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
         gate.rules.extend(rules);
     }
     let patterns: Vec<Pattern> = soak.pattern_soaks.iter().map(|soak| pattern(soak, limits)).collect();
-    let mut case = Case { soak, limits, evidence: &evidence, findings: Vec::new() };
+    let mut case = Case { soak, limits, evidence: &evidence, exhausted: &exhausted, findings: Vec::new() };
+    case.exhausted();
     case.ended();
     case.leaks(leak.as_ref());
     case.residue(&residue);
@@ -41,7 +46,7 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     case.rest(verdict, &patterns, &gate.rules);
     let findings = case.findings;
     let growth = evidence_growth(&evidence);
-    Judged { verdict, findings, gate, leak, growth, patterns }
+    Judged { verdict, findings, gate, leak, growth, exhausted, patterns }
 }
 
 /// The verdict: the first that holds, in the order of `docs/findings.md`.
@@ -92,12 +97,28 @@ struct Case<'a> {
     soak: &'a Measured,
     limits: &'a Limits,
     evidence: &'a [Evidence],
+    exhausted: &'a [Exhausted],
     findings: Vec<Finding>,
 }
 
 impl Case<'_> {
     fn add(&mut self, severity: Severity, facts: Facts) {
         self.findings.push(Finding::new(severity, facts));
+    }
+
+    /// What ran out, before all that may come of it. What the soak ended for want of is in how it ended.
+    fn exhausted(&mut self) {
+        let named = exhausted::by_the_end(self.soak).map(|end| end.resource);
+        let ended = Some(self.soak.outcome.kind).filter(|_| !ran(self.soak));
+        for what in self.exhausted.iter().filter(|one| Some(one.resource) != named) {
+            self.add(Severity::Fail, Facts::Exhausted(RanOut { what: *what, ended }));
+        }
+    }
+
+    /// Measured cycles that growth is judged by.
+    fn judged_cycles(&self) -> u64 {
+        let until = exhausted::judged_until(self.soak, self.exhausted);
+        until.map_or(self.soak.cycles.completed, |until| until.min(self.soak.cycles.completed))
     }
 
     /// How it ended, where it did not complete.
@@ -124,7 +145,7 @@ impl Case<'_> {
                 .filter(|e| is_memory(e.growth.metric) && e.growth.metric != stated);
             others.map(|e| MetricRate { metric: e.growth.metric, per_cycle: e.growth.per_cycle }).collect()
         };
-        let cycles = self.soak.cycles.completed;
+        let cycles = self.judged_cycles();
         let stated = leak.and_then(|leak| evidence.iter().find(|e| e.growth.metric == leak.metric));
         if let Some(stated) = stated {
             let also = also(stated.growth.metric);

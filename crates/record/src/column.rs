@@ -16,6 +16,10 @@ pub enum Column {
     Loads,
     /// Objects that the loader has removed (`dlpi_subs`).
     Unloads,
+    /// Thread-specific keys in use.
+    TlsKeys,
+    /// Instances of inotify.
+    Inotify,
     /// A metric, under its own name.
     #[serde(untagged)]
     Metric(Metric),
@@ -25,7 +29,7 @@ impl Column {
     /// All columns, in the order of a row.
     pub fn all() -> impl Iterator<Item = Self> {
         let counters = [Self::Cycle, Self::ActiveNs, Self::Loads, Self::Unloads];
-        counters.into_iter().chain(Metric::ALL.map(Self::Metric))
+        counters.into_iter().chain(Metric::ALL.map(Self::Metric)).chain([Self::TlsKeys, Self::Inotify])
     }
 
     /// Its name, as in the record.
@@ -35,6 +39,8 @@ impl Column {
             Self::ActiveNs => "active_ns",
             Self::Loads => "loads",
             Self::Unloads => "unloads",
+            Self::TlsKeys => "tls_keys",
+            Self::Inotify => "inotify",
             Self::Metric(metric) => metric.name(),
         }
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use dlsoak_settings::{CallFrom, LeakRate, Metric, Pass, ResidueKind, named};
 
 use super::{
-    Cause, CauseKind, Disturbance, Growth, Note, OneTime, Outcome, Phase, PlaceKind, Residue, Rule, RuleName,
-    Sandbox, Verdict,
+    Cause, CauseKind, Disturbance, Exhausted, Growth, Note, OneTime, Outcome, OutcomeKind, Phase, PlaceKind,
+    Residue, Rule, RuleName, Sandbox, Verdict,
 };
 
 /// One conclusion about a soak.
@@ -76,6 +76,8 @@ pub struct SourcePlace {
 pub enum Facts {
     /// Growth is proven.
     Leak(LeakFacts),
+    /// A resource ran out.
+    Exhausted(RanOut),
     /// What part of the growth is left without the calls.
     Share(Share),
     /// A metric is neither proven to grow nor excluded from growing.
@@ -168,6 +170,7 @@ impl Facts {
     pub fn code(&self) -> Code {
         match self {
             Self::Leak(leak) => leak_code(leak.growth.metric),
+            Self::Exhausted(_) => Code::Exhausted,
             Self::Share(share) => match share.by {
                 Sharer::Load => Code::ShareLoad,
                 Sharer::Call => Code::ShareCall,
@@ -281,6 +284,17 @@ pub struct LeakFacts {
     pub with_threads: bool,
     /// Measured cycles.
     pub cycles: u64,
+}
+
+/// A resource that ran out, and what may have come of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RanOut {
+    /// The resource, and when.
+    #[serde(flatten)]
+    pub what: Exhausted,
+    /// How the soak ended after that, where it did not complete.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<OutcomeKind>,
 }
 
 /// A metric and its rate.
@@ -426,6 +440,8 @@ named! {
         LeakThreads = "leak-threads",
         /// The number of open descriptors grows.
         LeakFds = "leak-fds",
+        /// A resource ran out.
+        Exhausted = "exhausted",
         /// Loading leaks, calling does not.
         ShareLoad = "share-load",
         /// Calling leaks, loading does not.

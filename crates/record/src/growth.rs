@@ -78,7 +78,7 @@ pub struct Leak {
     pub bytes_per_load: Option<f64>,
 }
 
-/// What the first loads kept, once.
+/// What the loads of the warm-up kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OneTime {
     /// Metric it was seen in.

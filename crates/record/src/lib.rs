@@ -6,6 +6,7 @@
 mod cause;
 pub mod checkup;
 mod column;
+mod exhausted;
 pub mod explanation;
 pub mod file;
 mod finding;
@@ -50,9 +51,10 @@ pub use dlsoak_settings::{
     Call, CallFrom, CountLimits, Increase, LeakRate, Limits, Metric, Mode, OpenFlags, Pass, Per, ResidueKind,
     Settings, Unit, Variable, quantity, units,
 };
+pub use exhausted::{Allowance, Exhausted, Resource};
 pub use finding::{
     Code, Ended, Facts, Finding, LeakFacts, LimitFacts, MetricRate, OddLimit, OpenGrowth, PatternVerdict,
-    Severity, Share, Sharer, SourcePlace, Unsettled,
+    RanOut, Severity, Share, Sharer, SourcePlace, Unsettled,
 };
 pub use gate::{Gate, Rule, RuleMeasured, RuleName};
 pub use growth::{Fit, Growth, Leak, OneTime, Trend};
@@ -140,6 +142,9 @@ pub struct Judged {
     pub leak: Option<Leak>,
     /// One entry per metric that could be measured.
     pub growth: Vec<Growth>,
+    /// Resources that ran out, first those that ran out first. Growth is judged by the cycles before.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub exhausted: Vec<Exhausted>,
     /// What came of the short soaks of each calling pattern (`--patterns all`), in the order of `pattern_soaks`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub patterns: Vec<Pattern>,
@@ -193,9 +198,12 @@ pub struct Measured {
     /// The limits that were set, and the one that ended it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub limits: Vec<Limit>,
+    /// How much the process could have of what can run out.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub allowances: Vec<Allowance>,
     /// Whether the library was really unloaded.
     pub unload: Unload,
-    /// Memory kept once, by the first loads: before the first open against after the warm-up.
+    /// What was kept by the end of the warm-up: before the first open against after the warm-up.
     #[serde(default)]
     pub one_time: Vec<OneTime>,
     /// The same library soaked shortly without its calls, where the calls may have a part in what grows.

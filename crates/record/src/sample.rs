@@ -225,6 +225,7 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             rules: Vec::new(),
         },
         growth,
+        exhausted: Vec::new(),
         leak: growing.then_some(Leak {
             metric: Metric::Heap,
             bytes_per_cycle: per_cycle,

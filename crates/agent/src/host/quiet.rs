@@ -33,6 +33,7 @@ pub(super) fn observe(channel: &Parts) {
     objects(channel);
     tls_destructors::write_down(&header.pending);
     observe_heap(channel);
+    header.state.keys_in_use.store(state::keys_in_use(), Relaxed);
     if header.observe.load(Relaxed) != 0 {
         observe_state(&header.state);
     }
@@ -130,7 +131,6 @@ fn observe_state(to: &State) {
     for (timer, left) in to.interval_timers.iter().zip(state::interval_timers()) {
         timer.store(left, Relaxed);
     }
-    to.keys_in_use.store(state::keys_in_use(), Relaxed);
     let places = state::places();
     to.environ.store(places.environ, Relaxed);
     to.locale.store(places.locale, Relaxed);

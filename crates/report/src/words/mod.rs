@@ -3,6 +3,7 @@
 //! A finding's sentences come from its facts alone, so that a saved record reads the same wherever it is shown.
 
 mod ended;
+mod exhausted;
 mod growth;
 mod load;
 mod measuring;
@@ -96,6 +97,7 @@ fn system_error(errno: i32) -> String {
 pub fn finding(finding: &Finding) -> Text {
     match &finding.facts {
         Facts::Leak(leak) => growth::leak(leak),
+        Facts::Exhausted(ran_out) => exhausted::ran_out(ran_out),
         Facts::Share(share) => growth::share(share),
         Facts::Unsettled(open) => growth::unsettled(open),
         Facts::NothingMeasured {} => Text::fact("nothing was measured, because there is no checkpoint"),

@@ -31,6 +31,8 @@ pub struct Context<'a> {
     pub objects_left: &'a [String],
     /// Addresses that the library had when it was seen loaded: each time the first, and the first after them.
     pub library: &'a [(u64, u64)],
+    /// Measured cycles that growth is judged by: after them something had run out.
+    pub until: u64,
     /// In which cycle the loader refused a load for lack of static thread-local storage, and its words, where it did.
     pub refusal: Option<(u64, &'a str)>,
     /// Whether the library takes functions from elsewhere that make files in `/dev/shm`.
@@ -91,9 +93,10 @@ impl Case<'_> {
     }
 
     /// By how much a count grows per cycle; `None` where it does not grow steadily. It may not fall, and of the
-    /// whole growth each half of the run has its part.
+    /// whole growth each half of the run has its part. Only cycles count before anything ran out.
     fn per_cycle(&self, count: impl Fn(&Snapshot) -> u64) -> Option<f64> {
-        let points: Vec<(u64, u64)> = self.measured.iter().map(|s| (s.cycle, count(s))).collect();
+        let measured = self.measured.iter().filter(|s| s.cycle <= self.context.until);
+        let points: Vec<(u64, u64)> = measured.map(|s| (s.cycle, count(s))).collect();
         let (first, last) = (points.first()?, points.last()?);
         let (cycles, grown) = (last.0.checked_sub(first.0)?, last.1.checked_sub(first.1)?);
         let half = first.0 + cycles / 2;

@@ -56,6 +56,7 @@ fn context() -> Context<'static> {
         state: UnloadState::Unloaded,
         objects_left: &[],
         library: &[LIBRARY],
+        until: u64::MAX,
         refusal: None,
         makes_shared_files: true,
         guards_are_inside: false,
@@ -233,12 +234,12 @@ fn things_are_found_by_what_they_are() {
     };
     let sockets = Tally { count: 2, items: vec![Counted { what: text("socket"), count: 2 }], more: 0 };
     is(&after(fd), &Evidence::Fds { left: sockets, closed: vec![] });
-    let closed = Evidence::Fds { left: Tally::default(), closed: vec![1] };
     let anonymous = |s: &mut Snapshot| {
         s.descriptors.extend([(3, text("anon_inode:[eventfd]")), (4, text("anon_inode:inotify"))]);
     };
     let left = each([text("[eventfd]"), text("[inotify]")]);
     is(&after(anonymous), &Evidence::Fds { left, closed: vec![] });
+    let closed = Evidence::Fds { left: Tally::default(), closed: vec![1] };
     is(&after(|s| drop(s.descriptors.remove(&1))), &closed);
     let timers = |left| Evidence::Timers { left: each([left]) };
     let timer = |notify: &str| Timer { id: 0, signal: 10, notify: text(notify) };
@@ -282,6 +283,9 @@ fn what_grows_is_found_with_its_rate() {
     let series = [process(), at(0, 3), at(10, 13), at(20, 13), at(40, 13)];
     assert_eq!(find(&series, held), []);
     assert_eq!(find(&series, context())[0].per_cycle, None);
+    // Unless none was left: then its rate is that of the cycles before.
+    let until = Context { until: 10, ..context() };
+    assert_eq!(find(&series, until)[0].per_cycle, Some(1.0));
 }
 
 #[test]

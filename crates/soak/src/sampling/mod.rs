@@ -1,6 +1,7 @@
 //! Reads `/proc/PID` of a parked worker into a [`Sample`], through the `procfs` crate. Never called while cycles
 //! run: reading smaps takes the target's mmap lock.
 
+mod inotify;
 mod kept;
 mod kinds;
 mod memory;
@@ -20,6 +21,7 @@ use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
 use crate::channel::Channel;
 use crate::residue::snapshot::Snapshot;
+use inotify::Inotify;
 use kept::Kept;
 
 pub use kinds::Kinds;
@@ -46,6 +48,8 @@ pub struct Sample {
     pub threads: u64,
     /// Open file descriptors.
     pub fds: u64,
+    /// Those of inotify among them.
+    pub inotify: u64,
     /// Mappings of the watched files that hold code: a loader made them, not someone who reads the file.
     pub watched_code: u64,
     /// Other mappings of the watched files.
@@ -97,6 +101,7 @@ struct Files {
 pub struct Sampler {
     process: Process,
     files: RefCell<Files>,
+    inotify: RefCell<Inotify>,
     watched: Vec<Watched>,
 }
 
@@ -112,7 +117,8 @@ impl Sampler {
             maps: Kept::of(pid, "maps"),
             smaps: Kept::of(pid, "smaps"),
         };
-        Ok(Self { process: Process::new(pid)?, files: RefCell::new(files), watched: Vec::new() })
+        let (files, inotify) = (RefCell::new(files), RefCell::default());
+        Ok(Self { process: Process::new(pid)?, files, inotify, watched: Vec::new() })
     }
 
     /// Counts mappings of these files from now on. A file that is not there is not counted.
@@ -161,6 +167,7 @@ impl Sampler {
         }
         let gone = || procfs::ProcError::NotFound(Some(format!("/proc/{}/fd", self.process.pid()).into()));
         let fds = self.descriptors(u64::MAX).ok_or_else(gone)?;
+        let inotify = self.inotify.borrow_mut().count(self.process.pid(), fds);
         Ok(Sample {
             rss,
             anon,
@@ -171,6 +178,7 @@ impl Sampler {
             mappings,
             threads,
             fds,
+            inotify,
             watched_code,
             watched_data,
         })

@@ -13,8 +13,9 @@ pub(super) trait Steps {
     /// Takes what there is before the first open. Where asked to, has two cycles run `alone`, and returns whether they left an
     /// instance behind.
     fn begin(&mut self, soak: &mut Measured, alone: bool) -> Result<bool, End>;
-    /// Runs the warm-up up to this many cycles in all. What was run so far is not measured.
-    fn warm_up(&mut self, cycles: u64) -> Result<(), End>;
+    /// Runs the warm-up up to this many cycles in all, or fewer. What was run so far is not measured. Returns the number of measured
+    /// cycles after which something runs out, where that can be foreseen.
+    fn warm_up(&mut self, cycles: u64) -> Result<Option<u64>, End>;
     /// Goes on to `cycle` measured cycles.
     fn advance(&mut self, cycle: u64) -> Result<(), End>;
     /// Measured cycles completed.
@@ -41,8 +42,8 @@ pub(super) fn run(
 ) -> Result<bool, End> {
     let stay = steps.begin(soak, warmup >= 2)?;
     // Each cycle adds an instance, and there may be room for few: none of them is for warming up.
-    steps.warm_up(if stay && plan.warmup.is_none() { 0 } else { warmup })?;
-    let mut pace = Pace::new(plan, stay);
+    let runs_out = steps.warm_up(if stay && plan.warmup.is_none() { 0 } else { warmup })?;
+    let mut pace = Pace::new(plan, stay, runs_out);
     let mut looks = 0;
     let mut points: u32 = 0;
     loop {
@@ -157,10 +158,10 @@ mod tests {
             Ok(self.stays)
         }
 
-        fn warm_up(&mut self, cycles: u64) -> Result<(), End> {
+        fn warm_up(&mut self, cycles: u64) -> Result<Option<u64>, End> {
             self.completed = self.completed.max(cycles);
             self.warmup = self.completed;
-            Ok(())
+            Ok(None)
         }
 
         fn advance(&mut self, cycle: u64) -> Result<(), End> {

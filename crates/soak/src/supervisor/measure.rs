@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Progress;
+use super::allowances::Allowances;
 use super::causes::{self, Pending};
 use super::course::{self, Steps};
 use super::end;
@@ -25,6 +26,12 @@ use crate::sys::clock;
 /// that the soak has taken.
 const TOLD_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
+/// Cycles of each thread's before the first look at what may run out, and then twice as many each time.
+const FIRST_WARM: u64 = 4;
+/// The warm-up is over when what it takes runs out within this many times the cycles that it has had: most of those before are to be
+/// measured, and all that is judged comes from their last half.
+const OUTLASTS: u64 = 16;
+
 /// A soak under way.
 pub(super) struct Measurement<'a> {
     plan: &'a SoakPlan,
@@ -34,6 +41,8 @@ pub(super) struct Measurement<'a> {
     staging: Staging,
     facts: elf::Facts,
     series: Series,
+    /// How much the worker may have.
+    allowances: Allowances,
     /// Memory by kind, where it is wanted.
     kinds: Option<Kinds>,
     unload: Watch,
@@ -63,6 +72,7 @@ impl<'a> Measurement<'a> {
             session,
             staging,
             series: Series::new(plan.mode != Mode::Namespace),
+            allowances: Allowances::default(),
             kinds: (plan.purpose == Purpose::Everything).then(Kinds::default),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
@@ -152,6 +162,7 @@ impl Steps for Measurement<'_> {
         self.unload.start(&self.session, &self.staging);
         let before = self.session.worker.sample().map_err(|error| gone(&mut self.session, &error))?;
         self.series.before_first_open(&self.session.channel, &before);
+        self.allowances = Allowances::of(self.session.worker.process.pid(), self.plan.allowance.fds);
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
         self.session.look(channel::Look::Presence)?;
         self.session.ensure_state();
@@ -168,10 +179,25 @@ impl Steps for Measurement<'_> {
         Ok(instances::may_stay(self.plan.mode) && self.unload.stays())
     }
 
-    fn warm_up(&mut self, cycles: u64) -> Result<(), End> {
-        self.session.advance(cycles, &mut self.warm)?;
+    fn warm_up(&mut self, cycles: u64) -> Result<Option<u64>, End> {
+        let first = FIRST_WARM.saturating_mul(self.plan.threads.into());
+        let looks = std::iter::successors(Some(first), |at| at.checked_mul(2));
+        let mut before: Option<Vec<i64>> = None;
+        let mut runs_out = None;
+        for at in looks.take_while(|at| *at < cycles).chain([cycles]) {
+            self.session.advance(at, &mut self.warm)?;
+            let sample = self.session.worker.sample().map_err(|error| gone(&mut self.session, &error))?;
+            let now = self.series.look(at, &self.session.channel, &sample);
+            let points = &self.series.checkpoints;
+            runs_out = before.and_then(|before| self.allowances.run_out(points, &before, &now));
+            before = Some(now);
+            let last = cycles.saturating_add(self.plan.cycles).min(at.saturating_mul(OUTLASTS));
+            if self.plan.warmup.is_none() && runs_out.is_some_and(|total| total <= last) {
+                break;
+            }
+        }
         self.warmup = self.session.completed();
-        Ok(())
+        Ok(runs_out.map(|total: u64| total.saturating_sub(self.warmup)))
     }
 
     fn advance(&mut self, cycle: u64) -> Result<(), End> {
@@ -189,6 +215,7 @@ impl Steps for Measurement<'_> {
         let done = self.measured();
         let sample = self.session.worker.sample().map_err(|error| gone(&mut self.session, &error))?;
         self.series.take(done, &self.session.channel, &sample);
+        self.allowances.checkpoint(self.session.worker.process.pid(), &sample);
         if let Some(kinds) = &mut self.kinds {
             kinds.checkpoint(done, sample.mappings, &self.session.worker.sampler, &self.staging);
         }
@@ -235,6 +262,7 @@ impl Steps for Measurement<'_> {
         if !self.plan.chaos.is_empty() {
             soak.chaos = self.session.worker.disturber.to_record();
         }
+        soak.allowances = self.allowances.to_record();
         soak.one_time = series::one_time(&soak.checkpoints);
         self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
         soak.worker.clock = Some(clock::recorded(self.session.clock()));

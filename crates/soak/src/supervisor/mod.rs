@@ -2,6 +2,7 @@
 //! record of what was measured.
 
 mod agent;
+mod allowances;
 mod causes;
 mod chaos;
 mod course;

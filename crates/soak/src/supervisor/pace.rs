@@ -25,11 +25,14 @@ pub(super) struct Pace {
     /// No checkpoint lies beyond this cycle.
     last: u64,
     looks: bool,
+    /// Checkpoints up to here are all kept: growth is judged by them.
+    runs_out: u64,
 }
 
 impl Pace {
-    /// `stay`: each cycle leaves an instance behind.
-    pub(super) fn new(plan: &SoakPlan, stay: bool) -> Self {
+    /// `stay`: each cycle leaves an instance behind. `runs_out`: after so many cycles something runs out, and growth is judged by the
+    /// cycles before, so they are a stretch of their own.
+    pub(super) fn new(plan: &SoakPlan, stay: bool, runs_out: Option<u64>) -> Self {
         let shares = matches!(plan.purpose, Purpose::Share { leak: Some(_) });
         let (first, last) = if plan.until_decided {
             let last = plan.max_cycles.unwrap_or_else(|| plan.cycles.saturating_mul(PATIENCE));
@@ -41,8 +44,10 @@ impl Pace {
         } else {
             (plan.cycles, plan.cycles)
         };
+        let runs_out = runs_out.unwrap_or(0);
+        let first = if runs_out > 0 { first.min(runs_out) } else { first };
         let schedule = Schedule::new(first.min(last), plan.checkpoints, SEED);
-        Self { schedule, last, looks: plan.until_decided || shares }
+        Self { schedule, last, looks: plan.until_decided || shares, runs_out }
     }
 
     /// The cycle of the next checkpoint; `None` at the end of a stretch.
@@ -57,7 +62,8 @@ impl Pace {
 
     /// Which of the checkpoints taken so far to keep; see [`Schedule::keep`].
     pub(super) fn keep(&self, cycles: &[u64]) -> Vec<bool> {
-        self.schedule.keep(cycles)
+        let keep = self.schedule.keep(cycles).into_iter().zip(cycles);
+        keep.map(|(keep, cycle)| keep || *cycle <= self.runs_out).collect()
     }
 
     /// Plans another stretch, as long as all before it; false when there is none left.
@@ -82,7 +88,7 @@ mod tests {
 
     fn paced(settings: Settings, stay: bool) -> Vec<u64> {
         let plan = Plan::from_paths(&[PathBuf::from("a.so")], &settings).unwrap();
-        let mut pace = Pace::new(&plan.soaks[0], stay);
+        let mut pace = Pace::new(&plan.soaks[0], stay, None);
         let mut ends = Vec::new();
         loop {
             ends.push(std::iter::from_fn(|| pace.next()).last().unwrap());
@@ -90,6 +96,26 @@ mod tests {
                 return ends;
             }
         }
+    }
+
+    #[test]
+    fn the_cycles_before_something_runs_out_keep_their_checkpoints() {
+        let settings = Settings { cycles: "100000".parse().ok(), ..Settings::default() };
+        let plan = Plan::from_paths(&[PathBuf::from("a.so")], &settings).unwrap();
+        let mut pace = Pace::new(&plan.soaks[0], false, Some(960));
+        let mut taken: Vec<u64> = std::iter::from_fn(|| pace.next()).collect();
+        assert_eq!(taken.last(), Some(&960));
+        let before = taken.len();
+        assert!(before > 100);
+        while pace.go_on() {
+            taken.extend(std::iter::from_fn(|| pace.next()));
+            let mut keep = pace.keep(&taken).into_iter();
+            taken.retain(|_| keep.next().unwrap());
+        }
+        assert_eq!(taken.iter().filter(|cycle| **cycle <= 960).count(), before);
+        assert_eq!(taken.last(), Some(&100_000));
+        // Nothing runs out before the end.
+        assert_eq!(Pace::new(&plan.soaks[0], false, Some(200_000)).schedule.end(), 100_000);
     }
 
     #[test]

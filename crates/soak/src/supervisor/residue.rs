@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::session::Session;
+use crate::analysis;
 use crate::record::{Measured, Outcome, Residue, Shortage, Why};
 use crate::residue::{self, Context, snapshot::Snapshot};
 
@@ -95,6 +96,7 @@ impl Watch {
             Context {
                 state: soak.unload.state,
                 objects_left: &soak.unload.objects_left,
+                until: analysis::judged_until(soak, &analysis::exhausted(soak)).unwrap_or(u64::MAX),
                 library: &library,
                 // Where instances stay, what they take is told with them, and is not lost.
                 refusal: soak

@@ -22,6 +22,8 @@ pub(super) struct Observation {
     pub(super) subs: u64,
     /// `None` where nothing can tell.
     pub(super) heap: Option<u64>,
+    /// Thread-specific keys in use.
+    pub(super) tls_keys: u64,
 }
 
 /// Reads the worker's own observation.
@@ -34,6 +36,7 @@ pub(super) fn observation(channel: &Channel) -> Observation {
         adds: bounded(&header.adds),
         subs: header.subs.load(Relaxed).cast_signed().clamp(-most, most).cast_unsigned(),
         heap: known(&header.heap),
+        tls_keys: header.state.keys_in_use.load(Relaxed).into(),
     }
 }
 
@@ -106,6 +109,11 @@ impl Series {
         self.last = observation;
     }
 
+    /// What there is after `cycle` cycles of the warm-up, as a row that is not kept.
+    pub(super) fn look(&self, cycle: u64, channel: &Channel, sample: &Sample) -> Vec<i64> {
+        self.row(cycle, 0, &observation(channel), sample)
+    }
+
     fn row(&self, cycle: u64, active_ns: u64, seen: &Observation, sample: &Sample) -> Vec<i64> {
         let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         // `subs` may be below zero; see `totals`.
@@ -121,6 +129,8 @@ impl Series {
             count(sample.mappings),
             count(sample.threads),
             count(sample.fds),
+            count(seen.tls_keys),
+            count(sample.inotify),
         ]);
         row
     }
@@ -151,12 +161,12 @@ impl Series {
             // Wrapping: glibc counts what it holds in each namespace, and the loader itself is in each of them, so that
             // the count may go below zero.
             subs: u64::try_from(self.last.subs.wrapping_sub(self.first.subs).cast_signed()).unwrap_or(0),
-            heap: self.last.heap,
+            ..self.last
         }
     }
 }
 
-/// What the first loads kept: the first measured row less the one before the first open, per metric.
+/// What the loads of the warm-up kept: the first measured row less the one before the first open, per metric.
 pub(super) fn one_time(checkpoints: &Checkpoints) -> Vec<OneTime> {
     let (Some(before), Some(after)) = (&checkpoints.before_first_open, checkpoints.rows.first()) else {
         return Vec::new();

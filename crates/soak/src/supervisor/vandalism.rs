@@ -91,6 +91,7 @@ fn whatever_is_in_the_channel_makes_a_record() {
                 state: soak.unload.state,
                 objects_left: &[],
                 library: &[(0, u64::MAX)],
+                until: u64::MAX,
                 refusal: None,
                 makes_shared_files: true,
                 guards_are_inside: false,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::record::why::Descriptor;
 use crate::record::{LoadFailure, OpenFds, Shortage};
 use crate::suite::together::NAMESPACES;
+use crate::supervisor::allowances::limit;
 use crate::supervisor::failure::Refusal;
 use crate::supervisor::session::Session;
 use crate::supervisor::staging::Staging;
@@ -69,11 +70,4 @@ fn memory(session: &Session<'_>) -> Shortage {
         Some(allowed) => Shortage::AddressSpace { mappings, allowed },
         None => Shortage::Memory { mappings },
     }
-}
-
-/// A limit of a process that holds now, from `/proc/PID/limits`; `None` where there is none.
-fn limit(process: i32, name: &str) -> Option<u64> {
-    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse().ok()
 }

@@ -1,0 +1,110 @@
+//! How much the worker may have of what can run out, and when that will be: so that there are checkpoints enough before it.
+
+use nix::errno::Errno;
+use nix::sys::inotify::{InitFlags, Inotify};
+
+use crate::channel::KEYS;
+use crate::record::{Allowance, Checkpoints, Column, Resource};
+use crate::sampling::Sample;
+
+/// What the worker may have.
+#[derive(Debug, Default)]
+pub(super) struct Allowances(Vec<Allowance>);
+
+impl Allowances {
+    /// Those of a process, as they are now. What has no limit, or none that can be read, is left out, and so are descriptors where the
+    /// soak is ended before, when there are `most_fds`.
+    pub(super) fn of(pid: i32, most_fds: Option<u64>) -> Self {
+        let ends_before = |allowed: u64| most_fds.is_some_and(|most| most <= allowed);
+        let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+        let limits = [
+            (Resource::TlsKeys, Some(u64::from(KEYS))),
+            (Resource::Fds, limit(pid, "Max open files").filter(|allowed| !ends_before(*allowed))),
+            (Resource::Inotify, number("/proc/sys/fs/inotify/max_user_instances")),
+            (Resource::Mappings, number("/proc/sys/vm/max_map_count")),
+            (Resource::AddressSpace, limit(pid, "Max address space")),
+        ];
+        let allowance = |(resource, allowed): (Resource, Option<u64>)| {
+            Some(Allowance { resource, allowed: allowed?, elsewhere: 0 })
+        };
+        Self(limits.into_iter().filter_map(allowance).collect())
+    }
+
+    /// At a checkpoint of this process. A runtime may have raised its limit on descriptors, as Go's does. The user may have no more
+    /// instances of inotify although the process itself has fewer than the limit, and only the kernel can tell: it refuses another one.
+    pub(super) fn checkpoint(&mut self, pid: i32, sample: &Sample) {
+        for of in &mut self.0 {
+            match of.resource {
+                Resource::Fds if sample.fds >= of.allowed / 2 => {
+                    of.allowed = limit(pid, "Max open files").unwrap_or(of.allowed);
+                }
+                Resource::Inotify if sample.inotify > 0 && of.elsewhere == 0 => {
+                    if matches!(Inotify::init(InitFlags::IN_CLOEXEC), Err(Errno::EMFILE)) {
+                        of.elsewhere = of.allowed.saturating_sub(sample.inotify);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The number of cycles in all after which the first of these runs out, if they go on to grow as between these two rows.
+    pub(super) fn run_out(&self, points: &Checkpoints, from: &[i64], to: &[i64]) -> Option<u64> {
+        let cycle = points.position(Column::Cycle)?;
+        let (at, cycles) = (*to.get(cycle)?, to.get(cycle)?.checked_sub(*from.get(cycle)?)?);
+        let lasts = |of: &Allowance| {
+            let column = points.position(of.resource.column()?)?;
+            let (now, grown) = (*to.get(column)?, to.get(column)?.checked_sub(*from.get(column)?)?);
+            let left = i64::try_from(of.allowed).ok()?.saturating_sub(now).max(0);
+            let lasts = left.checked_mul(cycles)?.checked_div(grown)?;
+            u64::try_from(at.checked_add(lasts)?).ok().filter(|_| grown > 0)
+        };
+        self.0.iter().filter_map(lasts).min()
+    }
+
+    /// As the record has them.
+    pub(super) fn to_record(&self) -> Vec<Allowance> {
+        self.0.clone()
+    }
+}
+
+/// A limit of a process that holds now, from `/proc/PID/limits`; `None` where there is none.
+pub(super) fn limit(process: i32, name: &str) -> Option<u64> {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grows_steadily_runs_out_when_its_limit_is_reached() {
+        let points = Checkpoints {
+            columns: vec![Column::Cycle, Column::TlsKeys, Column::Inotify],
+            ..Checkpoints::default()
+        };
+        let of = |resource, allowed| Allowance { resource, allowed, elsewhere: 0 };
+        let allowances = Allowances(vec![of(Resource::TlsKeys, 1024), of(Resource::Inotify, 128)]);
+        assert_eq!(allowances.run_out(&points, &[4, 6, 0], &[8, 10, 0]), Some(1022));
+        assert_eq!(allowances.run_out(&points, &[4, 6, 4], &[8, 10, 8]), Some(128));
+        assert_eq!(allowances.run_out(&points, &[4, 6, 3], &[8, 6, 3]), None);
+        assert_eq!(allowances.run_out(&points, &[4, 9, 3], &[8, 6, 3]), None);
+        assert_eq!(allowances.run_out(&points, &[4, 900, 0], &[8, 1024, 0]), Some(8));
+    }
+
+    #[test]
+    fn this_process_may_have_only_so_much() {
+        let pid = std::process::id().cast_signed();
+        let ended_before = Allowances::of(pid, Some(100)).to_record();
+        assert!(ended_before.iter().all(|of| of.resource != Resource::Fds), "{ended_before:?}");
+        let allowances = Allowances::of(pid, None).to_record();
+        for resource in [Resource::TlsKeys, Resource::Fds, Resource::Mappings] {
+            assert!(
+                allowances.iter().any(|of| of.resource == resource && of.allowed > 100),
+                "{allowances:?}"
+            );
+        }
+    }
+}
