@@ -30,7 +30,7 @@ __attribute__((constructor)) static void enter(void) {
     registry_hook(callback);
 #endif
 #ifdef PUSH
-    registry_push(callback);
+    for (int i = 0; i < PUSH; i++) registry_push(callback);
 #endif
 #ifdef KEY
     pthread_key_create(&key, destroy);
@@ -50,7 +50,7 @@ __attribute__((destructor)) static void leave(void) {
     registry_hook(0);
 #endif
 #ifdef PUSH
-    registry_pop();
+    for (int i = 0; i < PUSH; i++) registry_pop();
 #endif
 #ifdef KEY
     pthread_key_delete(key);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dlsoak::Fault;
 use dlsoak::conduct::{self, Instrument};
 use dlsoak::record::{
-    Column, Doubt, EndedEarly, LimitName, Measured, Metric, OutcomeKind, Residue, Trace, Verdict,
+    Column, Doubt, EndedEarly, LimitName, Measured, Metric, Note, OutcomeKind, Residue, Trace, Verdict,
 };
 use dlsoak::suite::plan::{Plan, Purpose, SoakPlan};
 use dlsoak::supervisor::Context;
@@ -124,9 +124,15 @@ impl Instrument for Slow {
         panic!("no trace was asked for")
     }
 
-    fn pointers(&self, plan: &SoakPlan, _: &Measured, _: &Context<'_>) -> Result<Vec<Residue>, EndedEarly> {
+    fn pointers(
+        &self,
+        plan: &SoakPlan,
+        _: &Measured,
+        _: Duration,
+        _: &Context<'_>,
+    ) -> Result<(Vec<Residue>, Option<Note>), EndedEarly> {
         self.allowed.lock().unwrap().push((plan.purpose, plan.allowance.timeout.unwrap()));
-        Ok(Vec::new())
+        Ok((Vec::new(), None))
     }
 }
 

@@ -3,7 +3,8 @@
 
 use crate::support::{DECIDED, dlsoak, fixture, library, run, soak};
 use dlsoak::record::{
-    Code, CrashHow, EnvironmentChange, Evidence, OutcomeKind, Place, Soak, StreamChange, UnloadState, Verdict,
+    Code, CrashHow, EnvironmentChange, Evidence, Note, OutcomeKind, Pass, Place, Severity, Soak,
+    StreamChange, UnloadState, Verdict,
 };
 use xtask::fixtures::{Fixture, Table, Truth, root};
 
@@ -115,6 +116,75 @@ fn residue_passes_where_its_kind_is_allowed() {
         finished.soak().judged.findings
     );
     assert_eq!(finished.soak().residue.len(), 1);
+}
+
+#[test]
+fn a_key_of_the_host_that_is_deleted_is_told() {
+    for (name, args, left, keys) in [
+        ("c-key-foreign", &[][..], 0, vec![0]),
+        // On threads as well, and in copies of the library.
+        ("c-key-foreign", &["-t", "3"], 0, vec![0]),
+        ("c-key-foreign", &["--call-from", "worker"], 0, vec![0]),
+        // Whoever calls it has made the key.
+        ("c-key-foreign", &["--call", "use"], 0, vec![]),
+        // A namespace has a C library of its own, with keys of its own.
+        ("c-key-foreign", &["--mode", "namespace"], 0, vec![]),
+    ] {
+        // A process has room for few namespaces.
+        let finished = soak(&fixture(name), &[&["-n", "9"][..], args].concat());
+        let found = finished.soak().residue.iter().find_map(|found| match &found.evidence {
+            Evidence::TlsKeys { left, deleted, .. } => Some((*left, deleted.clone())),
+            _ => None,
+        });
+        let expected = (!keys.is_empty()).then_some((left, keys));
+        assert_eq!(found, expected, "{args:?}: {:?}", finished.soak().residue);
+    }
+}
+
+#[test]
+fn a_pointer_is_allowed_by_its_kind_or_by_its_place_and_reason() {
+    let hook = fixture("c-dangling-hook");
+    let few = ["-n", "300"];
+    let place = |reason: &str| format!("libhelper-registry.so:hook={reason}");
+    let (named, all) = (place("the host never calls it"), "libhelper-registry.so=ours".to_owned());
+    let mut finished = soak(&hook, &[&few[..], &["--allow-residue", "dangling-pointer"]].concat());
+    for (exception, reason) in [("", None), (&named, Some("the host never calls it")), (&all, Some("ours"))] {
+        if !exception.is_empty() {
+            finished = soak(&hook, &[&few[..], &["--allow-pointer", exception]].concat());
+        }
+        let soak = finished.soak();
+        assert_ne!(soak.judged.verdict, Verdict::Residue, "{exception}: {:?}", soak.judged.findings);
+        let finding =
+            soak.judged.findings.iter().find(|one| one.code == Code::ResidueDanglingPointer).unwrap();
+        assert_eq!(finding.severity, Severity::Note);
+        assert_eq!(finding.allowed.as_ref().map(ToString::to_string).as_deref(), reason);
+        assert!(!finished.stdout.contains("allows nothing"), "{}", finished.stdout);
+    }
+    let other = soak(&hook, &[&few[..], &["--allow-pointer", "libhelper-registry.so:table=x"]].concat());
+    assert_eq!(other.soak().judged.verdict, Verdict::Residue);
+    let warned = "--allow-pointer libhelper-registry.so:table allows nothing";
+    assert!(other.stdout.contains(warned), "{}", other.stdout);
+    let output =
+        dlsoak().arg("run").arg(&hook).args(["--allow-pointer", "libglib-2.0.so.0"]).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && message.contains("a reason is required"), "{message}");
+}
+
+#[test]
+fn a_search_without_room_for_all_says_so() {
+    let dropped = |args: &[&str]| {
+        let finished = soak(&fixture("c-dangling-many"), &[&["-n", "300"], args].concat());
+        let soak = finished.soak();
+        assert!(told(soak).iter().any(|(kind, _)| *kind == "dangling-pointer"), "{:?}", soak.residue);
+        let noted = soak.notes.iter().find_map(|note| match note {
+            Note::PointersInPart { dropped, .. } => Some(*dropped),
+            _ => None,
+        });
+        (noted, soak.passes.iter().find(|made| made.pass == Pass::Pointers).map(|made| made.cycles))
+    };
+    assert!(matches!(dropped(&[]), (Some(1_000..), Some(32))));
+    let (noted, loads) = dropped(&["--pointers", "2"]);
+    assert_eq!((noted, loads), (None, Some(2)));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! again. What does not fit into the reservation comes from glibc, and is not searched.
 
 use core::ffi::{c_int, c_void};
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use crate::c::{self, PAGE};
@@ -30,6 +31,10 @@ const LARGE: usize = 256 << 10;
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
 static USED: AtomicUsize = AtomicUsize::new(0);
+/// Bits of an offset within a stretch of the reservation.
+const STRETCH: u32 = 20;
+/// The first header in each stretch, so that the block around an address is found without a walk over all before; 0 where none begins there.
+static FIRST: [AtomicUsize; MOST >> STRETCH] = [const { AtomicUsize::new(0) }; MOST >> STRETCH];
 /// The first free block of each class; the next one is in the block's first word.
 static FREE: [AtomicUsize; CLASSES] = [const { AtomicUsize::new(0) }; CLASSES];
 /// Not 0 while a thread holds the lock.
@@ -170,6 +175,10 @@ fn extend(bytes: usize, align: usize) -> usize {
         }
         word(header).write(bytes);
     }
+    let first = FIRST.get((header - BASE.load(Relaxed)) >> STRETCH);
+    if let Some(first) = first.filter(|first| first.load(Relaxed) == 0) {
+        first.store(header, Relaxed);
+    }
     USED.store(end, Relaxed);
     header
 }
@@ -179,6 +188,11 @@ fn extend(bytes: usize, align: usize) -> usize {
 pub fn is_inside(address: usize) -> bool {
     let base = BASE.load(Relaxed);
     base != 0 && address >= base && address < USED.load(Relaxed)
+}
+
+/// The used part of the reservation.
+pub fn used() -> Range<usize> {
+    BASE.load(Relaxed)..USED.load(Relaxed)
 }
 
 /// The reservation; `(0, 0)` where there is none.
@@ -227,21 +241,55 @@ pub unsafe fn free(block: *mut c_void) {
     }
 }
 
-/// Calls `each` with every live block, in order of address. Nothing may be allocated meanwhile.
-pub fn walk(mut each: impl FnMut(Block)) {
-    let (mut header, used) = (BASE.load(Relaxed), USED.load(Relaxed));
-    while header != 0 && header < used {
-        // SAFETY: blocks lie one behind the other in the used part.
-        let (state, site) = unsafe { (word(header).read(), word(header + 8).read()) };
-        let bytes = state & !FLAGS;
-        if bytes == 0 {
-            // Somebody wrote over it.
-            return;
+/// The live blocks in order of address. Nothing may be allocated meanwhile.
+pub struct Blocks {
+    header: usize,
+    used: usize,
+}
+
+/// All live blocks.
+pub fn blocks() -> Blocks {
+    Blocks { header: BASE.load(Relaxed), used: USED.load(Relaxed) }
+}
+
+impl Blocks {
+    /// The live block around an address in the used part. Each is asked for in order of address, so that nothing is walked over twice.
+    pub fn around(&mut self, address: usize) -> Option<Block> {
+        let stretches = &FIRST[..=((address - BASE.load(Relaxed)) >> STRETCH).min(FIRST.len() - 1)];
+        let before = |header: &usize| *header != 0 && *header <= address;
+        let near = stretches.iter().rev().map(|first| first.load(Relaxed)).find(before);
+        self.header = self.header.max(near.unwrap_or(0));
+        loop {
+            let header = self.header;
+            let block = self.next()?;
+            if address < block.start + block.size {
+                // It may be asked for again.
+                self.header = header;
+                return (block.start <= address).then_some(block);
+            }
         }
-        if state & LIVE != 0 {
-            each(Block { start: header + HEADER, size: bytes - HEADER, site, header });
+    }
+}
+
+impl Iterator for Blocks {
+    type Item = Block;
+
+    fn next(&mut self) -> Option<Block> {
+        while self.header != 0 && self.header < self.used {
+            let header = self.header;
+            // SAFETY: blocks lie one behind the other in the used part.
+            let (state, site) = unsafe { (word(header).read(), word(header + 8).read()) };
+            let bytes = state & !FLAGS;
+            if bytes == 0 {
+                // Somebody wrote over it.
+                return None;
+            }
+            self.header += bytes;
+            if state & LIVE != 0 {
+                return Some(Block { start: header + HEADER, size: bytes - HEADER, site, header });
+            }
         }
-        header += bytes;
+        None
     }
 }
 
@@ -277,10 +325,10 @@ impl Starts {
     pub fn new() -> Result<Self, c_int> {
         let base = BASE.load(Relaxed);
         let bits = c::map(((USED.load(Relaxed) - base) / 128 + 1).next_multiple_of(PAGE))?;
-        walk(|block| {
+        for block in blocks() {
             let bit = (block.header - base) / 16;
             bits[bit / 8] |= 1 << (bit % 8);
-        });
+        }
         Ok(Self { bits, base })
     }
 
@@ -476,13 +524,21 @@ mod tests {
         let aligned = allocate(5000, 4096, 8);
         let large = allocate(LARGE + 5, 16, 9);
         assert!(aligned.expose_provenance().is_multiple_of(4096));
-        let live = || {
-            let mut found = std::vec::Vec::new();
-            walk(|block| found.push((block.start, block.site)));
-            found
-        };
+        let live = || blocks().map(|block| (block.start, block.site)).collect::<std::vec::Vec<_>>();
         let at = |block: *mut c_void| block.expose_provenance();
         assert_eq!(live(), [(at(first), 7), (at(aligned), 8), (at(large), 9)]);
+        let mut around = blocks();
+        for (address, start) in [
+            (at(first) - 1, None),
+            (at(first), Some(first)),
+            (at(first) + 99, Some(first)),
+            (at(aligned) - 1, None),
+            (at(aligned) + 4999, Some(aligned)),
+            (at(large) + LARGE, Some(large)),
+        ] {
+            assert_eq!(around.around(address).map(|block| block.start), start.map(at));
+            assert_eq!(blocks().around(address).map(|block| block.start), start.map(at));
+        }
         let starts = Starts::new().unwrap();
         assert_eq!(starts.block(at(aligned) + 4999).map(|block| block.start), Some(at(aligned)));
         assert_eq!(starts.block(at(large) + LARGE).map(|block| block.site), Some(9));

@@ -1,8 +1,8 @@
 //! The rules of the gate: each limit that was applied, what was measured against it, and what it made of it.
 
 use dlsoak_record::{
-    Gate, Leak, LimitFacts, Limits, Measured, OddLimit, Per, Residue, ResidueKind, Rule, RuleMeasured,
-    RuleName, UnloadState, Verdict,
+    AllowedPointer, Gate, Leak, LimitFacts, Limits, Measured, OddLimit, Per, Residue, ResidueKind, Rule,
+    RuleMeasured, RuleName, UnloadState, Verdict,
 };
 
 use super::growth::{Answer, CLEAN_BELOW, Evidence, is_memory};
@@ -145,7 +145,9 @@ fn unloaded(soak: &Measured, limits: &Limits) -> Rule {
 fn left(soak: &Measured, limits: &Limits, residue: &[&Residue]) -> Rule {
     let mut kinds: Vec<ResidueKind> = soak.residue.iter().map(|found| found.kind()).collect();
     kinds.dedup();
-    let allowed: Vec<&str> = limits.allow_residue.iter().flatten().map(|kind| kind.name()).collect();
+    let kinds_allowed = limits.allow_residue.iter().flatten().map(|kind| kind.name().to_owned());
+    let pointers = limits.allow_pointer.iter().flatten().map(AllowedPointer::place);
+    let allowed: Vec<String> = kinds_allowed.chain(pointers).collect();
     Rule {
         name: RuleName::AllowResidue,
         metric: None,

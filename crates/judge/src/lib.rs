@@ -21,6 +21,7 @@ use growth::{Answer, Errors};
 
 pub use exhausted::{exhausted, judged_until};
 pub use shares::is_all_of_it;
+pub use verdict::unused_exceptions;
 
 /// Judges what was measured by these limits.
 pub fn judge(soak: &Measured, limits: &Limits) -> Judged {

@@ -1,10 +1,11 @@
 //! From the evidence on each metric, how the soak ended and what was unloaded, to findings and one verdict.
 
+use dlsoak_record::Evidence as Left;
 use dlsoak_record::{
-    Agent, Cause, CauseFacts, Ended, Exhausted, Facts, Finding, Judged, Leak, LeakFacts, Limits, Measured,
-    Metric, MetricRate, Note, OddLimit, OneTime, OpenGrowth, OutcomeKind, Pass, Pattern, PatternVerdict,
-    PlaceTrend, RanOut, Residue, ResidueKind, Severity, SourcePlace, Trend, Undiagnosed, UnloadState,
-    Unsettled, Verdict,
+    Agent, AllowedPointer, Cause, CauseFacts, Ended, Exhausted, Facts, Finding, Judged, Leak, LeakFacts,
+    Limits, Measured, Metric, MetricRate, Note, OddLimit, OneTime, OpenGrowth, OutcomeKind, Pass, Pattern,
+    PatternVerdict, PlaceTrend, RanOut, Residue, ResidueKind, Run, Severity, SourcePlace, Trend, Undiagnosed,
+    UnloadState, Unsettled, Verdict,
 };
 
 use super::growth::{
@@ -23,7 +24,7 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     let residue: Vec<&Residue> = soak
         .residue
         .iter()
-        .filter(|found| !limits.allows(found.kind()) && !is_counted(found, &evidence))
+        .filter(|found| !is_allowed(limits, found) && !is_counted(found, &evidence))
         .collect();
     let undecided = is_undecided(&evidence) || is_heap_unseen(soak);
     let left = !residue.is_empty() || !exhausted.is_empty();
@@ -203,7 +204,7 @@ impl Case<'_> {
         let stated: Vec<Facts> = self.findings.iter().map(|finding| finding.facts.clone()).collect();
         let allowed = |found: &&Residue| {
             let facts = Facts::Left((*found).clone());
-            self.limits.allows(found.kind()) && !stated.contains(&facts)
+            is_allowed(self.limits, found) && !stated.contains(&facts)
         };
         let allowed: Vec<Residue> = self.soak.residue.iter().filter(allowed).cloned().collect();
         for found in &allowed {
@@ -213,7 +214,9 @@ impl Case<'_> {
 
     fn left(&mut self, severity: Severity, found: &Residue) {
         let pass = if found.kind() == ResidueKind::DanglingPointer { Pass::Pointers } else { Pass::Measure };
-        self.findings.push(Finding::new(severity, Facts::Left(found.clone())).of_pass(pass));
+        let finding = Finding::new(severity, Facts::Left(found.clone())).of_pass(pass);
+        let allowed = exception(self.limits, found).map(|exception| exception.reason.clone());
+        self.findings.push(Finding { allowed, ..finding });
     }
 
     /// Whether the library was unloaded, and why not.
@@ -402,6 +405,39 @@ fn metric_of(kind: ResidueKind) -> Option<Metric> {
         ResidueKind::Allocator => Some(Metric::Virtual),
         _ => None,
     }
+}
+
+/// Whether this may be left behind.
+fn is_allowed(limits: &Limits, found: &Residue) -> bool {
+    limits.allows(found.kind()) || exception(limits, found).is_some()
+}
+
+/// The exception that a pointer falls under.
+fn exception<'a>(limits: &'a Limits, found: &Residue) -> Option<&'a AllowedPointer> {
+    let Left::DanglingPointer(pointer) = &found.evidence else { return None };
+    let holder = pointer.holder.as_ref()?;
+    let is_it = |one: &&AllowedPointer| one.is(holder.object.as_deref(), holder.symbol.as_deref());
+    limits.allow_pointer.iter().flatten().find(is_it)
+}
+
+/// The exceptions of a run that no pointer falls under, where pointers were looked for. A part of a suite can't say so, because other
+/// parts may have the pointer.
+pub fn unused_exceptions(run: &Run) -> Vec<AllowedPointer> {
+    let mut unused: Vec<AllowedPointer> = Vec::new();
+    let mut used: Vec<AllowedPointer> = Vec::new();
+    for soak in &run.soaks {
+        let looked = soak.passes.iter().any(|made| made.pass == Pass::Pointers);
+        for one in soak.asked.allow_pointer.iter().flatten().filter(|_| looked && run.partition.is_none()) {
+            let alone = Limits { allow_pointer: Some(vec![one.clone()]), ..Limits::default() };
+            let is_used = soak.residue.iter().any(|found| exception(&alone, found).is_some());
+            let list = if is_used { &mut used } else { &mut unused };
+            if !list.contains(one) {
+                list.push(one.clone());
+            }
+        }
+    }
+    unused.retain(|one| !used.contains(one));
+    unused
 }
 
 /// Whether residue that grows is what a metric was judged by already: as a leak, or as growth that a limit allows.

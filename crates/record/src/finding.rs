@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use dlsoak_settings::{CallFrom, LeakRate, Metric, Pass, ResidueKind, named};
+use dlsoak_settings::{CallFrom, LeakRate, Metric, Pass, Reason, ResidueKind, named};
 
 use super::{
     Cause, CauseKind, Disturbance, Exhausted, Growth, Note, OneTime, Outcome, OutcomeKind, Phase, PlaceKind,
@@ -27,6 +27,9 @@ pub struct Finding {
     /// The place in the source that it comes from, where one is known.
     #[serde(rename = "where", skip_serializing_if = "Option::is_none", default)]
     pub place: Option<SourcePlace>,
+    /// The reason for which it may be, where an exception for it was given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub allowed: Option<Reason>,
     /// What was measured.
     pub facts: Facts,
 }
@@ -34,7 +37,8 @@ pub struct Finding {
 impl Finding {
     /// A finding of the measuring pass.
     pub fn new(severity: Severity, facts: Facts) -> Self {
-        Self { code: facts.code(), severity, pass: Pass::Measure, object: None, place: None, facts }
+        let pass = Pass::Measure;
+        Self { code: facts.code(), severity, pass, object: None, place: None, allowed: None, facts }
     }
 
     /// The same, of another pass.
@@ -656,5 +660,7 @@ named! {
         NotTraced = "not-traced",
         /// Stale pointers could not be looked for.
         PointersNotSought = "pointers-not-sought",
+        /// Not all stale pointers could be looked at.
+        PointersInPart = "pointers-in-part",
     }
 }

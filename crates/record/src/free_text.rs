@@ -3,7 +3,11 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 237] = [
+pub(crate) const FREE_TEXT: [&str; 241] = [
+    "AllowedPointer",
+    "AllowedPointer.holder",
+    "AllowedPointer.reason",
+    "AllowedPointer.symbol",
     "At.address",
     "Attempt.error",
     "Baseline.name",

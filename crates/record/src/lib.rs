@@ -48,8 +48,8 @@ use serde::{Deserialize, Serialize};
 pub use cause::{Cause, CauseFacts, CauseKind, Certainty, Keeper, OpenedBy, Prediction, Undiagnosed};
 pub use column::{Column, OverTimeColumn};
 pub use dlsoak_settings::{
-    Call, CallFrom, CountLimits, Increase, LeakRate, Limits, Metric, Mode, OpenFlags, Pass, Per, ResidueKind,
-    Settings, Unit, Variable, quantity, units,
+    AllowedPointer, Call, CallFrom, CountLimits, Increase, LeakRate, Limits, Metric, Mode, OpenFlags, Pass,
+    Per, ResidueKind, Settings, Unit, Variable, quantity, units,
 };
 pub use exhausted::{Allowance, Exhausted, Resource};
 pub use finding::{

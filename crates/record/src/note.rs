@@ -66,6 +66,13 @@ pub enum Note {
         /// Why.
         why: EndedEarly,
     },
+    /// Pointers into the library were looked for, and not all could be written down or would have been used.
+    PointersInPart {
+        /// Pointers and objects for which there was no room.
+        dropped: u32,
+        /// Ranges of unloaded objects that something else had taken before they could be guarded.
+        unguarded: u32,
+    },
 }
 
 impl Note {
@@ -85,6 +92,7 @@ impl Note {
             Self::Contended { .. } => Code::Contended,
             Self::NotTraced { .. } => Code::NotTraced,
             Self::PointersNotSought { .. } => Code::PointersNotSought,
+            Self::PointersInPart { .. } => Code::PointersInPart,
         }
     }
 }

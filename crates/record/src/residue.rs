@@ -53,15 +53,18 @@ pub enum Evidence {
     },
     /// Memory is still mapped.
     Mappings(Mapped),
-    /// Thread-specific keys were not deleted.
+    /// Thread-specific keys were not deleted, or the host's were.
     TlsKeys {
-        /// How many.
+        /// How many were not.
         left: u64,
         /// How many a process may have.
         limit: u64,
         /// In how many cycles a process runs out of them, where they grow.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         lasts_cycles: Option<u64>,
+        /// Keys of the host that were deleted, by number.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        deleted: Vec<u32>,
     },
     /// The loader refused a load because static thread-local storage was used up.
     StaticTls {

@@ -274,7 +274,7 @@ pub struct Hang {
     pub doing: Option<Doing>,
     /// A thread of the library's that waits for the loader's lock, which the thread in `doing` holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub blocked: Option<Blocked>,
+    pub blocked: Option<Box<Blocked>>,
     /// What stopped the process.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stopped: Option<Stopped>,

@@ -2,8 +2,8 @@
 //! that stands in a table, the reasons, the warnings, and the line that closes a run.
 
 use dlsoak_record::{
-    Code, Column, Facts, Finding, Growth, Language, Metric, OutcomeKind, Rule, Run, Severity, Soak, Trend,
-    Unit, UnloadState, Verdict,
+    Code, Column, Facts, Finding, Growth, Language, Metric, Note, OutcomeKind, Rule, Run, Severity, Soak,
+    Trend, Unit, UnloadState, Verdict,
 };
 
 use super::units;
@@ -239,6 +239,10 @@ fn warns(finding: &Finding, mark: Mark) -> bool {
         | Code::BaselineMissing
         | Code::NotTraced
         | Code::PointersNotSought => true,
+        // What was not guarded could only have shown as a crash, and the search does not depend on it.
+        Code::PointersInPart => {
+            matches!(finding.facts, Facts::Note(Note::PointersInPart { dropped, .. }) if dropped > 0)
+        }
         Code::LimitAllowsChunk | Code::LimitTooSmall => mark == Mark::Pass,
         _ => {
             mark == Mark::Pass

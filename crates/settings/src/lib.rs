@@ -4,6 +4,7 @@
 //! **Invariant:** this crate knows nothing of a run. It parses, validates and displays, and every value that it holds reads back
 //! from what it displays.
 
+mod allowed_pointer;
 mod call;
 mod call_parse;
 mod chaos;
@@ -23,6 +24,7 @@ mod text;
 pub mod units;
 mod words;
 
+pub use allowed_pointer::AllowedPointer;
 pub use call::{Arg, Call, CallError, Int, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT, Registers};
 pub use chaos::{Chaos, ChaosKind};
 pub use command::{command, quoted};

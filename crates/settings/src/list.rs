@@ -45,6 +45,9 @@ macro_rules! each_setting {
             /// Choose the passes that may run: names, or names with + and - before them, which add to the usual passes and take away
             /// from them, for example +patterns (see docs/passes.md) [default: measure,recheck,diagnose,pointers,without-calls]
             (long, value_name = "LIST", allow_hyphen_values = true) (serde()) passes: Option<$crate::Passes>;
+            /// Load the library this many times in the pass that looks for pointers into it, or 0 to leave the pass out; not more often
+            /// than it was cycled (see docs/pointers.md) [default: 32, or as many as take 10 seconds]
+            (long, value_name = "N") (serde()) pointers: Option<$crate::quantity::Loads>;
             /// Trace each library that leaks in an extra short soak, and name the function that leaks [default: false]
             (long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true) (serde())
             trace_on_leak: Option<bool>;
@@ -89,6 +92,10 @@ macro_rules! each_setting {
             allow_pinned: Option<$crate::Reason>;
             /// Pass this KIND of residue, for example tls-keys; repeatable [default: none]
             (long, value_name = "KIND") (serde(deserialize_with = "one_or_many")) allow_residue: Option<Vec<$crate::ResidueKind>>;
+            /// Pass pointers into what is unloaded that HOLDER keeps, or its SYMBOL alone, for this REASON; in a file, a table with the
+            /// three (see docs/pointers.md); repeatable [default: none]
+            (long, value_name = "HOLDER[:SYMBOL]=REASON") (serde(deserialize_with = "crate::allowed_pointer::one_or_many"))
+            allow_pointer: Option<Vec<$crate::AllowedPointer>>;
         }
     } };
 }

@@ -97,6 +97,8 @@ counts! {
     OfThreads Threads 1..=1024;
     /// Checkpoints of a soak: a slope needs two points, and each is a row in the record.
     OfCheckpoints Checkpoints 2..=10_000;
+    /// Loads of the search for stale pointers, which has room for as many and keeps the address space of each.
+    OfLoads Loads 0..=1000;
     /// A limit of things counted, such as descriptors. The largest is more than any kernel gives.
     OfCount Count 1..=1_000_000_000;
     /// Soaks that run at the same time.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::quantity::{OfTime, Quantity};
 use crate::{
-    Call, CallFrom, Chaos, CountLimits, Exercise, Increase, LeakRate, Mode, OpenFlags, Passes, Reason,
-    ResidueKind, Sandboxing, Variable,
+    AllowedPointer, Call, CallFrom, Chaos, CountLimits, Exercise, Increase, LeakRate, Mode, OpenFlags,
+    Passes, Reason, ResidueKind, Sandboxing, Variable,
 };
 
 /// Gives types whose text says everything their serde form, their schema, and the way to be given as they are. The type has
@@ -135,7 +135,8 @@ macro_rules! themselves {
 }
 
 themselves! {
-    bool Call CallFrom Chaos CountLimits Exercise Increase LeakRate Mode OpenFlags Passes Reason ResidueKind Sandboxing Variable
+    bool AllowedPointer Call CallFrom Chaos CountLimits Exercise Increase LeakRate Mode OpenFlags Passes Reason ResidueKind Sandboxing
+    Variable
 }
 
 macro_rules! numbers {

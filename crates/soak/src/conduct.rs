@@ -20,7 +20,8 @@ const WITHOUT_CALLS: u64 = 10_000;
 /// Cycles of a trace where nobody said how many.
 const TRACED: u64 = 2_000;
 
-/// Loads after which pointers are looked for: at most, at least, and no more than take so many seconds, as cycles took before.
+/// Loads after which pointers are looked for where nobody said how many: at most, at least, and no more than take so many seconds, as
+/// cycles took before.
 const POINTERS: u64 = 32;
 const FEWEST_POINTERS: u64 = 5;
 const POINTERS_SECONDS: f64 = 10.0;
@@ -51,7 +52,8 @@ pub trait Instrument {
     ) -> Result<Trace, EndedEarly>;
 
     /// Looks for pointers into a library that was soaked before, after each of the cycles of this plan, and then waits this long for
-    /// what uses it by itself; where that is no time, it does not wait.
+    /// what uses it by itself; where that is no time, it does not wait. The note says what of the search was left out, where something
+    /// was.
     ///
     /// # Errors
     /// Why nothing could be looked at.
@@ -61,7 +63,7 @@ pub trait Instrument {
         soak: &Measured,
         wait: Duration,
         context: &Context<'_>,
-    ) -> Result<Vec<Residue>, EndedEarly>;
+    ) -> Result<(Vec<Residue>, Option<Note>), EndedEarly>;
 }
 
 /// Whether this pass follows what was measured so far; `doubted` where the figures of its heap are to be doubted.
@@ -89,7 +91,7 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
                 }
                 _ => false,
             };
-            went && plan.mode != Mode::Namespace
+            went && plan.mode != Mode::Namespace && plan.pointers != Some(0)
         }
         Pass::Patterns => true,
     };
@@ -187,16 +189,17 @@ impl Conductor<'_> {
                     0 => taken / (measured.outcome.cycle.unwrap_or(0) + 1) as f64,
                     completed => measured.seconds / completed as f64,
                 };
-                let loads =
-                    ((POINTERS_SECONDS / each) as u64).clamp(FEWEST_POINTERS, POINTERS).min(plan.cycles);
+                let usual = ((POINTERS_SECONDS / each) as u64).clamp(FEWEST_POINTERS, POINTERS);
+                let loads = plan.pointers.unwrap_or(usual).min(plan.cycles);
                 // What came by itself once will come again, after about as long.
                 let wait = if crashed { 2.0 * taken + LEAST_WAIT } else { 0.0 };
                 let wait = Duration::from_secs_f64(wait.min(POINTERS_SECONDS));
                 let pass = self.rest(plan.for_pointers(loads));
                 match self.instrument.pointers(&pass, &measured, wait, self.context) {
-                    Ok(found) => {
+                    Ok((found, note)) => {
                         cycles = loads;
                         explain(&mut measured, found);
+                        measured.notes.extend(note);
                     }
                     // A library that crashes crashes here, too.
                     Err(_) if crashed => {}
@@ -319,9 +322,9 @@ mod tests {
             _: &Measured,
             _: Duration,
             _: &Context<'_>,
-        ) -> Result<Vec<Residue>, EndedEarly> {
+        ) -> Result<(Vec<Residue>, Option<Note>), EndedEarly> {
             self.asked.borrow_mut().push(format!("pointers after {} loads", plan.cycles));
-            self.pointers.borrow_mut().remove(0)
+            self.pointers.borrow_mut().remove(0).map(|found| (found, None))
         }
     }
 
@@ -341,6 +344,8 @@ mod tests {
                 "trace-on-leak" => all.trace_on_leak = Some(true),
                 "no calls" => all.call = None,
                 "cycles 7" => all.cycles = "7".parse().ok(),
+                "pointers 0" => all.pointers = "0".parse().ok(),
+                "pointers 100" => all.pointers = "100".parse().ok(),
                 passes => all.passes = Some(passes.parse().unwrap()),
             }
         }
@@ -402,9 +407,12 @@ mod tests {
             first: At { address: "0x1".to_owned(), place: Place::Unmapped },
         });
         let crashed = EndedEarly::Died { signal: Some("SIGSEGV".to_owned()), status: None };
-        for (settings, cycles, found) in
-            [(&[][..], 32, Ok(vec![one.clone()])), (&["cycles 7"][..], 7, Err(crashed.clone()))]
-        {
+        for (settings, cycles, found) in [
+            (&[][..], 32, Ok(vec![one.clone()])),
+            (&["pointers 100"], 100, Ok(vec![one.clone()])),
+            (&["pointers 100", "cycles 7"], 7, Ok(vec![one.clone()])),
+            (&["cycles 7"], 7, Err(crashed.clone())),
+        ] {
             let instrument = Recorded {
                 soaks: vec![Ok((unloads(), None))].into(),
                 pointers: vec![found.clone()].into(),
@@ -421,6 +429,8 @@ mod tests {
                 Err(why) => assert_eq!(soak.notes, [Note::PointersNotSought { why }]),
             }
         }
+        let (soak, _) = conducted(&["pointers 0"], vec![Ok((unloads(), None))], Vec::new());
+        assert_eq!(passes(&soak.unwrap()), [Pass::Measure]);
     }
 
     #[test]

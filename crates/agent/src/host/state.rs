@@ -3,6 +3,7 @@
 //! gone may have left them dangling, and the supervisor reads them from outside.
 
 use core::ffi::{c_long, c_uint, c_void};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use dlsoak_wire::channel::KEYS;
 
@@ -67,6 +68,60 @@ pub fn keys_in_use() -> u32 {
     }
     let highest = keys[..made].iter().copied().max().unwrap_or(0);
     if made < PROBES { KEYS - made as u32 } else { (highest + 1).saturating_sub(PROBES as u32) }
+}
+
+/// Keys of the process's own, as a host has some: a library that deletes a key that it never made deletes number 0.
+const OWN_KEYS: usize = 4;
+/// Their numbers.
+static OWN: [AtomicU32; OWN_KEYS] = [const { AtomicU32::new(NO_KEY) }; OWN_KEYS];
+/// In place of a number: none.
+const NO_KEY: u32 = u32::MAX;
+
+/// What glibc has of a key: a number that is odd while the key is in use and grows when it is made and when it is deleted, and its
+/// destructor (`struct pthread_key_struct`, nptl/descr.h).
+#[repr(C)]
+struct Key {
+    sequence: AtomicUsize,
+    _destructor: usize,
+}
+
+/// The number of a key that was made for the first time.
+const MADE_ONCE: usize = 1;
+
+/// The number that glibc has of a key, odd while the key is in use; `None` where it has no such table.
+pub fn key_sequence(key: u32) -> Option<usize> {
+    static ALL: c::Real = c::Real::new(c"__pthread_keys");
+    let all = ALL.address().cast::<Key>();
+    // SAFETY: glibc has this array of as many keys, for debuggers (nptl_db).
+    (!all.is_null() && key < KEYS).then(|| unsafe { (*all.add(key as usize)).sequence.load(Relaxed) })
+}
+
+/// Makes the keys of the process's own, before any library could.
+pub fn make_own_keys() {
+    for own in &OWN {
+        let mut key = 0;
+        // SAFETY: the pointer is to a key on this stack; there is no destructor.
+        let made = unsafe { c::pthread_key_create(&raw mut key, None) } == 0;
+        // One that somebody had before has another number now, and is not watched.
+        if made && key < u32::BITS && key_sequence(key) == Some(MADE_ONCE) {
+            own.store(key, Relaxed);
+        }
+    }
+}
+
+/// The numbers of those that are watched.
+fn own_keys() -> impl Iterator<Item = u32> {
+    OWN.iter().map(|own| own.load(Relaxed)).filter(|key| *key != NO_KEY)
+}
+
+/// One of them; `None` where there is none.
+pub fn an_own_key() -> Option<u32> {
+    own_keys().next()
+}
+
+/// Those of them that were deleted, and perhaps made again by somebody else: a bit for each, by its number.
+pub fn own_keys_deleted() -> u32 {
+    own_keys().filter(|key| key_sequence(*key) != Some(MADE_ONCE)).fold(0, |all, key| all | 1 << key)
 }
 
 /// Modes of the calling thread's floating-point unit, without the sticky exception flags: MXCSR on x86-64, FPCR
@@ -182,7 +237,9 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_kept_is_counted() {
+    fn a_key_that_is_kept_is_counted_and_an_own_one_that_is_deleted_is_noticed() {
+        make_own_keys();
+        assert_eq!(own_keys_deleted(), 0);
         let before = keys_in_use();
         assert_eq!(keys_in_use(), before);
         let mut key = 0;
@@ -191,6 +248,10 @@ mod tests {
         assert_eq!(keys_in_use(), before + 1);
         // SAFETY: the key was made above.
         unsafe { c::pthread_key_delete(key) };
+        let last = own_keys().last().unwrap();
+        // SAFETY: the key was made above.
+        unsafe { c::pthread_key_delete(last) };
+        assert_eq!(own_keys_deleted(), 1 << last);
     }
 
     #[test]

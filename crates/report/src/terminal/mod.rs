@@ -44,6 +44,13 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
     if let Some(text) = run.soaks.iter().find_map(unwatched) {
         wrap(&mut out, "warning: ", "         ", &text.line(), width);
     }
+    for unused in dlsoak_judge::unused_exceptions(run) {
+        let text = format!(
+            "--allow-pointer {} allows nothing, because no library leaves such a pointer",
+            unused.place()
+        );
+        wrap(&mut out, "warning: ", "         ", &text, width);
+    }
     for soak in &run.soaks {
         for warning in summary::warnings(soak) {
             let text = format!("{}: {}", units::printable(&soak.name), warning.line());

@@ -357,7 +357,7 @@ fn hang(outcome: &Outcome, hang: &Hang) -> Text {
     known.extend(hang.stopped.as_ref().map(stopped));
     known.extend(hang.doing.as_ref().map(|does| format!("the thread {}", doing(does))));
     known.extend(hang.doing.as_ref().and_then(held));
-    known.extend(hang.blocked.as_ref().map(blocked));
+    known.extend(hang.blocked.as_deref().map(blocked));
     let help = match outcome.code() {
         Code::HungDeadlock => hang.doing.as_ref().map(|doing| match doing.wait {
             Wait::OwnMutex => "unlock the mutex before the thread locks it again, or make it recursive",

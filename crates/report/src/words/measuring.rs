@@ -59,6 +59,38 @@ pub(super) fn note(note: &Note) -> Text {
         Note::PointersNotSought { why } => {
             Text::fact(format!("dlsoak could not look for pointers into the library: {}", super::early(why)))
         }
+        Note::PointersInPart { dropped, unguarded } => pointers_in_part(*dropped, *unguarded),
+    }
+}
+
+fn pointers_in_part(dropped: u32, unguarded: u32) -> Text {
+    let lost = match dropped {
+        0 => None,
+        1 => {
+            Some("1 pointer into the library was not looked at, because there was no room for it".to_owned())
+        }
+        more => Some(format!(
+            "{} pointers into the library were not looked at, because there was no room for them",
+            units::count(more.into())
+        )),
+    };
+    let open = match unguarded {
+        0 => None,
+        1 => {
+            Some("1 unloaded object could not be guarded, because something else was mapped there".to_owned())
+        }
+        more => Some(format!(
+            "{} unloaded objects could not be guarded, because something else was mapped there",
+            units::count(more.into())
+        )),
+    };
+    let facts: Vec<String> = lost.into_iter().chain(open).collect();
+    let text = Text::fact(facts.join("; "));
+    if dropped > 0 {
+        text.means("the library may leave more pointers than those that are reported")
+            .help("look at fewer loads, for example --pointers 8")
+    } else {
+        text
     }
 }
 

@@ -95,6 +95,15 @@ fn system_error(errno: i32) -> String {
 
 /// A finding in sentences.
 pub fn finding(finding: &Finding) -> Text {
+    let text = of_facts(finding);
+    match &finding.allowed {
+        // Somebody knows what it means, and does not want to be helped.
+        Some(reason) => Text::fact(text.fact).means(format!("this is allowed: {reason}")),
+        None => text,
+    }
+}
+
+fn of_facts(finding: &Finding) -> Text {
     match &finding.facts {
         Facts::Leak(leak) => growth::leak(leak),
         Facts::Exhausted(ran_out) => exhausted::ran_out(ran_out),

@@ -19,7 +19,13 @@ pub fn left(left: &Residue) -> Text {
         Evidence::Threads { left, crash } => threads(left, crash.as_ref(), rate),
         Evidence::Fds { left, closed } => descriptors(left, closed, rate),
         Evidence::Mappings(mapped) => mappings(mapped, rate),
-        Evidence::TlsKeys { left, limit, lasts_cycles } => keys(*left, *limit, *lasts_cycles, rate),
+        Evidence::TlsKeys { left, limit, lasts_cycles, deleted } => {
+            if deleted.is_empty() {
+                keys(*left, *limit, *lasts_cycles, rate)
+            } else {
+                foreign_keys(*left, deleted)
+            }
+        }
         Evidence::StaticTls { loads, message } => Text::fact(format!(
             "the loader refused the library after {} loads, because static thread-local storage was used up: {message}",
             units::count(*loads)
@@ -190,6 +196,22 @@ fn keys(left: u64, limit: u64, lasts_cycles: Option<u64>, rate: Rate) -> Text {
         "call pthread_key_delete in the destructor, or keep the library loaded if Rust's standard library makes the key \
          (one in each load that runs thread::current())",
     )
+}
+
+/// Keys of the host that the library deletes.
+fn foreign_keys(left: u64, deleted: &[u32]) -> Text {
+    let numbers: Vec<String> = deleted.iter().map(ToString::to_string).collect();
+    let numbers = listed(&numbers);
+    let whose = match deleted {
+        [_] => format!("a thread-specific key that is not its own (number {numbers})"),
+        _ => format!("thread-specific keys that are not its own (numbers {numbers})"),
+    };
+    let also = if left == 0 { String::new() } else { format!(", and leaves {} behind", units::count(left)) };
+    Text::fact(format!("the library deletes {whose}{also}"))
+        .means(
+            "the host loses the values that its threads have stored there, and the next pthread_key_create gives the number to another owner",
+        )
+        .help("delete only a key that pthread_key_create has made. A variable that was never set names key 0, which belongs to the host")
 }
 
 fn handler(signal: &str, old: &SignalAction, new: &SignalAction, gone: bool) -> Text {
@@ -460,6 +482,17 @@ fn dangling(pointer: &DanglingPointer) -> Text {
              same address, the old pointer happens to be right again",
         );
     }
+    // What glibc keeps of all keys.
+    if pointer.holder.as_ref().is_some_and(|holder| holder.symbol.as_deref() == Some("__pthread_keys")) {
+        let keys = match pointer.pointers {
+            0 | 1 => "a thread-specific key".to_owned(),
+            more => format!("{} thread-specific keys", units::count(more)),
+        };
+        let target = target(&pointer.target);
+        return Text::fact(format!("{target} is unloaded, and still the destructor of {keys}"))
+            .means("a thread that ends with a value for this key jumps into what is unloaded")
+            .help("call pthread_key_delete before the library is unloaded, or link the library with -Wl,-z,nodelete");
+    }
     let others = match pointer.pointers.saturating_sub(1) {
         0 => String::new(),
         1 => ", and 1 more pointer like it".to_owned(),
@@ -614,6 +647,10 @@ mod tests {
             (Evidence::FpMode { register, old, new, changes }, None)
         };
         let limit = |old, new| (Evidence::Rlimits { limit: text("max stack size"), old, new }, None);
+        let keys = |left, lasts_cycles: Option<u64>, deleted: &[u32]| {
+            let rate = lasts_cycles.map(|_| 1.0);
+            (Evidence::TlsKeys { left, limit: 1024, lasts_cycles, deleted: deleted.to_vec() }, rate)
+        };
         let many = Tally { count: 42, more: 3, ..tally(&[(text("pool"), 30), (text("late"), 9)]) };
         vec![
             (Evidence::Threads { left: names(&["late"]), crash: None }, None),
@@ -628,8 +665,10 @@ mod tests {
             ),
             (Evidence::Mappings(Mapped::Anonymous { bytes: 1 << 20, executable: false }), None),
             (Evidence::Mappings(Mapped::Anonymous { bytes: 4096, executable: true }), None),
-            (Evidence::TlsKeys { left: 1, limit: 1024, lasts_cycles: None }, None),
-            (Evidence::TlsKeys { left: 41, limit: 1024, lasts_cycles: Some(1022) }, Some(1.0)),
+            keys(1, None, &[]),
+            keys(41, Some(1022), &[]),
+            keys(0, None, &[0]),
+            keys(1, None, &[0, 1]),
             (
                 Evidence::StaticTls {
                     loads: 214,
@@ -742,6 +781,7 @@ mod tests {
             ),
             (pointer(Proof::Follows, Some(variable("hook", 0)), code(Some("callback"))), None),
             (pointer(Proof::Stays, Some(block("reg_push")), code(Some("callback"))), None),
+            (pointer(Proof::Stays, Some(variable("__pthread_keys", 72)), code(Some("destroy"))), None),
             (pointer(Proof::Stays, Some(PointerHolder { symbol: None, ..variable("", 640) }), data()), None),
         ]
     }

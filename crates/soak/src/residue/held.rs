@@ -93,9 +93,15 @@ fn descriptors(case: &Case<'_>) -> Option<Residue> {
 }
 
 fn keys(case: &Case<'_>) -> Option<Residue> {
-    let left = case.after.keys_in_use.saturating_sub(case.before.keys_in_use);
+    let deleted: Vec<u32> = (0..u32::BITS).filter(|key| case.after.keys_deleted >> key & 1 != 0).collect();
     let per_cycle = case.per_cycle(|s| u64::from(s.keys_in_use));
-    if left == 0 || case.context.is_held() && per_cycle.is_none() {
+    let left = if case.context.is_held() && per_cycle.is_none() {
+        0
+    } else {
+        // What was deleted no longer counts as in use.
+        case.after.keys_in_use.saturating_add(deleted.len() as u32).saturating_sub(case.before.keys_in_use)
+    };
+    if left == 0 && deleted.is_empty() {
         return None;
     }
     let lasts_cycles = per_cycle.map(|rate| {
@@ -103,7 +109,7 @@ fn keys(case: &Case<'_>) -> Option<Residue> {
         (f64::from(free) / rate).round() as u64
     });
     Some(Residue {
-        evidence: Evidence::TlsKeys { left: left.into(), limit: KEYS.into(), lasts_cycles },
+        evidence: Evidence::TlsKeys { left: left.into(), limit: KEYS.into(), lasts_cycles, deleted },
         per_cycle,
     })
 }

@@ -205,6 +205,11 @@ fn what_lives_may_hold_what_is_left_but_not_what_dangles() {
     let found = find(&[process(), later.clone()], held);
     assert!(matches!(&found[..], [Residue { evidence: Evidence::SignalHandler { gone: true, .. }, .. }]));
     later.signals[9].handler = 0;
+    // What lives owns keys by right, but none of the host's.
+    later.keys_deleted = 1;
+    let deleted = Evidence::TlsKeys { left: 0, limit: 1024, lasts_cycles: None, deleted: vec![0] };
+    is(&find(&[process(), later.clone()], held), &deleted);
+    later.keys_deleted = 0;
     later.cwd = Some("/".to_owned());
     is(&find(&[process(), later], held), &Evidence::Cwd { old: text("/srv"), new: text("/") });
 }
@@ -259,8 +264,10 @@ fn things_are_found_by_what_they_are() {
     let exit = Evidence::Atexit { count: 1, first: gone(LIBRARY.0) };
     is(&after(|s| s.exit_handlers = (vec![LIBRARY.0], 1)), &exit);
     assert_eq!(after(|s| s.exit_handlers = (vec![LIBC], 1)), []);
-    let key = Evidence::TlsKeys { left: 1, limit: 1024, lasts_cycles: None };
-    is(&after(|s| s.keys_in_use = 3), &key);
+    let key = |left, deleted| Evidence::TlsKeys { left, limit: 1024, lasts_cycles: None, deleted };
+    is(&after(|s| s.keys_in_use = 3), &key(1, vec![]));
+    is(&after(|s| (s.keys_in_use, s.keys_deleted) = (1, 1)), &key(0, vec![0]));
+    is(&after(|s| (s.keys_in_use, s.keys_deleted) = (2, 6)), &key(2, vec![1, 2]));
     let message = "cannot allocate memory in static TLS block";
     let refused = Context { refusal: Some((214, message)), ..context() };
     let full = Evidence::StaticTls { loads: 214, message: text(message) };
@@ -274,7 +281,7 @@ fn what_grows_is_found_with_its_rate() {
     let at = |cycle: u64, keys_in_use: u32| Snapshot { cycle, keys_in_use, ..process() };
     let series = [process(), at(0, 3), at(10, 13), at(20, 23), at(40, 43)];
     let found = find(&series, context());
-    is(&found, &Evidence::TlsKeys { left: 41, limit: 1024, lasts_cycles: Some(1022) });
+    is(&found, &Evidence::TlsKeys { left: 41, limit: 1024, lasts_cycles: Some(1022), deleted: vec![] });
     assert_eq!(found[0].per_cycle, Some(1.0));
     // Also where the library stays.
     let held = Context { state: UnloadState::Pinned, ..context() };

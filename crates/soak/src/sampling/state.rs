@@ -53,6 +53,7 @@ pub(super) fn snapshot(process: &Process, channel: &Channel, cycle: u64) -> proc
         interval_timers: [0, 1, 2].map(|i: usize| state.interval_timers[i].load(Relaxed)),
         timers: read(pid, "timers").map(|text| timers(&text)).unwrap_or_default(),
         keys_in_use: state.keys_in_use.load(Relaxed),
+        keys_deleted: state.keys_deleted.load(Relaxed),
         environment: memory.as_ref().map(|memory| environment(memory, state.environ.load(Relaxed))),
         locale: text(state.locale.load(Relaxed)),
         cwd: process.cwd().ok().map(|path: PathBuf| path.to_string_lossy().into_owned()),

@@ -91,6 +91,8 @@ pub struct SoakPlan {
     pub sandbox: Sandboxing,
     /// The passes that may run.
     pub passes: Passes,
+    /// Loads of the pass that looks for stale pointers; `None` leaves the number to the code that conducts it.
+    pub pointers: Option<u64>,
     /// Whether a leak is traced.
     pub trace_on_leak: bool,
     /// What is wanted of it.
@@ -313,6 +315,7 @@ impl SoakPlan {
             chaos: settings.chaos.clone().unwrap_or_default(),
             sandbox: settings.sandbox.unwrap_or_default(),
             passes: settings.passes.clone().unwrap_or_default(),
+            pointers: settings.pointers.map(|loads| loads.get()),
             trace_on_leak: settings.trace_on_leak.unwrap_or(false),
             purpose: Purpose::Everything,
             plain: false,

@@ -143,7 +143,7 @@ impl Instrument for Supervisor {
         soak: &Measured,
         wait: Duration,
         context: &Context<'_>,
-    ) -> Result<Vec<Residue>, EndedEarly> {
+    ) -> Result<(Vec<Residue>, Option<Note>), EndedEarly> {
         pointers::look(plan, soak, wait, context)
     }
 }

@@ -24,8 +24,8 @@ use crate::elf::lines::Symbols;
 use crate::observer::{Caught, Mapping, Seen};
 use crate::record::why::Access;
 use crate::record::{
-    DanglingPointer, EndedEarly, Evidence, HolderMemory, LoadCause, Measured, PointerHolder, PointerTarget,
-    Proof, Residue, Use, User,
+    DanglingPointer, EndedEarly, Evidence, HolderMemory, LoadCause, Measured, Note, PointerHolder,
+    PointerTarget, Proof, Residue, Use, User,
 };
 use crate::suite::plan::SoakPlan;
 
@@ -64,7 +64,7 @@ pub(super) fn look(
     soak: &Measured,
     wait: Duration,
     context: &Context<'_>,
-) -> Result<Vec<Residue>, EndedEarly> {
+) -> Result<(Vec<Residue>, Option<Note>), EndedEarly> {
     let not_started = |fault: crate::fault::Fault| EndedEarly::NotStarted { problem: fault.to_string() };
     let files = Files::of(plan.mode, plan.threads, false);
     let staging = Staging::new(&plan.path, plan.threads, files).map_err(not_started)?;
@@ -84,10 +84,10 @@ pub(super) fn look(
     let Some(table) = session.channel.pointers() else { return Err(EndedEarly::NoNotes) };
     let found = Found::read(table, &staging, plan);
     match end {
-        Ok(()) if table.done.load(Relaxed) != 0 => Ok(found.kept()),
+        Ok(()) if table.done.load(Relaxed) != 0 => Ok((found.kept(), left_out(table))),
         Ok(()) => Err(EndedEarly::NoNotes),
         Err(end) => match found.used(&seen, &mut Namer::new(&staging, cycling)) {
-            Some(used) => Ok(vec![used]),
+            Some(used) => Ok((vec![used], left_out(table))),
             None => Err(match end {
                 End::Failed { failure, .. } => {
                     EndedEarly::LoadFailed(Box::new(staging.unstaged_failure(*failure)))
@@ -96,6 +96,12 @@ pub(super) fn look(
             }),
         },
     }
+}
+
+/// What the search had no room for, and what it could not guard.
+fn left_out(table: &Table) -> Option<Note> {
+    let (dropped, unguarded) = (table.dropped.load(Relaxed), table.unguarded.load(Relaxed));
+    (dropped > 0 || unguarded > 0).then_some(Note::PointersInPart { dropped, unguarded })
 }
 
 fn run(session: &mut Session<'_>, loads: u64) -> Result<(), End> {

@@ -249,7 +249,8 @@ fn hangs() {
     let of = |path: &str| Some(Descriptor::File { path: text(path) });
     let mut in_loader = hung(Wait::Join { thread: Some(who()) });
     if let Some(Why::Hang(hang)) = &mut in_loader.why {
-        hang.blocked = Some(Blocked { thread: who(), callee: Some(text("dlopen")), by: Some(spot("load")) });
+        hang.blocked =
+            Some(Box::new(Blocked { thread: who(), callee: Some(text("dlopen")), by: Some(spot("load")) }));
     }
     insta::assert_snapshot!(all(&[
         hung(Wait::Runs),

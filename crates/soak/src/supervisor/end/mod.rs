@@ -127,7 +127,7 @@ impl Ending<'_, '_> {
             // A thread that is stopped waits for nothing.
             let first = capture.threads.first().filter(|_| seen.stopped.is_none());
             hang.doing = first.map(|thread| hang::doing(&mut namer, &capture, thread));
-            hang.blocked = first.and_then(|thread| hang::blocked(&mut namer, &capture, thread));
+            hang.blocked = first.and_then(|thread| hang::blocked(&mut namer, &capture, thread)).map(Box::new);
             add_stacks(&mut outcome, &mut namer, &capture);
         }
         hang.stopped = seen.stopped.as_ref().map(|caught| stopped(&mut namer, caught));
