@@ -107,8 +107,8 @@ fn closure(path: &Path, file: &Facts) -> Vec<(Needed, Option<Found>)> {
     all
 }
 
-/// Symbol versions that a library needs and the file found for it has not. A version that is defined is a text of its
-/// own in the file.
+/// Symbol versions that a library needs and the file found for it has not. A version that is defined is a text in the file, or the end of
+/// one: linkers keep `OMP_1.0` of libgomp as the end of `GOMP_1.0`.
 fn missing_versions(path: &Path, file: &Facts, all: &[(Needed, Option<Found>)], problems: &mut Vec<Problem>) {
     let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let itself = (file_name(path), file);
@@ -117,7 +117,7 @@ fn missing_versions(path: &Path, file: &Facts, all: &[(Needed, Option<Found>)], 
         for need in &facts.versions {
             let provider = all.iter().find(|(entry, _)| entry.name == need.library);
             let Some((entry, Some(found))) = provider else { continue };
-            let text = [b"\0", need.version.as_bytes(), b"\0"].concat();
+            let text = [need.version.as_bytes(), b"\0"].concat();
             if memchr::memmem::find(&found.bytes, &text).is_some() {
                 continue;
             }

@@ -41,6 +41,7 @@ mod properties;
 mod prose;
 mod readme;
 mod reference;
+mod reports;
 mod residue;
 mod sandbox;
 mod soaks;

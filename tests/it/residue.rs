@@ -33,7 +33,10 @@ fn told(soak: &Soak) -> Vec<(&str, Option<f64>)> {
 fn every_kind_that_a_fixture_leaves_is_told_and_no_other() {
     let table = Table::load(&root()).unwrap();
     for (f, truth) in fixtures(&table) {
-        let finished = soak(&fixture(&f.name), &["-n", CYCLES, "--warmup", "10", "--checkpoints", "20"]);
+        let env: Vec<String> = f.env.iter().map(|(name, value)| format!("--env={name}={value}")).collect();
+        let mut args = vec!["-n", CYCLES, "--warmup", "10", "--checkpoints", "20"];
+        args.extend(env.iter().map(String::as_str));
+        let finished = soak(&fixture(&f.name), &args);
         let soak = finished.soak();
         let found = told(soak);
         let kinds: Vec<&str> = found.iter().map(|(kind, _)| *kind).collect();

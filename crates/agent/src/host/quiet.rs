@@ -35,7 +35,8 @@ pub(super) fn observe(channel: &Parts) {
     tls_destructors::write_down(&header.pending);
     observe_heap(channel);
     // Before keys are made to count them, which might take the place of one that was deleted.
-    header.state.keys_deleted.store(state::own_keys_deleted(), Relaxed);
+    let is_loaded = channel.slots().iter().any(|slot| slot.completed.load(Relaxed) > 0);
+    header.state.keys_deleted.store(state::own_keys_deleted(is_loaded), Relaxed);
     header.state.keys_in_use.store(state::keys_in_use(), Relaxed);
     if header.observe.load(Relaxed) != 0 {
         observe_state(&header.state);

@@ -43,7 +43,7 @@ pub fn interval_timers() -> [u64; 3] {
     })
 }
 
-/// Number of thread-specific keys in use, give or take those that were deleted out of turn; all there are when no
+/// Number of thread-specific keys in use besides the process's own, give or take those that were deleted out of turn; all there are when no
 /// more can be made.
 ///
 /// A few keys are made and deleted at once; they get the lowest free numbers, and the highest of them tells. One alone
@@ -67,7 +67,8 @@ pub fn keys_in_use() -> u32 {
         }
     }
     let highest = keys[..made].iter().copied().max().unwrap_or(0);
-    if made < PROBES { KEYS - made as u32 } else { (highest + 1).saturating_sub(PROBES as u32) }
+    let all = if made < PROBES { KEYS - made as u32 } else { (highest + 1).saturating_sub(PROBES as u32) };
+    all.saturating_sub(own_keys().count() as u32)
 }
 
 /// Keys of the process's own, as a host has some: a library that deletes a key that it never made deletes number 0.
@@ -119,9 +120,22 @@ pub fn an_own_key() -> Option<u32> {
     own_keys().next()
 }
 
-/// Those of them that were deleted, and perhaps made again by somebody else: a bit for each, by its number.
-pub fn own_keys_deleted() -> u32 {
-    own_keys().filter(|key| key_sequence(*key) != Some(MADE_ONCE)).fold(0, |all, key| all | 1 << key)
+/// Those of them that were deleted, and perhaps made again by somebody else: a bit for each, by its number. Where this is the `last` time
+/// that it is asked, as after the first loads, the others are deleted: a library that uses up all keys shall have all there are.
+pub fn own_keys_deleted(last: bool) -> u32 {
+    static DELETED: AtomicU32 = AtomicU32::new(0);
+    let is_deleted = |key: u32| key_sequence(key) != Some(MADE_ONCE);
+    DELETED.fetch_or(own_keys().filter(|key| is_deleted(*key)).fold(0, |all, key| all | 1 << key), Relaxed);
+    if last {
+        for own in &OWN {
+            let key = own.swap(NO_KEY, Relaxed);
+            if key != NO_KEY && !is_deleted(key) {
+                // SAFETY: the key was made above and is still the process's own.
+                unsafe { c::pthread_key_delete(key) };
+            }
+        }
+    }
+    DELETED.load(Relaxed)
 }
 
 /// Modes of the calling thread's floating-point unit, without the sticky exception flags: MXCSR on x86-64, FPCR
@@ -239,7 +253,7 @@ mod tests {
     #[test]
     fn a_key_that_is_kept_is_counted_and_an_own_one_that_is_deleted_is_noticed() {
         make_own_keys();
-        assert_eq!(own_keys_deleted(), 0);
+        assert_eq!(own_keys_deleted(false), 0);
         let before = keys_in_use();
         assert_eq!(keys_in_use(), before);
         let mut key = 0;
@@ -251,7 +265,9 @@ mod tests {
         let last = own_keys().last().unwrap();
         // SAFETY: the key was made above.
         unsafe { c::pthread_key_delete(last) };
-        assert_eq!(own_keys_deleted(), 1 << last);
+        assert_eq!(own_keys_deleted(true), 1 << last);
+        // The others are free now.
+        assert_eq!((own_keys_deleted(true), keys_in_use()), (1 << last, before));
     }
 
     #[test]

@@ -98,8 +98,7 @@ fn keys(case: &Case<'_>) -> Option<Residue> {
     let left = if case.context.is_held() && per_cycle.is_none() {
         0
     } else {
-        // What was deleted no longer counts as in use.
-        case.after.keys_in_use.saturating_add(deleted.len() as u32).saturating_sub(case.before.keys_in_use)
+        case.after.keys_in_use.saturating_sub(case.before.keys_in_use)
     };
     if left == 0 && deleted.is_empty() {
         return None;

@@ -32,7 +32,8 @@ impl Watch {
     pub(super) fn new(library: &std::path::Path) -> Self {
         // The file was read a moment ago; without it, less is told and nothing wrong.
         let bytes = crate::elf::read_library(library).unwrap_or_default();
-        let takes = |name: &str| memchr::memmem::find(&bytes, format!("\0{name}\0").as_bytes()).is_some();
+        // Linkers keep a name that another one ends with as a part of that.
+        let takes = |name: &str| memchr::memmem::find(&bytes, format!("{name}\0").as_bytes()).is_some();
         Self {
             snapshots: Vec::new(),
             checkpoints: 0,
