@@ -189,10 +189,13 @@ impl Steps for Measurement<'_> {
             let sample = self.session.worker.sample().map_err(|error| gone(&mut self.session, &error))?;
             let now = self.series.look(at, &self.session.channel, &sample);
             let points = &self.series.checkpoints;
-            runs_out = before.and_then(|before| self.allowances.run_out(points, &before, &now));
-            before = Some(now);
+            // One mapping more at the last look does not say what becomes of 65,530.
             let last = cycles.saturating_add(self.plan.cycles).min(at.saturating_mul(OUTLASTS));
-            if self.plan.warmup.is_none() && runs_out.is_some_and(|total| total <= last) {
+            runs_out = before
+                .and_then(|before| self.allowances.run_out(points, &before, &now))
+                .filter(|total| *total <= last);
+            before = Some(now);
+            if self.plan.warmup.is_none() && runs_out.is_some() {
                 break;
             }
         }
