@@ -1,6 +1,7 @@
 /* Gives the global C++ locale a facet of its own, which libstdc++ keeps. With UNDONE it puts the old locale back before it goes. */
-#include <cstdint>
 #include <locale>
+
+#include "../c/fibonacci.h"
 
 namespace {
 struct Comma : std::numpunct<char> {
@@ -24,12 +25,6 @@ struct Setter {
 Setter setter;
 } // namespace
 
-extern "C" __attribute__((visibility("default"))) std::int64_t fibonacci(std::int32_t n) {
-    std::int64_t a = 0, b = 1;
-    for (std::int32_t i = 0; i < n; i++) {
-        std::int64_t c = a + b;
-        a = b;
-        b = c;
-    }
-    return a;
+FIXTURE_EXPORT int64_t fibonacci(int32_t n) {
+    return fibonacci_iterative(n);
 }

@@ -1,6 +1,7 @@
 /* Sets a handler for memory that runs out, which libstdc++ keeps. With UNDONE it puts the old one back before it goes. */
-#include <cstdint>
 #include <new>
+
+#include "../c/fibonacci.h"
 
 static std::new_handler before;
 
@@ -20,12 +21,6 @@ struct Setter {
 };
 static Setter setter;
 
-extern "C" __attribute__((visibility("default"))) std::int64_t fibonacci(std::int32_t n) {
-    std::int64_t a = 0, b = 1;
-    for (std::int32_t i = 0; i < n; i++) {
-        std::int64_t c = a + b;
-        a = b;
-        b = c;
-    }
-    return a;
+FIXTURE_EXPORT int64_t fibonacci(int32_t n) {
+    return fibonacci_iterative(n);
 }

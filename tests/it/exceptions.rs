@@ -9,7 +9,7 @@ use dlsoak::record::why::{Crash, CrashCause, Message, Said};
 use dlsoak::record::{Code, Frame, Outcome, OutcomeKind, Verdict, Why};
 use tempfile::TempDir;
 
-use crate::support::{fixture, soak};
+use crate::support::{compile, fixture, soak};
 
 /// A host in C, built by this test.
 struct Host {
@@ -19,11 +19,7 @@ struct Host {
 impl Host {
     fn build() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let source = xtask::fixtures::root().join("tests/data/plain-host.c");
-        let mut cc = Command::new(std::env::var_os("CC").unwrap_or("cc".into()));
-        cc.args(["-O2", "-g", "-Wall", "-pthread", "-o"]).arg(directory.path().join("plain-host"));
-        let output = cc.arg(source).arg("-ldl").output().expect("a C compiler: apt install gcc, or set CC");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        compile(&[], "tests/data/plain-host.c", &directory.path().join("plain-host"));
         Self { directory }
     }
 

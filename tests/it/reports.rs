@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use dlsoak::record::{Evidence, HolderMemory, Proof};
 
-use crate::support::{fixture, library, run};
+use crate::support::{compile, fixture, library, run};
 
 /// A fixture, where the host calls it from, its loads, the milliseconds that it waits then, and the signal that ends it; the twin ends
 /// with status 0.
@@ -25,14 +25,6 @@ const ENDS: [(&str, &str, &str, &str, &str, i32); 7] = [
     // https://github.com/android/ndk/issues/939
     ("c-exhaust-keys-crash", "c-exhaust-keys-deleted", "main", "1200", "0", libc::SIGSEGV),
 ];
-
-fn compile(arguments: &[&str], source: &str, to: &Path) {
-    let source = xtask::fixtures::root().join(source);
-    let mut cc = Command::new(std::env::var_os("CC").unwrap_or("cc".into()));
-    cc.args(["-O2", "-g", "-Wall", "-pthread"]).arg(source).args(arguments).arg("-o").arg(to).arg("-ldl");
-    let output = cc.output().expect("a C compiler: apt install gcc, or set CC");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
 
 fn end_of(host: &Path, arguments: &[&str], library: PathBuf) -> Output {
     let mut command = Command::new(host);

@@ -67,6 +67,15 @@ pub(crate) fn lack(what: &str, why: &str) {
     xtask::lacking::note(&xtask::fixtures::root(), what, why).unwrap();
 }
 
+/// Builds a program or a library of a C file of this repository, with these further arguments of the compiler.
+pub(crate) fn compile(arguments: &[&str], source: &str, to: &Path) {
+    let source = xtask::fixtures::root().join(source);
+    let mut cc = Command::new(std::env::var_os("CC").unwrap_or("cc".into()));
+    cc.args(["-O2", "-g", "-Wall", "-pthread"]).arg(source).args(arguments).arg("-o").arg(to).arg("-ldl");
+    let output = cc.output().expect("a C compiler: apt install gcc, or set CC");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// The program under test.
 pub(crate) fn dlsoak() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlsoak"));

@@ -414,10 +414,14 @@ fn is_allowed(limits: &Limits, found: &Residue) -> bool {
 
 /// The exception that a pointer falls under.
 fn exception<'a>(limits: &'a Limits, found: &Residue) -> Option<&'a AllowedPointer> {
-    let Left::DanglingPointer(pointer) = &found.evidence else { return None };
-    let holder = pointer.holder.as_ref()?;
-    let is_it = |one: &&AllowedPointer| one.is(holder.object.as_deref(), holder.symbol.as_deref());
-    limits.allow_pointer.iter().flatten().find(is_it)
+    limits.allow_pointer.iter().flatten().find(|one| excuses(one, found))
+}
+
+/// Whether this is a pointer that an exception is about.
+fn excuses(exception: &AllowedPointer, found: &Residue) -> bool {
+    let Left::DanglingPointer(pointer) = &found.evidence else { return false };
+    let holder = pointer.holder.as_ref();
+    holder.is_some_and(|holder| exception.is(holder.object.as_deref(), holder.symbol.as_deref()))
 }
 
 /// The exceptions of a run that no pointer falls under, where pointers were looked for. A part of a suite can't say so, because other
@@ -428,8 +432,7 @@ pub fn unused_exceptions(run: &Run) -> Vec<AllowedPointer> {
     for soak in &run.soaks {
         let looked = soak.passes.iter().any(|made| made.pass == Pass::Pointers);
         for one in soak.asked.allow_pointer.iter().flatten().filter(|_| looked && run.partition.is_none()) {
-            let alone = Limits { allow_pointer: Some(vec![one.clone()]), ..Limits::default() };
-            let is_used = soak.residue.iter().any(|found| exception(&alone, found).is_some());
+            let is_used = soak.residue.iter().any(|found| excuses(one, found));
             let list = if is_used { &mut used } else { &mut unused };
             if !list.contains(one) {
                 list.push(one.clone());

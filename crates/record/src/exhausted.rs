@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Column;
+use super::residue::is_zero;
 
 named! {
     /// A resource that can run out.
@@ -29,7 +30,7 @@ named! {
 }
 
 impl Resource {
-    /// The column that counts it; `None` where only a load that fails tells that there is none left.
+    /// The column that counts it; `None` where only a load that fails shows that there is none left.
     pub fn column(self) -> Option<Column> {
         match self {
             Self::TlsKeys => Some(Column::TlsKeys),
@@ -68,9 +69,4 @@ pub struct Exhausted {
     /// How much of it each cycle took before, where that is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub per_cycle: Option<f64>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }

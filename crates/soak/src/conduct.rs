@@ -100,18 +100,13 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
 
 /// Adds what was found. A use of what is gone is why the soak crashed, if it did; otherwise a host will.
 fn explain(measured: &mut Measured, found: Vec<Residue>) {
-    let crash = match &mut measured.outcome.why {
-        Some(Why::Crash(crash)) => Some(crash),
-        _ => None,
-    };
-    match (crash, <[Residue; 1]>::try_from(found)) {
-        (Some(crash), Ok([Residue { evidence: Evidence::DanglingPointer(pointer), .. }]))
-            if pointer.proof == Proof::Used =>
-        {
-            crash.cause = CrashCause::StalePointer(pointer);
+    for Residue { evidence, per_cycle } in found {
+        match (&mut measured.outcome.why, evidence) {
+            (Some(Why::Crash(crash)), Evidence::DanglingPointer(pointer)) if pointer.proof == Proof::Used => {
+                crash.cause = CrashCause::StalePointer(pointer);
+            }
+            (_, evidence) => measured.residue.push(Residue { evidence, per_cycle }),
         }
-        (_, Ok([one])) => measured.residue.push(one),
-        (_, Err(all)) => measured.residue.extend(all),
     }
 }
 

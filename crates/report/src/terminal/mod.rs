@@ -127,7 +127,7 @@ fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool
     }
     further::end(out, &soak.outcome, width, verbose);
     // What the library itself said last is often the whole answer.
-    for line in telling(&soak.worker.output_tail) {
+    for line in quoted(&soak.worker.output_tail) {
         wrap(out, "  its output: ", "    ", line, width);
     }
     if further::ended(soak.outcome.kind) && !soak.replay.is_empty() {
@@ -136,17 +136,17 @@ fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool
     }
 }
 
-/// The last three lines of what a process wrote, and before them the first one that tells of an error: what follows an error is often its
+/// The last three lines of what a process wrote, and before them the first one that reports an error: what follows an error is often its
 /// consequence.
-fn telling(output: &str) -> Vec<&str> {
+fn quoted(output: &str) -> Vec<&str> {
     const ERRORS: [&str; 7] = ["error", "fail", "fatal", "panic", "cannot", "can't", "unable"];
     let lines: Vec<&str> = output.lines().collect();
     let last = lines.len().saturating_sub(3);
-    let tells = |line: &&&str| {
+    let reports = |line: &&&str| {
         let line = line.to_lowercase();
         ERRORS.iter().any(|word| line.contains(word))
     };
-    let first = lines[..last].iter().find(tells);
+    let first = lines[..last].iter().find(reports);
     first.into_iter().chain(&lines[last..]).copied().collect()
 }
 
@@ -221,10 +221,10 @@ mod tests {
 
     #[test]
     fn the_first_error_is_quoted_before_the_last_lines() {
-        assert_eq!(telling(""), [""; 0]);
-        assert_eq!(telling("a\nb\n"), ["a", "b"]);
-        assert_eq!(telling("up\nError 1\nerror 2\nc\nd\ne\n"), ["Error 1", "c", "d", "e"]);
-        assert_eq!(telling("up\nc\nfailed\ne\n"), ["c", "failed", "e"]);
+        assert_eq!(quoted(""), [""; 0]);
+        assert_eq!(quoted("a\nb\n"), ["a", "b"]);
+        assert_eq!(quoted("up\nError 1\nerror 2\nc\nd\ne\n"), ["Error 1", "c", "d", "e"]);
+        assert_eq!(quoted("up\nc\nfailed\ne\n"), ["c", "failed", "e"]);
     }
 
     #[test]

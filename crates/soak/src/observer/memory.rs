@@ -25,7 +25,7 @@ impl Memory {
         self.read(address, &mut word).then(|| u64::from_ne_bytes(word))
     }
 
-    /// Whether a signal handler returns to this address: the code there is the system call `rt_sigreturn`, as GDB tells it, too
+    /// Whether a signal handler returns to this address: the code there is the system call `rt_sigreturn`, as GDB detects it, too
     /// (amd64-linux-tdep.c, aarch64-linux-tdep.c).
     pub(super) fn is_trampoline(&self, address: u64) -> bool {
         const CODE: &[u8] = if cfg!(target_arch = "x86_64") {

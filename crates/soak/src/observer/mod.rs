@@ -117,6 +117,12 @@ impl Observer {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether something was seen that ends the process.
+    pub fn sees_end(&self) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.fatal.is_some() || seen.exit.is_some()
+    }
+
     /// What was seen of a process that has ended.
     pub fn end(&mut self) -> Seen {
         let begin = Instant::now();

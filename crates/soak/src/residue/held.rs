@@ -7,8 +7,9 @@ use dlsoak_wire::channel::KEYS;
 
 use super::crash::{Fate, at, fate};
 use super::snapshot::{Snapshot, Thread};
-use super::{Case, signal_name, tally};
+use super::{Case, tally};
 use crate::record::{Child, CrashHow, Evidence, Residue, SharedMemory, ThreadCrash, Timer};
+use crate::sys::signal_name;
 
 /// Prefix of what a descriptor of anonymous memory points to, and of a mapping of it.
 const MEMFD: &str = "/memfd:";

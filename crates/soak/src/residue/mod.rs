@@ -141,9 +141,3 @@ fn tally<T: PartialEq>(things: impl IntoIterator<Item = T>) -> Tally<T> {
     items.truncate(KEPT);
     Tally { count, items, more }
 }
-
-/// Name of a signal.
-fn signal_name(number: usize) -> String {
-    let known = i32::try_from(number).ok().and_then(|n| nix::sys::signal::Signal::try_from(n).ok());
-    known.map_or_else(|| format!("signal {number}"), |signal| signal.as_str().to_owned())
-}

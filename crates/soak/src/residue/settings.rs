@@ -1,9 +1,10 @@
 //! Settings that a process or a thread has one of, and that a library has left other than it found them. They count
 //! also where the library is still loaded: nobody owns them but the host.
 
+use super::Case;
 use super::snapshot::Thread;
-use super::{Case, signal_name};
 use crate::record::{Evidence, FpChange, FpRegister, LocaleChange, Residue, SoftHard};
+use crate::sys::signal_name;
 
 /// Finds settings that differ.
 pub(super) fn find(case: &Case<'_>) -> Vec<Residue> {

@@ -1,9 +1,10 @@
 //! Signal handlers that stay, and above all those whose code does not.
 
+use super::Case;
 use super::crash::at;
 use super::snapshot::Action;
-use super::{Case, signal_name};
 use crate::record::{Evidence, Residue, SignalAction};
+use crate::sys::signal_name;
 
 /// `SIG_DFL` and `SIG_IGN`, as the kernel keeps them.
 const DEFAULT: u64 = 0;

@@ -1,8 +1,10 @@
-//! Counts the instances of inotify among a worker's descriptors. Only the links in `/proc/PID/fd` tell them apart, so a descriptor is
+//! Counts the instances of inotify among a worker's descriptors. Only the links in `/proc/PID/fd` distinguish them, so a descriptor is
 //! looked at once, when its number is new.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+
+use crate::record::why::Descriptor;
 
 /// With more descriptors than this, they are listed again only when their number has changed by a part of [`PART`].
 const MANY: u64 = 4096;
@@ -18,7 +20,7 @@ pub(super) struct Inotify {
 }
 
 impl Inotify {
-    /// How many a process has that has so many descriptors `open`.
+    /// How many a process has that has this many descriptors `open`.
     pub(super) fn count(&mut self, pid: i32, open: u64) -> u64 {
         let least = if open > MANY { open / PART } else { 1 };
         if open.abs_diff(self.open) >= least {
@@ -26,7 +28,8 @@ impl Inotify {
             let known = entries.map(|entry| {
                 let number = entry.file_name();
                 let is = self.known.get(&number).copied().unwrap_or_else(|| {
-                    std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == "anon_inode:inotify")
+                    let link = std::fs::read_link(entry.path());
+                    link.is_ok_and(|to| Descriptor::of_link(&to.to_string_lossy()) == Descriptor::Inotify)
                 });
                 (number, is)
             });

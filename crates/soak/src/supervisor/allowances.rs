@@ -16,12 +16,13 @@ impl Allowances {
     /// soak is ended before, when there are `most_fds`.
     pub(super) fn of(pid: i32, most_fds: Option<u64>) -> Self {
         let ends_before = |allowed: u64| most_fds.is_some_and(|most| most <= allowed);
-        let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+        let instances = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok();
+        let instances = instances.and_then(|text| text.trim().parse().ok());
         let limits = [
             (Resource::TlsKeys, Some(u64::from(KEYS))),
             (Resource::Fds, limit(pid, "Max open files").filter(|allowed| !ends_before(*allowed))),
-            (Resource::Inotify, number("/proc/sys/fs/inotify/max_user_instances")),
-            (Resource::Mappings, number("/proc/sys/vm/max_map_count")),
+            (Resource::Inotify, instances),
+            (Resource::Mappings, procfs::sys::vm::max_map_count().ok()),
             (Resource::AddressSpace, limit(pid, "Max address space")),
         ];
         let allowance = |(resource, allowed): (Resource, Option<u64>)| {
@@ -31,7 +32,7 @@ impl Allowances {
     }
 
     /// At a checkpoint of this process. A runtime may have raised its limit on descriptors, as Go's does. The user may have no more
-    /// instances of inotify although the process itself has fewer than the limit, and only the kernel can tell: it refuses another one.
+    /// instances of inotify although the process itself has fewer than the limit, and only the kernel knows: it refuses another one.
     pub(super) fn checkpoint(&mut self, pid: i32, sample: &Sample) {
         for of in &mut self.0 {
             match of.resource {

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use dlsoak_wire::pointers::{Memory, NAME, Range, STAYS, Table, Word};
 
-use super::end::name_of_signal;
 use super::end::stacks::{Named, Namer};
 use super::latency::Histograms;
 use super::limits::Limits;
@@ -28,6 +27,7 @@ use crate::record::{
     PointerTarget, Proof, Residue, Use, User,
 };
 use crate::suite::plan::SoakPlan;
+use crate::sys::signal_name;
 
 /// What makes allocators that hand out parts of larger blocks ask malloc for each part: what they take back is not wiped, so a part that
 /// is free looks like one that is alive. libappstream's resources, which GLib had freed, were taken for pointers that stay.
@@ -46,9 +46,9 @@ const STEP: Duration = Duration::from_millis(50);
 /// glibc's table of thread-specific keys.
 const KEYS: &str = "__pthread_keys";
 /// The function of glibc that calls destructors of keys.
-const DEALLOCATE: [&str; 2] = ["__nptl_deallocate_tsd", "nptl_deallocate_tsd"];
+const DEALLOCATE: [&str; 1] = ["__nptl_deallocate_tsd"];
 /// Functions of glibc that call what was registered for the end of the process.
-const EXIT: [&str; 4] = ["__run_exit_handlers", "run_exit_handlers", "exit", "quick_exit"];
+const EXIT: [&str; 3] = ["__run_exit_handlers", "exit", "quick_exit"];
 /// Functions of glibc that call fork handlers, before and since 2.36.
 const FORK: [&str; 4] = ["__run_fork_handlers", "__run_prefork_handlers", "__run_postfork_handlers", "fork"];
 /// Bytes that the agent has for a `struct exit_function_list` of glibc: 1,040, rounded up to its class.
@@ -367,7 +367,7 @@ impl Found {
             let within = |names: &[&str]| frames.iter().any(|frame| frame.is(names));
             let is_key = holder.as_ref().is_some_and(|held| held.symbol.as_deref() == Some(KEYS));
             user = match () {
-                () if thread.in_handler => User::SignalHandler { signal: caught.handles.map(name_of_signal) },
+                () if thread.in_handler => User::SignalHandler { signal: caught.handles.map(signal_name) },
                 () if within(&DEALLOCATE) || is_key && is_run => User::KeyDestructor,
                 () if within(&EXIT) => User::ExitFunction,
                 () if within(&FORK) => User::ForkHandler,

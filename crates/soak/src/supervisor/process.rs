@@ -303,8 +303,7 @@ impl Drop for WorkerProcess {
 
 /// Name of the signal that ended a process, where one did.
 pub(super) fn signal_name(status: ExitStatus) -> Option<String> {
-    let number = status.signal()?;
-    Some(Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |s| s.as_str().to_owned()))
+    status.signal().map(crate::sys::signal_name)
 }
 
 /// A mark that no other worker has.

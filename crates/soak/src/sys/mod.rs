@@ -6,3 +6,9 @@ pub mod futex;
 pub mod glibc;
 pub mod pressure;
 pub mod ptrace;
+
+/// Name of a signal.
+pub fn signal_name<N: TryInto<i32> + Copy + std::fmt::Display>(number: N) -> String {
+    let known = number.try_into().ok().and_then(|number| nix::sys::signal::Signal::try_from(number).ok());
+    known.map_or_else(|| format!("signal {number}"), |signal| signal.as_str().to_owned())
+}

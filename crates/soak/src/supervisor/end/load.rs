@@ -61,8 +61,7 @@ fn memory(session: &Session<'_>) -> Shortage {
     let process = session.worker.process.pid();
     let maps = std::fs::read_to_string(format!("/proc/{process}/maps"));
     let mappings = maps.map_or(0, |maps| maps.lines().count() as u64);
-    let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
-    let most = most.and_then(|most| most.trim().parse::<u64>().ok());
+    let most = procfs::sys::vm::max_map_count().ok();
     if let Some(allowed) = most.filter(|most| mappings + NEXT_LOAD > *most) {
         return Shortage::Mappings { mappings, allowed };
     }

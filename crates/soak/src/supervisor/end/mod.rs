@@ -10,7 +10,7 @@ pub(super) mod stacks;
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::process::signal_name;
+use super::process;
 use super::session::{End, Session};
 use super::staging::Staging;
 use crate::channel::Phase;
@@ -21,6 +21,7 @@ use crate::record::why::{
 };
 use crate::record::{self, Exports, LoadCause, LoadFailure, Mode, Outcome, OutcomeKind, Why};
 use crate::suite::plan::SoakPlan;
+use crate::sys::signal_name;
 use fault::{Known, Last};
 use stacks::{Named, Namer, callee, culprit, name_of_thread};
 
@@ -138,7 +139,7 @@ impl Ending<'_, '_> {
     fn died(&mut self, status: ExitStatus) -> Outcome {
         let seen = self.session.worker.seen();
         let output = self.session.worker.process.output_tail();
-        match signal_name(status) {
+        match process::signal_name(status) {
             Some(signal) if self.session.worker.process.keeper_lost() => {
                 let outcome = outcome_of(OutcomeKind::Crashed, Some(Why::ParentKilled));
                 at(self.session.position(), Outcome { signal: Some(signal), ..outcome })
@@ -266,7 +267,7 @@ fn stopped(namer: &mut Namer<'_>, stopped: &Caught) -> Stopped {
     let sender = fault::sender(stopped);
     let frames = first_frames(namer, &stopped.capture);
     let by = if sender == Sender::Itself { culprit(&frames) } else { None };
-    Stopped { signal: name_of_signal(stopped.info.signal), sender, by }
+    Stopped { signal: signal_name(stopped.info.signal), sender, by }
 }
 
 /// What a handler of the library's took on itself before the end.
@@ -275,14 +276,9 @@ fn handled(seen: &Seen) -> Option<Handled> {
     let pc = last.capture.threads.first().and_then(|thread| thread.frames.first());
     Some(Handled {
         count: seen.handled_count,
-        signal: Some(name_of_signal(last.info.signal)),
+        signal: Some(signal_name(last.info.signal)),
         instruction: pc.map(|pc| format!("{pc:#x}")),
     })
-}
-
-pub(super) fn name_of_signal(number: i32) -> String {
-    let signal = nix::sys::signal::Signal::try_from(number);
-    signal.map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
 }
 
 /// For a symbol that the library does not export itself: the name that was probably meant.

@@ -148,8 +148,7 @@ impl Worker {
 
     /// Whether nothing has begun to end the worker. What `/proc` says of one that ends is half gone: its descriptors, its environment.
     pub(in crate::supervisor) fn is_whole(&mut self) -> bool {
-        let seen = self.seen();
-        self.process.ended().is_none() && seen.fatal.is_none() && seen.exit.is_none()
+        self.process.ended().is_none() && !self.observer.as_ref().is_some_and(Observer::sees_end)
     }
 
     /// Where all threads of the worker are; `None` where that can't be seen.
