@@ -90,7 +90,10 @@ impl<'a> Measurement<'a> {
     /// Returns why the heap's figures are to be doubted.
     pub(super) fn carry_out(mut self, soak: &mut Measured) -> Option<Doubt> {
         let end = course::run(self.plan, self.warmup, &mut self, soak);
-        if end.as_ref().err().is_none_or(End::is_quiet) {
+        // Whether a limit is seen at a quiet point of the warm-up or between two is chance, and between two there is no state to read. So what
+        // was left is read in neither case: c-limit-threads was residue in three of four runs.
+        let limited = matches!(end, Err(End::Limit { .. })) && self.measured() == 0;
+        if end.as_ref().err().is_none_or(End::is_quiet) && !limited {
             self.session.ensure_state();
             let done = self.measured();
             self.residue.last(done, &mut self.session);
