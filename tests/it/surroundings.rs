@@ -6,11 +6,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use dlsoak::record::{LoadCause, Run, Verdict};
+use dlsoak::record::{LoadCause, Metric, Resource, Run, Verdict};
 use tempfile::TempDir;
 
 use crate::faults::is_fault;
-use crate::support::{DECIDED, fixture, lack, read_record};
+use crate::support::{DECIDED, fixture, growth, lack, read_record};
 
 /// The user and group that own nothing.
 const NOBODY: u32 = 65534;
@@ -73,6 +73,43 @@ impl Place {
 fn as_nobody(command: &mut Command) {
     if nix::unistd::getuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+/// With a limit on what a user may have, which does not bind root.
+#[test]
+fn threads_that_run_out_hide_no_leak() {
+    /// No account of this machine, so that nobody else has threads of it.
+    const NEW: u32 = 54_321;
+    for (name, runs_out) in [("c-threads", true), ("c-threads-joined", false)] {
+        let place = Place::new();
+        std::fs::copy(fixture(name), place.path().join("libclean.so")).unwrap();
+        let mut soak = Command::new("prlimit");
+        let [program, out, library] = ["dlsoak", "out", "libclean.so"].map(|name| place.path().join(name));
+        soak.arg("--nproc=300")
+            .arg(program)
+            .args(["-q", "run", "-n", "1000"])
+            .arg(library)
+            .arg("-o")
+            .arg(out);
+        if nix::unistd::getuid().is_root() {
+            soak.uid(NEW).gid(NEW);
+        }
+        let output = soak.output().unwrap();
+        let soak = place.record(&output).soaks.remove(0);
+        let ran_out: Vec<_> = soak.judged.exhausted.iter().map(|one| (one.resource, one.limit)).collect();
+        let threads = growth(&soak, Metric::Threads).per_cycle;
+        if runs_out {
+            assert_eq!(ran_out, [(Resource::Threads, Some(300))], "{output:?}");
+            assert_eq!((threads, soak.judged.verdict), (1.0, Verdict::Leak), "{:?}", soak.judged.findings);
+        } else {
+            assert_eq!(
+                (ran_out, soak.judged.verdict),
+                (vec![], Verdict::Clean),
+                "{:?}",
+                soak.judged.findings
+            );
+        }
     }
 }
 

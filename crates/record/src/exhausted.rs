@@ -14,6 +14,8 @@ named! {
         TlsKeys = "tls-keys",
         /// Descriptors (`RLIMIT_NOFILE`).
         Fds = "fds",
+        /// Threads: of all processes of a user together (`RLIMIT_NPROC`), of the control group, or of the machine.
+        Threads = "threads",
         /// Instances of inotify, which all processes of a user share (`fs.inotify.max_user_instances`).
         Inotify = "inotify",
         /// Mappings (`vm.max_map_count`).
@@ -35,6 +37,7 @@ impl Resource {
         match self {
             Self::TlsKeys => Some(Column::TlsKeys),
             Self::Fds => Some(Column::Metric(Metric::Fds)),
+            Self::Threads => Some(Column::Metric(Metric::Threads)),
             Self::Inotify => Some(Column::Inotify),
             Self::Mappings => Some(Column::Metric(Metric::Mappings)),
             Self::AddressSpace => Some(Column::Metric(Metric::Virtual)),

@@ -86,13 +86,17 @@ pub struct Rendered {
     pub contents: Vec<u8>,
 }
 
-/// Begins to render on a thread of its own; what is returned waits for it.
+/// Begins to render on a thread of its own; what is returned waits for it. Where no thread can be had, because a library has used up
+/// those of the user, it renders then.
 fn beside<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
-    render: impl FnOnce() -> Result<T, Error> + Send + 'scope,
+    render: impl Fn() -> Result<T, Error> + Copy + Send + 'scope,
 ) -> impl FnOnce() -> Result<T, Error> + 'scope {
-    let thread = scope.spawn(render);
-    move || thread.join().unwrap_or_else(|_| Err(Error::Chart("the thread that drew it panicked".to_owned())))
+    let thread = std::thread::Builder::new().spawn_scoped(scope, render);
+    move || {
+        let panicked = |_| Err(Error::Chart("the thread that drew it panicked".to_owned()));
+        thread.map_or_else(|_| render(), |thread| thread.join().unwrap_or_else(panicked))
+    }
 }
 
 /// Renders `formats` side by side, in their order, so that a chart that fails can't cost the record.

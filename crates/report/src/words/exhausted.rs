@@ -17,6 +17,11 @@ pub(super) fn ran_out(ran_out: &RanOut) -> Text {
         Resource::Fds => {
             ("descriptors", "RLIMIT_NOFILE allows", "close each descriptor before the library is unloaded")
         }
+        Resource::Threads => (
+            "threads",
+            "the user, the control group or the machine may have",
+            "end and join each thread before the library is unloaded",
+        ),
         Resource::Inotify => (
             "instances of inotify",
             "a user may have (fs.inotify.max_user_instances)",

@@ -2,28 +2,33 @@
 
 use nix::errno::Errno;
 use nix::sys::inotify::{InitFlags, Inotify};
+use procfs::process::{LimitValue, Process};
 
 use crate::channel::KEYS;
 use crate::record::{Allowance, Checkpoints, Column, Resource};
-use crate::sampling::Sample;
+use crate::sampling::{self, Sample};
+use crate::suite::plan;
 
 /// What the worker may have.
 #[derive(Debug, Default)]
 pub(super) struct Allowances(Vec<Allowance>);
 
 impl Allowances {
-    /// Those of a process, as they are now. What has no limit, or none that can be read, is left out, and so are descriptors where the
-    /// soak is ended before, when there are `most_fds`.
-    pub(super) fn of(pid: i32, most_fds: Option<u64>) -> Self {
-        let ends_before = |allowed: u64| most_fds.is_some_and(|most| most <= allowed);
+    /// Those of a process, as they are now. What has no limit, or none that can be read, is left out, and so is what the soak is ended
+    /// for before it runs out.
+    pub(super) fn of(pid: i32, ended_for: plan::Allowance) -> Self {
+        let may = limits(pid);
+        let of = |limit: fn(&procfs::process::Limits) -> LimitValue| number(limit(may.as_ref()?));
+        let before = |most: Option<u64>| move |allowed: &u64| most.is_none_or(|most| most > *allowed);
         let instances = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok();
         let instances = instances.and_then(|text| text.trim().parse().ok());
         let limits = [
             (Resource::TlsKeys, Some(u64::from(KEYS))),
-            (Resource::Fds, limit(pid, "Max open files").filter(|allowed| !ends_before(*allowed))),
+            (Resource::Fds, of(|may| may.max_open_files.soft_limit).filter(before(ended_for.fds))),
+            (Resource::Threads, threads(may.as_ref()).filter(before(ended_for.processes))),
             (Resource::Inotify, instances),
             (Resource::Mappings, procfs::sys::vm::max_map_count().ok()),
-            (Resource::AddressSpace, limit(pid, "Max address space")),
+            (Resource::AddressSpace, of(|may| may.max_address_space.soft_limit)),
         ];
         let allowance = |(resource, allowed): (Resource, Option<u64>)| {
             Some(Allowance { resource, allowed: allowed?, elsewhere: 0 })
@@ -32,12 +37,21 @@ impl Allowances {
     }
 
     /// At a checkpoint of this process. A runtime may have raised its limit on descriptors, as Go's does. The user may have no more
-    /// instances of inotify although the process itself has fewer than the limit, and only the kernel knows: it refuses another one.
+    /// instances of inotify, or threads, although the process itself has fewer than the limit, and only the kernel knows: it refuses
+    /// another one.
     pub(super) fn checkpoint(&mut self, pid: i32, sample: &Sample) {
         for of in &mut self.0 {
             match of.resource {
                 Resource::Fds if sample.fds >= of.allowed / 2 => {
-                    of.allowed = limit(pid, "Max open files").unwrap_or(of.allowed);
+                    let now = limits(pid).and_then(|may| number(may.max_open_files.soft_limit));
+                    of.allowed = now.unwrap_or(of.allowed);
+                }
+                Resource::Threads if sample.threads >= of.allowed / 2 && of.elsewhere == 0 => {
+                    let another = std::thread::Builder::new().stack_size(64 << 10).spawn(|| ());
+                    match another.map(std::thread::JoinHandle::join) {
+                        Ok(_) => {}
+                        Err(_) => of.elsewhere = of.allowed.saturating_sub(sample.threads),
+                    }
                 }
                 Resource::Inotify if sample.inotify > 0 && of.elsewhere == 0 => {
                     if matches!(Inotify::init(InitFlags::IN_CLOEXEC), Err(Errno::EMFILE)) {
@@ -69,11 +83,25 @@ impl Allowances {
     }
 }
 
-/// A limit of a process that holds now, from `/proc/PID/limits`; `None` where there is none.
-pub(super) fn limit(process: i32, name: &str) -> Option<u64> {
-    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse().ok()
+/// Threads that a process with these limits may have. The kernel does not apply `RLIMIT_NPROC` to root (fork.c, `copy_process`).
+fn threads(may: Option<&procfs::process::Limits>) -> Option<u64> {
+    let of_user = may.and_then(|may| number(may.max_processes.soft_limit));
+    let of_user = of_user.filter(|_| !nix::unistd::getuid().is_root());
+    let left = sampling::available_tasks().map(|left| left.saturating_add(1));
+    of_user.into_iter().chain(left).min()
+}
+
+/// The limits of a process that hold now.
+pub(super) fn limits(process: i32) -> Option<procfs::process::Limits> {
+    Process::new(process).and_then(|process| process.limits()).ok()
+}
+
+/// `None` where there is no limit.
+pub(super) fn number(limit: LimitValue) -> Option<u64> {
+    match limit {
+        LimitValue::Unlimited => None,
+        LimitValue::Value(most) => Some(most),
+    }
 }
 
 #[cfg(test)]
@@ -98,10 +126,12 @@ mod tests {
     #[test]
     fn this_process_may_have_only_so_much() {
         let pid = std::process::id().cast_signed();
-        let ended_before = Allowances::of(pid, Some(100)).to_record();
-        assert!(ended_before.iter().all(|of| of.resource != Resource::Fds), "{ended_before:?}");
-        let allowances = Allowances::of(pid, None).to_record();
-        for resource in [Resource::TlsKeys, Resource::Fds, Resource::Mappings] {
+        let few = plan::Allowance { fds: Some(10), processes: Some(10), ..plan::Allowance::default() };
+        let ended_before = Allowances::of(pid, few).to_record();
+        let ends = [Resource::Fds, Resource::Threads];
+        assert!(ended_before.iter().all(|of| !ends.contains(&of.resource)), "{ended_before:?}");
+        let allowances = Allowances::of(pid, plan::Allowance::default()).to_record();
+        for resource in [Resource::TlsKeys, Resource::Fds, Resource::Threads, Resource::Mappings] {
             assert!(
                 allowances.iter().any(|of| of.resource == resource && of.allowed > 100),
                 "{allowances:?}"

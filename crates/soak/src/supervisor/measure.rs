@@ -165,7 +165,7 @@ impl Steps for Measurement<'_> {
         self.unload.start(&self.session, &self.staging);
         let before = self.session.worker.sample().map_err(|error| gone(&mut self.session, &error))?;
         self.series.before_first_open(&self.session.channel, &before);
-        self.allowances = Allowances::of(self.session.worker.process.pid(), self.plan.allowance.fds);
+        self.allowances = Allowances::of(self.session.worker.process.pid(), self.plan.allowance);
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
         self.session.look(channel::Look::Presence)?;
         self.session.ensure_state();

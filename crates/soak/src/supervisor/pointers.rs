@@ -371,15 +371,20 @@ impl Found {
                 () if within(&DEALLOCATE) || is_key && is_run => User::KeyDestructor,
                 () if within(&EXIT) => User::ExitFunction,
                 () if within(&FORK) => User::ForkHandler,
-                () if is_run && !namer.is_own(&caught.capture, thread) => {
-                    // It comes back from a call, and nothing but its stack leads there.
-                    holder = None;
-                    let start = self.start(&thread.descriptor, &mut symbols);
-                    load = start.as_ref().map_or(load, |(object, _)| object.load);
-                    User::Thread { start: start.map(|(_, start)| start) }
-                }
                 () => {
-                    User::Function { by: frames.into_iter().find(Named::is_mapped).map(|named| named.frame) }
+                    let is_own = namer.is_own(&caught.capture, thread);
+                    let start = (!is_own).then(|| self.start(&thread.descriptor, &mut symbols)).flatten();
+                    if is_run && !is_own {
+                        // It comes back from a call, and nothing but its stack leads there.
+                        holder = None;
+                    }
+                    load = start.as_ref().map_or(load, |(object, _)| object.load);
+                    match start {
+                        None if is_own || !is_run => User::Function {
+                            by: frames.into_iter().find(Named::is_mapped).map(|named| named.frame),
+                        },
+                        start => User::Thread { start: start.map(|(_, start)| start) },
+                    }
                 }
             };
         }

@@ -136,10 +136,10 @@ impl WorkerProcess {
         let output = Arc::new(Output::default());
         let mut readers = Vec::new();
         if let Some(out) = keeper.stdout.take() {
-            readers.push(drain(out, Arc::clone(&output)));
+            readers.push(drain(out, Arc::clone(&output)).map_err(|error| program.refused(error))?);
         }
         if let Some(err) = keeper.stderr.take() {
-            readers.push(drain(err, Arc::clone(&output)));
+            readers.push(drain(err, Arc::clone(&output)).map_err(|error| program.refused(error))?);
         }
         let mark = mark();
         let started =
@@ -372,8 +372,8 @@ fn in_keeper(handed: &[i32]) -> std::io::Result<()> {
     Ok(())
 }
 
-fn drain(mut from: impl Read + Send + 'static, to: Arc<Output>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
+fn drain(mut from: impl Read + Send + 'static, to: Arc<Output>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().spawn(move || {
         let mut buffer = [0_u8; 8192];
         while let Ok(count) = from.read(&mut buffer) {
             if count == 0 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::record::why::Descriptor;
 use crate::record::{LoadFailure, OpenFds, Shortage};
 use crate::suite::together::NAMESPACES;
-use crate::supervisor::allowances::limit;
+use crate::supervisor::allowances::{limits, number};
 use crate::supervisor::failure::Refusal;
 use crate::supervisor::session::Session;
 use crate::supervisor::staging::Staging;
@@ -53,7 +53,8 @@ fn descriptors(session: &Session<'_>) -> Shortage {
     let mut most: Vec<OpenFds> = kinds.into_iter().map(|(of, count)| OpenFds { of, count }).collect();
     most.sort_by_key(|of| std::cmp::Reverse(of.count));
     most.truncate(LISTED);
-    Shortage::Fds { open, allowed: limit(process, "Max open files"), most }
+    let allowed = limits(process).and_then(|may| number(may.max_open_files.soft_limit));
+    Shortage::Fds { open, allowed, most }
 }
 
 /// What memory may have run out.
@@ -65,7 +66,7 @@ fn memory(session: &Session<'_>) -> Shortage {
     if let Some(allowed) = most.filter(|most| mappings + NEXT_LOAD > *most) {
         return Shortage::Mappings { mappings, allowed };
     }
-    match limit(process, "Max address space") {
+    match limits(process).and_then(|may| number(may.max_address_space.soft_limit)) {
         Some(allowed) => Shortage::AddressSpace { mappings, allowed },
         None => Shortage::Memory { mappings },
     }
