@@ -1,14 +1,15 @@
 //! The pool as a host uses it: many threads, one load; and what is unloaded, what never is.
 
 use std::ffi::{CStr, c_int, c_void};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dlsoak::{elf, record::Language};
 use dlsoak_pool::{Kept, Lease, LibraryPath, Pool};
 
-use crate::support::fixture;
+use crate::support::{fixture, tool};
 
 type Fibonacci = unsafe extern "C" fn(i32) -> i64;
 
@@ -193,4 +194,76 @@ fn the_pool_reads_in_a_file_what_dlsoak_reads() {
         assert_eq!(reasons, facts, "{}", path.display());
     }
     assert!(seen.iter().all(|seen| *seen > 0), "each is true of some fixture: {seen:?}");
+}
+
+/// Where Cargo puts what it builds for the tests, the pool's libraries for C among it.
+fn built() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().to_owned()
+}
+
+fn says(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A compiler that takes no warning for an answer, with the pool's header.
+fn strict(variable: &str, default: &str, standard: &str) -> Command {
+    let mut compiler = Command::new(std::env::var_os(variable).unwrap_or_else(|| default.into()));
+    compiler.args([standard, "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"]);
+    compiler.arg("-I").arg(xtask::fixtures::root().join("crates/pool/include"));
+    compiler
+}
+
+#[test]
+fn hosts_in_c_and_cpp_use_the_pool_as_one_in_rust_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let example = |name: &str| xtask::fixtures::root().join("examples/pool").join(name);
+    let [c, cpp] = ["host-c", "host-cpp"].map(|name| directory.path().join(name));
+    let archive = built().join("libdlsoak_pool.a");
+    says(
+        strict("CC", "cc", "-std=c11")
+            .arg(example("host.c"))
+            .arg("-o")
+            .arg(&c)
+            .arg("-L")
+            .arg(built())
+            .arg("-ldlsoak_pool"),
+    );
+    says(
+        strict("CXX", "c++", "-std=c++17")
+            .arg(example("host.cpp"))
+            .arg("-o")
+            .arg(&cpp)
+            .arg(archive)
+            .args(["-ldl", "-lm"]),
+    );
+    let host = |program: &Path, plugin: &Path| {
+        let mut command = Command::new(program);
+        command.env("LD_LIBRARY_PATH", built()).arg(plugin).args(["8", "1000000"]);
+        command
+    };
+    let said = says(&mut host(&c, &fixture("c-clean")));
+    assert!(
+        said.starts_with("1000000 gets, ") && said.ends_with("may go: it is known to unload\n"),
+        "{said}"
+    );
+    let said = says(&mut host(&c, &fixture("go-clean")));
+    assert_eq!(
+        said,
+        "1000000 gets, 1 loads, 0 evictions; kept: linked with -z nodelete, so it never unloads\n"
+    );
+    assert_eq!(says(&mut host(&cpp, &fixture("c-clean"))), "1000000 gets, 1 loads\n");
+    for program in [&c, &cpp] {
+        let output = host(program, Path::new("/nowhere.so")).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.starts_with("host: /nowhere.so: "), "{said}");
+    }
+    // All that the pool took is given back, as an instrument that shares nothing with it says.
+    if tool("valgrind") {
+        let mut checked = Command::new("valgrind");
+        checked.args(["-q", "--leak-check=full", "--error-exitcode=9"]).env("LD_LIBRARY_PATH", built());
+        says(checked.arg(&c).arg(fixture("c-clean")).args(["2", "1000"]));
+    }
 }

@@ -47,6 +47,7 @@
 //! A pool that is dropped unloads the libraries that are known to unload, unless a lease was leaked. All others stay in the
 //! process, because closing them could crash it.
 
+mod c;
 mod entry;
 mod file;
 mod gate;
