@@ -1,10 +1,9 @@
 //! Inspects a library's file and the files that it needs: will it unload, will it load here. dlsoak only reads them.
 
-use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::elf::search::{self, Found, Search};
-use crate::elf::{self, Facts, Host, Unreadable, check_loadable, predictions};
+use crate::elf::search::Found;
+use crate::elf::{self, Closure, Facts, Host, Need, Unreadable, check_loadable, predictions};
 use crate::record::inspection::{Answer, Inspection, Needed, Outlook, Problem, SCHEMA, StaticTls};
 use crate::record::{Cause, CauseFacts, Certainty, Prediction};
 use crate::sys::glibc;
@@ -79,32 +78,17 @@ pub enum InspectError {
 
 /// All libraries that it brings, each once, breadth first as the loader does.
 fn closure(path: &Path, file: &Facts) -> Vec<(Needed, Option<Found>)> {
-    let search = Search::of_this_machine();
-    let mut all: Vec<(Needed, Option<Found>)> = Vec::new();
-    let mut seen: HashMap<String, ()> = HashMap::new();
-    let mut row: VecDeque<(PathBuf, Facts, Vec<PathBuf>)> = VecDeque::new();
-    row.push_back((path.to_path_buf(), file.clone(), Vec::new()));
-    while let Some((path, facts, above)) = row.pop_front() {
-        for name in &facts.needed {
-            if all.len() == MOST || seen.insert(name.clone(), ()).is_some() {
-                continue;
-            }
-            let found = search.find(name, &path, &facts, &above);
-            let entry = Needed {
-                name: name.clone(),
-                by: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                path: found.as_ref().map(|found| found.path.to_string_lossy().into_owned()),
-                place: found.as_ref().map(|found| found.place),
-            };
-            if let Some(found) = &found {
-                let mut rpaths = search::rpath(&path, &facts);
-                rpaths.extend(above.iter().cloned());
-                row.push_back((found.path.clone(), found.facts.clone(), rpaths));
-            }
-            all.push((entry, found));
-        }
-    }
-    all
+    let entry = |need: Need| {
+        let found = need.found;
+        let entry = Needed {
+            name: need.name,
+            by: need.by.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            path: found.as_ref().map(|found| found.path.to_string_lossy().into_owned()),
+            place: found.as_ref().map(|found| found.place),
+        };
+        (entry, found)
+    };
+    Closure::of(path, file).take(MOST).map(entry).collect()
 }
 
 /// Symbol versions that a library needs and the file found for it has not. A version that is defined is a text in the file, or the end of

@@ -9,6 +9,7 @@ mod cache;
 mod cycle;
 mod exit_handlers;
 mod memory;
+mod preloaded;
 mod quiet;
 mod sandbox;
 mod setup;
@@ -106,6 +107,7 @@ fn serve_all(channel: Parts) -> Result<(), Failed> {
     sandbox::enter(channel.header(), &task.job)
         .map_err(|number| Failed::numbered(Failure::Sandbox, number))?;
     task.find_tracer()?;
+    task.open_holds()?;
     task.open_drivers()?;
     // SAFETY: this function returns only when all threads that were started have ended.
     let task: &'static Task = unsafe { NonNull::from(&task).as_ref() };

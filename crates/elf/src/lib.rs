@@ -4,6 +4,7 @@
 //! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`Search`] and
 //! [`lines`] open files; all else works on bytes.
 
+mod closure;
 mod content;
 mod image;
 mod language;
@@ -18,6 +19,7 @@ mod symbols;
 mod tests;
 mod toolchain;
 
+pub use closure::{Closure, Need};
 pub use dlsoak_record::file::{
     Class, Endian, ExportKind, Facts, Kind, Libc, Machine, Relro, Tls, Unreadable, VersionNeed,
 };

@@ -72,8 +72,19 @@ impl Search {
             .or_else(|| in_list(above, Place::Rpath))
             .or_else(|| in_list(&self.environment, Place::Environment))
             .or_else(|| in_list(&directories(facts.runpath.as_deref(), path), Place::Runpath))
-            .or_else(|| self.cache.find(name).find_map(|path| open(Path::new(path), Place::Cache)))
-            .or_else(|| in_list(&DEFAULTS.map(PathBuf::from), Place::Default))
+            .or_else(|| self.of_the_machine(name))
+    }
+
+    /// Finds `name` for a program that has no directories of its own.
+    pub fn by_name(&self, name: &str) -> Option<Found> {
+        let in_environment =
+            || self.environment.iter().find_map(|dir| open(&dir.join(name), Place::Environment));
+        in_environment().or_else(|| self.of_the_machine(name))
+    }
+
+    fn of_the_machine(&self, name: &str) -> Option<Found> {
+        let in_defaults = || DEFAULTS.iter().find_map(|dir| open(&Path::new(dir).join(name), Place::Default));
+        self.cache.find(name).find_map(|path| open(Path::new(path), Place::Cache)).or_else(in_defaults)
     }
 }
 

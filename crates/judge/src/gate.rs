@@ -1,8 +1,8 @@
 //! The rules of the gate: each limit that was applied, what was measured against it, and what it made of it.
 
 use dlsoak_record::{
-    AllowedPointer, Gate, Leak, LimitFacts, Limits, Measured, OddLimit, Per, Residue, ResidueKind, Rule,
-    RuleMeasured, RuleName, UnloadState, Verdict,
+    AllowedPointer, Blame, Dependency, Gate, Leak, LimitFacts, Limits, Measured, OddLimit, Per, Residue,
+    ResidueKind, Rule, RuleMeasured, RuleName, UnloadState, Verdict,
 };
 
 use super::growth::{Answer, CLEAN_BELOW, Evidence, is_memory};
@@ -35,6 +35,25 @@ pub(super) fn gate(
         rules.push(left(soak, limits, residue));
     }
     Gate { passed, rules }
+}
+
+/// Passes what only dependencies do: `blamed` is all that is wrong. What else is undecided stays so.
+pub(super) fn excuse(gate: &mut Gate, blamed: &[Dependency], undecided: bool) {
+    gate.passed = if undecided { None } else { Some(true) };
+    for rule in gate.rules.iter_mut().filter(|rule| rule.passed == Some(false)) {
+        rule.passed = gate.passed;
+    }
+    let mut objects: Vec<String> = blamed.iter().flat_map(|dependency| dependency.objects.clone()).collect();
+    objects.sort();
+    objects.dedup();
+    gate.rules.push(Rule {
+        name: RuleName::Blame,
+        metric: None,
+        limit: Some(Blame::Library.name().to_owned()),
+        limit_per_cycle: None,
+        measured: RuleMeasured::Dependencies { objects },
+        passed: gate.passed,
+    });
 }
 
 /// What one rule makes of some evidence.

@@ -10,6 +10,7 @@ mod gate;
 mod growth;
 mod line;
 pub mod merge;
+mod others;
 pub mod schedule;
 mod series;
 mod shares;
@@ -20,6 +21,7 @@ use dlsoak_record::{Growth, Judged, Limits, Measured, Run, Soak, UnloadState};
 use growth::{Answer, Errors};
 
 pub use exhausted::{exhausted, judged_until};
+pub use others::{is_gone, object_at_fault, problems};
 pub use shares::is_all_of_it;
 pub use verdict::unused_exceptions;
 

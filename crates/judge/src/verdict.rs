@@ -2,17 +2,17 @@
 
 use dlsoak_record::Evidence as Left;
 use dlsoak_record::{
-    Agent, AllowedPointer, Cause, CauseFacts, Ended, Exhausted, Facts, Finding, Judged, Leak, LeakFacts,
-    Limits, Measured, Metric, MetricRate, Note, OddLimit, OneTime, OpenGrowth, OutcomeKind, Pass, Pattern,
-    PatternVerdict, PlaceTrend, RanOut, Residue, ResidueKind, Run, Severity, SourcePlace, Trend, Undiagnosed,
-    UnloadState, Unsettled, Verdict,
+    Agent, AllowedPointer, Blame, Cause, CauseFacts, Dependency, Ended, Exhausted, Facts, Finding, Judged,
+    Leak, LeakFacts, Limits, Measured, Metric, MetricRate, Note, OddLimit, OneTime, OpenGrowth, OutcomeKind,
+    Pass, Pattern, PatternVerdict, PlaceTrend, Problem, RanOut, Residue, ResidueKind, Resource, Run,
+    Severity, SourcePlace, Trend, Undiagnosed, UnloadState, Unsettled, Verdict,
 };
 
 use super::growth::{
     Answer, Bounds, CLEAN_BELOW, COUNT_CLEAN_BELOW, Errors, Evidence, LEAK_ABOVE, evidence, is_memory,
 };
 use super::series::Exposure;
-use super::{compare, exhausted, gate, shares};
+use super::{compare, exhausted, gate, others, shares};
 
 /// Judges a soak; see [`super::judge`].
 pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
@@ -20,7 +20,13 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     let until = exhausted::judged_until(soak, &exhausted);
     let exposure = Exposure::of(soak, until);
     let evidence = evidence(soak, &exposure, Errors::at_the_end(), bounds(soak, limits));
-    let leak = leak(&evidence, seconds_per_cycle(soak));
+    let problems = others::problems_in(soak, &evidence);
+    let blamed: Vec<Dependency> =
+        problems.iter().filter_map(|problem| others::dependency(soak, &evidence, *problem, limits)).collect();
+    let mut leak = leak(&evidence, seconds_per_cycle(soak));
+    if let Some(leak) = &mut leak {
+        leak.object = at_fault(&blamed, Problem::Grows { metric: leak.metric });
+    }
     let residue: Vec<&Residue> = soak
         .residue
         .iter()
@@ -30,6 +36,16 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     let left = !residue.is_empty() || !exhausted.is_empty();
     let verdict = verdict(soak, limits, &evidence, left, undecided);
     let mut gate = gate::gate(soak, limits, &evidence, leak.as_ref(), &residue, verdict);
+    let pointers = residue.iter().any(|found| found.kind() == ResidueKind::DanglingPointer);
+    if limits.blame == Some(Blame::Library)
+        && blamed.len() == problems.len()
+        && !blamed.is_empty()
+        && !pointers
+        && ran(soak)
+        && exhausted.iter().all(|one| is_excused(one, &blamed))
+    {
+        gate::excuse(&mut gate, &blamed, undecided);
+    }
     // What did not run to its end is judged by that; its figures would only say more of the same.
     if ran(soak) {
         let rules = compare::rules(soak, &evidence_growth(&evidence), limits);
@@ -43,11 +59,24 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     case.leaks(leak.as_ref());
     case.residue(&residue);
     case.unload();
+    case.blame(&blamed);
     case.open(verdict);
     case.rest(verdict, &patterns, &gate.rules);
     let findings = case.findings;
     let growth = evidence_growth(&evidence);
     Judged { verdict, findings, gate, leak, growth, exhausted, patterns }
+}
+
+/// The object that is alone at fault for this.
+fn at_fault(blamed: &[Dependency], problem: Problem) -> Option<String> {
+    let dependency = blamed.iter().find(|dependency| dependency.problem == problem)?;
+    others::sole(dependency.objects.clone())
+}
+
+/// Whether what ran out is what a dependency leaves.
+fn is_excused(exhausted: &Exhausted, blamed: &[Dependency]) -> bool {
+    let keys = Problem::Left { residue: ResidueKind::TlsKeys };
+    exhausted.resource == Resource::TlsKeys && blamed.iter().any(|dependency| dependency.problem == keys)
 }
 
 /// The verdict: the first that holds, in the order of `docs/findings.md`.
@@ -239,6 +268,35 @@ impl Case<'_> {
             let cause = Cause::of_library(CauseFacts::Unknown(Undiagnosed::NotMade));
             self.stays(severity, &cause);
         }
+    }
+
+    /// Whose fault it is, as other hosts show.
+    fn blame(&mut self, blamed: &[Dependency]) {
+        for finding in &mut self.findings {
+            let problem = match &finding.facts {
+                Facts::Leak(leak) => Problem::Grows { metric: leak.growth.metric },
+                Facts::Left(found) => Problem::Left { residue: found.kind() },
+                Facts::Stays(_) => Problem::Stays,
+                _ => continue,
+            };
+            if !blamed.iter().any(|dependency| dependency.problem == problem) {
+                continue;
+            }
+            if self.limits.blame == Some(Blame::Library) {
+                finding.severity = Severity::Note;
+            }
+            if finding.object.is_none() {
+                finding.object = at_fault(blamed, problem);
+            }
+        }
+        let note = |facts| Finding::new(Severity::Note, facts).of_pass(Pass::OtherHost);
+        for dependency in blamed {
+            let object = others::sole(dependency.objects.clone());
+            let finding = note(Facts::DependencyAtFault(dependency.clone()));
+            self.findings.push(Finding { object, ..finding });
+        }
+        let differ = others::hosts_differ(self.soak, self.evidence, self.limits);
+        self.findings.extend(differ.map(note));
     }
 
     fn stays(&mut self, severity: Severity, cause: &Cause) {
@@ -498,15 +556,19 @@ pub(super) fn is_undecided(evidence: &[Evidence]) -> bool {
         || [Answer::Undecided, Answer::Late, Answer::Fading].into_iter().any(|answer| has(evidence, answer))
 }
 
-/// The leak in the metric that tells most about its kind: the narrowest that accounts for at least half of what
+/// The growth of memory that is proven, in the metric that tells most about its kind: the narrowest that accounts for at least half of what
 /// the next wider one grows by.
-fn leak(evidence: &[Evidence], seconds_per_cycle: f64) -> Option<Leak> {
+pub(super) fn stated(evidence: &[Evidence]) -> Option<&dlsoak_record::Growth> {
     let proven = |metric| evidence.iter().find(|e| e.growth.metric == metric && e.answer == Answer::Leak);
     let resident = [Metric::Heap, Metric::Anon, Metric::Rss].map(proven);
     let resident: Vec<&Evidence> = resident.into_iter().flatten().collect();
     let most = resident.iter().map(|e| e.growth.per_cycle).fold(0.0, f64::max);
     let stated = resident.into_iter().find(|e| e.growth.per_cycle >= most / 2.0);
-    let growth = &stated.or_else(|| proven(Metric::PageTables)).or_else(|| proven(Metric::Virtual))?.growth;
+    stated.or_else(|| proven(Metric::PageTables)).or_else(|| proven(Metric::Virtual)).map(|e| &e.growth)
+}
+
+fn leak(evidence: &[Evidence], seconds_per_cycle: f64) -> Option<Leak> {
+    let growth = stated(evidence)?;
     let per_second = if seconds_per_cycle > 0.0 { growth.per_cycle / seconds_per_cycle } else { 0.0 };
     Some(Leak {
         metric: growth.metric,
@@ -515,5 +577,6 @@ fn leak(evidence: &[Evidence], seconds_per_cycle: f64) -> Option<Leak> {
         high: growth.high,
         mb_per_second: per_second / 1e6,
         bytes_per_load: growth.per_load,
+        object: None,
     })
 }

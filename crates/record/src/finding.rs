@@ -5,11 +5,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use dlsoak_settings::{CallFrom, LeakRate, Metric, Pass, Reason, ResidueKind, named};
+use dlsoak_settings::{CallFrom, HostKind, LeakRate, Metric, Pass, Reason, ResidueKind, named};
 
 use super::{
     Cause, CauseKind, Disturbance, Exhausted, Growth, Note, OneTime, Outcome, OutcomeKind, Phase, PlaceKind,
-    Residue, Rule, RuleName, Sandbox, Verdict,
+    Residue, Rule, RuleName, Sandbox, UnloadState, Verdict,
 };
 
 /// One conclusion about a soak.
@@ -138,6 +138,15 @@ pub enum Facts {
     },
     /// The latencies were measured with malloc's thread cache off.
     LatenciesUncached {},
+    /// What a library does depends on the kind of its host.
+    HostsDiffer {
+        /// The host that was asked for.
+        here: Box<Behaviour>,
+        /// The other one.
+        there: Box<Behaviour>,
+    },
+    /// What was found is a dependency's.
+    DependencyAtFault(Dependency),
     /// What a library does depends on the thread that calls it.
     PatternsDiffer(Vec<PatternVerdict>),
     /// The soak is worse than a baseline, or not clearly as good.
@@ -208,6 +217,8 @@ impl Facts {
             Self::SandboxIncomplete(_) => Code::SandboxIncomplete,
             Self::FewerCycles { .. } => Code::FewerCycles,
             Self::LatenciesUncached {} => Code::LatenciesUncached,
+            Self::HostsDiffer { .. } => Code::HostsDiffer,
+            Self::DependencyAtFault(_) => Code::DependencyAtFault,
             Self::PatternsDiffer(_) => Code::PatternsDiffer,
             Self::Baseline { rule, .. } => match rule.name {
                 RuleName::MaxP99Increase => Code::BaselineP99Increase,
@@ -416,6 +427,59 @@ pub enum OddLimit {
     AllowsChunk,
 }
 
+/// How a library behaves in a host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Behaviour {
+    /// The kind of the host.
+    pub host: HostKind,
+    /// How the soak ended.
+    pub end: OutcomeKind,
+    /// Whether the library was unloaded.
+    pub state: UnloadState,
+    /// Why it stays, where it stays.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub causes: Vec<Cause>,
+    /// Metrics that are proven to grow.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub grows: Vec<MetricRate>,
+    /// Kinds of residue.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub residue: Vec<ResidueKind>,
+}
+
+/// A fault that a dependency has: it is gone in a host that keeps the dependency loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Dependency {
+    /// What is gone there.
+    pub problem: Problem,
+    /// Libraries that the host linked in which it is gone: the dependency alone, or where no single one is at fault, all that the library
+    /// brings.
+    pub objects: Vec<String>,
+    /// Of growth: by how much per cycle, with the dependency loaded anew.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub per_cycle: Option<f64>,
+    /// Measured cycles in the other host.
+    pub cycles: u64,
+}
+
+/// Something that is wrong with a soak and may be a dependency's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "problem", rename_all = "kebab-case")]
+pub enum Problem {
+    /// A metric grows.
+    Grows {
+        /// Which.
+        metric: Metric,
+    },
+    /// Something is left.
+    Left {
+        /// What kind of thing.
+        residue: ResidueKind,
+    },
+    /// The library is not unloaded.
+    Stays,
+}
+
 /// The verdict on one calling pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PatternVerdict {
@@ -620,6 +684,14 @@ named! {
         BaselineP99Increase = "baseline-p99-increase",
         /// The baseline has no such soak.
         BaselineMissing = "baseline-missing",
+        /// A dependency is at fault, and not the library.
+        DependencyAtFault = "dependency-at-fault",
+        /// It depends on the kind of the host.
+        HostsDiffer = "hosts-differ",
+        /// Threads belong to a library that the host holds.
+        ThreadsOfHost = "threads-of-host",
+        /// It could not be soaked in another host.
+        OtherHostNotMade = "other-host-not-made",
         /// It depends on the thread that calls.
         PatternsDiffer = "patterns-differ",
         /// Fewer cycles than asked for.

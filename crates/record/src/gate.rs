@@ -50,6 +50,8 @@ named! {
         MaxLeakIncrease = "max-leak-increase",
         /// How much longer the 99th percentile of a phase may take than in the baseline.
         MaxP99Increase = "max-p99-increase",
+        /// Whose faults fail the gate.
+        Blame = "blame",
     }
 }
 
@@ -61,6 +63,11 @@ pub enum RuleMeasured {
     Nothing,
     /// The baseline has no soak of this name.
     NotInBaseline,
+    /// All that is wrong is the fault of these libraries, and gone in a host that keeps them loaded.
+    Dependencies {
+        /// Their names.
+        objects: Vec<String>,
+    },
     /// The agent differs from the baseline's, so that calls that allocate can't be compared.
     OtherAgent,
     /// Growth of one metric.

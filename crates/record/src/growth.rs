@@ -76,6 +76,9 @@ pub struct Leak {
     /// Bytes per real load, where that differs from per cycle.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bytes_per_load: Option<f64>,
+    /// The dependency that leaks it, where nothing leaks in a host that keeps that loaded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub object: Option<String>,
 }
 
 /// What the loads of the warm-up kept.

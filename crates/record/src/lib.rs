@@ -48,13 +48,13 @@ use serde::{Deserialize, Serialize};
 pub use cause::{Cause, CauseFacts, CauseKind, Certainty, Keeper, OpenedBy, Prediction, Undiagnosed};
 pub use column::{Column, OverTimeColumn};
 pub use dlsoak_settings::{
-    AllowedPointer, Call, CallFrom, CountLimits, Increase, LeakRate, Limits, Metric, Mode, OpenFlags, Pass,
-    Per, ResidueKind, Settings, Unit, Variable, quantity, units,
+    AllowedPointer, Blame, Call, CallFrom, CountLimits, HostKind, Increase, LeakRate, Limits, Metric, Mode,
+    OpenFlags, Pass, Per, ResidueKind, Settings, Unit, Variable, quantity, units,
 };
 pub use exhausted::{Allowance, Exhausted, Resource};
 pub use finding::{
-    Code, Ended, Facts, Finding, LeakFacts, LimitFacts, MetricRate, OddLimit, OpenGrowth, PatternVerdict,
-    RanOut, Severity, Share, Sharer, SourcePlace, Unsettled,
+    Behaviour, Code, Dependency, Ended, Facts, Finding, LeakFacts, LimitFacts, MetricRate, OddLimit,
+    OpenGrowth, PatternVerdict, Problem, RanOut, Severity, Share, Sharer, SourcePlace, Unsettled,
 };
 pub use gate::{Gate, Rule, RuleMeasured, RuleName};
 pub use growth::{Fit, Growth, Leak, OneTime, Trend};
@@ -212,6 +212,9 @@ pub struct Measured {
     /// The same library soaked shortly by each calling pattern (`--patterns all`).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub pattern_soaks: Vec<Measured>,
+    /// The same library soaked shortly in other hosts.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub other_hosts: Vec<OtherHost>,
     /// What instances cost that stay, in the modes `copies` and `namespace`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub instances: Option<Instances>,
@@ -276,6 +279,32 @@ impl Measured {
     pub fn calls(&self) -> Vec<String> {
         self.asked.call.iter().flatten().map(ToString::to_string).collect()
     }
+}
+
+/// A short soak in another host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherHost {
+    /// What of it is other.
+    #[serde(flatten)]
+    pub change: HostChange,
+    /// What was measured there.
+    pub soak: Measured,
+}
+
+/// What another host is like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum HostChange {
+    /// It is of the other kind.
+    Kind {
+        /// Its kind.
+        kind: HostKind,
+    },
+    /// It links more.
+    Links {
+        /// The libraries that it links besides, by name.
+        objects: Vec<String>,
+    },
 }
 
 /// A pass that was made.
@@ -411,6 +440,15 @@ pub struct Worker {
     /// How malloc was counted, which decides what latencies can be compared with.
     #[serde(default)]
     pub agent: Agent,
+    /// The kind of host that it was.
+    #[serde(default)]
+    pub kind: HostKind,
+    /// Libraries that it linked besides the C library.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub linked: Vec<String>,
+    /// Libraries that it opened before the first cycle and kept.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub held: Vec<String>,
     /// Objects in the process before the first open: what the worker itself links.
     pub objects: Vec<String>,
     /// The clock that phases were timed by; absent where none was.

@@ -61,6 +61,18 @@ pub enum Note {
         /// Why.
         why: EndedEarly,
     },
+    /// The library could not be soaked in another host.
+    OtherHostNotMade {
+        /// Why.
+        why: EndedEarly,
+    },
+    /// Threads that were started during the soak belong to a library that the host holds.
+    ThreadsOfHost {
+        /// The library whose code they run.
+        object: String,
+        /// How many.
+        count: u64,
+    },
     /// Pointers into the library could not be looked for, or not to the end.
     PointersNotSought {
         /// Why.
@@ -91,6 +103,8 @@ impl Note {
             Self::FileMapped { .. } => Code::FileMapped,
             Self::Contended { .. } => Code::Contended,
             Self::NotTraced { .. } => Code::NotTraced,
+            Self::OtherHostNotMade { .. } => Code::OtherHostNotMade,
+            Self::ThreadsOfHost { .. } => Code::ThreadsOfHost,
             Self::PointersNotSought { .. } => Code::PointersNotSought,
             Self::PointersInPart { .. } => Code::PointersInPart,
         }

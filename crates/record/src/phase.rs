@@ -14,6 +14,8 @@ named! {
         Call = "call",
         /// `dlclose`.
         Close = "close",
+        /// A call after the close, of a library that the host holds.
+        After = "after",
         /// Between two cycles.
         #[default]
         Between = "between",

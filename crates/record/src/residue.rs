@@ -17,12 +17,20 @@ pub struct Residue {
     /// How many per cycle, where it grows; of `allocator`, how many bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub per_cycle: Option<f64>,
+    /// The dependency that leaves it, where a host that keeps that loaded is left without it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub object: Option<String>,
 }
 
 impl Residue {
+    /// What was found, and how many of it per cycle.
+    pub fn new(evidence: Evidence, per_cycle: Option<f64>) -> Self {
+        Self { evidence, per_cycle, object: None }
+    }
+
     /// Something that is there once, or of which it is not known that it grows.
     pub fn once(evidence: Evidence) -> Self {
-        Self { evidence, per_cycle: None }
+        Self::new(evidence, None)
     }
 
     /// Its kind.

@@ -227,6 +227,7 @@ fn soak(shape: &Shape, round: usize) -> Soak {
         growth,
         exhausted: Vec::new(),
         leak: growing.then_some(Leak {
+            object: None,
             metric: Metric::Heap,
             bytes_per_cycle: per_cycle,
             low: per_cycle,

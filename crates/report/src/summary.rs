@@ -175,6 +175,8 @@ fn explains(code: Code) -> bool {
             | Code::ShareBoth
             | Code::ShareUndecided
             | Code::Leaker
+            | Code::DependencyAtFault
+            | Code::HostsDiffer
             | Code::KeptOnce
             | Code::GrowthWithinLimit
             | Code::DependenciesStay
@@ -238,7 +240,9 @@ fn warns(finding: &Finding, mark: Mark) -> bool {
         | Code::PatternsDiffer
         | Code::BaselineMissing
         | Code::NotTraced
+        | Code::OtherHostNotMade
         | Code::PointersNotSought => true,
+        Code::DependencyAtFault | Code::HostsDiffer | Code::ThreadsOfHost => mark == Mark::Pass,
         // What was not guarded could only have shown as a crash, and the search does not depend on it.
         Code::PointersInPart => {
             matches!(finding.facts, Facts::Note(Note::PointersInPart { dropped, .. }) if dropped > 0)

@@ -10,6 +10,7 @@ mod call_parse;
 mod chaos;
 mod command;
 mod flags;
+mod host;
 mod limits;
 mod list;
 mod metric;
@@ -29,6 +30,7 @@ pub use call::{Arg, Call, CallError, Int, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT, Re
 pub use chaos::{Chaos, ChaosKind};
 pub use command::{command, quoted};
 pub use flags::OpenFlags;
+pub use host::{Blame, Hold, HostKind};
 pub use limits::{CountLimits, Increase, LeakRate, LimitError, Per};
 pub use metric::{Metric, Unit};
 pub use mode::{CallFrom, Mode, Pass};

@@ -14,6 +14,15 @@ macro_rules! each_setting {
             (short = 'c', long, value_name = "CALL") (serde(deserialize_with = "one_or_many")) call: Option<Vec<$crate::Call>>;
             /// Run your own code in each cycle: `int FN(void *handle)` in DRIVER.so, which returns 0 for success [default: none]
             (long, value_name = "DRIVER.so:FN") (serde()) exercise: Option<$crate::Exercise>;
+            /// Have the host open LIB before the first cycle and keep it: a path, or a name that the loader searches for. LIB:link has the host
+            /// link it, so that it is there before main, and deps links what the library needs (see docs/hosts.md); repeatable [default:
+            /// none]
+            (long, value_name = "LIB[:link]|deps") (serde(deserialize_with = "one_or_many")) hold: Option<Vec<$crate::Hold>>;
+            /// Choose the kind of host: c, c++ (which links libstdc++), or auto, which is c++ for a library that needs libstdc++ [default:
+            /// auto]
+            (long, value_name = "KIND") (serde()) host_kind: Option<$crate::HostKind>;
+            /// Make this CALL of a library that the host holds after the close of each cycle; repeatable [default: none]
+            (long, value_name = "CALL") (serde(deserialize_with = "one_or_many")) after: Option<Vec<$crate::Call>>;
             /// Choose what a cycle opens: reopen (the same path), copies (a new copy of the file) or namespace (the library in a new
             /// dlmopen namespace) [default: reopen]
             (long, value_name = "MODE") (serde()) mode: Option<$crate::Mode>;
@@ -43,7 +52,8 @@ macro_rules! each_setting {
             /// Set the environment variable K to V in the measured process; repeatable [default: none]
             (long, value_name = "K=V") (serde(with = "env"), schemars(with = "Option<std::collections::BTreeMap<String, String>>")) env: Option<Vec<$crate::Variable>>;
             /// Choose the passes that may run: names, or names with + and - before them, which add to the usual passes and take away
-            /// from them, for example +patterns (see docs/passes.md) [default: measure,recheck,diagnose,pointers,without-calls]
+            /// from them, for example +patterns (see docs/passes.md) [default: measure,recheck,diagnose,pointers,without-calls,
+            /// other-host]
             (long, value_name = "LIST", allow_hyphen_values = true) (serde()) passes: Option<$crate::Passes>;
             /// Load the library this many times in the pass that looks for pointers into it, or 0 to leave the pass out; not more often
             /// than it was cycled (see docs/pointers.md) [default: 32, or as many as take 10 seconds]
@@ -92,6 +102,9 @@ macro_rules! each_setting {
             allow_pinned: Option<$crate::Reason>;
             /// Pass this KIND of residue, for example tls-keys; repeatable [default: none]
             (long, value_name = "KIND") (serde(deserialize_with = "one_or_many")) allow_residue: Option<Vec<$crate::ResidueKind>>;
+            /// Choose whose faults fail the gate: all, or library, which passes what only a dependency does and what a host that keeps the
+            /// dependency loaded does not see (see docs/hosts.md) [default: all]
+            (long, value_name = "WHOSE") (serde()) blame: Option<$crate::Blame>;
             /// Pass pointers into what is unloaded that HOLDER keeps, or its SYMBOL alone, for this REASON; in a file, a table with the
             /// three (see docs/pointers.md); repeatable [default: none]
             (long, value_name = "HOLDER[:SYMBOL]=REASON") (serde(deserialize_with = "crate::allowed_pointer::one_or_many"))

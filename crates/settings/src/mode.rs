@@ -9,7 +9,7 @@ use serde::de::value::{Error, StrDeserializer};
 use crate::{UnitError, named};
 
 /// Reads a word as files spell it.
-fn word<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, UnitError> {
+pub(crate) fn word<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, UnitError> {
     let text: StrDeserializer<'de, Error> = text.into_deserializer();
     T::deserialize(text).map_err(|error| UnitError::new(error.to_string()))
 }
@@ -69,6 +69,8 @@ named! {
         Pointers = "pointers",
         /// The same, shortly and without its calls.
         WithoutCalls = "without-calls",
+        /// The same, shortly, in another host: one of the other kind, or one that links what the library needs.
+        OtherHost = "other-host",
         /// The same, shortly, with cycles on each kind of thread.
         Patterns = "patterns",
         /// A few cycles under the loader's own log.
@@ -82,17 +84,18 @@ named! {
 
 impl Pass {
     /// All that can be run, in the order in which they run.
-    pub const RUN: [Self; 7] = [
+    pub const RUN: [Self; 8] = [
         Self::Measure,
         Self::Recheck,
         Self::Diagnose,
         Self::Pointers,
         Self::WithoutCalls,
+        Self::OtherHost,
         Self::Trace,
         Self::Patterns,
     ];
 
     /// Those that run where nobody says otherwise, each where its condition holds.
-    pub const USUAL: [Self; 5] =
-        [Self::Measure, Self::Recheck, Self::Diagnose, Self::Pointers, Self::WithoutCalls];
+    pub const USUAL: [Self; 6] =
+        [Self::Measure, Self::Recheck, Self::Diagnose, Self::Pointers, Self::WithoutCalls, Self::OtherHost];
 }

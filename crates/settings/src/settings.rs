@@ -243,13 +243,14 @@ mod tests {
 
     fn all() -> Settings {
         let values = serde_json::json!({
-            "call": ["f(\"it's\", 2)", "g"], "exercise": "drive.so:go", "mode": "copies", "call-from": "worker", "threads": 3,
+            "call": ["f(\"it's\", 2)", "g"], "exercise": "drive.so:go", "hold": ["libgomp.so.1", "./libreg.so:link", "deps"],
+            "host-kind": "c++", "after": "h(1)", "mode": "copies", "call-from": "worker", "threads": 3,
             "share-path": false, "cycles": 1000, "duration": "1h30m", "warmup": 5, "until-decided": true, "max-cycles": "2k",
             "checkpoints": 100, "flags": "lazy,global", "env": { "A": "1 2", "B": "" }, "passes": "+patterns",
             "pointers": 100, "trace-on-leak": true, "chaos": "stop", "sandbox": "best-effort", "stall-timeout": "1500ms", "timeout": "10m",
             "memory-limit": "1MiB", "fd-limit": 10, "process-limit": 20, "output-limit": "1GB", "max-leak-rate": "16B/cycle",
             "max-growth": "fds=0", "max-leak-increase": "8B/cycle", "max-p99-increase": "20%", "allow-pinned": "it is Go",
-            "allow-residue": ["fds", "threads"],
+            "allow-residue": ["fds", "threads"], "blame": "library",
             "allow-pointer": [{ "holder": "liba.so", "symbol": "f", "reason": "x = y" }, "libb.so=why"],
         });
         serde_json::from_value(values).unwrap()

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::quantity::{OfTime, Quantity};
 use crate::{
-    AllowedPointer, Call, CallFrom, Chaos, CountLimits, Exercise, Increase, LeakRate, Mode, OpenFlags,
-    Passes, Reason, ResidueKind, Sandboxing, Variable,
+    AllowedPointer, Blame, Call, CallFrom, Chaos, CountLimits, Exercise, Hold, HostKind, Increase, LeakRate,
+    Mode, OpenFlags, Passes, Reason, ResidueKind, Sandboxing, Variable,
 };
 
 /// Gives types whose text says everything their serde form, their schema, and the way to be given as they are. The type has
@@ -60,6 +60,7 @@ text_form! {
     Call: "a call such as \"fibonacci(20)\"";
     Chaos: "a disturbance such as \"signal:SIGUSR1@100Hz\"";
     CountLimits: "limits such as \"threads=0,fds=0\"";
+    Hold: "a library to hold, such as \"libgomp.so.1\", \"./libreg.so:link\" or \"deps\"";
     Exercise: "code such as \"driver.so:function\"";
     Increase: "an increase such as \"20%\"";
     LeakRate: "a rate such as \"16B/cycle\" or \"0.03MB/s\"";
@@ -135,8 +136,8 @@ macro_rules! themselves {
 }
 
 themselves! {
-    bool AllowedPointer Call CallFrom Chaos CountLimits Exercise Increase LeakRate Mode OpenFlags Passes Reason ResidueKind Sandboxing
-    Variable
+    bool AllowedPointer Blame Call CallFrom Chaos CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags Passes Reason ResidueKind
+    Sandboxing Variable
 }
 
 macro_rules! numbers {

@@ -112,6 +112,7 @@ pub(crate) fn recorded(phase: Phase) -> crate::record::Phase {
         Phase::Symbol => crate::record::Phase::Symbol,
         Phase::Call => crate::record::Phase::Call,
         Phase::Close => crate::record::Phase::Close,
+        Phase::After => crate::record::Phase::After,
     }
 }
 

@@ -1,17 +1,21 @@
 //! A soak from its plan to its judged record: pass after pass, each where its condition holds. One planner (`wanted`) and one
 //! conductor ([`soak`]), for the command line and for tests alike.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::analysis;
 use crate::fault::Fault;
+use crate::host;
 use crate::record::why::CrashCause;
 use crate::record::{
-    CallFrom, Doubt, EndedEarly, Evidence, Measured, Mode, Note, OutcomeKind, Pass, PassMade, Phase, Proof,
-    Residue, Run, SCHEMA, Soak, Tool, Trace, Verdict, Why,
+    CallFrom, Doubt, EndedEarly, Evidence, HostChange, Measured, Mode, Note, OtherHost, OutcomeKind, Pass,
+    PassMade, Phase, Problem, Proof, Residue, Run, SCHEMA, Soak, Tool, Trace, Verdict, Why,
 };
-use crate::suite::plan::SoakPlan;
+use crate::settings::Hold;
+use crate::suite::plan::{Purpose, SoakPlan};
 use crate::supervisor::{self, Context};
 
 /// Most cycles of the short soak that leaves the calls out; not more than the soak itself took.
@@ -27,6 +31,20 @@ const FEWEST_POINTERS: u64 = 5;
 const POINTERS_SECONDS: f64 = 10.0;
 /// Seconds after the last load in which a use of what is gone is waited for, at least.
 const LEAST_WAIT: f64 = 0.1;
+
+/// Cycles in a host of the other kind, which shows whether the library stays there, and what leaks heap in each cycle.
+const OTHER_KIND: u64 = 256;
+/// Cycles in a host that links what the library needs: of a library that grows, and of one that leaves something or stays. The second of
+/// each is of those that search for the one at fault, which is then looked at with the first.
+const GROWS: u64 = 1_000;
+const GROWS_PROBE: u64 = 200;
+const STAYS: u64 = 64;
+const STAYS_PROBE: u64 = 16;
+/// Soaks that search, at most: 12 find one of 4,000 libraries.
+const MOST_PROBES: usize = 12;
+/// Seconds that one of them may take, by the time that a cycle took before, and the fewest cycles.
+const OTHER_HOST_SECONDS: f64 = 10.0;
+const FEWEST_ELSEWHERE: u64 = 16;
 
 /// Cycles of each pattern: fewer than the 1,024 thread keys of a process would hide the most common difference.
 const PATTERN: u64 = 2_000;
@@ -93,19 +111,29 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
             };
             went && plan.mode != Mode::Namespace && plan.pointers != Some(0)
         }
+        Pass::OtherHost => {
+            let completed = soak.outcome.kind == OutcomeKind::Completed && plan.mode != Mode::Namespace;
+            completed && (plan.needs_cxx || may_blame(plan) && !analysis::problems(soak).is_empty())
+        }
         Pass::Patterns => true,
     };
     condition && plan.passes.contains(pass)
 }
 
+/// Whether something that the library needs can be at fault, as the host does not link it.
+fn may_blame(plan: &SoakPlan) -> bool {
+    let links_all = plan.asked.hold.iter().flatten().any(|hold| *hold == Hold::Dependencies);
+    !plan.needed.is_empty() && !links_all
+}
+
 /// Adds what was found. A use of what is gone is why the soak crashed, if it did; otherwise a host will.
 fn explain(measured: &mut Measured, found: Vec<Residue>) {
-    for Residue { evidence, per_cycle } in found {
+    for Residue { evidence, per_cycle, .. } in found {
         match (&mut measured.outcome.why, evidence) {
             (Some(Why::Crash(crash)), Evidence::DanglingPointer(pointer)) if pointer.proof == Proof::Used => {
                 crash.cause = CrashCause::StalePointer(pointer);
             }
-            (_, evidence) => measured.residue.push(Residue { evidence, per_cycle }),
+            (_, evidence) => measured.residue.push(Residue::new(evidence, per_cycle)),
         }
     }
 }
@@ -123,6 +151,7 @@ pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
 /// # Errors
 /// As [`soak`].
 pub fn with(instrument: &dyn Instrument, plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
+    let plan = &host::resolve(plan)?;
     let mut conductor = Conductor { instrument, plan, context, began: Instant::now(), doubt: None };
     let mut soak = analysis::judged(conductor.measure(Pass::Measure, plan)?);
     for pass in Pass::RUN {
@@ -201,6 +230,18 @@ impl Conductor<'_> {
                     Err(why) => measured.notes.push(Note::PointersNotSought { why }),
                 }
             }
+            Pass::OtherHost => {
+                match self.other_hosts(&measured) {
+                    Ok(hosts) => measured.other_hosts = hosts,
+                    Err(why) => measured.notes.push(Note::OtherHostNotMade { why }),
+                }
+                cycles = measured.other_hosts.iter().map(|host| host.soak.cycles.completed).sum();
+                for index in 0..measured.residue.len() {
+                    let residue = measured.residue[index].kind();
+                    measured.residue[index].object =
+                        analysis::object_at_fault(&measured, Problem::Left { residue });
+                }
+            }
             Pass::Patterns => {
                 let left = CallFrom::ALL.into_iter().take_while(|_| !self.context.interrupted.load(Relaxed));
                 let soaks = left.map(|from| self.aside(plan.called_from(from, PATTERN)));
@@ -213,6 +254,83 @@ impl Conductor<'_> {
         made.push(PassMade { pass, cycles, seconds: began.elapsed().as_secs_f64(), agent });
         measured.passes = made;
         Ok(analysis::judged(measured))
+    }
+
+    /// Short soaks in other hosts: one of the other kind, and where something is wrong those that show whose fault it is.
+    fn other_hosts(&self, soak: &Measured) -> Result<Vec<OtherHost>, EndedEarly> {
+        let mut hosts = Vec::new();
+        if self.plan.needs_cxx {
+            let other = host::of_other_kind(self.plan);
+            let change = HostChange::Kind { kind: other.kind };
+            let elsewhere = SoakPlan {
+                purpose: Purpose::OtherHost,
+                ..other.elsewhere(self.affordable(soak, OTHER_KIND))
+            };
+            hosts.push(OtherHost { change, soak: self.in_other_host(elsewhere)? });
+        }
+        let problems = if may_blame(self.plan) { analysis::problems(soak) } else { Vec::new() };
+        if problems.is_empty() {
+            return Ok(hosts);
+        }
+        let grows = problems.iter().any(|problem| matches!(problem, Problem::Grows { .. }));
+        let (most, probe) = if grows { (GROWS, GROWS_PROBE) } else { (STAYS, STAYS_PROBE) };
+        let (most, probe) = (self.affordable(soak, most), self.affordable(soak, probe));
+        let linking = |files: &[(String, PathBuf)], cycles: u64| {
+            let files: Vec<PathBuf> = files.iter().map(|(_, file)| file.clone()).collect();
+            self.in_other_host(host::linking(self.plan, &files).elsewhere(cycles))
+        };
+        let links = |files: &[(String, PathBuf)], soak: Measured| {
+            let objects = files.iter().map(|(name, _)| name.clone()).collect();
+            OtherHost { change: HostChange::Links { objects }, soak }
+        };
+        let there = |file: &Path| soak.worker.objects.iter().any(|object| same_name(object.as_ref(), file));
+        let needed = host::needed(&self.plan.path);
+        let all = links(&needed, linking(&needed, most)?);
+        let mut brought = host::brought(&self.plan.path);
+        brought.retain(|(_, file)| !there(file));
+        let mut probes: BTreeMap<usize, Measured> = BTreeMap::new();
+        let mut alone: Vec<usize> = Vec::new();
+        for problem in problems.iter().filter(|problem| analysis::is_gone(soak, **problem, &all.soak)) {
+            // Each comes after all that it needs, so the first ones can be linked without the others. The problem goes with the one that
+            // is at fault.
+            let (mut with, mut without) = (brought.len(), 0);
+            while with > without + 1 && !self.context.interrupted.load(Relaxed) {
+                let middle = usize::midpoint(with, without);
+                if !probes.contains_key(&middle) {
+                    if probes.len() == MOST_PROBES {
+                        break;
+                    }
+                    probes.insert(middle, linking(&brought[..middle], probe)?);
+                }
+                let gone = probes.get(&middle).is_some_and(|other| analysis::is_gone(soak, *problem, other));
+                if gone { with = middle } else { without = middle }
+            }
+            if with == without + 1 && !alone.contains(&without) {
+                alone.push(without);
+            }
+        }
+        let mut last = Vec::new();
+        for index in alone {
+            let one = &brought[index..=index];
+            if needed.len() > 1 || needed.first() != one.first() {
+                last.push(links(one, linking(one, most)?));
+            }
+        }
+        hosts.push(all);
+        hosts.extend(last);
+        Ok(hosts)
+    }
+
+    /// A soak in another host; what the machine lacks for it is no fault of the run.
+    fn in_other_host(&self, plan: SoakPlan) -> Result<Measured, EndedEarly> {
+        self.aside(self.rest(plan)).map_err(|fault| EndedEarly::NotStarted { problem: fault.to_string() })
+    }
+
+    /// This many cycles, or as many as take no longer than another host is worth.
+    fn affordable(&self, soak: &Measured, cycles: u64) -> u64 {
+        let completed = soak.cycles.completed.max(1);
+        let in_time = OTHER_HOST_SECONDS / (soak.seconds / completed as f64);
+        cycles.min(completed).min((in_time as u64).max(FEWEST_ELSEWHERE)).max(u64::from(self.plan.threads))
     }
 
     /// The same plan with what is left of the time.
@@ -244,6 +362,11 @@ impl Conductor<'_> {
             None => Ok(measured),
         }
     }
+}
+
+/// Whether a loaded object is the library in this file, by the name that the loader matches by.
+fn same_name(object: &Path, file: &Path) -> bool {
+    object.file_name().is_some() && object.file_name() == file.file_name()
 }
 
 /// What was measured so far of a soak that is under way, judged; it stands for the soak where the run is cut short.

@@ -8,6 +8,7 @@ pub mod channel;
 pub mod conduct;
 pub mod fault;
 pub mod files;
+pub mod host;
 pub mod lddebug;
 pub mod observer;
 pub mod residue;

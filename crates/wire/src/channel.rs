@@ -19,7 +19,7 @@ pub const KEYS: u32 = 1024;
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are of the same build, unless someone mixes them.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// Bytes that an error message may take.
 pub const ERROR_LEN: usize = 2048;
 /// Bytes for the list of loaded objects.
@@ -199,11 +199,17 @@ pub enum Failure {
     Memory = 13,
     /// Before the first cycle: a cycling thread could not be started: an error number.
     Start = 14,
+    /// Before the first cycle: a library that the host holds could not be opened.
+    Hold = 15,
+    /// Before the first cycle: the library of this name is not there, which the loader was to have before `main`.
+    Linked = 16,
+    /// Before the first cycle: no library that is held has the function to call after each close.
+    After = 17,
 }
 
 from_number! {
     Failure::from_u32(u32): Open, Namespace, Copy, Thread, Ended, Symbol, Driver, Close, DriverOpen, Original, Tracer, Sandbox, Memory,
-        Start;
+        Start, Hold, Linked, After;
 }
 
 impl Failure {
@@ -321,6 +327,8 @@ pub struct Entry {
     pub call: AtomicU64,
     /// `dlclose`.
     pub close: AtomicU64,
+    /// The calls after it.
+    pub after: AtomicU64,
     /// Where the library was loaded.
     pub base: AtomicU64,
 }
@@ -334,6 +342,7 @@ impl Entry {
             Phase::Symbol => &self.symbol,
             Phase::Call => &self.call,
             Phase::Close => &self.close,
+            Phase::After => &self.after,
         }
     }
 }
@@ -352,6 +361,8 @@ pub enum Phase {
     Call = 3,
     /// In `dlclose`.
     Close = 4,
+    /// In a call of a library that is held, after `dlclose`.
+    After = 5,
 }
 
 impl Phase {
@@ -362,6 +373,7 @@ impl Phase {
             2 => Self::Symbol,
             3 => Self::Call,
             4 => Self::Close,
+            5 => Self::After,
             _ => Self::Between,
         }
     }
@@ -374,6 +386,7 @@ impl Phase {
             Self::Symbol => "symbol",
             Self::Call => "call",
             Self::Close => "close",
+            Self::After => "after",
         }
     }
 }
@@ -543,7 +556,7 @@ mod tests {
 
     #[test]
     fn phases_round_trip() {
-        for phase in [Phase::Between, Phase::Open, Phase::Symbol, Phase::Call, Phase::Close] {
+        for phase in [Phase::Between, Phase::Open, Phase::Symbol, Phase::Call, Phase::Close, Phase::After] {
             assert_eq!(Phase::from_u32(phase as u32), phase);
         }
         assert_eq!(Phase::from_u32(77), Phase::Between);
@@ -551,8 +564,8 @@ mod tests {
 
     #[test]
     fn failures_round_trip() {
-        assert!((1..=14).all(|number| Failure::from_u32(number).is_some_and(|known| known as u32 == number)));
-        assert_eq!((Failure::from_u32(0), Failure::from_u32(15)), (None, None));
+        assert!((1..=17).all(|number| Failure::from_u32(number).is_some_and(|known| known as u32 == number)));
+        assert_eq!((Failure::from_u32(0), Failure::from_u32(18)), (None, None));
         assert!(Failure::Original.is_before_the_first_cycle() && !Failure::Close.is_before_the_first_cycle());
     }
 

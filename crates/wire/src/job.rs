@@ -2,10 +2,19 @@
 //! to. It is written as 64-bit words in native byte order, followed by the names, each ended by a NUL byte:
 //!
 //! ```text
-//! Job::WORDS words | one word per thread: the file it opens | one word per file | Step::WORDS words per step | names
+//! Job::WORDS words | one word per thread: the file it opens | one word per file | one word per library that is held |
+//!     Step::WORDS words per step | names
 //! ```
 //!
-//! A name is referred to by its offset in the names.
+//! A name is referred to by its offset in the names. The word of a library that is held is twice that, and 1 more where the host links the
+//! library: the loader has it before `main`.
+
+/// A variable that holds the user's own value of [`PRELOAD`] while the loader preloads what the host links. It is there where the host links
+/// something, also where the user has no value. The host puts the value back before any constructor runs.
+pub const OWN_PRELOAD: &str = "DLSOAK_LD_PRELOAD";
+
+/// What glibc's loader preloads.
+pub const PRELOAD: &str = "LD_PRELOAD";
 
 /// Integer arguments that a call can have: registers of System V x86-64; AAPCS64 has two more.
 pub const INTEGERS: usize = 6;
@@ -55,12 +64,14 @@ pub enum Kind {
     /// Keeps free what went with the close, and looks for pointers into it; after load number `target` (counted from 1) also for those
     /// into all that went before.
     Scan = 7,
+    /// After the close: calls the function `name` of a library that is held.
+    After = 8,
 }
 
 from_number! {
     Mode::from_word(u64): Reopen, Copies, Namespace;
     CallFrom::from_word(u64): Main, Worker, ShortLived;
-    Kind::from_word(u64): Open, Find, Call, Drive, Close, Note, Scan;
+    Kind::from_word(u64): Open, Find, Call, Drive, Close, Note, Scan, After;
 }
 
 /// One step of a cycle.
@@ -142,6 +153,8 @@ pub struct Job {
     pub threads: u64,
     /// Number of different files.
     pub files: u64,
+    /// Number of libraries that are held.
+    pub holds: u64,
     /// Number of steps.
     pub steps: u64,
     /// Offset of the name of the library itself, of which copies are made.
@@ -150,7 +163,7 @@ pub struct Job {
 
 impl Job {
     /// Words of a job without what follows.
-    pub const WORDS: usize = 12;
+    pub const WORDS: usize = 13;
 
     /// As it travels.
     #[must_use]
@@ -166,6 +179,7 @@ impl Job {
             self.no_network,
             self.threads,
             self.files,
+            self.holds,
             self.steps,
             self.original,
         ]
@@ -185,6 +199,7 @@ impl Job {
             no_network,
             threads,
             files,
+            holds,
             steps,
             original,
         ] = *words.first_chunk::<{ Self::WORDS }>()?;
@@ -199,6 +214,7 @@ impl Job {
             no_network,
             threads,
             files,
+            holds,
             steps,
             original,
         })
@@ -207,7 +223,7 @@ impl Job {
     /// Words before the names; `None` where that is more than there can be.
     #[must_use]
     pub fn words_before_names(&self) -> Option<usize> {
-        let lists = self.threads.checked_add(self.files)?;
+        let lists = self.threads.checked_add(self.files)?.checked_add(self.holds)?;
         let steps = self.steps.checked_mul(Step::WORDS as u64)?;
         usize::try_from(lists.checked_add(steps)?.checked_add(Self::WORDS as u64)?).ok()
     }
@@ -230,11 +246,12 @@ mod tests {
             no_network: 1,
             threads: 3,
             files: 1,
+            holds: 2,
             steps: 2,
             original: 9,
         };
         assert_eq!(Job::from_words(&job.to_words()), Some(job));
-        assert_eq!(job.words_before_names(), Some(Job::WORDS + 4 + 2 * Step::WORDS));
+        assert_eq!(job.words_before_names(), Some(Job::WORDS + 6 + 2 * Step::WORDS));
         assert_eq!(Job { steps: u64::MAX, ..job }.words_before_names(), None);
         assert_eq!(Job::from_words(&[9; Job::WORDS]), None);
         assert_eq!(Job::from_words(&job.to_words()[1..]), None);

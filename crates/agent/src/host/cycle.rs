@@ -244,6 +244,11 @@ impl Cycler {
                         return Err(Failed::by_loader(Failure::Close));
                     }
                 }
+                Kind::After => {
+                    // SAFETY: the function was found in a library that is never closed; its arguments are as the call expression's
+                    // author states them.
+                    unsafe { call(step.driver, step) };
+                }
                 Kind::Note => {
                     if cfg!(dlsoak_pointers)
                         && let Some(search) = &mut self.search

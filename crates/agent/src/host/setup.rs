@@ -1,5 +1,5 @@
 //! From the job to what the threads cycle by: names in memory of the process's own, which a library that scribbles over the channel
-//! can't reach, addresses in place of offsets, and drivers opened.
+//! can't reach, addresses in place of offsets, and what is held and drivers opened.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::null_mut;
@@ -11,7 +11,7 @@ use dlsoak_wire::job::{FLOATS, INTEGERS, Job, Kind, Mode, Step};
 use super::cycle::Failed;
 use crate::{c, copies};
 
-/// A step with its addresses. `driver` is a function's, once the drivers are open.
+/// A step with its addresses. `driver` is a function's, once the drivers and what is held are open.
 #[derive(Clone, Copy)]
 pub(super) struct Prepared {
     pub(super) kind: Kind,
@@ -30,7 +30,7 @@ pub(super) struct Task {
     /// The library's bytes, where copies are made of it.
     pub(super) image: &'static [u8],
     pub(super) channel: Parts,
-    /// Offsets of the threads' paths, then of the files.
+    /// Offsets of the threads' paths, then of the files, and then the words of what is held.
     paths: &'static [u64],
     names: &'static [u8],
     announce: Option<Announce>,
@@ -59,7 +59,7 @@ impl Task {
         let before_names =
             job.words_before_names().filter(|count| *count <= words.len()).ok_or_else(broken)?;
         let names = &private[before_names * 8..];
-        let lists = (job.threads + job.files) as usize;
+        let lists = (job.threads + job.files + job.holds) as usize;
         let paths = &words[Job::WORDS..Job::WORDS + lists];
         let count = job.steps as usize;
         let room = c::map(count.max(1) * size_of::<Prepared>()).map_err(memory)?;
@@ -105,6 +105,41 @@ impl Task {
         if self.announce.is_none() { Err(Failed::numbered(Failure::Tracer, 0)) } else { Ok(()) }
     }
 
+    /// Opens what the host holds, for the life of the process, and finds the functions of it that are called after each close. What the
+    /// host links is there already.
+    ///
+    /// # Errors
+    /// What the loader said, or which library it does not have.
+    pub(super) fn open_holds(&mut self) -> Result<(), Failed> {
+        let holds = &self.paths[(self.job.threads + self.job.files) as usize..];
+        let room =
+            c::map(size_of_val(holds).max(1)).map_err(|number| Failed::numbered(Failure::Memory, number))?;
+        // SAFETY: the memory is large enough, begins on a page, and all zero is a valid pointer; it is never given back.
+        let handles =
+            unsafe { core::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<*mut c_void>(), holds.len()) };
+        for (handle, word) in handles.iter_mut().zip(holds) {
+            let path = name(self.names, word >> 1).as_ptr();
+            let is_linked = word & 1 != 0;
+            let flags = if is_linked { c::RTLD_LAZY | c::RTLD_NOLOAD } else { c::RTLD_NOW };
+            // SAFETY: loading runs the library's constructors; the user gave it to be held. The path ends in NUL.
+            *handle = unsafe { c::dlopen(path, flags) };
+            if handle.is_null() && is_linked {
+                return Err(Failed { failure: Failure::Linked, number: 0, words: path });
+            } else if handle.is_null() {
+                return Err(Failed::by_loader(Failure::Hold));
+            }
+        }
+        for step in self.steps.iter_mut().filter(|step| step.kind == Kind::After) {
+            // SAFETY: the handles are open, the name ends in NUL.
+            let mut found = handles.iter().map(|handle| unsafe { c::dlsym(*handle, step.name) });
+            let Some(found) = found.find(|found| !found.is_null()) else {
+                return Err(Failed { failure: Failure::After, number: 0, words: step.name });
+            };
+            step.driver = found;
+        }
+        Ok(())
+    }
+
     /// Opens the drivers, for the life of the process, and finds their functions.
     ///
     /// # Errors
@@ -133,7 +168,9 @@ impl Task {
     /// The files that threads open, each once.
     pub(super) fn files(&self) -> impl Iterator<Item = &'static CStr> + Clone + use<> {
         let names = self.names;
-        self.paths[self.job.threads as usize..].iter().map(move |offset| name(names, *offset))
+        self.paths[self.job.threads as usize..][..self.job.files as usize]
+            .iter()
+            .map(move |offset| name(names, *offset))
     }
 
     /// Room for what each thread finds.

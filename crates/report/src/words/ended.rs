@@ -82,6 +82,7 @@ fn place_of(outcome: &Outcome) -> String {
         Some(Phase::Symbol) => " in dlsym",
         Some(Phase::Call) => " in a call",
         Some(Phase::Close) => " in dlclose",
+        Some(Phase::After) => " in a call after dlclose",
         Some(Phase::Between) => return " between cycles".to_owned(),
         Some(Phase::Exit) => return " at exit, after the last cycle".to_owned(),
         Some(Phase::OtherThread) => " on another thread",

@@ -237,6 +237,7 @@ pub(super) fn leaker(
         Phase::Symbol => ", while a symbol is looked up",
         Phase::Call => ", called by the cycle",
         Phase::Close => ", while the library is unloaded (a destructor)",
+        Phase::After => ", called after the library is unloaded",
         Phase::OtherThread => ", on a thread that runs no cycles",
         Phase::Between | Phase::Exit => "",
     };

@@ -56,6 +56,14 @@ pub(super) fn note(note: &Note) -> Text {
                 .means("latencies and all rates per second are contended")
         }
         Note::NotTraced { why } => Text::fact(format!("the leak could not be traced: {}", super::early(why))),
+        Note::OtherHostNotMade { why } => {
+            Text::fact(format!("the library could not be soaked in another host: {}", super::early(why)))
+        }
+        Note::ThreadsOfHost { object, count } => {
+            let (threads, belong) = (super::counted(*count, "thread"), if *count == 1 { "belongs" } else { "belong" });
+            Text::fact(format!("{threads} that started during the soak {belong} to {object}, which the host holds"))
+                .means("they run code that stays, so they are the host's and no residue of the library")
+        }
         Note::PointersNotSought { why } => {
             Text::fact(format!("dlsoak could not look for pointers into the library: {}", super::early(why)))
         }

@@ -5,6 +5,7 @@
 mod ended;
 mod exhausted;
 mod growth;
+mod hosts;
 mod load;
 mod measuring;
 mod residue;
@@ -129,6 +130,8 @@ fn of_facts(finding: &Finding) -> Text {
         Facts::SandboxIncomplete(sandbox) => measuring::sandbox_incomplete(sandbox),
         Facts::FewerCycles { completed, requested } => measuring::fewer_cycles(*completed, *requested),
         Facts::LatenciesUncached {} => measuring::latencies_uncached(),
+        Facts::HostsDiffer { here, there } => hosts::differ(here, there),
+        Facts::DependencyAtFault(dependency) => hosts::dependency(dependency),
         Facts::PatternsDiffer(patterns) => measuring::patterns_differ(patterns),
         Facts::Baseline { baseline, rule } => rule::worse(baseline, rule, finding.severity),
         Facts::NotInBaseline { baseline } => Text::fact(format!(

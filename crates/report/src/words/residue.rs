@@ -850,7 +850,7 @@ mod tests {
     fn each_kind_is_a_fact_with_what_it_means_and_what_helps() {
         let mut shown = String::new();
         for (evidence, per_cycle) in all() {
-            let found = Residue { evidence, per_cycle };
+            let found = Residue::new(evidence, per_cycle);
             let lines: Vec<String> = left(&found).lines().collect();
             shown.push_str(&format!("{}: {}\n", found.kind(), lines.join("\n  ")));
         }
@@ -860,7 +860,7 @@ mod tests {
     #[test]
     fn each_kind_is_read_as_it_was_written() {
         for (evidence, per_cycle) in all() {
-            let found = Residue { evidence, per_cycle };
+            let found = Residue::new(evidence, per_cycle);
             let json = serde_json::to_value(&found).unwrap();
             assert_eq!(json["kind"], found.kind().name());
             assert_eq!(serde_json::from_value::<Residue>(json).unwrap(), found);

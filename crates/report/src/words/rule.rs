@@ -27,6 +27,7 @@ pub fn limit(rule: &Rule) -> String {
         }
         RuleName::AllowResidue => given.unwrap_or("nothing").to_owned(),
         RuleName::MaxLeakIncrease => format!("at most {} more than the baseline", given.unwrap_or("0")),
+        RuleName::Blame => "only what the library itself does fails".to_owned(),
         RuleName::MaxP99Increase => format!("p99 at most {} above the baseline", given.unwrap_or("0 %")),
     }
 }
@@ -44,6 +45,9 @@ pub fn measured(rule: &Rule) -> String {
         }
         RuleMeasured::Unload { state: UnloadState::Pinned } => "not unloaded".to_owned(),
         RuleMeasured::Unload { .. } => "unloaded".to_owned(),
+        RuleMeasured::Dependencies { objects } => {
+            format!("all of it is the fault of {}", super::listed(objects))
+        }
         RuleMeasured::Residue { kinds } if kinds.is_empty() => "nothing".to_owned(),
         RuleMeasured::Residue { kinds } => {
             kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")

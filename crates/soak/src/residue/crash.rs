@@ -1,8 +1,8 @@
 //! Distinguishes a thread that will crash from one that only waits: its code, or a function it returns to, lies in
 //! memory that is no longer mapped.
 
-use super::Case;
 use super::snapshot::{Snapshot, Thread};
+use super::{Case, is_runtime};
 use crate::record::{At, Place};
 
 /// Words on a stack that can be a return address of a frame that waits: the innermost kilobytes.
@@ -17,6 +17,8 @@ pub(super) enum Fate {
     ReturnsToGoneCode(u64),
     /// It belongs to an object that is still loaded.
     Alive,
+    /// It was started with code of an object that the host had before: an address in that.
+    OfHost(u64),
     /// Nothing speaks against it.
     Unknown,
 }
@@ -33,6 +35,16 @@ pub(super) fn fate(thread: &Thread, case: &Case<'_>) -> Fate {
         |word: u64| case.context.library.iter().any(|(start, end)| (*start..*end).contains(&word));
     if let Some(word) = words().find(|word| in_library(*word) && snapshot.mapping_at(*word).is_none()) {
         return Fate::ReturnsToGoneCode(word);
+    }
+    // What it was started with is the outermost code that is not the C library's or a runtime's, which start threads for others.
+    let is_code = |word: &u64| {
+        snapshot.mapping_at(*word).is_some_and(|mapping| mapping.execute && !is_runtime(&mapping.name))
+    };
+    let started = words().filter(is_code).last();
+    if let Some(word) = started
+        && snapshot.mapping_at(word).is_some_and(|mapping| case.is_of_host(mapping))
+    {
+        return Fate::OfHost(word);
     }
     let stayed = |address: u64| {
         let mapping = snapshot.mapping_at(address).filter(|mapping| mapping.execute);

@@ -41,7 +41,7 @@ fn threads(case: &Case<'_>) -> Option<Residue> {
         let (how, address) = match fate {
             Fate::InGoneCode(address) => (CrashHow::InGoneCode, *address),
             Fate::ReturnsToGoneCode(address) => (CrashHow::ReturnsToGoneCode, *address),
-            Fate::Alive | Fate::Unknown => return None,
+            Fate::Alive | Fate::OfHost(_) | Fate::Unknown => return None,
         };
         Some(ThreadCrash { how, at: at(address, case.after) })
     });
@@ -50,16 +50,27 @@ fn threads(case: &Case<'_>) -> Option<Residue> {
         let gone = |fate: &Fate| matches!(fate, Fate::InGoneCode(_) | Fate::ReturnsToGoneCode(_));
         new.iter().filter(|(_, fate)| gone(fate)).map(|(thread, _)| *thread).collect()
     } else {
-        new.iter().filter(|(_, fate)| *fate != Fate::Alive).map(|(thread, _)| *thread).collect()
+        new.iter()
+            .filter(|(_, fate)| !matches!(fate, Fate::Alive | Fate::OfHost(_)))
+            .map(|(thread, _)| *thread)
+            .collect()
     };
     if left.is_empty() {
         return None;
     }
     let left = tally(left.iter().map(|thread| thread.name.clone()));
-    Some(Residue {
-        evidence: Evidence::Threads { left, crash },
-        per_cycle: case.per_cycle(|s| s.threads.len() as u64),
-    })
+    Some(Residue::new(Evidence::Threads { left, crash }, case.per_cycle(|s| s.threads.len() as u64)))
+}
+
+/// Threads that are new and the host's: the file of each one's code.
+pub(super) fn of_host(case: &Case<'_>) -> Vec<String> {
+    let known = |thread: &&Thread| case.before.threads.iter().any(|old| old.id == thread.id);
+    let new = case.after.threads.iter().filter(|thread| !known(thread));
+    let of = |thread: &Thread| match fate(thread, case) {
+        Fate::OfHost(address) => case.after.mapping_at(address).map(|mapping| mapping.name.clone()),
+        _ => None,
+    };
+    new.filter_map(of).collect()
 }
 
 /// The thread that glibc starts for the first timer with SIGEV_THREAD, and keeps for good: it waits for signal 32
@@ -87,10 +98,8 @@ fn descriptors(case: &Case<'_>) -> Option<Residue> {
     let left = tally(new.map(|(_, target)| kind(target)));
     let closed = case.before.descriptors.keys().filter(|fd| !case.after.descriptors.contains_key(fd));
     let closed: Vec<i32> = closed.copied().collect();
-    (!left.is_empty() || !closed.is_empty()).then(|| Residue {
-        evidence: Evidence::Fds { left, closed },
-        per_cycle: case.per_cycle(|s| s.descriptors.len() as u64),
-    })
+    (!left.is_empty() || !closed.is_empty())
+        .then(|| Residue::new(Evidence::Fds { left, closed }, case.per_cycle(|s| s.descriptors.len() as u64)))
 }
 
 fn keys(case: &Case<'_>) -> Option<Residue> {
@@ -108,10 +117,10 @@ fn keys(case: &Case<'_>) -> Option<Residue> {
         let free = KEYS.saturating_sub(case.before.keys_in_use);
         (f64::from(free) / rate).round() as u64
     });
-    Some(Residue {
-        evidence: Evidence::TlsKeys { left: left.into(), limit: KEYS.into(), lasts_cycles, deleted },
+    Some(Residue::new(
+        Evidence::TlsKeys { left: left.into(), limit: KEYS.into(), lasts_cycles, deleted },
         per_cycle,
-    })
+    ))
 }
 
 fn timers(case: &Case<'_>) -> Option<Residue> {
@@ -133,7 +142,7 @@ fn timers(case: &Case<'_>) -> Option<Residue> {
     if left.is_empty() || case.context.is_held() && per_cycle.is_none() {
         return None;
     }
-    Some(Residue { evidence: Evidence::Timers { left: tally(left) }, per_cycle })
+    Some(Residue::new(Evidence::Timers { left: tally(left) }, per_cycle))
 }
 
 fn children(case: &Case<'_>) -> Option<Residue> {
@@ -143,7 +152,7 @@ fn children(case: &Case<'_>) -> Option<Residue> {
     if left.is_empty() || case.context.is_held() && per_cycle.is_none() {
         return None;
     }
-    Some(Residue { evidence: Evidence::Children { left }, per_cycle })
+    Some(Residue::new(Evidence::Children { left }, per_cycle))
 }
 
 fn shared_memory(case: &Case<'_>) -> Vec<Residue> {
@@ -152,7 +161,7 @@ fn shared_memory(case: &Case<'_>) -> Vec<Residue> {
     let mut found = Vec::new();
     let mut add = |memory: SharedMemory, per_cycle: Option<f64>| {
         if !case.context.is_held() || per_cycle.is_some() {
-            found.push(Residue { evidence: Evidence::Ipc(memory), per_cycle });
+            found.push(Residue::new(Evidence::Ipc(memory), per_cycle));
         }
     };
     let new = case.after.segments.iter().filter(|(id, _)| !case.before.segments.contains_key(id));

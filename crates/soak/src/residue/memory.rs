@@ -26,10 +26,10 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Residue> {
     let mut found = Vec::new();
     let files = named(case);
     if !files.is_empty() {
-        found.push(Residue {
-            evidence: Evidence::Mappings(Mapped::Files { left: files }),
-            per_cycle: case.per_cycle(|s| s.mappings.iter().filter(|m| is_named(m)).count() as u64),
-        });
+        found.push(Residue::new(
+            Evidence::Mappings(Mapped::Files { left: files }),
+            case.per_cycle(|s| s.mappings.iter().filter(|m| is_named(m)).count() as u64),
+        ));
     }
     let Left { bytes, execute } = anonymous(case, case.after);
     if bytes < WORTH {
@@ -40,7 +40,7 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Residue> {
         Some(_) => Evidence::Allocator { bytes },
         None => Evidence::Mappings(Mapped::Anonymous { bytes, executable: execute }),
     };
-    found.push(Residue { evidence, per_cycle });
+    found.push(Residue::new(evidence, per_cycle));
     found
 }
 

@@ -22,6 +22,12 @@ use snapshot::{Mapping, Snapshot};
 const RUNTIMES: [&str; 6] =
     ["libstdc++.so", "libgcc_s.so", "libc.so", "libm.so", "libc++.so", "libc++abi.so"];
 
+/// Whether a file is one of the runtimes.
+fn is_runtime(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    RUNTIMES.iter().any(|known| name.starts_with(known))
+}
+
 /// What there is to know besides the snapshots.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -45,11 +51,7 @@ impl Context<'_> {
     /// Whether something still lives that may hold what is left: a library that is pinned, or one that it brought
     /// and that stays. What is alive owns a thread or a descriptor by right.
     fn is_held(&self) -> bool {
-        let runtime = |path: &String| {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            RUNTIMES.iter().any(|known| name.starts_with(known))
-        };
-        self.state == UnloadState::Pinned || !self.objects_left.iter().all(runtime)
+        self.state == UnloadState::Pinned || !self.objects_left.iter().all(|path| is_runtime(path))
     }
 }
 
@@ -82,7 +84,23 @@ pub fn find(snapshots: &[Snapshot], context: Context<'_>) -> Vec<Residue> {
     found
 }
 
+/// Threads that were started later with code of what the host had before, which are the host's: by the file of that code.
+pub fn of_host(snapshots: &[Snapshot], context: Context<'_>) -> Vec<(String, u64)> {
+    let [before, measured @ ..] = snapshots else { return Vec::new() };
+    let Some(after) = measured.last() else { return Vec::new() };
+    let case = Case { before, after, measured, context };
+    let left = tally(held::of_host(&case));
+    left.items.into_iter().map(|item| (item.what, item.count)).collect()
+}
+
 impl Case<'_> {
+    /// Whether a mapping is of a library that the host had before the first open, other than the C library and the loader.
+    fn is_of_host(&self, mapping: &Mapping) -> bool {
+        let name = mapping.name.rsplit('/').next().unwrap_or_default();
+        let is_other = name.contains(".so") && !is_runtime(name) && !name.starts_with("ld-");
+        is_other && self.before.mappings.iter().any(|old| old.name == mapping.name)
+    }
+
     /// Whether a mapping is of an object that came with the library and stays. The name that the loader lists for
     /// it may lead there through symbolic links, so it is told by having come, and not by its name.
     fn is_of_what_stays(&self, mapping: &Mapping) -> bool {
@@ -119,10 +137,10 @@ fn exit_handlers(case: &Case<'_>) -> Option<Residue> {
     let (handlers, _) = &case.after.exit_handlers;
     let gone: Vec<u64> = handlers.iter().copied().filter(|at| !case.after.is_code(*at)).collect();
     let first = crash::at(*gone.first()?, case.after);
-    Some(Residue {
-        evidence: Evidence::Atexit { count: gone.len() as u64, first },
-        per_cycle: case.per_cycle(|s| s.exit_handlers.1),
-    })
+    Some(Residue::new(
+        Evidence::Atexit { count: gone.len() as u64, first },
+        case.per_cycle(|s| s.exit_handlers.1),
+    ))
 }
 
 /// Counts things by what they are, most frequent first. A record keeps no more of them than fit a line.

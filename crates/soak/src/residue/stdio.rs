@@ -34,10 +34,10 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Residue> {
     let new = |stream: &&Stream| !before.iter().any(|old| old.address == stream.address);
     let left = after.iter().filter(new).filter(|stream| stream.descriptor.is_some()).count() as u64;
     if left > 0 && !case.context.is_held() {
-        found.push(Residue {
-            evidence: Evidence::Stdio(StreamChange::Open { count: left }),
-            per_cycle: case.per_cycle(|s| s.streams.as_ref().map_or(0, |streams| streams.len() as u64)),
-        });
+        found.push(Residue::new(
+            Evidence::Stdio(StreamChange::Open { count: left }),
+            case.per_cycle(|s| s.streams.as_ref().map_or(0, |streams| streams.len() as u64)),
+        ));
     }
     found
 }

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use super::matrix::Matrix;
 use super::names::check_name;
 use super::suite_error::{Fault, SuiteError, unknown_key};
-use crate::settings::{Limits, Settings};
+use crate::settings::{Hold, Limits, Settings};
 
 /// A suite file as it was read: nothing merged, no defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,6 +199,14 @@ fn take_table<'de>(root: &mut DeTable<'de>, key: &str) -> Result<Option<DeTable<
 pub(super) fn settings(table: DeTable<'_>, more: &[&str], directory: &Path) -> Result<Settings, Fault> {
     let value = ValueDeserializer::from(Spanned::new(0..0, DeValue::Table(table)));
     let mut settings = Settings::deserialize(value).map_err(|error| Fault::from(error).suggesting(more))?;
+    for hold in settings.hold.iter_mut().flatten() {
+        // A name without a slash is for the loader to find.
+        if let Hold::Library { library, .. } = hold
+            && library.components().count() > 1
+        {
+            *library = directory.join(&*library);
+        }
+    }
     if let Some(exercise) = &mut settings.exercise {
         exercise.driver = directory.join(&exercise.driver);
     }

@@ -12,10 +12,10 @@ use super::matrix::in_force;
 use super::names::{Unique, default_name, fit_name};
 use super::partition::Partition;
 use super::suite_error::SuiteError;
-use super::together::{check_chaos, check_mode};
+use super::together::{check_chaos, check_host, check_mode};
 use crate::record::{self, CallFrom, Metric, Mode};
 use crate::settings::quantity::{Cycles, Size, Time};
-use crate::settings::{Call, Chaos, Exercise, Limits, OpenFlags, Passes, Sandboxing, Settings};
+use crate::settings::{Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Passes, Sandboxing, Settings};
 
 /// Cycles where nobody said how many.
 pub const DEFAULT_CYCLES: u64 = 100_000;
@@ -57,6 +57,19 @@ pub struct SoakPlan {
     pub calls: Vec<Call>,
     /// Code of the user's own for one cycle.
     pub exercise: Option<Exercise>,
+    /// Libraries that are there before `main`, as in a host that links them, in their order: absolute paths, or names that the loader
+    /// searches for. Where one of them defines malloc, `plain` is to be set.
+    pub linked: Vec<PathBuf>,
+    /// Libraries that the host opens before the first cycle and keeps: absolute paths, or names that the loader searches for.
+    pub held: Vec<PathBuf>,
+    /// Functions of what is held to call after the close of each cycle, in this order.
+    pub after: Vec<Call>,
+    /// The kind of the host, once [`crate::host::resolve`] has found it.
+    pub kind: HostKind,
+    /// Whether the library needs libstdc++, itself or through what it needs.
+    pub needs_cxx: bool,
+    /// What the library needs itself and that may be at fault, by name.
+    pub needed: Vec<String>,
     /// What a cycle opens.
     pub mode: Mode,
     /// Which thread a cycle runs on.
@@ -145,6 +158,8 @@ pub enum Purpose {
         /// What leaks with the calls, per cycle. When the load is seen to leak as much, no more is to be learned.
         leak: Option<(Metric, f64)>,
     },
+    /// How it behaves in another host: as in [`Purpose::Share`], and why it stays where it does.
+    OtherHost,
     /// What still points into the library after each of its cycles, which are as few as stated.
     Pointers,
 }
@@ -267,6 +282,7 @@ impl SoakPlan {
         let mode = settings.mode.unwrap_or_default();
         check_mode(mode, &settings)?;
         check_chaos(&settings)?;
+        check_host(mode, &settings)?;
         let threads = settings.threads.map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX));
         let cycles = match (settings.cycles, settings.duration) {
             (Some(cycles), _) => cycles.get(),
@@ -298,6 +314,12 @@ impl SoakPlan {
             path,
             calls: settings.call.clone().unwrap_or_default(),
             exercise: settings.exercise.clone(),
+            linked: Vec::new(),
+            held: Vec::new(),
+            after: settings.after.clone().unwrap_or_default(),
+            kind: HostKind::Auto,
+            needs_cxx: false,
+            needed: Vec::new(),
             mode,
             call_from: settings.call_from.unwrap_or_default(),
             threads,

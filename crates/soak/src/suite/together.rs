@@ -1,7 +1,7 @@
 //! Which settings go together and which do not, in one place.
 
 use super::plan::Refusal;
-use crate::settings::{ChaosKind, Mode, Settings};
+use crate::settings::{ChaosKind, HostKind, Mode, Settings};
 
 /// Namespaces that glibc has to give besides the one that a program starts in.
 pub(crate) const NAMESPACES: u64 = 15;
@@ -26,6 +26,26 @@ pub(super) fn check_mode(mode: Mode, settings: &Settings) -> Result<(), Refusal>
     }
 }
 
+/// What does not go together with a host.
+pub(super) fn check_host(mode: Mode, settings: &Settings) -> Result<(), Refusal> {
+    let unused = |key| {
+        Err((
+            key,
+            "dlmopen loads all that a library needs anew, so it uses nothing of the host; remove this"
+                .to_owned(),
+        ))
+    };
+    let holds = settings.hold.as_ref().is_some_and(|holds| !holds.is_empty());
+    match mode {
+        Mode::Namespace if holds => unused("hold"),
+        Mode::Namespace if settings.host_kind == Some(HostKind::Cxx) => unused("host-kind"),
+        _ if settings.after.is_some() && !holds => {
+            Err(("after", "the host holds no library, so there is no function to call; add hold".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses what does not go together.
 pub(super) fn check_chaos(settings: &Settings) -> Result<(), Refusal> {
     let chaos = settings.chaos.as_deref().unwrap_or_default();
@@ -46,6 +66,20 @@ pub(super) fn check_chaos(settings: &Settings) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_holds_what_is_used() {
+        let check = |settings: serde_json::Value| {
+            let settings: Settings = serde_json::from_value(settings).unwrap();
+            check_host(settings.mode.unwrap_or_default(), &settings).map_err(|(key, _)| key)
+        };
+        use serde_json::json;
+        assert_eq!(check(json!({ "hold": "a.so", "after": "f()" })), Ok(()));
+        assert_eq!(check(json!({ "after": "f()" })), Err("after"));
+        assert_eq!(check(json!({ "hold": "a.so", "mode": "namespace" })), Err("hold"));
+        assert_eq!(check(json!({ "host-kind": "c++", "mode": "namespace" })), Err("host-kind"));
+        assert_eq!(check(json!({ "host-kind": "c", "mode": "namespace" })), Ok(()));
+    }
 
     #[test]
     fn what_does_not_go_together_is_refused() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::plan::{Purpose, SoakPlan};
 use crate::record::{CallFrom, Metric};
 use crate::settings::quantity::Cycles;
-use crate::settings::{Per, command};
+use crate::settings::{Hold, Per, command};
 
 /// Most checkpoints of a soak that only separates growth with the call from growth without it: 33 in each octave that decides.
 const CHECKPOINTS_ASIDE: u32 = 100;
@@ -60,6 +60,18 @@ impl SoakPlan {
         plan
     }
 
+    /// The same soak in another host, of at most `cycles` cycles.
+    #[must_use]
+    pub fn elsewhere(&self, cycles: u64) -> Self {
+        let mut plan = self.shortened(cycles);
+        plan.name = format!("{}, in another host", self.name);
+        plan.checkpoints = self.checkpoints.min(CHECKPOINTS_ASIDE);
+        plan.purpose = Purpose::OtherHost;
+        plan.chaos = Vec::new();
+        plan.asked.chaos = None;
+        plan
+    }
+
     /// The same soak, of at most `cycles` cycles.
     fn shortened(&self, cycles: u64) -> Self {
         let mut plan = self.clone();
@@ -78,6 +90,13 @@ impl SoakPlan {
         let mut asked = self.asked.clone();
         if let Some(exercise) = &mut asked.exercise {
             exercise.driver = absolute(&exercise.driver);
+        }
+        for hold in asked.hold.iter_mut().flatten() {
+            if let Hold::Library { library, .. } = hold
+                && library.components().count() > 1
+            {
+                *library = absolute(library);
+            }
         }
         command(&absolute(&self.path), &asked)
     }

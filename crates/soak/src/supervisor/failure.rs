@@ -24,7 +24,10 @@ pub(super) fn read(failure: Failure, errno: i32, said: &str) -> LoadFailure {
         Failure::Original => LoadCause::OriginalUnreadable { path: path(), errno },
         Failure::Tracer => LoadCause::NotPreloaded,
         Failure::Sandbox => LoadCause::SandboxRefused { errno },
-        Failure::Memory | Failure::Start => LoadCause::SetupFailed { errno },
+        // Those of what the host holds are reported by themselves: see `host_is_ready`.
+        Failure::Memory | Failure::Start | Failure::Hold | Failure::Linked | Failure::After => {
+            LoadCause::SetupFailed { errno }
+        }
     };
     let by_loader = matches!(
         failure,

@@ -10,7 +10,7 @@ use dlsoak_wire::job::{self, Kind, Step};
 
 use super::sandbox::Confinement;
 use crate::record::{CallFrom, Mode};
-use crate::settings::{ChaosKind, Int, Registers};
+use crate::settings::{Call, ChaosKind, Int, Registers};
 use crate::suite::plan::{Purpose, SoakPlan};
 
 /// The job that a plan makes for threads that open these files.
@@ -27,6 +27,10 @@ pub(super) fn job(
     let paths = files.iter().map(|path| names.path(path)).collect::<Result<Vec<_>, _>>()?;
     let mut different = paths.clone();
     different.dedup();
+    let linked = plan.linked.iter().map(|path| (path, true));
+    let holds = plan.held.iter().map(|path| (path, false)).chain(linked);
+    let holds = holds.map(|(path, is_linked)| Ok(names.path(path)? << 1 | u64::from(is_linked)));
+    let holds = holds.collect::<Result<Vec<_>, String>>()?;
     let steps = steps(plan, &mut names)?;
     let head = job::Job {
         mode: match plan.mode {
@@ -47,10 +51,11 @@ pub(super) fn job(
         no_network: u64::from(confinement.is_some()),
         threads: paths.len() as u64,
         files: different.len() as u64,
+        holds: holds.len() as u64,
         steps: steps.len() as u64,
         original: names.path(&plan.path)?,
     };
-    let words = head.to_words().into_iter().chain(paths).chain(different);
+    let words = head.to_words().into_iter().chain(paths).chain(different).chain(holds);
     let words = words.chain(steps.iter().flat_map(Step::to_words));
     let mut bytes: Vec<u8> = words.flat_map(u64::to_ne_bytes).collect();
     bytes.extend_from_slice(&names.0);
@@ -65,18 +70,7 @@ fn steps(plan: &SoakPlan, names: &mut Names) -> Result<Vec<Step>, String> {
         steps.push(Step { name: names.text(call.symbol.as_bytes())?, ..step(Kind::Find, Phase::Symbol) });
     }
     for (found, call) in (1..).zip(&plan.calls) {
-        let Registers { ints, floats } = call.registers();
-        let mut calling = Step { target: found, floats, ..step(Kind::Call, Phase::Call) };
-        for (bit, (to, int)) in calling.ints.iter_mut().zip(ints).enumerate() {
-            *to = match int {
-                Int::Number(number) => number,
-                Int::Text(text) => {
-                    calling.names |= 1 << bit;
-                    names.add(&text)
-                }
-            };
-        }
-        steps.push(calling);
+        steps.push(arguments(call, names, Step { target: found, ..step(Kind::Call, Phase::Call) }));
     }
     if let Some(exercise) = &plan.exercise {
         let (name, target) = (names.path(&exercise.driver)?, names.text(exercise.symbol.as_bytes())?);
@@ -90,7 +84,28 @@ fn steps(plan: &SoakPlan, names: &mut Names) -> Result<Vec<Step>, String> {
     if is_looking {
         steps.push(Step { target: plan.cycles, ..step(Kind::Scan, Phase::Close) });
     }
+    for call in &plan.after {
+        let mut calling = arguments(call, names, step(Kind::After, Phase::After));
+        calling.name = names.text(call.symbol.as_bytes())?;
+        steps.push(calling);
+    }
     Ok(steps)
+}
+
+/// The step with the arguments of a call.
+fn arguments(call: &Call, names: &mut Names, step: Step) -> Step {
+    let Registers { ints, floats } = call.registers();
+    let mut calling = Step { floats, ..step };
+    for (bit, (to, int)) in calling.ints.iter_mut().zip(ints).enumerate() {
+        *to = match int {
+            Int::Number(number) => number,
+            Int::Text(text) => {
+                calling.names |= 1 << bit;
+                names.add(&text)
+            }
+        };
+    }
+    calling
 }
 
 /// Signals that will be sent to the worker, as bits.

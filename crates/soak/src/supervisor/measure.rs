@@ -126,20 +126,25 @@ impl<'a> Measurement<'a> {
         if let Some(instances) = &mut soak.instances {
             instances::explain(instances, &mut soak.outcome, &self.facts, self.plan.mode);
         }
-        if !matches!(self.plan.purpose, Purpose::Share { .. }) {
+        if !matches!(self.plan.purpose, Purpose::Share { .. } | Purpose::OtherHost) {
             soak.latency_ns = self.histograms.to_record();
             soak.warmup_latency_ns = self.warm.to_record();
             soak.latency_over_time = self.histograms.over_time();
         }
         soak.resident_by_kind = self.kinds.as_ref().and_then(Kinds::to_record);
-        soak.residue = self.residue.find(soak);
+        let (residue, of_host) = self.residue.find(soak);
+        soak.residue = residue;
+        for (path, count) in of_host {
+            let object = path.rsplit('/').next().unwrap_or(&path).to_owned();
+            soak.notes.push(Note::ThreadsOfHost { object, count });
+        }
         let killed = self.session.worker.process.others();
         if killed > 0 {
             soak.notes.push(Note::ProcessesKilled { count: killed });
         }
         soak.worker.output_tail = self.session.worker.process.output_tail();
         soak.notes.extend(self.unload.notes(&self.staging));
-        if self.plan.purpose == Purpose::Everything {
+        if matches!(self.plan.purpose, Purpose::Everything | Purpose::OtherHost) {
             let context = self.session.context();
             causes::find(soak, self.plan, &self.facts, &self.staging, &self.unload, &self.pending, context);
         }

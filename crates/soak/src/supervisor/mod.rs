@@ -16,6 +16,7 @@ mod job;
 mod kinds;
 mod latency;
 mod limits;
+mod linked;
 mod loads;
 mod measure;
 mod over_time;
@@ -61,7 +62,7 @@ use limits::Limits;
 use measure::Measurement;
 use process::WorkerProcess;
 use sandbox::Confinement;
-use session::{Bounds, Session};
+use session::{Bounds, End, Session};
 use staging::{Files, Staging};
 
 /// Warm-up cycles where nobody said how many.
@@ -73,6 +74,9 @@ const WARMUP_ASIDE: u64 = 8;
 /// Most cycles of a thread between quiet points where threads share a path: only when all handles are closed at
 /// once is the library unloaded, and what it leaks per load must not become a matter of how often we look.
 const SHARED_STRIDE: u64 = 64;
+
+/// How long a process that is gone from /proc may take to be known as ended.
+const STARTED: Duration = Duration::from_secs(1);
 
 /// Names the directory for temporary files.
 const TMPDIR: &str = "TMPDIR";
@@ -153,7 +157,7 @@ impl Instrument for Supervisor {
 fn once(plan: &SoakPlan, context: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault> {
     let most = match plan.purpose {
         Purpose::Everything => plan.cycles,
-        Purpose::Share { .. } => plan.cycles / WARMUP_ASIDE,
+        Purpose::Share { .. } | Purpose::OtherHost => plan.cycles / WARMUP_ASIDE,
         Purpose::Pointers => 0,
     };
     let warmup = plan.warmup.unwrap_or(WARMUP.min(most));
@@ -213,7 +217,13 @@ fn asked_for(plan: &SoakPlan) -> Measured {
             .map(|c| Disturbance { what: c.to_string(), ..Disturbance::default() })
             .collect(),
         cycles: Cycles { requested: plan.cycles, ..Cycles::default() },
-        worker: Worker { agent, ..Worker::default() },
+        worker: Worker {
+            agent,
+            kind: plan.kind,
+            linked: plan.linked.iter().map(|file| file.to_string_lossy().into_owned()).collect(),
+            held: plan.held.iter().map(|file| file.to_string_lossy().into_owned()).collect(),
+            ..Worker::default()
+        },
         ..Measured::default()
     }
 }
@@ -297,13 +307,51 @@ fn start<'a>(
         Agent::Counting => dlsoak_agent::HOST_COUNTING,
         Agent::Plain => dlsoak_agent::HOST,
     };
-    let process = WorkerProcess::start(&channel, image, env, bounds.limits.file_bytes(), ruleset)
+    let (env, links) = linked::environment(&plan.linked, env)?;
+    let mut process = WorkerProcess::start(&channel, image, &env, bounds.limits.file_bytes(), ruleset)
         .map_err(|e| Fault::new(format!("cannot start the measured process: {e}")))?;
-    let sampler = Sampler::new(process.pid()).map_err(|e| {
-        Fault::new(format!("cannot read /proc/{} of the measured process: {e}", process.pid()))
+    let sampler = Sampler::new(process.pid()).map_err(|e| match process.ended_within(STARTED) {
+        Some(status) if !plan.linked.is_empty() || !plan.held.is_empty() => {
+            linked::refusal(plan, None, Some(status), &process.output_tail())
+        }
+        _ => Fault::new(format!("cannot read /proc/{} of the measured process: {e}", process.pid())),
     })?;
     let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
-    Ok(Session::new(channel, session::Worker::new(process, sampler), confinement, bounds, context))
+    let worker = session::Worker::new(process, sampler, links);
+    let mut session = Session::new(channel, worker, confinement, bounds, context);
+    if !plan.linked.is_empty() || !plan.held.is_empty() {
+        host_is_ready(plan, &mut session)?;
+    }
+    Ok(session)
+}
+
+/// Waits until the host has all that it links and holds. Where it can't have that, nothing can be said of the library.
+fn host_is_ready(plan: &SoakPlan, session: &mut Session<'_>) -> Result<(), Fault> {
+    let Err(end) = session.ready() else { return Ok(()) };
+    let status = match &end {
+        // It is interrupted again.
+        End::Interrupted { .. } | End::TimeUp => return Ok(()),
+        End::Died(status) => Some(*status),
+        _ => None,
+    };
+    let failure = session.channel.slots().first().and_then(|slot| {
+        let said =
+            channel::read_bytes(session.channel.error(0), slot.error_len.load(Ordering::Relaxed) as usize);
+        let failure = channel::Failure::from_u32(slot.failure.load(Ordering::Acquire))?;
+        Some((failure, String::from_utf8_lossy(&said).into_owned()))
+    });
+    let output = session.worker.process.output_tail();
+    session.worker.process.kill();
+    match failure {
+        Some((channel::Failure::Hold, said)) => {
+            Err(Fault::new(format!("the host can't hold a library: {said}")))
+        }
+        Some((channel::Failure::After, name)) => Err(crate::host::no_function(&name)),
+        Some((channel::Failure::Linked, name)) => Err(linked::refusal(plan, Some(&name), status, &output)),
+        // What else the host lacks is found where it is looked for.
+        Some(_) => Ok(()),
+        None => Err(linked::refusal(plan, None, status, &output)),
+    }
 }
 
 /// Facts of the file, or why it can't be loaded here.

@@ -208,6 +208,18 @@ impl WorkerProcess {
         self.status
     }
 
+    /// How it ended, if it does within this time.
+    pub(super) fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        let begin = Instant::now();
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || begin.elapsed() >= time {
+                return ended;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Lets a keeper go on that the library has stopped, else the worker's end would never be heard of.
     fn wake_keeper(&mut self) {
         if self.woken.elapsed() >= WAKE_EVERY {

@@ -87,28 +87,26 @@ impl Watch {
         }
     }
 
-    /// What was left behind, in a soak of which all else is known.
-    pub(super) fn find(&self, soak: &Measured) -> Vec<Residue> {
+    /// What was left behind, in a soak of which all else is known; and threads that are the host's, by the object and their number.
+    pub(super) fn find(&self, soak: &Measured) -> (Vec<Residue>, Vec<(String, u64)>) {
         let bytes = self.file_bytes.next_multiple_of(4096);
         let library: Vec<(u64, u64)> =
             self.loads.iter().map(|start| (*start, start.saturating_add(bytes))).collect();
-        residue::find(
-            &self.snapshots,
-            Context {
-                state: soak.unload.state,
-                objects_left: &soak.unload.objects_left,
-                until: analysis::judged_until(soak, &analysis::exhausted(soak)).unwrap_or(u64::MAX),
-                library: &library,
-                // Where instances stay, what they take is told with them, and is not lost.
-                refusal: soak
-                    .outcome
-                    .cycle
-                    .zip(static_tls_refusal(&soak.outcome))
-                    .filter(|_| soak.instances.is_none()),
-                makes_shared_files: self.makes_shared_files,
-                guards_are_inside: crate::sys::glibc::guards_are_inside(),
-            },
-        )
+        let context = Context {
+            state: soak.unload.state,
+            objects_left: &soak.unload.objects_left,
+            until: analysis::judged_until(soak, &analysis::exhausted(soak)).unwrap_or(u64::MAX),
+            library: &library,
+            // Where instances stay, what they take is told with them, and is not lost.
+            refusal: soak
+                .outcome
+                .cycle
+                .zip(static_tls_refusal(&soak.outcome))
+                .filter(|_| soak.instances.is_none()),
+            makes_shared_files: self.makes_shared_files,
+            guards_are_inside: crate::sys::glibc::guards_are_inside(),
+        };
+        (residue::find(&self.snapshots, context), residue::of_host(&self.snapshots, context))
     }
 }
 

@@ -138,7 +138,7 @@ fn kind(meta: Meta) -> Option<PlaceKind> {
 
 fn phase(meta: Meta) -> record::Phase {
     match u32::try_from(meta.phase()) {
-        Ok(number) if number <= Phase::Close as u32 => crate::channel::recorded(Phase::from_u32(number)),
+        Ok(number) if number <= Phase::After as u32 => crate::channel::recorded(Phase::from_u32(number)),
         _ => record::Phase::OtherThread,
     }
 }

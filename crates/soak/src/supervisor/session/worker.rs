@@ -14,6 +14,7 @@ use crate::record::LimitReached;
 use crate::sampling::{Sample, Sampler};
 use crate::supervisor::chaos::Disturber;
 use crate::supervisor::limits::Watch;
+use crate::supervisor::private::PrivateDirectory;
 use crate::supervisor::process::WorkerProcess;
 use crate::sys::futex;
 
@@ -45,6 +46,9 @@ pub(in crate::supervisor) struct Worker {
     pub(in crate::supervisor) sampler: Sampler,
     /// Disturbs the worker while cycles run; not at all unless asked to.
     pub(in crate::supervisor) disturber: Disturber,
+    /// Links to libraries that the loader opens as the worker starts.
+    #[expect(dead_code, reason = "they are there as long as the worker is")]
+    links: Option<PrivateDirectory>,
     /// Watches the worker's threads, where that is wanted and allowed.
     observer: Option<Observer>,
     /// Threads of the worker before the first open.
@@ -104,8 +108,12 @@ impl Outside for Worker {
 }
 
 impl Worker {
-    pub(in crate::supervisor) fn new(process: WorkerProcess, sampler: Sampler) -> Self {
-        Self { process, sampler, disturber: Disturber::default(), observer: None, own_threads: None }
+    pub(in crate::supervisor) fn new(
+        process: WorkerProcess,
+        sampler: Sampler,
+        links: Option<PrivateDirectory>,
+    ) -> Self {
+        Self { process, sampler, disturber: Disturber::default(), links, observer: None, own_threads: None }
     }
 
     /// Watches the worker's threads from now on. To be asked while they are parked and nothing was opened yet.

@@ -1,0 +1,145 @@
+//! Whose fault it is, by what is gone in another host: one of the other kind, or one that keeps what the library needs loaded.
+
+use dlsoak_record::{
+    Behaviour, Dependency, Facts, HostChange, HostKind, Limits, Measured, Metric, MetricRate, OutcomeKind,
+    Problem, ResidueKind, UnloadState,
+};
+
+use super::growth::{Answer, Errors, Evidence, evidence, is_memory};
+use super::series::Exposure;
+use super::verdict::{bounds, decides};
+use super::{exhausted, judged_until, verdict};
+
+/// Of growth that is gone no more than this part is left.
+const LEFT: f64 = 0.1;
+
+/// The evidence of a soak on its growth.
+fn growth_of(soak: &Measured, limits: &Limits) -> Vec<Evidence> {
+    let exposure = Exposure::of(soak, judged_until(soak, &exhausted(soak)));
+    evidence(soak, &exposure, Errors::at_the_end(), bounds(soak, limits))
+}
+
+/// What is wrong with a soak and may be a dependency's. Pointers into the library are not: only a soak of their own finds them.
+pub fn problems(soak: &Measured) -> Vec<Problem> {
+    let limits = soak.asked.limits();
+    problems_in(soak, &growth_of(soak, &limits))
+}
+
+/// The same, where the evidence is there.
+pub(super) fn problems_in(soak: &Measured, evidence: &[Evidence]) -> Vec<Problem> {
+    let stated = verdict::stated(evidence).map(|growth| growth.metric);
+    let counts = evidence.iter().filter(|e| decides(e) && e.answer == Answer::Leak);
+    let counts = counts.map(|e| e.growth.metric).filter(|metric| !is_memory(*metric));
+    let mut problems: Vec<Problem> =
+        stated.into_iter().chain(counts).map(|metric| Problem::Grows { metric }).collect();
+    for residue in kinds(soak) {
+        problems.push(Problem::Left { residue });
+    }
+    if soak.unload.state == UnloadState::Pinned {
+        problems.push(Problem::Stays);
+    }
+    problems
+}
+
+/// The kinds of residue that each soak looks for, each once.
+fn kinds(soak: &Measured) -> Vec<ResidueKind> {
+    let mut kinds: Vec<ResidueKind> = soak.residue.iter().map(|found| found.kind()).collect();
+    kinds.retain(|kind| *kind != ResidueKind::DanglingPointer);
+    kinds.dedup();
+    kinds
+}
+
+/// Whether what is wrong with a soak is gone in another one.
+pub fn is_gone(soak: &Measured, problem: Problem, other: &Measured) -> bool {
+    let limits = soak.asked.limits();
+    is_gone_by(&growth_of(soak, &limits), problem, other, &limits)
+}
+
+fn is_gone_by(here: &[Evidence], problem: Problem, other: &Measured, limits: &Limits) -> bool {
+    if other.outcome.kind != OutcomeKind::Completed {
+        return false;
+    }
+    match problem {
+        Problem::Stays => other.unload.state != UnloadState::Pinned,
+        Problem::Left { residue } => !kinds(other).contains(&residue),
+        Problem::Grows { metric } => {
+            let there = growth_of(other, limits);
+            let of = |all: &[Evidence]| all.iter().find(|e| e.growth.metric == metric).cloned();
+            let (Some(before), Some(after)) = (of(here), of(&there)) else { return false };
+            // Memory that another metric is proven to grow by is not gone.
+            let elsewhere =
+                there.iter().any(|e| is_memory(e.growth.metric) && decides(e) && e.answer == Answer::Leak);
+            after.growth.high <= LEFT * before.growth.per_cycle && !(is_memory(metric) && elsewhere)
+        }
+    }
+}
+
+/// The dependency at fault for something that is wrong with a soak, where that is gone in a host that links it; of several such hosts by
+/// the one that links fewest libraries.
+pub(super) fn dependency(
+    soak: &Measured,
+    evidence: &[Evidence],
+    problem: Problem,
+    limits: &Limits,
+) -> Option<Dependency> {
+    // Of hosts that link as many, the last one was made to look at one library.
+    let links = soak.other_hosts.iter().rev().filter_map(|host| match &host.change {
+        HostChange::Links { objects } => Some((objects, &host.soak)),
+        HostChange::Kind { .. } => None,
+    });
+    let gone = links.filter(|(_, other)| is_gone_by(evidence, problem, other, limits));
+    let (objects, other) = gone.min_by_key(|(objects, _)| objects.len())?;
+    let grows =
+        |metric: Metric| evidence.iter().find(|e| e.growth.metric == metric).map(|e| e.growth.per_cycle);
+    let per_cycle = match problem {
+        Problem::Grows { metric } => grows(metric),
+        Problem::Left { .. } | Problem::Stays => None,
+    };
+    Some(Dependency { problem, objects: objects.clone(), per_cycle, cycles: other.cycles.completed })
+}
+
+/// The object that is alone at fault for something that is wrong with a soak.
+pub fn object_at_fault(soak: &Measured, problem: Problem) -> Option<String> {
+    let limits = soak.asked.limits();
+    sole(dependency(soak, &growth_of(soak, &limits), problem, &limits)?.objects)
+}
+
+/// The one object of a list of one.
+pub(super) fn sole(objects: Vec<String>) -> Option<String> {
+    <[String; 1]>::try_from(objects).ok().map(|[object]| object)
+}
+
+/// What a library does otherwise in a host of the other kind, where it was soaked in one.
+pub(super) fn hosts_differ(soak: &Measured, evidence: &[Evidence], limits: &Limits) -> Option<Facts> {
+    let (kind, other) = soak.other_hosts.iter().find_map(|host| match host.change {
+        HostChange::Kind { kind } => Some((kind, &host.soak)),
+        HostChange::Links { .. } => None,
+    })?;
+    if other.outcome.kind == OutcomeKind::Interrupted {
+        return None;
+    }
+    let here = behaviour(soak, soak.worker.kind, evidence);
+    let there = behaviour(other, kind, &growth_of(other, limits));
+    let has = |of: &Behaviour, metric: Metric| of.grows.iter().any(|grows| grows.metric == metric);
+    // What few cycles can't prove to grow may grow all the same.
+    let is_other_growth = here
+        .grows
+        .iter()
+        .any(|grows| is_gone_by(evidence, Problem::Grows { metric: grows.metric }, other, limits))
+        || there.grows.iter().any(|grows| !has(&here, grows.metric) && here.grows.is_empty());
+    let differs =
+        (here.end, here.state, &here.residue) != (there.end, there.state, &there.residue) || is_other_growth;
+    differs.then(|| Facts::HostsDiffer { here: Box::new(here), there: Box::new(there) })
+}
+
+fn behaviour(soak: &Measured, host: HostKind, evidence: &[Evidence]) -> Behaviour {
+    let grows = evidence.iter().filter(|e| decides(e) && e.answer == Answer::Leak);
+    Behaviour {
+        host,
+        end: soak.outcome.kind,
+        state: soak.unload.state,
+        causes: soak.unload.causes.clone(),
+        grows: grows.map(|e| MetricRate { metric: e.growth.metric, per_cycle: e.growth.per_cycle }).collect(),
+        residue: kinds(soak),
+    }
+}

@@ -1,0 +1,298 @@
+//! The host that a library is soaked in: what it links and holds, by the files that the loader of this machine would find.
+
+use std::path::{Path, PathBuf};
+
+use crate::elf::{self, Closure, ExportKind, Facts, Need, Search};
+use crate::fault::Fault;
+use crate::record::Mode;
+use crate::settings::units::printable;
+use crate::settings::{Hold, HostKind};
+use crate::suite::plan::SoakPlan;
+
+/// What each process on glibc has, so that no host links it for the sake of another library.
+const ALWAYS: [&str; 3] = ["libc.so.6", "ld-linux", "ld64.so"];
+
+/// Parts of the C library and of the compiler's, which a leak, a residue or a pin is never the fault of.
+const OF_C: [&str; 8] = [
+    "libm.so.6",
+    "libpthread.so.0",
+    "libdl.so.2",
+    "librt.so.1",
+    "libutil.so.1",
+    "libresolv.so.2",
+    "libanl.so.1",
+    "libgcc_s.so.1",
+];
+
+/// The runtime of C++.
+const CXX: &str = "libstdc++.so.6";
+
+fn begins_with_any(name: &str, of: &[&str]) -> bool {
+    of.iter().any(|known| name.starts_with(known))
+}
+
+/// Whether each plain host has it.
+fn is_everywhere(name: &str) -> bool {
+    begins_with_any(name, &ALWAYS)
+}
+
+/// Whether it can be at fault for what a library leaves behind.
+fn may_be_at_fault(name: &str) -> bool {
+    !is_everywhere(name) && !begins_with_any(name, &OF_C)
+}
+
+/// The plan with the host that its settings ask for.
+///
+/// # Errors
+/// When a library that the host is to hold or link is not there, or none of them has a function that is to be called.
+pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
+    let mut plan = plan.clone();
+    // What can't be read the loader refuses, and says why.
+    let facts = elf::read_library(&plan.path).ok().and_then(|bytes| elf::parse(&bytes).ok());
+    let holds = plan.asked.hold.clone().unwrap_or_default();
+    // In a namespace of its own a library finds nothing that the host has.
+    if plan.mode != Mode::Namespace
+        && let Some(facts) = &facts
+    {
+        plan.needs_cxx = needs_cxx(&plan.path, facts);
+        plan.needed = facts.needed.iter().filter(|name| may_be_at_fault(name)).cloned().collect();
+        plan.kind = match plan.asked.host_kind.unwrap_or_default() {
+            HostKind::Auto if plan.needs_cxx => HostKind::Cxx,
+            HostKind::Auto => HostKind::C,
+            kind => kind,
+        };
+    }
+    for hold in &holds {
+        match hold {
+            Hold::Library { library, linked } => {
+                let file = found(library, &plan)?;
+                if *linked { plan.linked.push(file) } else { plan.held.push(file) }
+            }
+            Hold::Dependencies => {
+                let needs = facts.as_ref().map(|facts| directly_needed(&plan.path, facts));
+                plan.linked.extend(needs.into_iter().flatten().map(|(_, file)| file));
+            }
+        }
+    }
+    plan.plain |= plan.linked.iter().any(|file| defines_malloc(file));
+    has_functions(&plan)?;
+    link_kind(&mut plan);
+    Ok(plan)
+}
+
+/// Links what a host of the plan's kind links: behind all else, as a compiler does.
+fn link_kind(plan: &mut SoakPlan) {
+    let is_there = |file: &PathBuf| file.file_name().is_some_and(|name| name == CXX);
+    if plan.kind == HostKind::Cxx && !plan.linked.iter().any(is_there) {
+        plan.linked.push(PathBuf::from(CXX));
+    }
+}
+
+/// The same plan for a host of the other kind.
+pub(crate) fn of_other_kind(plan: &SoakPlan) -> SoakPlan {
+    let mut other = plan.clone();
+    other.kind = if plan.kind == HostKind::Cxx { HostKind::C } else { HostKind::Cxx };
+    other.asked.host_kind = Some(other.kind);
+    if other.kind == HostKind::C {
+        other.linked.retain(|file| file.as_path() != Path::new(CXX));
+    }
+    link_kind(&mut other);
+    other
+}
+
+/// The same plan for a host that links these libraries, too.
+pub(crate) fn linking(plan: &SoakPlan, files: &[PathBuf]) -> SoakPlan {
+    let mut other = plan.clone();
+    let new = files.iter().filter(|file| !plan.linked.contains(file)).cloned();
+    other.linked = new.chain(plan.linked.iter().cloned()).collect();
+    other.plain |= files.iter().any(|file| defines_malloc(file));
+    other
+}
+
+fn needs_cxx(path: &Path, facts: &Facts) -> bool {
+    let is_cxx = |name: &str| name.starts_with("libstdc++.so");
+    if facts.needed.iter().any(|name| is_cxx(name)) {
+        return true;
+    }
+    // The C library needs nothing of the kind, so no file is read for what needs the C library alone.
+    facts.needed.iter().any(|name| may_be_at_fault(name))
+        && Closure::of(path, facts).any(|need| is_cxx(&need.name))
+}
+
+/// What a library needs, as files, in its order.
+fn directly_needed(path: &Path, facts: &Facts) -> Vec<(String, PathBuf)> {
+    let direct = Closure::of(path, facts).take(facts.needed.len());
+    let direct = direct.filter(|need| need.by == path && !is_everywhere(&need.name));
+    direct.filter_map(|need| Some((need.name, need.found?.path))).collect()
+}
+
+/// What a library needs itself, as files with their names; nothing where it can't be read.
+pub(crate) fn needed(path: &Path) -> Vec<(String, PathBuf)> {
+    let facts = elf::read_library(path).ok().and_then(|bytes| elf::parse(&bytes).ok());
+    facts.map(|facts| directly_needed(path, &facts)).unwrap_or_default()
+}
+
+/// All that a library brings and that may be at fault, as files with their names: each after all that it needs itself.
+pub(crate) fn brought(path: &Path) -> Vec<(String, PathBuf)> {
+    let Some(facts) = elf::read_library(path).ok().and_then(|bytes| elf::parse(&bytes).ok()) else {
+        return Vec::new();
+    };
+    let all: Vec<(String, PathBuf, Vec<String>)> = Closure::of(path, &facts)
+        .filter_map(|Need { name, found, .. }| found.map(|found| (name, found.path, found.facts.needed)))
+        .collect();
+    let mut sorted: Vec<usize> = Vec::new();
+    let mut seen = vec![false; all.len()];
+    for first in 0..all.len() {
+        // Depth first, without recursion: a closure may be hundreds deep.
+        let mut stack = vec![(first, false)];
+        while let Some((index, needs_are_done)) = stack.pop() {
+            if needs_are_done {
+                sorted.push(index);
+            } else if !std::mem::replace(&mut seen[index], true) {
+                stack.push((index, true));
+                let (_, _, needed) = &all[index];
+                let of_name = |name: &String| all.iter().position(|(other, ..)| other == name);
+                stack.extend(
+                    needed.iter().filter_map(of_name).filter(|need| !seen[*need]).map(|need| (need, false)),
+                );
+            }
+        }
+    }
+    let files = sorted.into_iter().map(|index| (all[index].0.clone(), all[index].1.clone()));
+    files.filter(|(name, _)| may_be_at_fault(name)).collect()
+}
+
+/// The file that the loader takes for a library to hold, or its name where only the measured process's environment says where it is.
+fn found(library: &Path, plan: &SoakPlan) -> Result<PathBuf, Fault> {
+    let shown = printable(&library.to_string_lossy());
+    let is_path = library.as_os_str().as_encoded_bytes().contains(&b'/');
+    if is_path {
+        let absolute =
+            std::path::absolute(library).map_err(|error| Fault::new(format!("{shown}: {error}")))?;
+        return if absolute.is_file() {
+            Ok(absolute)
+        } else {
+            Err(Fault::new(format!("{shown}: there is no such library to hold; check the path")))
+        };
+    }
+    if plan.env.contains_key("LD_LIBRARY_PATH") {
+        // The loader of the measured process knows better.
+        return Ok(library.to_owned());
+    }
+    match Search::of_this_machine().by_name(&library.to_string_lossy()) {
+        Some(found) => Ok(found.path),
+        None if library.is_file() => Err(Fault::new(format!(
+            "{shown}: the loader finds no library of this name to hold; write ./{shown} for the file in this directory"
+        ))),
+        None => Err(Fault::new(format!(
+            "{shown}: the loader finds no library of this name to hold; check the name, or give the path of the file"
+        ))),
+    }
+}
+
+/// A library and all that it brings; nothing where it can't be read.
+fn with_needs(file: &Path) -> impl Iterator<Item = Facts> {
+    let facts = elf::read_library(file).ok().and_then(|bytes| elf::parse(&bytes).ok());
+    let needs = facts.clone().into_iter().flat_map({
+        let file = file.to_owned();
+        move |facts| Closure::of(&file, &facts)
+    });
+    facts
+        .into_iter()
+        .chain(needs.filter(|need| !is_everywhere(&need.name)).filter_map(|need| Some(need.found?.facts)))
+}
+
+/// Whether the process's allocator is another one once this is linked.
+fn defines_malloc(file: &Path) -> bool {
+    let own = |facts: &Facts| facts.soname.as_deref().is_some_and(is_everywhere);
+    with_needs(file).any(|facts| !own(&facts) && facts.export("malloc") == Some(ExportKind::Function))
+}
+
+/// Whether what is held has the functions that are called after each close. Where a file can't be read, the loader says so.
+fn has_functions(plan: &SoakPlan) -> Result<(), Fault> {
+    let files: Vec<&PathBuf> = plan.held.iter().chain(&plan.linked).collect();
+    if plan.after.is_empty() || files.iter().any(|file| !file.is_file()) {
+        return Ok(());
+    }
+    for call in &plan.after {
+        let name = &call.symbol;
+        let kind = files.iter().find_map(|file| with_needs(file).find_map(|facts| facts.export(name)));
+        match kind {
+            Some(ExportKind::Data) => {
+                return Err(Fault::new(format!(
+                    "after: `{name}` is data, not a function, so it can't be called"
+                )));
+            }
+            Some(_) => {}
+            None => return Err(no_function(name)),
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong where nothing that is held has a function.
+pub(crate) fn no_function(name: &str) -> Fault {
+    Fault::new(format!(
+        "after: no library that the host holds exports `{name}`; check the name, or hold the library that has it"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use crate::suite::plan::Plan;
+
+    fn plan(settings: serde_json::Value) -> SoakPlan {
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        // A file that needs the C library, and no C++.
+        let own = std::env::current_exe().unwrap();
+        Plan::from_paths(&[own], &settings).unwrap().soaks.remove(0)
+    }
+
+    #[test]
+    fn a_host_of_either_kind_links_what_that_kind_links() {
+        let c = resolve(&plan(serde_json::json!({}))).unwrap();
+        assert_eq!((c.kind, c.linked.len(), c.needs_cxx), (HostKind::C, 0, false));
+        let cxx = resolve(&plan(serde_json::json!({ "host-kind": "c++" }))).unwrap();
+        assert_eq!((cxx.kind, &cxx.linked[..]), (HostKind::Cxx, &[PathBuf::from(CXX)][..]));
+        assert_eq!(of_other_kind(&cxx).linked, c.linked);
+        assert_eq!(of_other_kind(&c).linked, cxx.linked);
+        let both = linking(&cxx, &["/l/liba.so".into(), CXX.into()]);
+        assert_eq!(both.linked, ["/l/liba.so", CXX].map(PathBuf::from));
+    }
+
+    #[test]
+    fn what_is_held_is_found_or_named() {
+        let held = |hold: &str| resolve(&plan(serde_json::json!({ "hold": [hold] })));
+        let libc = held("libc.so.6").unwrap();
+        assert!(libc.held[0].is_absolute() && libc.linked.is_empty(), "{:?}", libc.held);
+        assert!(held("libc.so.6:link").unwrap().held.is_empty());
+        for (hold, part) in [
+            ("./no/such.so", "./no/such.so: there is no such library to hold"),
+            ("libno-such.so.9", "finds no library of this name to hold; check the name"),
+            ("Cargo.toml", "write ./Cargo.toml"),
+        ] {
+            let fault = held(hold).unwrap_err().to_string();
+            assert!(fault.contains(part), "{fault}");
+        }
+        let after =
+            |call: &str| resolve(&plan(serde_json::json!({ "hold": ["libc.so.6"], "after": [call] })));
+        assert!(after("abs(-1)").is_ok());
+        for (call, part) in [("no_such()", "exports `no_such`"), ("environ()", "is data")] {
+            let fault = after(call).unwrap_err().to_string();
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_is_brought_comes_after_what_it_needs() {
+        let search = Search::of_this_machine();
+        let own = std::env::current_exe().unwrap();
+        let facts = elf::parse(&std::fs::read(&own).unwrap()).unwrap();
+        let cxx = search.find(CXX, &own, &facts, &[]).unwrap();
+        // It needs parts of C alone, which are at no fault.
+        assert!(brought(&cxx.path).is_empty());
+        assert!(directly_needed(&cxx.path, &cxx.facts).iter().any(|(name, _)| name == "libgcc_s.so.1"));
+    }
+}
