@@ -16,8 +16,8 @@ use crate::report::terminal::color_allowed;
 use crate::settings::{Increase, LeakRate};
 
 pub use judge::JudgeArgs;
-use machine::{DOCTOR_HELP, EXPLAIN_HELP, INSPECT_HELP};
-pub use machine::{DoctorArgs, ExplainArgs, InspectArgs};
+use machine::{DOCTOR_HELP, EXPLAIN_HELP, INIT_HELP, INSPECT_HELP};
+pub use machine::{DoctorArgs, ExplainArgs, InitArgs, InspectArgs};
 use soaks::TRACED_HELP;
 pub use soaks::{MessageFormat, RunArgs, TraceArgs};
 use verify::CYCLES_HELP;
@@ -93,6 +93,11 @@ pub enum Command {
     /// Loading a library executes its code, so soak only libraries that you would run.
     #[command(after_help = RUN_HELP)]
     Run(Box<RunArgs>),
+    /// Write a dlsoak.toml with comments for the libraries that are found here.
+    ///
+    /// dlsoak reads the libraries without executing them.
+    #[command(after_help = INIT_HELP)]
+    Init(InitArgs),
     /// Read a library's file and predict whether it unloads and whether it loads here.
     ///
     /// dlsoak reads the library and the libraries that it needs, without executing them.
@@ -259,6 +264,7 @@ pub fn main() -> ExitCode {
     let global = Global { color: color(cli.color), quiet: cli.quiet, verbose: cli.verbose };
     let result = match cli.command {
         Command::Run(args) => commands::run::run(&args, global),
+        Command::Init(args) => commands::init::init(&args, global),
         Command::Inspect(args) => commands::inspect::inspect(&args, global),
         Command::Trace(args) => commands::trace::trace(&args, global),
         Command::Verify(args) => commands::verify::verify(&args, global),

@@ -32,6 +32,26 @@ Examples:
 
 Exit codes: 0 no known error in the log, 1 at least one known error, 2 wrong usage, or a log that dlsoak can't read.";
 
+/// What ends the help of `dlsoak init`.
+pub(super) const INIT_HELP: &str = "\
+Examples:
+  dlsoak init
+  dlsoak init build/plugins
+  dlsoak init build/libreverb.so build/libdelay.so --force
+
+Exit codes: 0 the file was written, 2 wrong usage, no library was found, or a dlsoak.toml is there already.";
+
+/// Arguments of `dlsoak init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Write down these shared libraries, and those below these directories [default: those below the current directory]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Replace a dlsoak.toml that is there already [default: refuse]
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// Arguments of `dlsoak inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {

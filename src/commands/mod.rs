@@ -4,6 +4,7 @@ pub mod compare;
 pub mod completions;
 pub mod doctor;
 pub mod explain;
+pub mod init;
 pub mod inspect;
 pub mod judge;
 pub mod merge;

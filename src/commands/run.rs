@@ -20,7 +20,7 @@ use crate::suite::plan::Plan;
 use crate::{conduct, exit_code, report};
 
 /// The suite file that is read when no library is named.
-const SUITE_FILE: &str = "dlsoak.toml";
+pub(super) const SUITE_FILE: &str = "dlsoak.toml";
 
 /// Most bytes of a suite file: some hundred thousand libraries.
 const LARGEST_SUITE: u64 = 16 << 20;

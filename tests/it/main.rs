@@ -23,6 +23,7 @@ mod faults;
 mod fleet;
 mod fuzz;
 mod hostile;
+mod init;
 mod inspect;
 mod interrupt;
 mod jobs;

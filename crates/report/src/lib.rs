@@ -37,6 +37,7 @@ mod junit;
 #[cfg(feature = "files")]
 mod markdown;
 pub mod summary;
+pub mod template;
 pub mod terminal;
 #[cfg(feature = "files")]
 pub mod trace;
