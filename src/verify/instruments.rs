@@ -26,6 +26,8 @@ use crate::suite::plan::SoakPlan;
 
 /// Intervals between two readings of `/proc`, and between two points of Go's trace.
 const POINTS: u64 = 30;
+/// What the loader preloads.
+const PRELOAD: &str = "LD_PRELOAD";
 /// Most bytes of a report.
 const LARGEST_REPORT: u64 = 1 << 30;
 /// Name of LeakSanitizer's library in gcc 12, for machines without a compiler to ask.
@@ -145,10 +147,24 @@ fn peer<'a>(request: &Request<'a>) -> Result<Peer<'a>, VerifyError> {
     Ok(Peer {
         workspace: request.workspace,
         plan: SoakPlan { path, ..request.plan.clone() },
-        env: request.soak.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        env: environment(request.soak),
         timeout: request.timeout,
         interrupted: request.interrupted,
     })
+}
+
+/// The environment of the soak. What its host linked is preloaded, as it was there.
+fn environment(soak: &Soak) -> Vec<(String, String)> {
+    let mut env: Vec<(String, String)> =
+        soak.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    if !soak.worker.linked.is_empty() {
+        let own = soak.env.get(PRELOAD).cloned().or_else(|| std::env::var(PRELOAD).ok());
+        let all: Vec<String> =
+            own.into_iter().filter(|own| !own.is_empty()).chain(soak.worker.linked.clone()).collect();
+        env.retain(|(name, _)| name != PRELOAD);
+        env.push((PRELOAD.to_owned(), all.join(":")));
+    }
+    env
 }
 
 /// What dlsoak's own soak found.
@@ -244,13 +260,15 @@ fn by_lsan(peer: &Peer<'_>, request: &Request<'_>) -> Result<Observation, PeerEr
     let library = find_lsan().ok_or(PeerError::NotInstalled)?;
     let run = |cycles: u64| -> Result<Vec<Leaked>, PeerError> {
         let file = peer.workspace.file("lsan");
-        let preload = match std::env::var_os("LD_PRELOAD").filter(|own| !own.is_empty()) {
+        let of_soak = peer.env.iter().find(|(name, _)| name == PRELOAD).map(|(_, own)| OsString::from(own));
+        let own = of_soak.or_else(|| std::env::var_os(PRELOAD));
+        let preload = match own.filter(|own| !own.is_empty()) {
             None => library.clone().into_os_string(),
             Some(own) => [library.as_os_str(), own.as_os_str()].join(OsStr::new(" ")),
         };
         let mut options = OsString::from("exitcode=0:verbosity=1:detect_leaks=1:max_leaks=0:log_path=");
         options.push(&file);
-        let env = vec![("LD_PRELOAD", preload), ("LSAN_OPTIONS", options)];
+        let env = vec![(PRELOAD, preload), ("LSAN_OPTIONS", options)];
         peer.run(&Run { env, points: vec![cycles], ..Run::default() }, |_, _| Ok(()))?;
         let leaks = lsan::parse(&String::from_utf8_lossy(&log(&file)?))?;
         if !leaks.iter().any(|leak| Some(leak.bytes) == leak.blocks.checked_mul(bare::CONTROL_SIZE)) {

@@ -23,6 +23,7 @@ mod faults;
 mod fleet;
 mod fuzz;
 mod hostile;
+mod hosts;
 mod init;
 mod inspect;
 mod interrupt;

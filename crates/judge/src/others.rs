@@ -12,6 +12,10 @@ use super::{exhausted, judged_until, verdict};
 
 /// Of growth that is gone no more than this part is left.
 const LEFT: f64 = 0.1;
+/// Bytes of the smallest chunk of malloc's.
+const CHUNK: f64 = 32.0;
+/// Octaves of a short soak that are looked at.
+const NEWEST: usize = 2;
 
 /// The evidence of a soak on its growth.
 fn growth_of(soak: &Measured, limits: &Limits) -> Vec<Evidence> {
@@ -64,14 +68,41 @@ fn is_gone_by(here: &[Evidence], problem: Problem, other: &Measured, limits: &Li
         Problem::Left { residue } => !kinds(other).contains(&residue),
         Problem::Grows { metric } => {
             let there = growth_of(other, limits);
-            let of = |all: &[Evidence]| all.iter().find(|e| e.growth.metric == metric).cloned();
-            let (Some(before), Some(after)) = (of(here), of(&there)) else { return false };
-            // Memory that another metric is proven to grow by is not gone.
-            let elsewhere =
-                there.iter().any(|e| is_memory(e.growth.metric) && decides(e) && e.answer == Answer::Leak);
-            after.growth.high <= LEFT * before.growth.per_cycle && !(is_memory(metric) && elsewhere)
+            let Some((before, left)) = left(here, metric, &there) else { return false };
+            // Nor may another metric have taken its place.
+            let moved = |e: &Evidence| {
+                is_memory(e.growth.metric)
+                    && e.growth.metric != metric
+                    && proven(e)
+                    && e.growth.per_cycle > LEFT * before
+            };
+            left <= LEFT * before && !(is_memory(metric) && there.iter().any(moved))
         }
     }
+}
+
+fn proven(evidence: &Evidence) -> bool {
+    decides(evidence) && evidence.answer == Answer::Leak
+}
+
+/// Growth per cycle of a metric here, and what may be left of it there.
+fn left(here: &[Evidence], metric: Metric, there: &[Evidence]) -> Option<(f64, f64)> {
+    let of = |all: &[Evidence]| all.iter().find(|e| e.growth.metric == metric).cloned();
+    let (before, after) = (of(here)?.growth.per_cycle, of(there)?);
+    // Where each cycle leaks a chunk or more, a few cycles without one show enough. The bound allows for a leak that comes seldom.
+    let seen = || after.rates.iter().take(NEWEST).copied().reduce(f64::max);
+    let left = if metric == Metric::Heap && before >= CHUNK { seen()? } else { after.growth.high };
+    Some((before, left))
+}
+
+/// Whether all growth is gone in a host, so that nothing of it can be the library's own.
+pub(super) fn is_all_gone(soak: &Measured, problem: Problem, limits: &Limits) -> bool {
+    let Problem::Grows { metric } = problem else { return true };
+    let links = soak.other_hosts.iter().filter(|host| matches!(host.change, HostChange::Links { .. }));
+    let mut there = links.filter(|host| host.soak.outcome.kind == OutcomeKind::Completed);
+    let is_part = |e: &Evidence| e.growth.metric == metric || is_memory(metric) && is_memory(e.growth.metric);
+    let grows = |e: &Evidence| matches!(e.answer, Answer::Leak | Answer::Late | Answer::Fading) && decides(e);
+    there.any(|host| !growth_of(&host.soak, limits).iter().any(|e| is_part(e) && grows(e)))
 }
 
 /// The dependency at fault for something that is wrong with a soak, where that is gone in a host that links it; of several such hosts by
@@ -119,16 +150,17 @@ pub(super) fn hosts_differ(soak: &Measured, evidence: &[Evidence], limits: &Limi
         return None;
     }
     let here = behaviour(soak, soak.worker.kind, evidence);
-    let there = behaviour(other, kind, &growth_of(other, limits));
-    let has = |of: &Behaviour, metric: Metric| of.grows.iter().any(|grows| grows.metric == metric);
-    // What few cycles can't prove to grow may grow all the same.
+    let mut there = behaviour(other, kind, &growth_of(other, limits));
+    // What grows over few cycles alone is a cache that fills; and what few cycles can't prove to grow may grow all the same.
+    there.grows.retain(|grows| here.grows.iter().any(|own| own.metric == grows.metric));
     let is_other_growth = here
         .grows
         .iter()
-        .any(|grows| is_gone_by(evidence, Problem::Grows { metric: grows.metric }, other, limits))
-        || there.grows.iter().any(|grows| !has(&here, grows.metric) && here.grows.is_empty());
-    let differs =
-        (here.end, here.state, &here.residue) != (there.end, there.state, &there.residue) || is_other_growth;
+        .any(|grows| is_gone_by(evidence, Problem::Grows { metric: grows.metric }, other, limits));
+    // That libstdc++ stays by itself, where it comes with the library, is so for each of them.
+    let stays = |of: &Behaviour| of.state == UnloadState::Pinned;
+    let differs = (here.end, stays(&here), &here.residue) != (there.end, stays(&there), &there.residue);
+    let differs = differs || is_other_growth;
     differs.then(|| Facts::HostsDiffer { here: Box::new(here), there: Box::new(there) })
 }
 

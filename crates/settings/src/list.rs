@@ -52,8 +52,8 @@ macro_rules! each_setting {
             /// Set the environment variable K to V in the measured process; repeatable [default: none]
             (long, value_name = "K=V") (serde(with = "env"), schemars(with = "Option<std::collections::BTreeMap<String, String>>")) env: Option<Vec<$crate::Variable>>;
             /// Choose the passes that may run: names, or names with + and - before them, which add to the usual passes and take away
-            /// from them, for example +patterns (see docs/passes.md) [default: measure,recheck,diagnose,pointers,without-calls,
-            /// other-host]
+            /// from them, for example +patterns (see docs/passes.md)
+            /// [default: measure,recheck,diagnose,pointers,without-calls,other-host]
             (long, value_name = "LIST", allow_hyphen_values = true) (serde()) passes: Option<$crate::Passes>;
             /// Load the library this many times in the pass that looks for pointers into it, or 0 to leave the pass out; not more often
             /// than it was cycled (see docs/pointers.md) [default: 32, or as many as take 10 seconds]

@@ -14,7 +14,7 @@ use crate::record::{
     CallFrom, Doubt, EndedEarly, Evidence, HostChange, Measured, Mode, Note, OtherHost, OutcomeKind, Pass,
     PassMade, Phase, Problem, Proof, Residue, Run, SCHEMA, Soak, Tool, Trace, Verdict, Why,
 };
-use crate::settings::Hold;
+use crate::settings::{Hold, Sandboxing};
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::supervisor::{self, Context};
 
@@ -37,13 +37,13 @@ const OTHER_KIND: u64 = 256;
 /// Cycles in a host that links what the library needs: of a library that grows, and of one that leaves something or stays. The second of
 /// each is of those that search for the one at fault, which is then looked at with the first.
 const GROWS: u64 = 1_000;
-const GROWS_PROBE: u64 = 200;
+const GROWS_PROBE: u64 = 64;
 const STAYS: u64 = 64;
 const STAYS_PROBE: u64 = 16;
 /// Soaks that search, at most: 12 find one of 4,000 libraries.
 const MOST_PROBES: usize = 12;
 /// Seconds that one of them may take, by the time that a cycle took before, and the fewest cycles.
-const OTHER_HOST_SECONDS: f64 = 10.0;
+const OTHER_HOST_SECONDS: f64 = 5.0;
 const FEWEST_ELSEWHERE: u64 = 16;
 
 /// Cycles of each pattern: fewer than the 1,024 thread keys of a process would hide the most common difference.
@@ -123,7 +123,8 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
 /// Whether something that the library needs can be at fault, as the host does not link it.
 fn may_blame(plan: &SoakPlan) -> bool {
     let links_all = plan.asked.hold.iter().flatten().any(|hold| *hold == Hold::Dependencies);
-    !plan.needed.is_empty() && !links_all
+    // What a host links runs its constructors before the sandbox, and what the library brings is no more trusted than the library.
+    !plan.needed.is_empty() && !links_all && plan.sandbox == Sandboxing::Off
 }
 
 /// Adds what was found. A use of what is gone is why the soak crashed, if it did; otherwise a host will.

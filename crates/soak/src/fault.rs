@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::elf;
+use crate::host;
 use crate::record::{LoadCause, Measured, Why};
 use crate::settings::Exercise;
 use crate::settings::units::printable;
@@ -42,6 +43,9 @@ fn check_files(plan: &SoakPlan) -> Result<(), Fault> {
         _ => Ok(()),
     };
     there("library", &plan.path)?;
+    if plan.asked.hold.is_some() {
+        host::resolve(plan)?;
+    }
     let Some(Exercise { driver, symbol }) = &plan.exercise else { return Ok(()) };
     there("driver", driver)?;
     // What is no library is for the loader to refuse.

@@ -50,6 +50,7 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
     // What can't be read the loader refuses, and says why.
     let facts = elf::read_library(&plan.path).ok().and_then(|bytes| elf::parse(&bytes).ok());
     let holds = plan.asked.hold.clone().unwrap_or_default();
+    plan.kind = HostKind::C;
     // In a namespace of its own a library finds nothing that the host has.
     if plan.mode != Mode::Namespace
         && let Some(facts) = &facts

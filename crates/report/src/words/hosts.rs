@@ -90,3 +90,71 @@ fn behaviour(of: &Behaviour) -> String {
     }
     said
 }
+
+#[cfg(test)]
+mod tests {
+    use dlsoak_record::{Cause, CauseFacts, Metric, MetricRate, ResidueKind, Undiagnosed};
+
+    use super::*;
+
+    #[test]
+    fn a_dependency_at_fault_is_named_with_its_condition() {
+        let of = |problem, objects: &[&str], per_cycle| {
+            let objects = objects.iter().map(|name| (*name).to_owned()).collect();
+            dependency(&Dependency { problem, objects, per_cycle, cycles: 1000 })
+                .lines()
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        let heap = Problem::Grows { metric: Metric::Heap };
+        assert_eq!(
+            of(heap, &["libpixman-1.so.0"], Some(12_480.0)),
+            "libpixman-1.so.0 leaks 12,480 B each time it is loaded anew\n\
+             a host that keeps it loaded does not see this leak, as 1,000 cycles in one show\n\
+             help: if your host keeps it, soak as it does with --hold libpixman-1.so.0:link, or pass it with --blame library"
+        );
+        let threads = Problem::Grows { metric: Metric::Threads };
+        assert!(
+            of(threads, &["a.so"], Some(2.0))
+                .starts_with("the number of threads grows by 2 each time a.so is loaded anew")
+        );
+        let keys = Problem::Left { residue: ResidueKind::TlsKeys };
+        assert!(
+            of(keys, &["a.so"], None)
+                .starts_with("a.so leaves this residue behind, and not the library: tls-keys")
+        );
+        let both = of(Problem::Stays, &["a.so", "b.so"], None);
+        assert!(
+            both.contains("if your host links a.so and b.so, soak as it does with --hold deps"),
+            "{both}"
+        );
+    }
+
+    #[test]
+    fn the_two_kinds_of_host_stand_side_by_side() {
+        let unloads = Behaviour {
+            host: HostKind::Cxx,
+            end: OutcomeKind::Completed,
+            state: UnloadState::Unloaded,
+            causes: Vec::new(),
+            grows: Vec::new(),
+            residue: Vec::new(),
+        };
+        let stays = Behaviour {
+            host: HostKind::C,
+            state: UnloadState::Pinned,
+            causes: vec![Cause::of_library(CauseFacts::Unknown(Undiagnosed::NotMade))],
+            ..unloads.clone()
+        };
+        let text = differ(&unloads, &stays);
+        assert!(text.fact.starts_with("unloads in a C++ host; stays in a C host, because "), "{}", text.fact);
+        assert!(text.help.unwrap().ends_with("--host-kind c"));
+        let grows = vec![MetricRate { metric: Metric::Heap, per_cycle: 32.0 }];
+        let leaks = Behaviour { grows, residue: vec![ResidueKind::Fds], ..unloads.clone() };
+        let text = differ(&leaks, &Behaviour { host: HostKind::C, end: OutcomeKind::Crashed, ..unloads });
+        assert_eq!(
+            text.fact,
+            "unloads in a C++ host, where heap grows by 32 B per cycle, and leaves fds; ends as `crashed` in a C host"
+        );
+    }
+}
