@@ -276,19 +276,19 @@ impl Conductor<'_> {
         let grows = problems.iter().any(|problem| matches!(problem, Problem::Grows { .. }));
         let (most, probe) = if grows { (GROWS, GROWS_PROBE) } else { (STAYS, STAYS_PROBE) };
         let (most, probe) = (self.affordable(soak, most), self.affordable(soak, probe));
+        let (mut brought, has_malloc) = host::brought(&self.plan.path);
         let linking = |files: &[(String, PathBuf)], cycles: u64| {
             let files: Vec<PathBuf> = files.iter().map(|(_, file)| file.clone()).collect();
-            self.in_other_host(host::linking(self.plan, &files).elsewhere(cycles))
+            self.in_other_host(host::linking(self.plan, &files, has_malloc).elsewhere(cycles))
         };
         let links = |files: &[(String, PathBuf)], soak: Measured| {
             let objects = files.iter().map(|(name, _)| name.clone()).collect();
             OtherHost { change: HostChange::Links { objects }, soak }
         };
         let there = |file: &Path| soak.worker.objects.iter().any(|object| same_name(object.as_ref(), file));
+        brought.retain(|(_, file)| !there(file));
         let needed = host::needed(&self.plan.path);
         let all = links(&needed, linking(&needed, most)?);
-        let mut brought = host::brought(&self.plan.path);
-        brought.retain(|(_, file)| !there(file));
         let mut probes: BTreeMap<usize, Measured> = BTreeMap::new();
         let mut alone: Vec<usize> = Vec::new();
         for problem in problems.iter().filter(|problem| analysis::is_gone(soak, **problem, &all.soak)) {

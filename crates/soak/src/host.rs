@@ -101,12 +101,12 @@ pub(crate) fn of_other_kind(plan: &SoakPlan) -> SoakPlan {
     other
 }
 
-/// The same plan for a host that links these libraries, too.
-pub(crate) fn linking(plan: &SoakPlan, files: &[PathBuf]) -> SoakPlan {
+/// The same plan for a host that links these libraries, too; `plain` where one of them may define malloc.
+pub(crate) fn linking(plan: &SoakPlan, files: &[PathBuf], plain: bool) -> SoakPlan {
     let mut other = plan.clone();
     let new = files.iter().filter(|file| !plan.linked.contains(file)).cloned();
     other.linked = new.chain(plan.linked.iter().cloned()).collect();
-    other.plain |= files.iter().any(|file| defines_malloc(file));
+    other.plain |= plain;
     other
 }
 
@@ -133,14 +133,19 @@ pub(crate) fn needed(path: &Path) -> Vec<(String, PathBuf)> {
     facts.map(|facts| directly_needed(path, &facts)).unwrap_or_default()
 }
 
-/// All that a library brings and that may be at fault, as files with their names: each after all that it needs itself.
-pub(crate) fn brought(path: &Path) -> Vec<(String, PathBuf)> {
+/// All that a library brings and that may be at fault, as files with their names: each after all that it needs itself. And whether any of
+/// them defines malloc.
+pub(crate) fn brought(path: &Path) -> (Vec<(String, PathBuf)>, bool) {
     let Some(facts) = elf::read_library(path).ok().and_then(|bytes| elf::parse(&bytes).ok()) else {
-        return Vec::new();
+        return (Vec::new(), false);
     };
-    let all: Vec<(String, PathBuf, Vec<String>)> = Closure::of(path, &facts)
-        .filter_map(|Need { name, found, .. }| found.map(|found| (name, found.path, found.facts.needed)))
-        .collect();
+    let mut has_malloc = false;
+    let mut all: Vec<(String, PathBuf, Vec<String>)> = Vec::new();
+    for Need { name, found, .. } in Closure::of(path, &facts) {
+        let Some(found) = found else { continue };
+        has_malloc |= !is_everywhere(&name) && found.facts.export("malloc") == Some(ExportKind::Function);
+        all.push((name, found.path, found.facts.needed));
+    }
     let mut sorted: Vec<usize> = Vec::new();
     let mut seen = vec![false; all.len()];
     for first in 0..all.len() {
@@ -160,7 +165,7 @@ pub(crate) fn brought(path: &Path) -> Vec<(String, PathBuf)> {
         }
     }
     let files = sorted.into_iter().map(|index| (all[index].0.clone(), all[index].1.clone()));
-    files.filter(|(name, _)| may_be_at_fault(name)).collect()
+    (files.filter(|(name, _)| may_be_at_fault(name)).collect(), has_malloc)
 }
 
 /// The file that the loader takes for a library to hold, or its name where only the measured process's environment says where it is.
@@ -259,7 +264,7 @@ mod tests {
         assert_eq!((cxx.kind, &cxx.linked[..]), (HostKind::Cxx, &[PathBuf::from(CXX)][..]));
         assert_eq!(of_other_kind(&cxx).linked, c.linked);
         assert_eq!(of_other_kind(&c).linked, cxx.linked);
-        let both = linking(&cxx, &["/l/liba.so".into(), CXX.into()]);
+        let both = linking(&cxx, &["/l/liba.so".into(), CXX.into()], false);
         assert_eq!(both.linked, ["/l/liba.so", CXX].map(PathBuf::from));
     }
 
@@ -293,7 +298,7 @@ mod tests {
         let facts = elf::parse(&std::fs::read(&own).unwrap()).unwrap();
         let cxx = search.find(CXX, &own, &facts, &[]).unwrap();
         // It needs parts of C alone, which are at no fault.
-        assert!(brought(&cxx.path).is_empty());
+        assert_eq!(brought(&cxx.path), (Vec::new(), false));
         assert!(directly_needed(&cxx.path, &cxx.facts).iter().any(|(name, _)| name == "libgcc_s.so.1"));
     }
 }
