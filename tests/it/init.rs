@@ -35,18 +35,15 @@ fn what_is_written_is_a_suite_that_runs() {
         .collect();
     assert_eq!(paths, ["build/plugins/libgo.so", "build/plugins/libreverb \"2\".so"], "{text}");
     assert!(text.contains("# It is not unloaded: ") && text.contains("\n# allow-pinned = \""), "{text}");
-    assert!(text.contains("\n# call = [\"fibonacci()\"]\n"), "{text}");
+    assert!(text.contains("\n# It exports fibonacci. To call functions in each cycle"), "{text}");
 
     // Each suggestion is one that can be taken up.
-    let taken: Vec<&str> = text
-        .lines()
-        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
-        .collect();
-    std::fs::write(
-        directory.path().join("dlsoak.toml"),
-        taken.join("\n").replace("fibonacci()", "fibonacci(20)"),
-    )
-    .unwrap();
+    let names = "[\"NAME(ARGUMENTS)\", \"NAME(ARGUMENTS)\"]";
+    let text = text.replace(names, "[\"fibonacci(20)\", \"fibonacci(3)\"]");
+    let taken =
+        |line: &str| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line).to_owned();
+    let taken: Vec<String> = text.lines().map(taken).collect();
+    std::fs::write(directory.path().join("dlsoak.toml"), taken.join("\n")).unwrap();
     let output = in_directory(directory.path(), &["run", "-n", "200", "-t", "1", "-o", "out"]);
     assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
 

@@ -56,20 +56,25 @@ pub fn suite(name: &str, libraries: &[(String, Inspection)]) -> String {
             found.file.exports.iter().filter(is_function).map(|export| &*export.name).collect();
         let named = functions.iter().filter(|name| is_c(name)).take(NAMED).copied();
         let named: Vec<&str> = named.collect();
-        if let Some(first) = named.first() {
+        if !named.is_empty() {
             let more = functions.len() - named.len();
             let more =
                 if more > 0 { format!(" and {} more", units::count(more as u64)) } else { String::new() };
-            comment(&format!("It exports {}{more}. To call a function in each cycle:", named.join(", ")));
-            comment(&format!("call = [{}]", quoted(&format!("{first}()"))));
+            comment(&format!(
+                "It exports {}{more}. To call functions in each cycle, in this order:",
+                named.join(", ")
+            ));
+            comment("call = [\"NAME(ARGUMENTS)\", \"NAME(ARGUMENTS)\"]");
         }
     }
     text
 }
 
-/// Whether a person would write this name: not a mangled one, and none of the compiler's.
+/// Whether a person would write this name: not a mangled one, and none of the compiler's or of cgo's.
 fn is_c(name: &str) -> bool {
-    !name.starts_with('_') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    const OF_CGO: [&str; 3] = ["crosscall", "x_cgo_", "fatalf"];
+    let of_cgo = OF_CGO.iter().any(|begin| name.starts_with(begin));
+    !of_cgo && !name.starts_with('_') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// A basic string of TOML.
@@ -94,6 +99,6 @@ mod tests {
     #[test]
     fn names_are_strings_of_toml() {
         assert_eq!(quoted("a \"b\"\\\n"), r#""a \"b\"\\\u000A""#);
-        assert!(is_c("init_2") && !is_c("_ZN1a1bEv") && !is_c("f@V1"));
+        assert!(is_c("init_2") && !is_c("crosscall1") && !is_c("_ZN1a1bEv") && !is_c("f@V1"));
     }
 }
