@@ -1,8 +1,8 @@
 //! What ELF files say: will this one unload, what does it need, does it load here, where would the loader find what it needs, and
 //! which function and source line is at a place in it. The facts themselves are [`dlsoak_record::file`].
 //!
-//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`Search`] and
-//! [`lines`] open files; all else works on bytes.
+//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`Search`], [`lines`]
+//! and [`prototypes`] open files; all else works on bytes.
 
 mod closure;
 mod content;
@@ -11,7 +11,9 @@ mod language;
 mod ldcache;
 pub mod lines;
 mod loadable;
+mod overloads;
 mod predict;
+pub mod prototypes;
 mod read;
 pub mod search;
 mod symbols;
@@ -27,6 +29,7 @@ pub use dlsoak_record::inspection::Problem;
 pub use dlsoak_record::{Certainty, Prediction};
 pub use ldcache::Cache;
 pub use loadable::{Host, check_loadable};
+pub use overloads::{Overload, overloads, qualified};
 pub use predict::{nodelete, predictions, unique};
 pub use read::{read_at_most, read_library};
 pub use search::Search;

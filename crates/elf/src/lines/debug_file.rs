@@ -9,7 +9,7 @@ use object::Object;
 const PLACE: &str = "/usr/lib/debug";
 
 /// The content of the separate file of an object at `path`; `None` where there is none.
-pub(super) fn content(object: &object::File<'_>, path: &Path) -> Option<Vec<u8>> {
+pub(crate) fn content(object: &object::File<'_>, path: &Path) -> Option<Vec<u8>> {
     by_build_id(object).or_else(|| by_link(object, path))
 }
 

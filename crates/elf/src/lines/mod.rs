@@ -4,10 +4,19 @@
 mod debug_file;
 mod object_file;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use gimli::{EndianArcSlice, RunTimeEndian};
+use object::{Object, ObjectSection};
+
+pub(crate) use debug_file::content as apart;
 use object_file::ObjectFile;
+
+/// Bytes of DWARF.
+pub(super) type Reader = EndianArcSlice<RunTimeEndian>;
 
 /// Largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 30;
@@ -70,7 +79,7 @@ impl Symbols {
 }
 
 /// The content of a file; `None` where it can't be read, is no regular file, or is too large.
-fn content(path: &Path) -> Option<Vec<u8>> {
+pub(super) fn content(path: &Path) -> Option<Vec<u8>> {
     let metadata = std::fs::metadata(path).ok()?;
     if !metadata.is_file() || metadata.len() > LARGEST {
         return None;
@@ -78,15 +87,32 @@ fn content(path: &Path) -> Option<Vec<u8>> {
     std::fs::read(path).ok()
 }
 
+/// The DWARF of a file, copied; `None` where it has none.
+pub(super) fn dwarf(object: &object::File<'_>) -> Option<gimli::Dwarf<Reader>> {
+    object.section_by_name(".debug_info").filter(|section| section.size() > 0)?;
+    let endian = if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
+    let load = |id: gimli::SectionId| -> Result<Reader, gimli::Error> {
+        let section = object.section_by_name(id.name());
+        let data = section.and_then(|section| section.uncompressed_data().ok()).unwrap_or_default();
+        Ok(EndianArcSlice::new(Arc::from(&*data), endian))
+    };
+    gimli::Dwarf::load(load).ok()
+}
+
 /// A name for people: without what compilers put around it, and not too long.
-fn readable(name: &str) -> String {
-    // What is mangled begins so; the C names `t` and `i` are types in C++'s scheme.
-    let is_mangled = name.starts_with('_') || name.starts_with('?');
-    let name = if is_mangled { addr2line::demangle_auto(name.into(), None) } else { name.into() };
+pub(super) fn readable(name: &str) -> String {
+    let name = demangled(name);
     match name.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &name[..end]),
         None => name.into_owned(),
     }
+}
+
+/// A name without what compilers put around it.
+pub(super) fn demangled(name: &str) -> Cow<'_, str> {
+    // What is mangled begins so; the C names `t` and `i` are types in C++'s scheme.
+    let is_mangled = name.starts_with('_') || name.starts_with('?');
+    if is_mangled { addr2line::demangle_auto(name.into(), None) } else { name.into() }
 }
 
 #[cfg(test)]

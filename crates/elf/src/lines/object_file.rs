@@ -3,15 +3,11 @@
 use std::cmp::Reverse;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use addr2line::Context;
-use gimli::{EndianArcSlice, RunTimeEndian};
-use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
-use super::{Function, debug_file, readable};
-
-type Reader = EndianArcSlice<RunTimeEndian>;
+use super::{Function, Reader, debug_file, dwarf, readable};
 
 /// What is known of a file.
 pub(super) struct ObjectFile {
@@ -90,7 +86,7 @@ impl ObjectFile {
                 list.push(Symbol { address: symbol.address(), size: symbol.size(), name: name.into() });
             }
         }
-        self.dwarf.extend(dwarf(object));
+        self.dwarf.extend(dwarf(object).and_then(|dwarf| Context::from_dwarf(dwarf).ok()));
     }
 
     /// The address that a place in the file is loaded at, by the file's own count.
@@ -172,16 +168,4 @@ fn by_dwarf(dwarf: &Context<Reader>, address: u64) -> Option<Vec<Function>> {
     }
     functions.last_mut()?.inlined = false;
     Some(functions)
-}
-
-/// The DWARF of a file, copied; `None` where it has none.
-fn dwarf(object: &object::File<'_>) -> Option<Context<Reader>> {
-    object.section_by_name(".debug_info").filter(|section| section.size() > 0)?;
-    let endian = if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
-    let load = |id: gimli::SectionId| -> Result<Reader, gimli::Error> {
-        let section = object.section_by_name(id.name());
-        let data = section.and_then(|section| section.uncompressed_data().ok()).unwrap_or_default();
-        Ok(EndianArcSlice::new(Arc::from(&*data), endian))
-    };
-    Context::from_dwarf(gimli::Dwarf::load(load).ok()?).ok()
 }
