@@ -19,4 +19,4 @@ pub use dlsoak_record as record;
 pub use dlsoak_report as report;
 pub use dlsoak_settings as settings;
 pub use dlsoak_soak::{Fault, Soak, SoakError, Soaked};
-pub use dlsoak_soak::{channel, conduct, files, lddebug, sampling, suite, supervisor, sys, trace};
+pub use dlsoak_soak::{calls, channel, conduct, files, lddebug, sampling, suite, supervisor, sys, trace};

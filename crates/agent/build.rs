@@ -80,7 +80,7 @@ impl Build {
     fn rustc(&self, out: &Path) -> Command {
         let mut rustc = Command::new(&self.rustc);
         rustc
-            .args(["--edition", "2024", "-Copt-level=3", "-Cpanic=abort", "-Ccodegen-units=1"])
+            .args(["--edition", "2024", "-Copt-level=2", "-Cpanic=abort", "-Ccodegen-units=1"])
             // Stacks begin in them, and exceptions of libraries pass through them on the way out.
             .arg("-Cforce-unwind-tables=yes")
             .args(["--target", &self.target])

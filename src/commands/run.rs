@@ -120,7 +120,7 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
             Plan::from_suite(&text, &file, settings)?
         }
     };
-    let (plan, partition) = match &args.partition {
+    let (mut plan, partition) = match &args.partition {
         None => (plan, None),
         Some(share) => {
             let partition = share.to_record(&plan);
@@ -128,7 +128,7 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
         }
     };
     // Found out before anything is written.
-    dlsoak_soak::fault::check(&plan)?;
+    dlsoak_soak::fault::check(&mut plan)?;
     Ok((plan, partition))
 }
 

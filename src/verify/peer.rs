@@ -19,9 +19,10 @@ use nix::unistd::Pid;
 
 use super::gctrace::{self, Line};
 use super::workspace::Workspace;
+use crate::calls::{Float, Made, Sequence, Word};
 use crate::record::Mode;
 use crate::record::verification::Failure;
-use crate::settings::{Call, Int, Registers};
+use crate::settings::{Call, Reading};
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::family;
 
@@ -219,22 +220,35 @@ fn orders(plan: &SoakPlan, opened: PathBuf, run: &Run<'_>) -> Vec<OsString> {
         plan.path.clone().into(),
         driver,
         function,
+        if plan.driver_sets_up { "setup" } else { "" }.into(),
     ];
-    orders.extend(plan.calls.iter().flat_map(call));
+    // The soak was made with the same calls.
+    let sequence = Sequence::new(&plan.setup, &plan.calls, &[], &plan.prototypes).unwrap_or_default();
+    let setup = plan.setup.iter().zip(&sequence.setup).map(|(one, made)| call(one, made, true));
+    let calls = plan.calls.iter().zip(&sequence.calls).map(|(one, made)| call(one, made, false));
+    orders.extend(setup.chain(calls).flatten());
     orders
 }
 
 /// A call as arguments of the loop: only the registers that it fills.
-fn call(call: &Call) -> Vec<OsString> {
-    let Registers { ints, floats } = call.registers();
-    let (floating, whole): (Vec<_>, Vec<_>) = call.args.iter().partition(|arg| arg.is_floating());
-    let ints = ints.iter().take(whole.len()).map(|int| match int {
-        Int::Number(number) => format!("i:{number}").into(),
-        Int::Text(text) => OsString::from_vec([b"s:", text.as_bytes()].concat()),
+fn call(call: &Call, made: &Made, once: bool) -> Vec<OsString> {
+    let ints = made.ints.iter().map(|word| match word {
+        Word::Number(number) => format!("i:{number}").into(),
+        Word::Text(text) => OsString::from_vec([b"s:", text.as_bytes()].concat()),
+        Word::Slot(slot) => format!("r:{slot}").into(),
+        Word::Address { slot, fresh: true } => format!("z:{slot}").into(),
+        Word::Address { slot, fresh: false } => format!("a:{slot}").into(),
     });
-    let floats = floats.iter().take(floating.len()).map(|bits| format!("f:{bits:016x}").into());
-    let head = [call.symbol.clone().into(), call.args.len().to_string().into()];
-    head.into_iter().chain(ints).chain(floats).collect()
+    let floats = made.floats.iter().map(|float| match float {
+        Float::Bits(bits) => format!("f:{bits:016x}").into(),
+        Float::Slot(slot) => format!("d:{slot}").into(),
+    });
+    let floating = made.reading.is_some_and(Reading::is_floating);
+    let keeps = made.keeps.map(|slot| format!("{}:{slot}", if floating { 'x' } else { 'k' }).into());
+    let once = once.then(|| "o:".into());
+    let arguments: Vec<OsString> = ints.chain(floats).chain(keeps).chain(once).collect();
+    let head = [call.symbol.clone().into(), arguments.len().to_string().into()];
+    head.into_iter().chain(arguments).collect()
 }
 
 /// What a process has written to standard error.
@@ -343,6 +357,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn output(text: &str) -> Output {
@@ -374,12 +390,19 @@ mod tests {
 
     #[test]
     fn a_call_is_passed_as_register_contents() {
-        let orders = |text: &str| call(&Call::parse(text).unwrap());
+        let several = |texts: &[&str]| {
+            let calls: Vec<Call> = texts.iter().map(|text| Call::parse(text).unwrap()).collect();
+            let made = Sequence::new(&[], &calls, &[], &BTreeMap::new()).unwrap().calls;
+            calls.iter().zip(&made).flat_map(|(one, made)| call(one, made, false)).collect::<Vec<_>>()
+        };
+        let orders = |text: &str| several(&[text]);
         assert_eq!(orders("f"), ["f", "0"]);
         let all = orders("f(1, 2.5, \"a b\", 1.5f, null, -1)");
         let floats = ["f:4004000000000000", "f:000000003fc00000"];
         let ints = ["i:1", "s:a b", "i:0", "i:18446744073709551615"];
         assert_eq!(all, [&["f", "6"], &ints[..], &floats].concat());
+        let kept = several(&["double x = f(&a)", "y = g(x, a, &a) == 0"]);
+        assert_eq!(kept, ["f", "2", "z:0", "x:1", "g", "4", "r:0", "a:0", "d:1", "k:2"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Soaks from a program that is not `dlsoak`.
 
-use dlsoak::record::{Mode, UnloadState, Verdict};
+use dlsoak::record::{Mode, Note, UnloadState, Verdict};
 use dlsoak::{Soak, SoakError};
 
 use crate::support::fixture;
@@ -33,7 +33,9 @@ fn a_program_sees_what_dlsoak_sees() {
     assert_eq!(soaked.soak().unload.state, UnloadState::Pinned);
     let causes: Vec<_> = soaked.soak().unload.causes.iter().map(|cause| cause.kind().name()).collect();
     assert!(causes.contains(&"tls-destructor"), "{causes:?}");
-    assert!(soaked.soak().notes.is_empty(), "{:?}", soaked.soak().notes);
+    // The fixture has lines and no types.
+    let unchecked = Note::CallsUnchecked { calls: vec!["fibonacci(20)".to_owned()] };
+    assert_eq!(soaked.soak().notes, [unchecked]);
     // What this program links is not in the process that is measured.
     let objects = &soaked.soak().worker.objects;
     assert!(!objects.iter().any(|object| object.contains("libgcc_s")), "{objects:?}");

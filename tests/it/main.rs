@@ -9,6 +9,7 @@ mod bad_files;
 mod bad_input;
 mod bad_texts;
 mod browser;
+mod calls;
 mod causes;
 mod chaos;
 mod compare;

@@ -5,7 +5,7 @@
 //! All orders are arguments:
 //!
 //! ```text
-//! dlsoak-loop MODE FLAGS CALL_FROM STOP POINTS PATH ORIGINAL DRIVER FUNCTION [SYMBOL COUNT ARGUMENT...]...
+//! dlsoak-loop MODE FLAGS CALL_FROM STOP POINTS PATH ORIGINAL DRIVER FUNCTION SETUP [SYMBOL COUNT ARGUMENT...]...
 //! ```
 //!
 //! | argument | form |
@@ -18,13 +18,21 @@
 //! | `PATH` | the file to open; with `copies`, each cycle puts a number before its name |
 //! | `ORIGINAL` | the file to copy |
 //! | `DRIVER FUNCTION` | a library and its function `int fn(void *handle)`, called after all calls; both empty without one |
-//! | `SYMBOL COUNT ARGUMENT...` | one call. An argument is `i:` and a decimal number, `s:` and a text, or `f:` and the 16 hexadecimal digits of a floating-point register |
+//! | `SETUP` | the driver's `int setup(void)`, called once before the first cycle; empty without one |
+//! | `SYMBOL COUNT ARGUMENT...` | one call. An argument is `i:` and a decimal number, `s:` and a text, or `f:` and the 16 hexadecimal digits of a floating-point register; or one of those below |
+//! | `r:SLOT`, `d:SLOT` | what is in a slot of 8 bytes, in an integer and in a floating-point register |
+//! | `a:SLOT`, `z:SLOT` | the address of a slot; with `z` it is 0 before |
+//! | `k:SLOT`, `x:SLOT` | no argument: the slot that keeps the result, of the integer and of the floating-point register |
+//! | `o:` | no argument: the call is made once, before the first cycle, of a function of the driver or of the process |
+//!
+//! A check of a call is not made, because the soak has made it already.
 //!
 //! At each point it writes a line to standard error, [`MARK`] and the number of cycles. After the last one [`MARK`] and [`DONE`]
 //! follow. A failure is one line, [`FAILED`] and the reason, with exit status 2.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{null, null_mut};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::copies::{self, Copies};
 use crate::words::Words;
@@ -60,9 +68,11 @@ const INTEGERS: usize = 6;
 const FLOATS: usize = 8;
 
 /// One prototype for every call: a function that takes fewer arguments never looks at the other registers.
-type Function =
-    unsafe extern "C" fn(i64, i64, i64, i64, i64, i64, f64, f64, f64, f64, f64, f64, f64, f64) -> i64;
+type Function<R> =
+    unsafe extern "C" fn(i64, i64, i64, i64, i64, i64, f64, f64, f64, f64, f64, f64, f64, f64, ...) -> R;
 type Driver = unsafe extern "C" fn(*mut c_void) -> c_int;
+/// Slots that there are.
+const SLOTS: usize = 256;
 
 unsafe extern "C" {
     /// The C library's, or that of an instrument which has put its own in place.
@@ -112,10 +122,60 @@ enum CallFrom {
 /// One call of each cycle.
 struct Call {
     symbol: &'static CStr,
-    ints: [i64; INTEGERS],
-    floats: [f64; FLOATS],
+    once: bool,
+    ints: [Word; INTEGERS],
+    floats: [Word; FLOATS],
+    /// The slot that keeps the result, and whether that is in the floating-point register.
+    keeps: Option<(u8, bool)>,
     /// Its address in the cycle under way.
     found: *mut c_void,
+}
+
+/// What is in a register.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Word {
+    Bits(u64),
+    Slot(u8),
+    Address(u8),
+    /// The same, of a slot that is 0 before.
+    Fresh(u8),
+}
+
+impl Word {
+    fn bits(self, slots: &[AtomicU64; SLOTS]) -> u64 {
+        match self {
+            Self::Bits(bits) => bits,
+            Self::Slot(slot) => slots[usize::from(slot)].load(Relaxed),
+            Self::Address(slot) => slots[usize::from(slot)].as_ptr() as u64,
+            Self::Fresh(slot) => {
+                slots[usize::from(slot)].store(0, Relaxed);
+                slots[usize::from(slot)].as_ptr() as u64
+            }
+        }
+    }
+}
+
+impl Call {
+    /// # Safety
+    /// The function takes what the call's author states.
+    unsafe fn make(&self, function: *mut c_void) {
+        static SLOT: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
+        let [a, b, c, d, e, f] = self.ints.map(|word| word.bits(&SLOT).cast_signed());
+        let [s, t, u, v, w, x, y, z] = self.floats.map(|word| f64::from_bits(word.bits(&SLOT)));
+        // SAFETY: the caller's contract.
+        let returned = unsafe {
+            if matches!(self.keeps, Some((_, true))) {
+                let function = core::mem::transmute::<*mut c_void, Function<f64>>(function);
+                function(a, b, c, d, e, f, s, t, u, v, w, x, y, z).to_bits()
+            } else {
+                let function = core::mem::transmute::<*mut c_void, Function<i64>>(function);
+                function(a, b, c, d, e, f, s, t, u, v, w, x, y, z).cast_unsigned()
+            }
+        };
+        if let Some((slot, _)) = self.keeps {
+            SLOT[usize::from(slot)].store(returned, Relaxed);
+        }
+    }
 }
 
 /// All that is to be done.
@@ -159,8 +219,11 @@ impl Loop {
             _ => return Err(broken()),
         };
         let driver = words.next().zip(words.next()).ok_or_else(broken)?;
+        let setup = words.next().ok_or_else(broken)?;
         let calls = calls(words).ok_or_else(broken)?;
-        let driver = if driver.0.is_empty() { None } else { Some(open_driver(output, driver)?) };
+        let (handle, driver) =
+            if driver.0.is_empty() { (null_mut(), None) } else { open_driver(output, driver)? };
+        set_up(output, calls, handle, setup)?;
         Ok(Self {
             output,
             flags: flags as c_int,
@@ -272,16 +335,14 @@ impl Loop {
             if handle.is_null() {
                 return Err(refused(output, c""));
             }
-            for call in self.calls.iter_mut() {
+            for call in self.calls.iter_mut().filter(|call| !call.once) {
                 call.found = c::dlsym(handle, call.symbol.as_ptr());
                 if call.found.is_null() {
                     return Err(refused(output, c""));
                 }
             }
-            for call in self.calls.iter() {
-                let function = core::mem::transmute::<*mut c_void, Function>(call.found);
-                let ([a, b, c, d, e, f], [s, t, u, v, w, x, y, z]) = (call.ints, call.floats);
-                core::hint::black_box(function(a, b, c, d, e, f, s, t, u, v, w, x, y, z));
+            for call in self.calls.iter().filter(|call| !call.once) {
+                call.make(call.found);
             }
             if let Some(driver) = self.driver {
                 let code = driver(handle);
@@ -307,15 +368,47 @@ impl Loop {
 }
 
 /// Opens the user's own library, for good, and finds its function.
-fn open_driver(output: c_int, (library, function): (&CStr, &CStr)) -> Result<Driver, Failed> {
+fn open_driver(
+    output: c_int,
+    (library, function): (&CStr, &CStr),
+) -> Result<(*mut c_void, Option<Driver>), Failed> {
     // SAFETY: loading runs the driver's constructors; it is the user's own code, given to be run. Both names end in NUL. The type is
     // the documented one of an exercise, and null is None.
     unsafe {
         let handle = c::dlopen(library.as_ptr(), c::RTLD_NOW);
         let found = if handle.is_null() { null_mut() } else { c::dlsym(handle, function.as_ptr()) };
-        core::mem::transmute::<*mut c_void, Option<Driver>>(found)
+        match core::mem::transmute::<*mut c_void, Option<Driver>>(found) {
+            None => Err(refused(output, c"exercise: ")),
+            driver => Ok((handle, driver)),
+        }
     }
-    .ok_or_else(|| refused(output, c"exercise: "))
+}
+
+/// Makes the calls that are made once, and then the driver's own.
+fn set_up(output: c_int, calls: &[Call], driver: *mut c_void, setup: &CStr) -> Result<(), Failed> {
+    type SetUp = unsafe extern "C" fn() -> c_int;
+    // SAFETY: the names end in NUL, the handle is that of the driver, null stands for what the process has, and the functions take what
+    // the calls' author states; the last one's type is the documented one.
+    unsafe {
+        for call in calls.iter().filter(|call| call.once) {
+            let own = if driver.is_null() { null_mut() } else { c::dlsym(driver, call.symbol.as_ptr()) };
+            let found = if own.is_null() { c::dlsym(null_mut(), call.symbol.as_ptr()) } else { own };
+            if found.is_null() {
+                return Err(refused(output, c"setup: "));
+            }
+            call.make(found);
+        }
+        if !setup.is_empty() {
+            let found = c::dlsym(driver, setup.as_ptr());
+            let Some(function) = core::mem::transmute::<*mut c_void, Option<SetUp>>(found) else {
+                return Err(refused(output, c"setup: "));
+            };
+            if function() != 0 {
+                return Err(fail(output, &[c"the driver's setup did not return 0"]));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The calls in the rest of the arguments.
@@ -325,19 +418,32 @@ fn calls(mut words: Words) -> Option<&'static mut [Call]> {
     let room = c::map(most * size_of::<Call>()).ok()?.as_mut_ptr().cast::<Call>();
     let mut count = 0;
     while let Some(symbol) = words.next() {
-        let mut call = Call { symbol, ints: [0; INTEGERS], floats: [0.0; FLOATS], found: null_mut() };
+        let mut call = Call {
+            symbol,
+            once: false,
+            ints: [Word::Bits(0); INTEGERS],
+            floats: [Word::Bits(0); FLOATS],
+            keeps: None,
+            found: null_mut(),
+        };
         let (mut ints, mut floats) = (call.ints.iter_mut(), call.floats.iter_mut());
         for _ in 0..words.next().and_then(number)? {
             let word = words.next()?;
             let (kind, value) = word.to_bytes().split_at_checked(2)?;
             match kind {
-                b"i:" => *ints.next()? = decimal(value)?.cast_signed(),
+                b"i:" => *ints.next()? = Word::Bits(decimal(value)?),
                 // The address behind the prefix: the arguments live as long as the process.
-                b"s:" => *ints.next()? = word.to_bytes_with_nul().get(2..)?.as_ptr() as i64,
+                b"s:" => *ints.next()? = Word::Bits(word.to_bytes_with_nul().get(2..)?.as_ptr() as u64),
                 b"f:" => {
                     let digits = core::str::from_utf8(value).ok()?;
-                    *floats.next()? = f64::from_bits(u64::from_str_radix(digits, 16).ok()?);
+                    *floats.next()? = Word::Bits(u64::from_str_radix(digits, 16).ok()?);
                 }
+                b"r:" => *ints.next()? = Word::Slot(slot(value)?),
+                b"d:" => *floats.next()? = Word::Slot(slot(value)?),
+                b"a:" => *ints.next()? = Word::Address(slot(value)?),
+                b"z:" => *ints.next()? = Word::Fresh(slot(value)?),
+                b"k:" | b"x:" => call.keeps = Some((slot(value)?, kind == b"x:")),
+                b"o:" => call.once = true,
                 _ => return None,
             }
         }
@@ -347,6 +453,10 @@ fn calls(mut words: Words) -> Option<&'static mut [Call]> {
     }
     // SAFETY: the first `count` elements were written; the room is never given back, and nobody else has it.
     Some(unsafe { core::slice::from_raw_parts_mut(room, count) })
+}
+
+fn slot(digits: &[u8]) -> Option<u8> {
+    u8::try_from(decimal(digits)?).ok()
 }
 
 fn number(word: &CStr) -> Option<u64> {
@@ -448,20 +558,30 @@ mod tests {
     fn calls_are_taken_apart() {
         let given = ["f", "4", "i:18446744073709551615", "s:a:b", "f:4004000000000000", "i:7", "g", "0"];
         let [f, g] = calls(words(&given)).unwrap() else { panic!("not two") };
-        assert_eq!((f.symbol, f.ints[0], f.ints[2], f.ints[3..].to_vec()), (c"f", -1, 7, vec![0; 3]));
+        let zero = Word::Bits(0);
+        let [minus_one, Word::Bits(text), seven, rest @ ..] = f.ints else { panic!("{:?}", f.ints) };
+        assert_eq!(
+            (f.symbol, minus_one, seven, rest),
+            (c"f", Word::Bits(u64::MAX), Word::Bits(7), [zero; 3])
+        );
         // SAFETY: the second one is the address of a text.
-        let text = unsafe { CStr::from_ptr(std::ptr::with_exposed_provenance(f.ints[1] as usize)) };
-        assert_eq!((text, f.floats[0], f.floats[1]), (c"a:b", 2.5, 0.0));
-        assert_eq!((g.symbol, g.ints, g.floats), (c"g", [0; 6], [0.0; 8]));
+        let text = unsafe { CStr::from_ptr(std::ptr::with_exposed_provenance(text as usize)) };
+        assert_eq!((text, f.floats[0], f.floats[1]), (c"a:b", Word::Bits(2.5_f64.to_bits()), zero));
+        assert_eq!((g.symbol, g.ints, g.floats), (c"g", [zero; 6], [zero; 8]));
+        let given = ["f", "7", "o:", "z:1", "a:1", "r:2", "d:3", "x:255", "i:1"];
+        let [f] = calls(words(&given)).unwrap() else { panic!("not one") };
+        assert_eq!(f.ints[..3], [Word::Fresh(1), Word::Address(1), Word::Slot(2)]);
+        assert_eq!((f.floats[0], f.keeps, f.once), (Word::Slot(3), Some((255, true)), true));
         assert_eq!(calls(words(&[])).unwrap().len(), 0);
         let eight = ["f", "7", "i:1", "i:2", "i:3", "i:4", "i:5", "i:6", "i:7"];
-        let broken: [&[&str]; 7] = [
+        let broken: [&[&str]; 8] = [
+            &["f", "1", "k:256"],
             &["f"],
             &["f", "1"],
             &["f", "x"],
             &["f", "1", "i"],
             &["f", "1", "i:x"],
-            &["f", "1", "x:1"],
+            &["f", "1", "y:1"],
             &eight,
         ];
         for broken in broken {

@@ -28,7 +28,7 @@ use dlsoak_wire::job::CallFrom;
 use crate::words::Words;
 use crate::{HOST_NAME, c};
 use cycle::{Cycler, Failed};
-use setup::Task;
+use setup::{Room, Task};
 
 /// Name of its cycling threads.
 const CYCLE: &CStr = c"cycle";
@@ -95,7 +95,8 @@ fn fail(channel: &Parts, thread: usize, failed: &Failed) {
 struct Handed {
     task: &'static Task,
     thread: usize,
-    found: *mut [*mut c_void],
+    /// Until the thread has begun.
+    room: Option<Room>,
     id: u64,
 }
 
@@ -109,6 +110,9 @@ fn serve_all(channel: Parts) -> Result<(), Failed> {
     task.find_tracer()?;
     task.open_holds()?;
     task.open_drivers()?;
+    if let Some(slot) = channel.slots().first() {
+        task.set_up(slot)?;
+    }
     // SAFETY: this function returns only when all threads that were started have ended.
     let task: &'static Task = unsafe { NonNull::from(&task).as_ref() };
     let threads = channel.slots().len();
@@ -118,16 +122,16 @@ fn serve_all(channel: Parts) -> Result<(), Failed> {
         c::map(threads * size_of::<Handed>()).map_err(|number| Failed::numbered(Failure::Memory, number))?;
     let handed: *mut Handed = room.as_mut_ptr().cast();
     for thread in first..threads {
-        let found = task.room_to_find()?;
+        let room = Some(task.room()?);
         // SAFETY: there is room for one per thread, on pages of their own; each is written before its thread starts.
         unsafe {
             let handed = handed.add(thread);
-            handed.write(Handed { task, thread, found, id: 0 });
+            handed.write(Handed { task, thread, room, id: 0 });
             start(handed).map_err(|number| Failed::numbered(Failure::Start, number))?;
         }
     }
     if first > 0 {
-        serve(task, 0, task.room_to_find()?);
+        serve(task, 0, task.room()?);
     }
     for thread in first..threads {
         // SAFETY: each thread was started above and is joined once.
@@ -142,11 +146,13 @@ fn serve_all(channel: Parts) -> Result<(), Failed> {
 /// What it is handed is there as long as it runs.
 unsafe fn start(handed: *mut Handed) -> Result<(), c_int> {
     extern "C" fn begin(handed: *mut c_void) -> *mut c_void {
-        // SAFETY: this is what is handed over below; `id` alone is written meanwhile. What it finds is this thread's alone.
+        // SAFETY: this is what is handed over below; `id` alone is written meanwhile.
         unsafe {
             c::prctl(c::PR_SET_NAME, CYCLE.as_ptr());
             let handed = handed.cast::<Handed>();
-            serve((*handed).task, (*handed).thread, &mut *(*handed).found);
+            if let Some(room) = (*handed).room.take() {
+                serve((*handed).task, (*handed).thread, room);
+            }
         }
         null_mut()
     }
@@ -182,11 +188,11 @@ fn expect_signals(signals: u64) {
 
 /// Carries out orders on this thread until one of them is to end. At the quiet points between them every thread parks; the last one to arrive
 /// writes down what only this process can see, and reports.
-fn serve(task: &'static Task, thread: usize, found: &'static mut [*mut c_void]) {
+fn serve(task: &'static Task, thread: usize, room: Room) {
     let channel = &task.channel;
     let header = channel.header();
     let Some(slot) = channel.slots().get(thread) else { return };
-    let mut cycler = Cycler::new(task, thread, found);
+    let mut cycler = Cycler::new(task, thread, room);
     let _announced = task.announce(slot);
     let ring = channel.ring(thread);
     let mut carried_out = 0;

@@ -624,7 +624,7 @@ named! {
         LoadFailedMemory = "load-failed-memory",
         /// The library's file was changed or removed during the soak.
         LoadFailedFileChanged = "load-failed-file-changed",
-        /// The exercise returned another number than 0.
+        /// A check of a call failed, or the exercise returned another number than 0.
         CallFailed = "call-failed",
         /// A signal ended the process.
         Crashed = "crashed",
@@ -700,6 +700,8 @@ named! {
         LatenciesUncached = "latencies-uncached",
         /// The soak was made again with the plain agent.
         MeasuredAgain = "measured-again",
+        /// Calls could not be compared with a prototype.
+        CallsUnchecked = "calls-unchecked",
         /// Copies share unique symbols.
         CopiesShareUnique = "copies-share-unique",
         /// All threads open one path.

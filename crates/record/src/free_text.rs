@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 249] = [
+pub(crate) const FREE_TEXT: [&str; 256] = [
     "AllowedPointer",
     "AllowedPointer.holder",
     "AllowedPointer.reason",
@@ -150,8 +150,11 @@ pub(crate) const FREE_TEXT: [&str; 249] = [
     "Leak.object",
     "LeakRate",
     "Libc.at_least",
+    "LoadFailure.call",
+    "LoadFailure.check",
     "LoadFailure.path",
     "LoadFailure.problem",
+    "LoadFailure.returned",
     "LoadFailure.said",
     "LoadFailure.symbol",
     "LocaleChange.new",
@@ -165,6 +168,7 @@ pub(crate) const FREE_TEXT: [&str; 249] = [
     "Needed.by",
     "Needed.name",
     "Needed.path",
+    "Note.calls",
     "Note.object",
     "Observation.said",
     "OpenFds.name",
@@ -252,5 +256,8 @@ pub(crate) const FREE_TEXT: [&str; 249] = [
     "Worker.held",
     "Worker.linked",
     "Worker.objects",
+    "Why.call",
+    "Why.check",
+    "Why.returned",
     "Worker.output_tail",
 ];

@@ -34,7 +34,9 @@ impl LoadFailure {
     /// The code of the finding that reports it.
     pub(super) fn code(&self) -> Code {
         match &self.cause {
-            LoadCause::ExerciseFailed { .. } => return Code::CallFailed,
+            LoadCause::ExerciseFailed { .. }
+            | LoadCause::CheckFailed { .. }
+            | LoadCause::SetupReturned { .. } => return Code::CallFailed,
             LoadCause::ThreadEnded => return Code::ExitedThread,
             LoadCause::BadFile { .. } => return Code::LoadFailedBadFile,
             _ => {}
@@ -124,6 +126,33 @@ pub enum LoadCause {
     ExerciseFailed {
         /// The number.
         returned: i32,
+    },
+    /// A check of a call failed.
+    CheckFailed {
+        /// The call, as it was written.
+        call: String,
+        /// The check, as it was written.
+        check: String,
+        /// The result.
+        returned: String,
+        /// Whether the call is one of `--setup`.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        setup: bool,
+    },
+    /// The set-up of the driver returned another number than 0.
+    SetupReturned {
+        /// The number.
+        returned: i32,
+    },
+    /// A function wrote more than the 8 bytes that an out-parameter has.
+    OutTooSmall {
+        /// The call, as it was written.
+        call: String,
+    },
+    /// The host has no function of this name, which `--setup` calls.
+    SetupNotFound {
+        /// Its name.
+        symbol: String,
     },
     /// The library with the exercise could not be opened, or lacks its function; `said` has the loader's words.
     ExerciseNotLoaded,

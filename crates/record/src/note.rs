@@ -11,6 +11,11 @@ use super::{Code, EndedEarly};
 pub enum Note {
     /// The soak was made again with the plain agent, because the counting one's figures are to be doubted.
     MeasuredAgain(Doubt),
+    /// Calls could not be compared with the prototypes of their functions, because the library has no DWARF for them.
+    CallsUnchecked {
+        /// The calls, as they were given.
+        calls: Vec<String>,
+    },
     /// In mode `copies`, the loader binds the `STB_GNU_UNIQUE` symbols of all copies to those of the first.
     CopiesShareUnique,
     /// All threads open one path, because copies would share `STB_GNU_UNIQUE` symbols.
@@ -92,6 +97,7 @@ impl Note {
     pub fn code(&self) -> Code {
         match self {
             Self::MeasuredAgain(_) => Code::MeasuredAgain,
+            Self::CallsUnchecked { .. } => Code::CallsUnchecked,
             Self::CopiesShareUnique => Code::CopiesShareUnique,
             Self::OnePath => Code::OnePath,
             Self::Unwatched { .. } => Code::Unwatched,

@@ -68,7 +68,7 @@ named! {
         Limit = "limit",
         /// The loader refused the library, or a symbol to call is missing.
         LoadFailed = "load-failed",
-        /// The code of `--exercise` returned another number than 0.
+        /// A check of a call failed, or the code of `--exercise` returned another number than 0.
         CallFailed = "call-failed",
         /// The person interrupted the run.
         Interrupted = "interrupted",

@@ -37,6 +37,23 @@ pub enum Why {
         /// The number.
         returned: i32,
     },
+    /// A check of a call failed.
+    CheckFailed {
+        /// The call, as it was written.
+        call: String,
+        /// The check, as it was written, such as `== 0`.
+        check: String,
+        /// The result, as it would be written in a call.
+        returned: String,
+        /// Whether the call is one of `--setup`.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        setup: bool,
+    },
+    /// The set-up of the driver, `int setup(void)`, returned another number than 0.
+    SetupReturned {
+        /// The number.
+        returned: i32,
+    },
 }
 
 /// A signal that ended the process.

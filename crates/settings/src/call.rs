@@ -1,8 +1,10 @@
-//! Call expressions such as `fibonacci(20)`: what a soak calls in each cycle, written as C programmers write
-//! it. Parsed once with errors that point at the column, so that the worker never meets a bad call.
+//! Call expressions such as `h = create(44100)` and `run(h, 64) == 0`: what a soak calls in each cycle, written as C programmers
+//! write it. Parsed once with errors that point at the column, so that the worker never meets a bad call. `docs/calls.md` has the
+//! grammar.
 
 use std::ffi::CString;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -19,17 +21,105 @@ pub const MAX_FLOATS: usize = 8;
 /// Longest call expression in bytes.
 pub const MAX_TEXT: usize = 64 * 1024;
 
-/// A symbol to look up and call, with its arguments.
+/// A function to look up and call, with its arguments, and what becomes of its result.
 ///
 /// In JSON and TOML it is its text, which is exact where a JSON number would not be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     /// The expression, as given.
     pub text: String,
-    /// The symbol, as `dlsym` takes it: a C name, or a mangled one.
+    /// What its result is kept as.
+    pub keeps: Option<Keeps>,
+    /// The function: a C name or a mangled one, as `dlsym` takes it, or a qualified name of C++ such as `audio::go`.
     pub symbol: String,
     /// The arguments, at most [`MAX_INTEGERS`] and [`MAX_FLOATS`] of each kind.
     pub args: Vec<Arg>,
+    /// Column of each argument in the text, counted in characters from 1.
+    pub columns: Vec<usize>,
+    /// What its result must be.
+    pub check: Option<Check>,
+    /// Where in the text the function and its arguments stand, in bytes.
+    pub(crate) called: Range<usize>,
+}
+
+/// A name of the user's own, which stands for a result or for an out-parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// The name: letters, digits and `_`.
+    pub text: String,
+    /// Its column in the expression, counted in characters from 1.
+    pub column: usize,
+}
+
+/// What a result is kept as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeps {
+    /// The name.
+    pub name: Name,
+    /// The type before the name: [`Reading::Double`] or [`Reading::Float`]. Without one it is an integer or a pointer, unless the
+    /// function's prototype is known.
+    pub declared: Option<Reading>,
+}
+
+/// What a result must be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// How they are compared.
+    pub comparison: Comparison,
+    /// What it is compared with: any argument but a string and an out-parameter.
+    pub value: Arg,
+    /// How the result is read, by the C type of the value; `None` where the value is an earlier result.
+    pub reading: Option<Reading>,
+    /// The check as it was written, such as `== 0`.
+    pub text: String,
+    /// Its column in the expression, counted in characters from 1.
+    pub column: usize,
+}
+
+/// How a result is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+/// How the register with a result is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Its low bytes are an integer.
+    Integer {
+        /// How many: 1, 2, 4 or 8.
+        bytes: u8,
+        /// Whether it can be negative.
+        signed: bool,
+    },
+    /// It is an address.
+    Pointer,
+    /// The floating-point register holds a C `float`.
+    Float,
+    /// The floating-point register holds a C `double`.
+    Double,
+}
+
+impl Reading {
+    /// A C `int`.
+    pub const INT: Self = Self::Integer { bytes: 4, signed: true };
+
+    /// True when it is in a floating-point register.
+    #[must_use]
+    pub fn is_floating(self) -> bool {
+        matches!(self, Self::Float | Self::Double)
+    }
 }
 
 /// One argument of a call. Its `Display` is the expression that parses back to it.
@@ -47,6 +137,10 @@ pub enum Arg {
     Text(CString),
     /// A null pointer.
     Null,
+    /// An earlier result, or what an earlier call wrote to an out-parameter.
+    Result(Name),
+    /// The address of 8 bytes that the function may write: `&out`.
+    Out(Name),
 }
 
 impl Arg {
@@ -67,65 +161,21 @@ pub struct CallError {
     pub problem: String,
 }
 
-/// What is in an integer register.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Int {
-    /// A number.
-    Number(u64),
-    /// The address of a C string.
-    Text(CString),
-}
-
-/// A call's arguments in the registers that they travel in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Registers {
-    /// Integer registers, in order.
-    pub ints: [Int; MAX_INTEGERS],
-    /// Floating-point registers, in order, as bits.
-    pub floats: [u64; MAX_FLOATS],
-}
-
 impl Call {
-    /// The arguments in registers. System V x86-64 and AAPCS64 fill integer and floating-point registers each in order of
-    /// appearance. There are no more arguments than registers: the parser refuses those.
-    #[must_use]
-    pub fn registers(&self) -> Registers {
-        let mut registers =
-            Registers { ints: [const { Int::Number(0) }; MAX_INTEGERS], floats: [0; MAX_FLOATS] };
-        let mut ints = registers.ints.iter_mut();
-        let mut floats = registers.floats.iter_mut();
-        let mut int = |value| {
-            if let Some(register) = ints.next() {
-                *register = value;
-            }
-        };
-        let mut float = |bits| {
-            if let Some(register) = floats.next() {
-                *register = bits;
-            }
-        };
-        for arg in &self.args {
-            match arg {
-                Arg::Int(value) => int(Int::Number(value.cast_unsigned())),
-                Arg::Unsigned(value) => int(Int::Number(*value)),
-                Arg::Null => int(Int::Number(0)),
-                Arg::Text(text) => int(Int::Text(text.clone())),
-                Arg::Double(value) => float(value.to_bits()),
-                // A C `float` is the low half of the register.
-                Arg::Float(value) => float(u64::from(value.to_bits())),
-            }
-        }
-        registers
-    }
-
     /// Parses a call expression.
     ///
     /// # Errors
     ///
     /// [`CallError`] with the column and what was expected there.
     pub fn parse(text: &str) -> Result<Self, CallError> {
-        let (symbol, args) = Parser::new(text).call()?;
-        Ok(Self { text: text.trim().to_owned(), symbol, args })
+        // Columns are those of the text that is kept and shown.
+        Parser::new(text.trim()).call()
+    }
+
+    /// The function with its arguments as they were written, without the name and the check.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        self.text.get(self.called.clone()).unwrap_or(&self.text)
     }
 }
 
@@ -172,6 +222,8 @@ impl fmt::Display for Arg {
                 f.write_str("\"")
             }
             Self::Null => f.write_str("null"),
+            Self::Result(name) => f.write_str(&name.text),
+            Self::Out(name) => write!(f, "&{}", name.text),
         }
     }
 }
@@ -200,16 +252,6 @@ mod tests {
             assert_eq!((call.symbol.as_str(), call.args.len()), ("init", 0), "{text}");
             assert_eq!(call.text, text.trim());
         }
-    }
-
-    #[test]
-    fn arguments_travel_in_registers_of_their_kind() {
-        let Registers { ints, floats } =
-            Call::parse("f(1, 2.5, \"a\", 1.5f, null, -1, 0xffffffffffffffff)").unwrap().registers();
-        let number = Int::Number;
-        let text = Int::Text(CString::new("a").unwrap());
-        assert_eq!(ints, [number(1), text, number(0), number(u64::MAX), number(u64::MAX), number(0)]);
-        assert_eq!(floats[..3], [2.5_f64.to_bits(), u64::from(1.5_f32.to_bits()), 0]);
     }
 
     #[test]
@@ -290,7 +332,6 @@ mod tests {
             "fib(20 30)",
             "fib(,)",
             "fib 20",
-            "log(hello)",
             "log(\"abc",
             r#"log("\q")"#,
             r#"log("\xg")"#,
@@ -298,16 +339,87 @@ mod tests {
             r#"log("\777")"#,
             "f(0x)",
             "f(1e)",
-            "f(10u)",
+            "f(10x)",
             "f(.)",
             "f('ab')",
             "f('é')",
             "f(\"é\", ?)",
             "foo@GLIBC_2.2(1)",
             "a-b()",
+            "h =",
+            "1 = f()",
+            "null = f()",
+            "a.b = f()",
+            "int x = f()",
+            "double = f()",
+            "f() = 0",
+            "f() ==",
+            "f() === 0",
+            "f() == \"a\"",
+            "f() == &a",
+            "f() < null",
+            "f() == 0 1",
+            "f(&)",
+            "f(&null)",
+            "a::()",
+            "f(1ll)",
         ];
         let all: String = bad.iter().map(|text| format!("{text:20} {}\n", problem(text))).collect();
         insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn results_are_kept_passed_on_and_checked() {
+        let call = Call::parse(" h = make(44100, &out) != null ").unwrap();
+        assert_eq!((call.symbol.as_str(), call.called()), ("make", "make(44100, &out)"));
+        let name = |text: &str, column| Name { text: text.to_owned(), column };
+        assert_eq!(call.keeps, Some(Keeps { name: name("h", 1), declared: None }));
+        assert_eq!(call.args, [Arg::Int(44100), Arg::Out(name("out", 18))]);
+        assert_eq!(call.columns, [10, 17]);
+        let check = call.check.unwrap();
+        assert_eq!(
+            (check.comparison, check.value, check.text.as_str()),
+            (Comparison::NotEqual, Arg::Null, "!= null")
+        );
+        assert_eq!((check.reading, check.column), (Some(Reading::Pointer), 23));
+        let keeps = |text: &str| Call::parse(text).unwrap().keeps.unwrap().declared;
+        assert_eq!(keeps("double x = f()"), Some(Reading::Double));
+        assert_eq!(keeps("float x=f"), Some(Reading::Float));
+        assert_eq!(args("f(h, 1, &h)"), [Arg::Result(name("h", 3)), Arg::Int(1), Arg::Out(name("h", 10))]);
+        assert_eq!(Call::parse("audio::mixer::go(3)").unwrap().symbol, "audio::mixer::go");
+        assert_eq!(Call::parse("::go").unwrap().symbol, "::go");
+    }
+
+    #[test]
+    fn a_value_is_of_the_type_that_it_has_in_c() {
+        let integer = |bytes, signed| Reading::Integer { bytes, signed };
+        for (value, reading) in [
+            ("0", Reading::INT),
+            ("-1", Reading::INT),
+            ("2147483647", Reading::INT),
+            ("2147483648", integer(8, true)),
+            ("-2147483649", integer(8, true)),
+            ("0x7fffffff", Reading::INT),
+            ("0xffffffff", integer(4, false)),
+            ("0x100000000", integer(8, true)),
+            ("0xffffffffffffffff", integer(8, false)),
+            ("18446744073709551615", integer(8, false)),
+            ("5u", integer(4, false)),
+            ("4294967296u", integer(8, false)),
+            ("5L", integer(8, true)),
+            ("5ul", integer(8, false)),
+            ("5LU", integer(8, false)),
+            ("true", integer(1, false)),
+            ("'a'", integer(1, false)),
+            ("null", Reading::Pointer),
+            ("4.0", Reading::Double),
+            ("1.5f", Reading::Float),
+        ] {
+            let check = Call::parse(&format!("f(2) == {value}")).unwrap().check.unwrap();
+            assert_eq!(check.reading, Some(reading), "{value}");
+        }
+        let text = ["==", "!=", "<", "<=", ">", ">="].map(|sign| Call::parse(&format!("f{sign}x")).unwrap());
+        assert!(text.iter().all(|call| call.check.as_ref().is_some_and(|check| check.reading.is_none())));
     }
 
     #[test]
@@ -333,6 +445,8 @@ mod tests {
             any::<f32>().prop_filter("a literal is finite", |v| v.is_finite()).prop_map(Arg::Float),
             proptest::collection::vec(1u8.., 0..40).prop_map(|b| Arg::Text(CString::new(b).unwrap())),
             Just(Arg::Null),
+            Just(Arg::Result(Name { text: "h".to_owned(), column: 0 })),
+            Just(Arg::Out(Name { text: "out".to_owned(), column: 0 })),
         ]
     }
 
@@ -342,13 +456,18 @@ mod tests {
             let text = format!("{symbol}({})", args.iter().map(Arg::to_string).collect::<Vec<_>>().join(", "));
             let call = Call::parse(&text).unwrap();
             prop_assert_eq!(&call.symbol, &symbol);
-            prop_assert_eq!(&call.args, &args);
+            let printed = |args: &[Arg]| args.iter().map(Arg::to_string).collect::<Vec<_>>();
+            prop_assert_eq!(printed(&call.args), printed(&args));
+            for (arg, given) in call.args.iter().zip(&args) {
+                prop_assert!(arg == given || matches!(arg, Arg::Result(_) | Arg::Out(_)));
+            }
             prop_assert_eq!(call.to_string(), text);
         }
 
         #[test]
-        fn no_input_panics(text in "\\PC*", noise in "[a-z0-9xXeE\"'\\\\(),.+\\-_ fuU]{0,40}") {
+        fn no_input_panics(text in "\\PC*", noise in "[a-z0-9xXeE\"'\\\\(),.+\\-_ fuU&=<>!:]{0,40}") {
             let _ = Call::parse(&text);
+            let _ = Call::parse(&format!("h = f() == {noise}"));
             let _ = Call::parse(&format!("f({noise}"));
         }
     }

@@ -3,7 +3,9 @@
 
 use std::ffi::CString;
 
-use crate::call::{Arg, CallError, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT};
+use crate::call::{
+    Arg, Call, CallError, Check, Comparison, Keeps, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT, Name, Reading,
+};
 
 /// Reads one call expression from left to right.
 pub(super) struct Parser<'a> {
@@ -19,29 +21,134 @@ impl<'a> Parser<'a> {
         Self { text, at: 0 }
     }
 
-    /// `symbol`, `symbol()`, or `symbol(arg, ...)`, and nothing after it.
-    pub(super) fn call(mut self) -> Result<(String, Vec<Arg>)> {
+    /// `[[double|float] name =] function[(arg, ...)] [check]`, and nothing after it.
+    pub(super) fn call(mut self) -> Result<Call> {
         if self.text.len() > MAX_TEXT {
             return self.fail(0, format!("a call expression has at most {MAX_TEXT} bytes"));
         }
+        let keeps = self.keeps()?;
+        let begin = self.at;
+        let symbol = self.function()?;
+        let (mut args, mut columns) = (Vec::new(), Vec::new());
+        let mut end = self.at;
         self.skip_spaces();
-        let symbol = self.symbol()?;
+        if self.take('(') {
+            self.args(&mut args, &mut columns)?;
+            end = self.at;
+            self.skip_spaces();
+        } else if self.peek() == Some('@') {
+            return self.expected("`(` (dlsoak looks up a symbol without its version)");
+        }
+        let check = self.check()?;
         self.skip_spaces();
-        let mut args = Vec::new();
         match self.peek() {
             None => {}
-            Some('(') => {
-                self.at += 1;
-                self.args(&mut args)?;
-                self.skip_spaces();
-                if self.peek().is_some() {
-                    return self.expected("the end of the call");
-                }
+            Some(_) if check.is_some() => return self.expected("the end of the check"),
+            Some(_) if self.text.get(begin..end).is_some_and(|called| called.ends_with(')')) => {
+                return self.expected("a check such as `== 0`, or the end of the call");
             }
-            Some('@') => return self.expected("`(` (dlsoak looks up a symbol without its version)"),
-            Some(_) => return self.expected("`(` or the end of the call"),
+            Some(_) => return self.expected("`(`, a check such as `== 0`, or the end of the call"),
         }
-        Ok((symbol, args))
+        Ok(Call { text: self.text.to_owned(), keeps, symbol, args, columns, check, called: begin..end })
+    }
+
+    /// `name =`, `double name =` or `float name =`; takes nothing where there is none.
+    fn keeps(&mut self) -> Result<Option<Keeps>> {
+        let begin = self.at;
+        let first = self.take_while(is_symbol);
+        self.skip_spaces();
+        let declared = match first {
+            "double" => Some(Reading::Double),
+            "float" => Some(Reading::Float),
+            _ => None,
+        };
+        if self.takes_assignment() {
+            let name = self.name(begin, first)?;
+            self.skip_spaces();
+            return Ok(Some(Keeps { name, declared: None }));
+        }
+        let at = self.at;
+        let second = self.take_while(is_symbol);
+        self.skip_spaces();
+        if !first.is_empty() && !second.is_empty() && self.takes_assignment() {
+            if declared.is_none() {
+                return self.fail(begin, "only `double` and `float` can stand before the name of a result");
+            }
+            let name = self.name(at, second)?;
+            self.skip_spaces();
+            return Ok(Some(Keeps { name, declared }));
+        }
+        self.at = begin;
+        Ok(None)
+    }
+
+    /// Takes one `=` that is no part of `==`.
+    fn takes_assignment(&mut self) -> bool {
+        let found = self.rest().starts_with('=') && !self.rest().starts_with("==");
+        self.at += usize::from(found);
+        found
+    }
+
+    /// The name of a result that stands at byte offset `at`.
+    fn name(&self, at: usize, text: &str) -> Result<Name> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit()) || !text.chars().all(plain) {
+            return self
+                .fail(at, "the name of a result has letters, digits and `_`, and begins with no digit");
+        }
+        if RESERVED.contains(&text) {
+            return self.fail(at, format!("`{text}` can't be the name of a result"));
+        }
+        Ok(Name { text: text.to_owned(), column: self.column(at) })
+    }
+
+    /// A C name, a mangled one, or names of C++ with `::` between them.
+    fn function(&mut self) -> Result<String> {
+        let begin = self.at;
+        if self.rest().starts_with("::") {
+            self.at += 2;
+        }
+        self.symbol()?;
+        while self.rest().starts_with("::") {
+            self.at += 2;
+            self.symbol()?;
+        }
+        Ok(self.text.get(begin..self.at).unwrap_or_default().to_owned())
+    }
+
+    /// `== value` and the like; `None` where nothing of the kind follows.
+    fn check(&mut self) -> Result<Option<Check>> {
+        let begin = self.at;
+        let signs = [
+            ("==", Comparison::Equal),
+            ("!=", Comparison::NotEqual),
+            ("<=", Comparison::LessOrEqual),
+            (">=", Comparison::GreaterOrEqual),
+            ("<", Comparison::Less),
+            (">", Comparison::Greater),
+        ];
+        let Some((sign, comparison)) = signs.into_iter().find(|(sign, _)| self.rest().starts_with(sign))
+        else {
+            if self.peek() == Some('=') {
+                return self.expected("a comparison (==, !=, <, <=, >, >=)");
+            }
+            return Ok(None);
+        };
+        self.at += sign.len();
+        self.skip_spaces();
+        let at = self.at;
+        let (value, reading) = match self.peek() {
+            Some('"') => return self.fail(at, "a result can't be compared with a string"),
+            Some('&') => return self.fail(at, "a result can't be compared with an out-parameter"),
+            Some(c) if starts_symbol(c) || is_value(c) => self.value()?,
+            _ => return self.expected("a value (integer, float, null, true, false or the name of a result)"),
+        };
+        let ordered = !matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+        if ordered && value == Arg::Null {
+            return self.fail(at, "null can be compared with == and != only");
+        }
+        let text = self.text.get(begin..self.at).unwrap_or_default().to_owned();
+        Ok(Some(Check { comparison, value, reading, text, column: self.column(begin) }))
     }
 
     /// One symbol name, and nothing before or after it.
@@ -86,8 +193,12 @@ impl<'a> Parser<'a> {
 
     /// The error at byte offset `at`.
     fn fail<T>(&self, at: usize, problem: impl Into<String>) -> Result<T> {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        Err(CallError { column: before.chars().count() + 1, problem: problem.into() })
+        Err(CallError { column: self.column(at), problem: problem.into() })
+    }
+
+    /// The column of the character at byte offset `at`.
+    fn column(&self, at: usize) -> usize {
+        self.text.get(..at).unwrap_or(self.text).chars().count() + 1
     }
 
     /// The error that says what should stand here, and what does.
@@ -103,11 +214,11 @@ impl<'a> Parser<'a> {
         if !self.peek().is_some_and(starts_symbol) {
             return self.expected("the name of a symbol");
         }
-        Ok(self.take_while(|c| starts_symbol(c) || c.is_ascii_digit()).to_owned())
+        Ok(self.take_while(is_symbol).to_owned())
     }
 
     /// The arguments after `(`, up to and with `)`.
-    fn args(&mut self, args: &mut Vec<Arg>) -> Result<()> {
+    fn args(&mut self, args: &mut Vec<Arg>, columns: &mut Vec<usize>) -> Result<()> {
         self.skip_spaces();
         if self.take(')') {
             return Ok(());
@@ -141,6 +252,7 @@ impl<'a> Parser<'a> {
                 );
             }
             args.push(arg);
+            columns.push(self.column(start));
             self.skip_spaces();
             if self.take(')') {
                 return Ok(());
@@ -154,23 +266,68 @@ impl<'a> Parser<'a> {
     fn arg(&mut self) -> Result<Arg> {
         match self.peek() {
             Some('"') => self.string(),
-            Some('\'') => self.character(),
-            Some('0'..='9' | '+' | '-' | '.') => self.number(),
-            Some(c) if starts_symbol(c) => {
-                let start = self.at;
-                let word = self.take_while(|c| starts_symbol(c) || c.is_ascii_digit());
-                match word {
-                    "null" | "NULL" | "nullptr" => Ok(Arg::Null),
-                    "true" => Ok(Arg::Int(1)),
-                    "false" => Ok(Arg::Int(0)),
-                    _ => {
-                        let word = clip(word);
-                        self.fail(start, format!("`{word}` is not a value; write a string as \"{word}\""))
-                    }
-                }
+            Some('&') => {
+                self.at += 1;
+                let at = self.at;
+                let name = self.take_while(is_symbol);
+                self.name(at, name).map(Arg::Out)
             }
-            _ => self.expected("an argument (integer, float, \"string\", null, true or false)"),
+            Some(c) if starts_symbol(c) || is_value(c) => self.value().map(|(value, _)| value),
+            _ => self.expected(
+                "an argument (integer, float, \"string\", null, true, false, the name of a result, or &out)",
+            ),
         }
+    }
+
+    /// A value that may be compared with a result, and how the result is read then: by the type that the value has in C.
+    fn value(&mut self) -> Result<(Arg, Option<Reading>)> {
+        const BYTE: Reading = Reading::Integer { bytes: 1, signed: false };
+        match self.peek() {
+            Some('\'') => Ok((self.character()?, Some(BYTE))),
+            Some(c) if starts_symbol(c) && c != '.' => {
+                let start = self.at;
+                Ok(match self.take_while(is_symbol) {
+                    "null" | "NULL" | "nullptr" => (Arg::Null, Some(Reading::Pointer)),
+                    "true" => (Arg::Int(1), Some(BYTE)),
+                    "false" => (Arg::Int(0), Some(BYTE)),
+                    word => (Arg::Result(self.name(start, word)?), None),
+                })
+            }
+            _ => {
+                let begin = self.at;
+                let number = self.number()?;
+                let reading = match number {
+                    Arg::Double(_) => Reading::Double,
+                    Arg::Float(_) => Reading::Float,
+                    _ => self.integer_type(&number, begin)?,
+                };
+                Ok((number, Some(reading)))
+            }
+        }
+    }
+
+    /// The type that C gives an integer that begins at byte offset `begin`, once the suffix is taken.
+    fn integer_type(&mut self, number: &Arg, begin: usize) -> Result<Reading> {
+        let at = self.at;
+        let suffix = self.take_while(|c| matches!(c, 'u' | 'U' | 'l' | 'L')).to_ascii_lowercase();
+        let (unsigned, long) = match suffix.as_str() {
+            "" => (false, false),
+            "u" => (true, false),
+            "l" => (false, true),
+            "ul" | "lu" => (true, true),
+            _ => return self.fail(at, "the suffix of an integer is u, l or ul"),
+        };
+        let literal = self.text.get(begin..at).unwrap_or_default();
+        let is_hexadecimal = literal.contains(['x', 'X']);
+        let integer = |bytes, signed| Reading::Integer { bytes, signed };
+        Ok(match *number {
+            Arg::Int(value) if !long && !unsigned && i32::try_from(value).is_ok() => Reading::INT,
+            Arg::Int(value) if !long && (unsigned || is_hexadecimal) && u32::try_from(value).is_ok() => {
+                integer(4, false)
+            }
+            Arg::Int(_) => integer(8, !unsigned),
+            _ => integer(8, false),
+        })
     }
 
     fn number(&mut self) -> Result<Arg> {
@@ -347,12 +504,20 @@ impl<'a> Parser<'a> {
 
 const NUL: &str = "a C string can't contain a NUL";
 
+/// Words that mean something else where a name could stand.
+const RESERVED: [&str; 7] = ["null", "NULL", "nullptr", "true", "false", "double", "float"];
+
+/// What a number or a character begins with.
+fn is_value(c: char) -> bool {
+    matches!(c, '\'' | '0'..='9' | '+' | '-' | '.')
+}
+
+/// What a symbol goes on with.
+fn is_symbol(c: char) -> bool {
+    starts_symbol(c) || c.is_ascii_digit()
+}
+
 /// What C, C++ and Rust names and their mangled forms are made of, digits apart.
 fn starts_symbol(c: char) -> bool {
     c.is_alphabetic() || matches!(c, '_' | '.' | '$')
-}
-
-/// Enough of a long word to recognise it.
-fn clip(word: &str) -> &str {
-    word.char_indices().nth(40).map_or(word, |(end, _)| &word[..end])
 }

@@ -4,8 +4,12 @@
 //! **Invariant:** this crate knows nothing of a run. It parses, validates and displays, and every value that it holds reads back
 //! from what it displays.
 
+// A test has a value for each setting in one literal.
+#![cfg_attr(test, recursion_limit = "256")]
+
 mod allowed_pointer;
 mod call;
+mod call_names;
 mod call_parse;
 mod chaos;
 mod command;
@@ -26,7 +30,10 @@ pub mod units;
 mod words;
 
 pub use allowed_pointer::AllowedPointer;
-pub use call::{Arg, Call, CallError, Int, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT, Registers};
+pub use call::{
+    Arg, Call, CallError, Check, Comparison, Keeps, MAX_FLOATS, MAX_INTEGERS, MAX_TEXT, Name, Reading,
+};
+pub use call_names::{NameError, check_names};
 pub use chaos::{Chaos, ChaosKind};
 pub use command::{command, quoted};
 pub use flags::OpenFlags;

@@ -9,8 +9,8 @@
 macro_rules! each_setting {
     ($then:path) => { $then! {
         soak {
-            /// Make this CALL in each cycle, for example 'fibonacci(20)', with integers, floats and strings as arguments; repeatable
-            /// [default: none]
+            /// Make this CALL in each cycle, for example 'fibonacci(20)' or 'h = create(44100)' 'run(h) == 0', with results that later
+            /// calls use and checks (see docs/calls.md); repeatable [default: none]
             (short = 'c', long, value_name = "CALL") (serde(deserialize_with = "one_or_many")) call: Option<Vec<$crate::Call>>;
             /// Run your own code in each cycle: `int FN(void *handle)` in DRIVER.so, which returns 0 for success [default: none]
             (long, value_name = "DRIVER.so:FN") (serde()) exercise: Option<$crate::Exercise>;
@@ -23,6 +23,9 @@ macro_rules! each_setting {
             (long, value_name = "KIND") (serde()) host_kind: Option<$crate::HostKind>;
             /// Make this CALL of a library that the host holds after the close of each cycle; repeatable [default: none]
             (long, value_name = "CALL") (serde(deserialize_with = "one_or_many")) after: Option<Vec<$crate::Call>>;
+            /// Make this CALL once, before the first cycle, in the driver of --exercise or what the host has; its state is the host's, and
+            /// its results are for each --call; repeatable [default: none]
+            (long, value_name = "CALL") (serde(deserialize_with = "one_or_many")) setup: Option<Vec<$crate::Call>>;
             /// Choose what a cycle opens: reopen (the same path), copies (a new copy of the file) or namespace (the library in a new
             /// dlmopen namespace) [default: reopen]
             (long, value_name = "MODE") (serde()) mode: Option<$crate::Mode>;

@@ -4,6 +4,7 @@
 //! **Invariant:** whatever a library does, a soak ends with a record of what was measured. Nothing here judges, apart from the
 //! decision whether to go on, for which it asks `dlsoak-judge`; and nothing here writes sentences.
 
+pub mod calls;
 pub mod channel;
 pub mod conduct;
 pub mod fault;

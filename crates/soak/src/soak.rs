@@ -133,8 +133,8 @@ impl Soak {
         if let Some((setting, problem)) = self.fault {
             return Err(SoakError::Setting { setting, problem });
         }
-        let plan = Plan::from_paths(&[self.path], &self.settings)?;
-        fault::check(&plan)?;
+        let mut plan = Plan::from_paths(&[self.path], &self.settings)?;
+        fault::check(&mut plan)?;
         let mut run = conduct::begin(jiff::Timestamp::now());
         let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
         let mut soak = plan.soaks.first().ok_or(PlanError::NoLibrary)?.clone();

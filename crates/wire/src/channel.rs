@@ -187,29 +187,39 @@ pub enum Failure {
     Driver = 7,
     /// `dlclose` refused.
     Close = 8,
+    /// A check of a call failed: how its result was read, a [`Read`](crate::job::Read). The message is what the step is called.
+    Check = 9,
+    /// A function wrote beyond the 8 bytes of an out-parameter. The message is what the step is called.
+    Overrun = 10,
     /// Before the first cycle: the driver could not be opened, or lacks its function.
-    DriverOpen = 9,
+    DriverOpen = 11,
     /// Before the first cycle: the library could not be read to make copies of it: an error number.
-    Original = 10,
+    Original = 12,
     /// Before the first cycle: the library that takes notes was not preloaded.
-    Tracer = 11,
+    Tracer = 13,
     /// Before the first cycle: the sandbox could not be entered at all: an error number.
-    Sandbox = 12,
+    Sandbox = 14,
     /// Before the first cycle: there is no memory for the job: an error number.
-    Memory = 13,
+    Memory = 15,
     /// Before the first cycle: a cycling thread could not be started: an error number.
-    Start = 14,
+    Start = 16,
+    /// In the set-up: a function was not found. The message is its name.
+    SetUpSymbol = 17,
+    /// In the set-up: a check failed, as in [`Failure::Check`].
+    SetUpCheck = 18,
+    /// In the set-up: the driver's own returned this number.
+    SetUpDriver = 19,
     /// Before the first cycle: a library that the host holds could not be opened.
-    Hold = 15,
+    Hold = 20,
     /// Before the first cycle: the library of this name is not there, which the loader was to have before `main`.
-    Linked = 16,
+    Linked = 21,
     /// Before the first cycle: no library that is held has the function to call after each close.
-    After = 17,
+    After = 22,
 }
 
 from_number! {
-    Failure::from_u32(u32): Open, Namespace, Copy, Thread, Ended, Symbol, Driver, Close, DriverOpen, Original, Tracer, Sandbox, Memory,
-        Start, Hold, Linked, After;
+    Failure::from_u32(u32): Open, Namespace, Copy, Thread, Ended, Symbol, Driver, Close, Check, Overrun, DriverOpen, Original, Tracer,
+        Sandbox, Memory, Start, SetUpSymbol, SetUpCheck, SetUpDriver, Hold, Linked, After;
 }
 
 impl Failure {
@@ -299,6 +309,8 @@ pub struct Slot {
     pub failure: AtomicU32,
     /// The number that goes with the failure.
     pub failure_number: AtomicI32,
+    /// The register with the result that failed its check.
+    pub returned: AtomicU64,
     /// Bytes that lie in its thread cache, when it parked; [`UNKNOWN`] where that can't be read.
     pub cached: AtomicU64,
     /// Where the library was loaded in the first cycle of the last order.
@@ -564,8 +576,8 @@ mod tests {
 
     #[test]
     fn failures_round_trip() {
-        assert!((1..=17).all(|number| Failure::from_u32(number).is_some_and(|known| known as u32 == number)));
-        assert_eq!((Failure::from_u32(0), Failure::from_u32(18)), (None, None));
+        assert!((1..=22).all(|number| Failure::from_u32(number).is_some_and(|known| known as u32 == number)));
+        assert_eq!((Failure::from_u32(0), Failure::from_u32(23)), (None, None));
         assert!(Failure::Original.is_before_the_first_cycle() && !Failure::Close.is_before_the_first_cycle());
     }
 

@@ -15,7 +15,8 @@ macro_rules! from_number {
             /// What has this number, if anything has.
             #[must_use]
             pub fn $name(number: $number) -> Option<Self> {
-                [$(Self::$variant),*].into_iter().find(|known| *known as $number == number)
+                const ALL: &[$type] = &[$($type::$variant),*];
+                ALL.iter().copied().find(|known| *known as $number == number)
             }
         }
     )*};

@@ -2,23 +2,24 @@
 //! phase, the end of one being the beginning of the next.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
-use core::sync::atomic::AtomicU8;
 use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::{AtomicU8, AtomicU64};
 
 use dlsoak_wire::channel::{Clock, Entry, Failure, Header, Slot, write_bytes};
-use dlsoak_wire::job::{CallFrom, FLOATS, INTEGERS, Kind, Mode};
+use dlsoak_wire::job::{CallFrom, FLOATS, INTEGERS, Kind, Mode, SLOT_STRIDE};
 
 use super::quiet::{base_of, is_there};
-use super::setup::{Prepared, Task};
+use super::setup::{Prepared, Room, Task};
 use super::stale::Search;
 use crate::copies::Copies;
 use crate::{c, short_lived};
 
 /// One prototype for every call. System V x86-64 and AAPCS64 pass integers and floats in registers of their own, in order of
 /// appearance among their kind, so a function that takes fewer of either finds its arguments where it expects them and never looks
-/// at the rest.
-type Function =
-    unsafe extern "C" fn(i64, i64, i64, i64, i64, i64, f64, f64, f64, f64, f64, f64, f64, f64) -> i64;
+/// at the rest. The dots say how many registers hold floats, as functions with a variable number of arguments want it (register AL of
+/// x86-64).
+type Function<R> =
+    unsafe extern "C" fn(u64, u64, u64, u64, u64, u64, f64, f64, f64, f64, f64, f64, f64, f64, ...) -> R;
 /// The user's own code for one cycle.
 type Driver = unsafe extern "C" fn(*mut c_void) -> c_int;
 
@@ -73,8 +74,8 @@ pub(super) struct Cycler {
     thread: usize,
     path: &'static CStr,
     copies: Option<Copies>,
-    /// What the steps of the cycle under way have found.
-    found: &'static mut [*mut c_void],
+    /// What the steps of the cycle under way have found, and the slots.
+    room: Room,
     /// Looks for stale pointers, where that is wanted: in the first thread, which is then the only one.
     search: Option<&'static mut Search>,
     clock: Clock,
@@ -83,14 +84,14 @@ pub(super) struct Cycler {
 }
 
 impl Cycler {
-    pub(super) fn new(task: &'static Task, thread: usize, found: &'static mut [*mut c_void]) -> Self {
+    pub(super) fn new(task: &'static Task, thread: usize, room: Room) -> Self {
         let path = task.path(thread);
         let copies = (task.job.mode == Mode::Copies).then(|| Copies::new(path, task.image));
         let clock = Clock::from_u32(task.channel.header().clock.load(Relaxed));
         let table = if cfg!(dlsoak_pointers) && thread == 0 { task.channel.pointers() } else { None };
         // Without memory for it nothing is found, and the table says so.
-        let search = table.and_then(|table| Search::new(table).ok());
-        Self { task, thread, path, copies, found, search, clock, beside_ns: 0 }
+        let search = table.and_then(|table| Search::new(table, task.kept).ok());
+        Self { task, thread, path, copies, room, search, clock, beside_ns: 0 }
     }
 
     /// Cycles until the slot's target is reached and none are left that all threads share, or the order is to stop. The ring
@@ -187,7 +188,8 @@ impl Cycler {
         }
     }
 
-    #[inline(always)]
+    /// Not inlined: it is called in two places, and a call costs a nanosecond.
+    #[inline(never)]
     fn cycle(&mut self, slot: &Slot, entry: &Entry, begin: u64) -> Result<u64, Failed> {
         let task = self.task;
         let mut since = begin;
@@ -195,13 +197,13 @@ impl Cycler {
         let mut handle: *mut c_void = core::ptr::null_mut();
         let mut base = 0;
         for (index, step) in task.steps.iter().enumerate() {
-            if step.phase != phase {
+            if step.phase as u32 != phase {
                 if phase != 0 {
                     let now = ticks(self.clock);
                     entry.of(phase).store(now.saturating_sub(since), Relaxed);
                     since = now;
                 }
-                phase = step.phase;
+                phase = step.phase as u32;
                 slot.phase.store(phase, Relaxed);
             }
             match step.kind {
@@ -220,15 +222,22 @@ impl Cycler {
                     if found.is_null() {
                         return Err(self.close_failed(Failed::by_loader(Failure::Symbol), slot, handle));
                     }
-                    if let Some(cell) = self.found.get_mut(index) {
+                    if let Some(cell) = self.room.found.get_mut(index) {
                         *cell = found;
                     }
                 }
                 Kind::Call => {
-                    if let Some(function) = self.found.get(step.target) {
+                    if let Some(function) = self.room.found.get(step.target as usize) {
                         // SAFETY: the address is that of a function of the library that is open right now; its arguments are as
                         // the call expression's author states them.
-                        unsafe { call(*function, step) };
+                        unsafe { call::<u64>(*function, &step.ints, &step.floats) };
+                    }
+                }
+                Kind::Exchange => {
+                    if let Some(function) = self.room.found.get(step.target as usize) {
+                        // SAFETY: as for a call.
+                        let checked = unsafe { exchange(*function, step, self.room.slots, slot) };
+                        checked.map_err(|failed| self.close_failed(failed, slot, handle))?;
                     }
                 }
                 Kind::Drive => {
@@ -247,7 +256,7 @@ impl Cycler {
                 Kind::After => {
                     // SAFETY: the function was found in a library that is never closed; its arguments are as the call expression's
                     // author states them.
-                    unsafe { call(step.driver, step) };
+                    unsafe { exchange(step.driver, step, self.room.slots, slot) }?;
                 }
                 Kind::Note => {
                     if cfg!(dlsoak_pointers)
@@ -260,9 +269,11 @@ impl Cycler {
                     if cfg!(dlsoak_pointers)
                         && let Some(search) = &mut self.search
                     {
-                        search.scan(step.target);
+                        search.scan(step.target as usize);
                     }
                 }
+                // Not of a cycle.
+                Kind::Driver | Kind::Prepare | Kind::SetUp => {}
             }
         }
         let closed = ticks(self.clock);
@@ -297,17 +308,87 @@ impl Cycler {
     }
 }
 
-/// Calls a function of the library.
+/// Calls a function.
+///
+/// # Safety
+/// It must take what it is given, and return what fits into the register that an `R` is returned in.
+#[inline(always)]
+unsafe fn call<R>(function: *mut c_void, ints: &[u64; INTEGERS], floats: &[u64; FLOATS]) -> R {
+    let [a, b, c, d, e, f] = *ints;
+    let [s, t, u, v, w, x, y, z] = floats.map(f64::from_bits);
+    // SAFETY: the caller's contract; see `Function` for why one prototype serves.
+    unsafe {
+        let function = core::mem::transmute::<*mut c_void, Function<R>>(function);
+        core::hint::black_box(function(a, b, c, d, e, f, s, t, u, v, w, x, y, z))
+    }
+}
+
+/// Calls a function with what is in slots, keeps its result in one, and checks it. Apart from the loop, so that a call that does none of
+/// it stays as quick as it is.
+///
+/// # Errors
+/// When the check fails, where the result is in the channel then, or when it wrote beyond an out-parameter.
 ///
 /// # Safety
 /// It must take what the step gives.
-#[inline(always)]
-unsafe fn call(function: *mut c_void, step: &Prepared) {
-    let [a, b, c, d, e, f]: [i64; INTEGERS] = step.ints;
-    let [s, t, u, v, w, x, y, z]: [f64; FLOATS] = step.floats;
-    // SAFETY: the caller's contract; see `Function` for why one prototype serves.
-    unsafe {
-        let function = core::mem::transmute::<*mut c_void, Function>(function);
-        core::hint::black_box(function(a, b, c, d, e, f, s, t, u, v, w, x, y, z));
+#[inline(never)]
+pub(super) unsafe fn exchange(
+    function: *mut c_void,
+    step: &Prepared,
+    slots: &[AtomicU64],
+    slot: &Slot,
+) -> Result<(), Failed> {
+    let (mut ints, mut floats) = (step.ints, step.floats);
+    let of = |number: u64| slots.get(number as usize * SLOT_STRIDE);
+    let held = |number: u64| of(number).map_or(0, |slot| slot.load(Relaxed));
+    each_bit(step.slots.values | step.slots.addresses, |at| {
+        let Some((int, slot)) = ints.get_mut(at).and_then(|int| of(*int).map(|slot| (int, slot))) else {
+            return;
+        };
+        let is_in = |bits: u8| bits >> at & 1 != 0;
+        if is_in(step.slots.fresh) {
+            slot.store(0, Relaxed);
+        }
+        *int = if is_in(step.slots.addresses) { slot.as_ptr() as u64 } else { slot.load(Relaxed) };
+    });
+    each_bit(step.slots.floats, |at| {
+        if let Some(float) = floats.get_mut(at) {
+            *float = held(*float);
+        }
+    });
+    // SAFETY: the caller's contract.
+    let returned = unsafe {
+        if step.read.is_floating() {
+            call::<f64>(function, &ints, &floats).to_bits()
+        } else {
+            call::<u64>(function, &ints, &floats)
+        }
+    };
+    let mut is_beyond = false;
+    each_bit(step.slots.addresses, |at| {
+        let begin = step.ints.get(at).map_or(0, |number| *number as usize * SLOT_STRIDE);
+        let behind = slots.get(begin + 1..begin + SLOT_STRIDE).unwrap_or_default();
+        is_beyond |= behind.iter().any(|word| word.load(Relaxed) != 0);
+    });
+    if is_beyond {
+        return Err(Failed { failure: Failure::Overrun, number: 0, words: step.name });
+    }
+    if let Some(keeps) = step.keeps.checked_sub(1).and_then(of) {
+        keeps.store(returned, Relaxed);
+    }
+    let against = step.against;
+    let against = if step.slots.against { held(against) } else { against };
+    if step.read.holds(step.comparison, returned, against) {
+        return Ok(());
+    }
+    slot.returned.store(returned, Relaxed);
+    Err(Failed { failure: Failure::Check, number: step.read as c_int, words: step.name })
+}
+
+/// Calls `each` with the number of each bit that is set.
+pub(super) fn each_bit(mut bits: u8, mut each: impl FnMut(usize)) {
+    while bits != 0 {
+        each(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
     }
 }

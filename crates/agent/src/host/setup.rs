@@ -1,39 +1,58 @@
 //! From the job to what the threads cycle by: names in memory of the process's own, which a library that scribbles over the channel
-//! can't reach, addresses in place of offsets, and what is held and drivers opened.
+//! can't reach, addresses in place of offsets, what is held and drivers opened, and the set-up made.
 
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::null_mut;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use dlsoak_wire::channel::{Failure, Parts, Slot};
-use dlsoak_wire::job::{FLOATS, INTEGERS, Job, Kind, Mode, Step};
+use dlsoak_wire::job::{Job, Kind, Mode, SLOT_STRIDE, Step};
 
-use super::cycle::Failed;
+use super::cycle::{Failed, each_bit, exchange};
 use crate::{c, copies};
 
-/// A step with its addresses. `driver` is a function's, once the drivers and what is held are open.
+/// A step with its addresses: those of names among its arguments are in their place.
 #[derive(Clone, Copy)]
 pub(super) struct Prepared {
-    pub(super) kind: Kind,
-    pub(super) phase: u32,
-    pub(super) target: usize,
+    pub(super) step: Step,
     pub(super) name: *const c_char,
+    symbol: *const c_char,
+    /// A function of a driver or of what is held, or a driver's handle, once these are open; its function's name before.
     pub(super) driver: *mut c_void,
-    pub(super) ints: [i64; INTEGERS],
-    pub(super) floats: [f64; FLOATS],
+}
+
+impl core::ops::Deref for Prepared {
+    type Target = Step;
+
+    fn deref(&self) -> &Step {
+        &self.step
+    }
 }
 
 /// What all threads cycle by.
 pub(super) struct Task {
     pub(super) job: Job,
+    /// Those of the set-up.
+    once: &'static mut [Prepared],
     pub(super) steps: &'static mut [Prepared],
+    /// What is in the slots when a thread begins: what the set-up keeps.
+    pub(super) kept: &'static [AtomicU64],
     /// The library's bytes, where copies are made of it.
     pub(super) image: &'static [u8],
     pub(super) channel: Parts,
     /// Offsets of the threads' paths, then of the files, and then the words of what is held.
     paths: &'static [u64],
     names: &'static [u8],
+    /// The handles of what is held.
+    held: &'static [*mut c_void],
     announce: Option<Announce>,
+}
+
+/// What a thread writes to while it cycles: what the steps of a cycle find, and the slots.
+pub(super) struct Room {
+    pub(super) found: &'static mut [*mut c_void],
+    pub(super) slots: &'static [AtomicU64],
 }
 
 /// See `dlsoak_trace_thread` in `preload`.
@@ -86,7 +105,9 @@ impl Task {
         } else {
             &[]
         };
-        Ok(Self { job, steps, image, channel, paths, names, announce: None })
+        let (once, steps) = steps.split_at_mut((job.setups as usize).min(count));
+        let kept = if job.slots == 0 { &[][..] } else { slots(job.slots as usize * SLOT_STRIDE, 0)?.1 };
+        Ok(Self { job, once, steps, kept, image, channel, paths, names, held: &[], announce: None })
     }
 
     /// Finds the library that takes notes, where the process is traced.
@@ -131,12 +152,13 @@ impl Task {
         }
         for step in self.steps.iter_mut().filter(|step| step.kind == Kind::After) {
             // SAFETY: the handles are open, the name ends in NUL.
-            let mut found = handles.iter().map(|handle| unsafe { c::dlsym(*handle, step.name) });
+            let mut found = handles.iter().map(|handle| unsafe { c::dlsym(*handle, step.symbol) });
             let Some(found) = found.find(|found| !found.is_null()) else {
-                return Err(Failed { failure: Failure::After, number: 0, words: step.name });
+                return Err(Failed { failure: Failure::After, number: 0, words: step.symbol });
             };
             step.driver = found;
         }
+        self.held = handles;
         Ok(())
     }
 
@@ -145,11 +167,18 @@ impl Task {
     /// # Errors
     /// What the loader said.
     pub(super) fn open_drivers(&mut self) -> Result<(), Failed> {
-        for step in self.steps.iter_mut().filter(|step| step.kind == Kind::Drive) {
+        for step in self.once.iter_mut().chain(self.steps.iter_mut()) {
+            if !matches!(step.kind, Kind::Drive | Kind::Driver | Kind::SetUp) {
+                continue;
+            }
             // SAFETY: loading runs the driver's constructors; it is the user's own code, given to be run. Both names end in NUL.
             let found = unsafe {
                 let handle = c::dlopen(step.name, c::RTLD_NOW);
-                if handle.is_null() { null_mut() } else { c::dlsym(handle, step.driver.cast()) }
+                if handle.is_null() || step.kind == Kind::Driver {
+                    handle
+                } else {
+                    c::dlsym(handle, step.driver.cast())
+                }
             };
             if found.is_null() {
                 return Err(Failed::by_loader(Failure::DriverOpen));
@@ -157,6 +186,48 @@ impl Task {
             step.driver = found;
         }
         Ok(())
+    }
+
+    /// Makes the set-up, on the thread that runs `main`, before any other is there.
+    ///
+    /// # Errors
+    /// A function that is not there, a check that failed, or what the driver's own returned.
+    pub(super) fn set_up(&self, slot: &Slot) -> Result<(), Failed> {
+        /// `int setup(void)`.
+        type SetUp = unsafe extern "C" fn() -> c_int;
+        for step in self.once.iter() {
+            match step.kind {
+                Kind::Prepare => {
+                    let function = self.host_function(step.symbol)?;
+                    // SAFETY: the function stays; its arguments are as the call expression's author states them.
+                    let checked = unsafe { exchange(function, step, self.kept, slot) };
+                    checked.map_err(|failed| match failed.failure {
+                        Failure::Check => Failed { failure: Failure::SetUpCheck, ..failed },
+                        _ => failed,
+                    })?;
+                }
+                Kind::SetUp => {
+                    // SAFETY: the driver was opened for good; this is the documented prototype.
+                    let code = unsafe { core::mem::transmute::<*mut c_void, SetUp>(step.driver)() };
+                    if code != 0 {
+                        return Err(Failed::numbered(Failure::SetUpDriver, code));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A function of the host: in what is held, in what is open for good, or in what the process has.
+    fn host_function(&self, symbol: *const c_char) -> Result<*mut c_void, Failed> {
+        let open = self.once.iter().filter(|step| step.kind == Kind::Driver).map(|step| step.driver);
+        // SAFETY: each handle is open, null stands for what the process has, and the name ends in NUL.
+        let held = self.held.iter().copied();
+        let mut found =
+            held.chain(open).chain([null_mut()]).map(|handle| unsafe { c::dlsym(handle, symbol) });
+        let found = found.find(|found| !found.is_null());
+        found.ok_or(Failed { failure: Failure::SetUpSymbol, number: 0, words: symbol })
     }
 
     /// The file that `thread` opens.
@@ -173,16 +244,16 @@ impl Task {
             .map(move |offset| name(names, *offset))
     }
 
-    /// Room for what each thread finds.
+    /// Room for one thread. To be asked after the set-up.
     ///
     /// # Errors
     /// When there is no memory.
-    pub(super) fn room_to_find(&self) -> Result<&'static mut [*mut c_void], Failed> {
-        let count = self.steps.len().max(1);
-        let room = c::map(count * size_of::<*mut c_void>())
-            .map_err(|number| Failed::numbered(Failure::Memory, number))?;
-        // SAFETY: the memory is large enough, begins on a page, and all zero is a valid pointer; it is never given back.
-        Ok(unsafe { core::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), count) })
+    pub(super) fn room(&self) -> Result<Room, Failed> {
+        let (found, slots) = slots(self.kept.len(), self.steps.len().max(1))?;
+        for (slot, kept) in slots.iter().zip(self.kept) {
+            slot.store(kept.load(Relaxed), Relaxed);
+        }
+        Ok(Room { found, slots })
     }
 
     /// Says to the library that takes notes where the calling thread's cycle and phase are to be read, until the value is dropped.
@@ -212,22 +283,34 @@ impl Drop for Announced {
     }
 }
 
+/// Room for this many words of slots and addresses, all zero; it is never given back.
+// Not inlined, and `name` neither: the two made 1,100 of 40,000 bytes of the agent.
+#[inline(never)]
+fn slots(slots: usize, found: usize) -> Result<(&'static mut [*mut c_void], &'static [AtomicU64]), Failed> {
+    let room = c::map((slots + found) * 8).map_err(|number| Failed::numbered(Failure::Memory, number))?;
+    let begin = room.as_mut_ptr();
+    // SAFETY: the memory is large enough, begins on a page, and all zero is a valid pointer and a valid slot; the two do not overlap.
+    unsafe {
+        Ok((
+            core::slice::from_raw_parts_mut(begin.cast(), found),
+            core::slice::from_raw_parts(begin.add(found * 8).cast(), slots),
+        ))
+    }
+}
+
 fn prepare(step: &Step, names: &'static [u8]) -> Prepared {
     let mut prepared = Prepared {
-        kind: step.kind,
-        phase: step.phase as u32,
-        target: step.target as usize,
+        step: *step,
         name: name(names, step.name).as_ptr(),
+        symbol: name(names, step.symbol).as_ptr(),
         driver: null_mut(),
-        ints: step.ints.map(u64::cast_signed),
-        floats: step.floats.map(f64::from_bits),
     };
-    for (bit, int) in prepared.ints.iter_mut().enumerate() {
-        if step.names >> bit & 1 != 0 {
-            *int = name(names, int.cast_unsigned()).as_ptr() as i64;
+    each_bit(step.names as u8, |at| {
+        if let Some(int) = prepared.step.ints.get_mut(at) {
+            *int = name(names, *int).as_ptr() as u64;
         }
-    }
-    if step.kind == Kind::Drive {
+    });
+    if matches!(step.kind, Kind::Drive | Kind::SetUp) {
         // The function's name, until the driver is opened.
         prepared.driver = name(names, step.target).as_ptr().cast_mut().cast();
     }
@@ -235,6 +318,7 @@ fn prepare(step: &Step, names: &'static [u8]) -> Prepared {
 }
 
 /// The name at an offset; empty where there is none.
+#[inline(never)]
 fn name(names: &'static [u8], offset: u64) -> &'static CStr {
     let at = usize::try_from(offset).ok().and_then(|offset| names.get(offset..));
     at.and_then(|at| CStr::from_bytes_until_nul(at).ok()).unwrap_or(c"")

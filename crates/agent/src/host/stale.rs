@@ -3,9 +3,10 @@
 //! What is found is only written down. What it means the supervisor knows.
 
 use core::ffi::{CStr, c_int, c_void};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use dlsoak_wire::channel::write_bytes;
+use dlsoak_wire::job::SLOT_STRIDE;
 use dlsoak_wire::pointers::{Memory, NAME, NO_RANGE, RANGES, Range, STAYS, Table, WORDS};
 
 use super::memory::{self, Area};
@@ -182,6 +183,8 @@ fn is_fork_handler(value: usize) -> bool {
 /// What the search needs from load to load, in memory of its own.
 pub(super) struct Search {
     table: &'static Table,
+    /// What the set-up has kept, which the host can reach.
+    kept: &'static [AtomicU64],
     before: Objects,
     after: Objects,
     /// What is gone, all loads, the newest last.
@@ -204,13 +207,14 @@ impl Search {
     /// # Errors
     /// When there is no memory: an error number.
     #[allow(clippy::mut_from_ref, reason = "the search is in memory of its own")]
-    pub(super) fn new(table: &'static Table) -> Result<&'static mut Self, c_int> {
+    pub(super) fn new(table: &'static Table, kept: &'static [AtomicU64]) -> Result<&'static mut Self, c_int> {
         let room = c::map(size_of::<Self>())?;
-        // SAFETY: the memory is large enough and begins on a page; all zero is valid for every field but the table, which is
-        // written before anything is read.
+        // SAFETY: the memory is large enough and begins on a page; all zero is valid for every field but the references, which
+        // are written before anything is read.
         let search = unsafe {
             let search = room.as_mut_ptr().cast::<Self>();
             (&raw mut (*search).table).write(table);
+            (&raw mut (*search).kept).write(kept);
             &mut *search
         };
         search.before.list();
@@ -401,6 +405,9 @@ impl Search {
         let mut work = Work { used: 0, overflow: false, blocks: [const { None }; WORK] };
         let blocks = arena::used();
         self.areas(&mut |area| area.words(&blocks, &mut |_, value| work.reach(starts, value)));
+        for slot in self.kept.iter().step_by(SLOT_STRIDE) {
+            work.reach(starts, slot.load(Relaxed) as usize);
+        }
         // The loader's blocks are its own: it can reach them.
         for block in arena::blocks() {
             if self.is_loaders(block.site) && block.reach() {

@@ -72,6 +72,8 @@ pub enum Setting {
     CallFrom,
     /// Calls of a cycle.
     Calls,
+    /// The calls of the set-up.
+    Setup,
     /// Environment variables.
     Env,
     /// Flags for `dlopen`.
@@ -141,6 +143,7 @@ fn settings(a: &Soak, b: &Soak) -> impl Iterator<Item = (Setting, Value, Value)>
         (Setting::Threads, value(a.threads()), value(b.threads())),
         (Setting::CallFrom, value(a.call_from()), value(b.call_from())),
         (Setting::Calls, value(a.calls()), value(b.calls())),
+        (Setting::Setup, value(&a.asked.setup), value(&b.asked.setup)),
         (Setting::Env, value(&a.env), value(&b.env)),
         (Setting::Flags, value(a.flags()), value(b.flags())),
         (Setting::Agent, value(a.worker.agent), value(b.worker.agent)),

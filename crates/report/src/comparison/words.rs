@@ -113,7 +113,7 @@ fn ended(kind: OutcomeKind) -> &'static str {
         OutcomeKind::Hung => "hung",
         OutcomeKind::Exited => "exited",
         OutcomeKind::Limit => "hit a limit",
-        OutcomeKind::CallFailed => "ended because the exercise failed",
+        OutcomeKind::CallFailed => "ended because a call failed",
         OutcomeKind::LoadFailed => "failed to load",
         OutcomeKind::Interrupted => "was interrupted",
     }
@@ -153,6 +153,7 @@ fn setting(setting: Setting) -> &'static str {
         Setting::Threads => "threads",
         Setting::CallFrom => "calling threads",
         Setting::Calls => "calls",
+        Setting::Setup => "calls of the set-up",
         Setting::Env => "environments",
         Setting::Flags => "flags",
         Setting::Agent => "agents",

@@ -21,7 +21,7 @@ pub fn render(run: &Run, width: u16, color: bool) -> String {
     detailed(run, width, color, false)
 }
 
-/// The same, and with `verbose` the stacks of all threads of a soak that came to a bad end.
+/// The same, and with `verbose` the stacks of all threads of a soak that came to a bad end, and calls that no prototype confirms.
 pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
     let mut out = String::new();
     if !run.soaks.is_empty() {
@@ -55,6 +55,13 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
         for warning in summary::warnings(soak) {
             let text = format!("{}: {}", units::printable(&soak.name), warning.line());
             wrap(&mut out, "warning: ", "         ", &text, width);
+        }
+    }
+    for soak in run.soaks.iter().filter(|_| verbose) {
+        let unchecked = soak.judged.findings.iter().filter(|finding| finding.code == Code::CallsUnchecked);
+        for note in unchecked.map(words::finding) {
+            let text = format!("{}: {}", units::printable(&soak.name), note.line());
+            wrap(&mut out, "note: ", "      ", &text, width);
         }
     }
     for soak in &run.soaks {

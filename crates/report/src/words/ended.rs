@@ -4,7 +4,9 @@ use dlsoak_record::why::{
     Access, Blocked, Crash, CrashCause, Doing, EndedEarly, Exit, ExitFunction, FaultMapping, FaultPlace,
     Handled, Hang, HangCause, Message, Said, Sender, Stopped, Unloaded, Wait, Why,
 };
-use dlsoak_record::{Code, Ended, Excess, Fault, LimitReached, Outcome, OutcomeKind, Phase, units};
+use dlsoak_record::{
+    Code, Ended, Excess, Fault, LimitReached, LoadCause, LoadFailure, Outcome, OutcomeKind, Phase, units,
+};
 
 use super::stack::{called, frame, thread};
 use super::{Text, load, residue};
@@ -23,6 +25,18 @@ pub fn outcome(outcome: &Outcome, measured: u64) -> Text {
         (_, OutcomeKind::Interrupted) => interrupted(outcome, measured),
         (Some(Why::LoadFailed(failure)), _) => load::failed(outcome, failure),
         (Some(Why::CallFailed { returned }), _) => load::exercise_failed(outcome, *returned),
+        (Some(Why::CheckFailed { call, check, returned, setup }), _) => {
+            let cause = LoadCause::CheckFailed {
+                call: call.clone(),
+                check: check.clone(),
+                returned: returned.clone(),
+                setup: *setup,
+            };
+            load::failed(outcome, &LoadFailure::new(cause))
+        }
+        (Some(Why::SetupReturned { returned }), _) => {
+            load::failed(outcome, &LoadFailure::new(LoadCause::SetupReturned { returned: *returned }))
+        }
         (Some(Why::Crash(why)), _) => crash(outcome, why),
         (Some(Why::Hang(why)), _) => hang(outcome, why),
         (Some(Why::Exit(why)), _) => exit(outcome, why),
@@ -63,7 +77,7 @@ fn plain(kind: OutcomeKind) -> &'static str {
         OutcomeKind::Hung => "hung",
         OutcomeKind::Exited => "the library ended the process",
         OutcomeKind::Limit => "exceeded a limit",
-        OutcomeKind::CallFailed => "the exercise failed",
+        OutcomeKind::CallFailed => "a call failed",
         OutcomeKind::LoadFailed => "did not load",
         OutcomeKind::Interrupted => "interrupted",
     }

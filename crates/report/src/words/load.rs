@@ -9,6 +9,7 @@ use crate::inspection;
 
 use super::{Text, system_error as error};
 
+const NO_SYMBOL: &str = "a macro or an inline function has no symbol, and it needs a driver (--exercise), as does a struct as an argument";
 const PTHREAD_EXIT: &str = "pthread_exit or pthread_cancel";
 
 pub(super) fn failed(outcome: &Outcome, failure: &LoadFailure) -> Text {
@@ -71,6 +72,16 @@ fn fact(phase: Option<Phase>, at: &str, failure: &LoadFailure) -> String {
             format!("the library ended the thread that called it{at} ({PTHREAD_EXIT})")
         }
         LoadCause::ExerciseFailed { returned } => format!("the exercise returned {returned}{at}"),
+        LoadCause::CheckFailed { call, check, returned, setup } => {
+            let place = if *setup { " in the set-up" } else { at };
+            let check = if check.is_empty() { String::new() } else { format!("; the check was {check}") };
+            format!("{} returned {returned}{place}{check}", units::printable(call))
+        }
+        LoadCause::OutTooSmall { call } => {
+            format!("{} writes more than the 8 bytes of an out-parameter", units::printable(call))
+        }
+        LoadCause::SetupReturned { returned } => format!("setup() of the driver returned {returned}"),
+        LoadCause::SetupNotFound { symbol } => format!("--setup: the host has no function `{symbol}`"),
         LoadCause::ExerciseNotLoaded => {
             format!("the exercise can't be loaded: {}", said.unwrap_or("the loader gave no reason"))
         }
@@ -99,10 +110,10 @@ fn consequence(text: Text, cycle: u64, failure: &LoadFailure) -> Text {
     }
     let text = match &failure.cause {
         LoadCause::MissingSymbol { exports: Some(Exports { count, nearest }), .. } => match nearest {
-            Some(near) => text.help(format!("did you mean `{near}`?")),
+            Some(near) => text.means(NO_SYMBOL).help(format!("did you mean `{near}`?")),
             None => text
                 .means(format!(
-                    "the library exports {} symbols, and none has a similar name",
+                    "the library exports {} symbols, and none has a similar name; {NO_SYMBOL}",
                     units::count(*count)
                 ))
                 .help("run `dlsoak inspect` on the library to list what it exports"),
@@ -124,6 +135,14 @@ fn consequence(text: Text, cycle: u64, failure: &LoadFailure) -> Text {
             .means("the cycle did not finish, and its handle stays open")
             .help("return from the function instead"),
         LoadCause::ExerciseFailed { .. } => text.means("an exercise returns 0 for success"),
+        LoadCause::SetupReturned { .. } => text.means("a set-up returns 0 for success"),
+        LoadCause::SetupNotFound { .. } => {
+            text.help("name a function of the driver of --exercise, or one of the C library")
+        }
+        LoadCause::OutTooSmall { .. } => {
+            text.help("pass a struct in a driver of your own (--exercise, see docs/exercise.md)")
+        }
+        LoadCause::CheckFailed { .. } => text,
         LoadCause::SandboxRefused { .. } => {
             text.help("run dlsoak without --sandbox, in a container or a virtual machine")
         }

@@ -17,6 +17,12 @@ pub(super) fn note(note: &Note) -> Text {
             units::number(*per_cycle)
         ))
         .means("a library that is opened with RTLD_DEEPBIND does this"),
+        Note::CallsUnchecked { calls } => {
+            let calls: Vec<String> = calls.iter().map(|call| format!("`{call}`")).collect();
+            Text::fact(format!("dlsoak could not compare {} with the prototypes of the functions", listed(&calls)))
+                .means("the library has no debug information (DWARF) for them, so wrong arguments would go unnoticed")
+                .help("build the library with -g, or install its debug symbols")
+        }
         Note::CopiesShareUnique => Text::fact("the copies are not independent")
             .means("the loader binds the STB_GNU_UNIQUE symbols of every copy to those of the first"),
         Note::OnePath => Text::fact("all threads open one path")

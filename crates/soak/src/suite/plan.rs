@@ -12,7 +12,8 @@ use super::matrix::in_force;
 use super::names::{Unique, default_name, fit_name};
 use super::partition::Partition;
 use super::suite_error::SuiteError;
-use super::together::{check_chaos, check_host, check_mode};
+use super::together::{check_calls, check_chaos, check_host, check_mode};
+use crate::calls::Prototypes;
 use crate::record::{self, CallFrom, Metric, Mode};
 use crate::settings::quantity::{Cycles, Size, Time};
 use crate::settings::{Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Passes, Sandboxing, Settings};
@@ -53,8 +54,15 @@ pub struct SoakPlan {
     pub path: PathBuf,
     /// What was asked for, as it was given.
     pub asked: Settings,
-    /// Symbols to call in each cycle, in this order.
+    /// Functions to call in each cycle, in this order.
     pub calls: Vec<Call>,
+    /// Functions to call once, before the first cycle.
+    pub setup: Vec<Call>,
+    /// Prototypes of the functions of `calls`, where the library has them; known once the files were looked at
+    /// ([`crate::fault::check`]).
+    pub prototypes: Prototypes,
+    /// Whether the driver has a set-up of its own; known then, too.
+    pub driver_sets_up: bool,
     /// Code of the user's own for one cycle.
     pub exercise: Option<Exercise>,
     /// Libraries that are there before `main`, as in a host that links them, in their order: absolute paths, or names that the loader
@@ -283,6 +291,7 @@ impl SoakPlan {
         check_mode(mode, &settings)?;
         check_chaos(&settings)?;
         check_host(mode, &settings)?;
+        check_calls(&settings)?;
         let threads = settings.threads.map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX));
         let cycles = match (settings.cycles, settings.duration) {
             (Some(cycles), _) => cycles.get(),
@@ -313,6 +322,9 @@ impl SoakPlan {
             name,
             path,
             calls: settings.call.clone().unwrap_or_default(),
+            setup: settings.setup.clone().unwrap_or_default(),
+            prototypes: Prototypes::new(),
+            driver_sets_up: false,
             exercise: settings.exercise.clone(),
             linked: Vec::new(),
             held: Vec::new(),
@@ -453,6 +465,8 @@ mod tests {
             "[defaults]\ncycles = 3\n[[library]]\npath = 'a.so'\nthreads = 4",
             "[[library]]\npath = 'a.so'\nmax-cycles = '1M'",
             "[[library]]\npath = 'a.so'\nmax-cycles = 5\nuntil-decided = true",
+            "[[library]]\npath = 'a.so'\ncall = ['use(h)', 'h = make(3)']",
+            "[defaults]\nsetup = 'host(&ctx)'\n[[library]]\npath = 'a.so'\ncall = 'f(1)'",
         ];
         let all: String = bad
             .iter()

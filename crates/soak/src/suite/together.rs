@@ -1,7 +1,7 @@
 //! Which settings go together and which do not, in one place.
 
 use super::plan::Refusal;
-use crate::settings::{ChaosKind, HostKind, Mode, Settings};
+use crate::settings::{Call, ChaosKind, HostKind, Mode, Settings, check_names};
 
 /// Namespaces that glibc has to give besides the one that a program starts in.
 pub(crate) const NAMESPACES: u64 = 15;
@@ -61,6 +61,21 @@ pub(super) fn check_chaos(settings: &Settings) -> Result<(), Refusal> {
         return Err(("chaos", problem.to_owned()));
     }
     Ok(())
+}
+
+/// Refuses names that the calls don't set, or set twice, or set in vain.
+pub(super) fn check_calls(settings: &Settings) -> Result<(), Refusal> {
+    let of = |calls: &'_ Option<Vec<Call>>| calls.clone().unwrap_or_default();
+    let (setup, calls) = (of(&settings.setup), of(&settings.call));
+    let all = [calls.clone(), of(&settings.after)].concat();
+    check_names(&setup, &all).map_err(|error| {
+        let key = match () {
+            () if error.in_setup => "setup",
+            () if calls.iter().any(|call| call.text == error.call) => "call",
+            () => "after",
+        };
+        (key, error.to_string())
+    })
 }
 
 #[cfg(test)]

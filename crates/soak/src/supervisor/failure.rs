@@ -3,11 +3,14 @@
 
 use nix::errno::Errno;
 
+use dlsoak_wire::job::Read;
+
 use crate::channel::Failure;
 use crate::record::{LoadCause, LoadFailure};
 
-/// A failure with its number and what goes with it, as the worker wrote it down.
-pub(super) fn read(failure: Failure, errno: i32, said: &str) -> LoadFailure {
+/// A failure with its number and what goes with it, as the worker wrote it down; `returned` is the register with a result that failed its
+/// check.
+pub(super) fn read(failure: Failure, errno: i32, returned: u64, said: &str) -> LoadFailure {
     let path = || said.to_owned();
     let cause = match failure {
         Failure::Open | Failure::Symbol | Failure::Close | Failure::Namespace => match Refusal::of(said) {
@@ -20,6 +23,20 @@ pub(super) fn read(failure: Failure, errno: i32, said: &str) -> LoadFailure {
         Failure::Thread => LoadCause::ThreadNotStarted { errno },
         Failure::Ended => LoadCause::ThreadEnded,
         Failure::Driver => LoadCause::ExerciseFailed { returned: errno },
+        Failure::Check | Failure::SetUpCheck => {
+            let (call, check) = said.split_once('\n').unwrap_or((said, ""));
+            LoadCause::CheckFailed {
+                call: call.to_owned(),
+                check: check.to_owned(),
+                returned: value(errno, returned),
+                setup: failure == Failure::SetUpCheck,
+            }
+        }
+        Failure::Overrun => {
+            LoadCause::OutTooSmall { call: said.split('\n').next().unwrap_or_default().to_owned() }
+        }
+        Failure::SetUpDriver => LoadCause::SetupReturned { returned: errno },
+        Failure::SetUpSymbol => LoadCause::SetupNotFound { symbol: path() },
         Failure::DriverOpen => LoadCause::ExerciseNotLoaded,
         Failure::Original => LoadCause::OriginalUnreadable { path: path(), errno },
         Failure::Tracer => LoadCause::NotPreloaded,
@@ -34,6 +51,20 @@ pub(super) fn read(failure: Failure, errno: i32, said: &str) -> LoadFailure {
         Failure::Open | Failure::Symbol | Failure::Close | Failure::Namespace | Failure::DriverOpen
     );
     LoadFailure { said: (by_loader && !said.is_empty()).then(path), ..LoadFailure::new(cause) }
+}
+
+/// A result as it is written in a call.
+fn value(read: i32, returned: u64) -> String {
+    let read = u64::try_from(read).ok().and_then(Read::from_word).unwrap_or(Read::U64);
+    let whole = read.whole(returned);
+    match read {
+        Read::U64 | Read::U32 | Read::U16 | Read::U8 => whole.to_string(),
+        Read::I64 | Read::I32 | Read::I16 | Read::I8 => whole.cast_signed().to_string(),
+        Read::Pointer if whole == 0 => "null".to_owned(),
+        Read::Pointer => format!("{whole:#x}"),
+        Read::Float => format!("{:?}f", f32::from_bits(whole as u32)),
+        Read::Double => format!("{:?}", f64::from_bits(whole)),
+    }
 }
 
 /// What a refusal is about.
@@ -137,15 +168,32 @@ mod tests {
     }
 
     #[test]
+    fn a_result_is_written_as_in_a_call() {
+        for (read, returned, text) in [
+            (Read::I32, 0xdead_beef_ffff_ffff, "-1"),
+            (Read::U32, 0xdead_beef_ffff_ffff, "4294967295"),
+            (Read::I64, u64::MAX, "-1"),
+            (Read::U8, 0x101, "1"),
+            (Read::Pointer, 0, "null"),
+            (Read::Pointer, 0x7f00_0000_1000, "0x7f0000001000"),
+            (Read::Double, 2.5_f64.to_bits(), "2.5"),
+            (Read::Float, u64::from(1.5_f32.to_bits()), "1.5f"),
+        ] {
+            assert_eq!(value(read as i32, returned), text);
+        }
+        assert_eq!(value(-5, 7), "7");
+    }
+
+    #[test]
     fn a_failure_keeps_its_number_and_the_loaders_words() {
-        let driver = read(Failure::Driver, 4, "");
+        let driver = read(Failure::Driver, 4, 0, "");
         assert_eq!(driver, LoadFailure::new(LoadCause::ExerciseFailed { returned: 4 }));
-        let copy = read(Failure::Copy, libc::ENOSPC, "/tmp/x/a.so");
+        let copy = read(Failure::Copy, libc::ENOSPC, 0, "/tmp/x/a.so");
         assert_eq!(copy.cause, LoadCause::CopyFailed { path: "/tmp/x/a.so".to_owned(), errno: libc::ENOSPC });
         assert_eq!((copy.said.as_deref(), Refusal::of_failure(&copy)), (None, Refusal::DiskFull));
-        let open = read(Failure::Open, 0, "/l/a.so: undefined symbol: cbrt");
+        let open = read(Failure::Open, 0, 0, "/l/a.so: undefined symbol: cbrt");
         let cause = LoadCause::MissingSymbol { symbol: Some("cbrt".to_owned()), exports: None };
         assert_eq!((open.cause, open.said.as_deref()), (cause, Some("/l/a.so: undefined symbol: cbrt")));
-        assert_eq!(read(Failure::Close, 0, "").said, None);
+        assert_eq!(read(Failure::Close, 0, 0, "").said, None);
     }
 }

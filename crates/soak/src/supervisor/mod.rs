@@ -41,6 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::calls;
 use crate::channel::{self, Channel, Clock};
 use crate::conduct::Instrument;
 use crate::elf;
@@ -244,6 +245,11 @@ fn prepare<'a>(
     {
         let failed = failed_before_start(LoadCause::DataSymbol { symbol: call.symbol.clone() });
         return Err(Box::new(Outcome { phase: Some(Phase::Symbol), ..*failed }).into());
+    }
+    let unchecked = calls::unchecked(&plan.calls, &plan.prototypes);
+    if !unchecked.is_empty() {
+        let calls = unchecked.iter().map(|call| call.text.clone()).collect();
+        soak.notes.push(Note::CallsUnchecked { calls });
     }
     if plan.mode == Mode::Copies && !facts.unique_symbols.is_empty() {
         soak.notes.push(Note::CopiesShareUnique);

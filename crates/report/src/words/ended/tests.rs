@@ -441,3 +441,22 @@ fn stacks() {
     let told: Vec<String> = super::super::stacks(&outcome).iter().map(|lines| lines.join("\n  ")).collect();
     insta::assert_snapshot!(told.join("\n"));
 }
+
+#[test]
+fn failed_calls() {
+    let failed = |call: &str, returned: &str, check: &str, setup| {
+        let why = Why::CheckFailed { call: text(call), check: text(check), returned: text(returned), setup };
+        end(OutcomeKind::CallFailed, Phase::Call, why)
+    };
+    insta::assert_snapshot!(all(&[
+        Outcome { cycle: Some(0), ..failed("init()", "-1", "== 0", false) },
+        failed("make(3)", "null", "!= null", false),
+        Outcome { cycle: None, phase: None, ..failed("host_new(4)", "4", "== 5", true) },
+        Outcome {
+            cycle: None,
+            ..end(OutcomeKind::CallFailed, Phase::Between, Why::SetupReturned { returned: 3 })
+        },
+        of_file(LoadCause::SetupNotFound { symbol: text("host_new") }),
+        of_file(LoadCause::OutTooSmall { call: text("begin(&s, 3)") }),
+    ]));
+}

@@ -14,12 +14,13 @@ use super::process;
 use super::session::{End, Session};
 use super::staging::Staging;
 use crate::channel::Phase;
-use crate::elf::Facts;
+use crate::elf::{Facts, qualified};
 use crate::observer::{Capture, Caught, Seen};
 use crate::record::why::{
     Access, Crash, CrashCause, Exit, ExitFunction, Handled, Hang, HangCause, Sender, Stopped, Unloaded,
 };
 use crate::record::{self, Exports, LoadCause, LoadFailure, Mode, Outcome, OutcomeKind, Why};
+use crate::settings::nearest;
 use crate::suite::plan::SoakPlan;
 use crate::sys::signal_name;
 use fault::{Known, Last};
@@ -91,9 +92,22 @@ impl Ending<'_, '_> {
     /// A thread of the worker could not go on.
     fn failed(&self, thread: usize, failure: LoadFailure) -> Outcome {
         let (cycle, phase) = self.session.position_of(thread);
-        if let LoadCause::ExerciseFailed { returned } = failure.cause {
-            let why = Why::CallFailed { returned };
-            return at((cycle, phase), outcome_of(OutcomeKind::CallFailed, Some(why)));
+        match failure.cause {
+            LoadCause::ExerciseFailed { returned } => {
+                let why = Why::CallFailed { returned };
+                return at((cycle, phase), outcome_of(OutcomeKind::CallFailed, Some(why)));
+            }
+            LoadCause::CheckFailed { call, check, returned, setup } => {
+                let failed = outcome_of(
+                    OutcomeKind::CallFailed,
+                    Some(Why::CheckFailed { call, check, returned, setup }),
+                );
+                return if setup { failed } else { at((cycle, phase), failed) };
+            }
+            LoadCause::SetupReturned { returned } => {
+                return outcome_of(OutcomeKind::CallFailed, Some(Why::SetupReturned { returned }));
+            }
+            _ => {}
         }
         let mut failure = self.staging.unstaged_failure(failure);
         let missing = (phase == Phase::Symbol).then(|| missing(self.plan, self.facts)).flatten();
@@ -284,9 +298,12 @@ fn handled(seen: &Seen) -> Option<Handled> {
 /// For a symbol that the library does not export itself: the name that was probably meant.
 fn missing(plan: &SoakPlan, facts: &Facts) -> Option<LoadCause> {
     let call = plan.calls.iter().find(|call| !facts.has_export(&call.symbol))?;
-    let exports = Exports {
-        count: facts.export_count() as u64,
-        nearest: facts.nearest_export(&call.symbol).map(str::to_owned),
+    let nearest = if call.symbol.contains("::") {
+        let names = qualified(&facts.exports);
+        nearest(&call.symbol, names.iter().map(String::as_str)).map(str::to_owned)
+    } else {
+        facts.nearest_export(&call.symbol).map(str::to_owned)
     };
+    let exports = Exports { count: facts.export_count() as u64, nearest };
     Some(LoadCause::MissingSymbol { symbol: Some(call.symbol.clone()), exports: Some(exports) })
 }

@@ -374,7 +374,8 @@ impl<'a, W: Outside> Session<'a, W> {
         // A thread that fails says why.
         let Some((thread, slot, why)) = failed else { return Some((End::Scribbled, false)) };
         let said = read_bytes(self.channel.error(thread), slot.error_len.load(Relaxed) as usize);
-        let failure = failure::read(why, slot.failure_number.load(Relaxed), &String::from_utf8_lossy(&said));
+        let (number, returned) = (slot.failure_number.load(Relaxed), slot.returned.load(Relaxed));
+        let failure = failure::read(why, number, returned, &String::from_utf8_lossy(&said));
         Some((End::Failed { thread, failure: Box::new(failure) }, why.is_before_the_first_cycle()))
     }
 }
