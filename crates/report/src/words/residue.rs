@@ -14,6 +14,15 @@ use super::{Text, counted, file_name, listed};
 
 /// Something that the process was left with.
 pub fn left(left: &Residue) -> Text {
+    let text = of_evidence(left);
+    match &left.object {
+        None => text,
+        // What helps the author of a library that leaves it does not help one that only needs that.
+        Some(object) => text.help(format!("keep {object} loaded in the host, or report it to its authors")),
+    }
+}
+
+fn of_evidence(left: &Residue) -> Text {
     let rate = Rate(left.per_cycle);
     match &left.evidence {
         Evidence::Threads { left, crash } => threads(left, crash.as_ref(), rate),
@@ -855,6 +864,14 @@ mod tests {
             shown.push_str(&format!("{}: {}\n", found.kind(), lines.join("\n  ")));
         }
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn what_a_dependency_leaves_is_not_for_the_library_to_undo() {
+        let (evidence, per_cycle) = all().remove(0);
+        let found = Residue { object: Some("libEGL.so.1".to_owned()), ..Residue::new(evidence, per_cycle) };
+        let help = left(&found).help.unwrap();
+        assert_eq!(help, "keep libEGL.so.1 loaded in the host, or report it to its authors");
     }
 
     #[test]
