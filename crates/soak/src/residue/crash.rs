@@ -40,7 +40,7 @@ pub(super) fn fate(thread: &Thread, case: &Case<'_>) -> Fate {
     let is_code = |word: &u64| {
         snapshot.mapping_at(*word).is_some_and(|mapping| mapping.execute && !is_runtime(&mapping.name))
     };
-    let started = words().filter(is_code).last();
+    let started = words().rev().find(is_code);
     if let Some(word) = started
         && snapshot.mapping_at(word).is_some_and(|mapping| case.is_of_host(mapping))
     {
