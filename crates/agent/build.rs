@@ -10,7 +10,7 @@ const ROOT: &str = "src/lib.rs";
 
 /// Symbols that the host offers to the libraries that it loads, and to the loader: without them in its table of dynamic symbols,
 /// these would bind to glibc's.
-const REGISTRATIONS: [&str; 2] = ["__cxa_thread_atexit_impl", "on_exit"];
+const REGISTRATIONS: [&str; 3] = ["__cxa_thread_atexit_impl", "on_exit", "dlsoak_needs_host"];
 const ALLOCATOR: [&str; 10] = [
     "malloc",
     "free",

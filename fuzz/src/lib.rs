@@ -99,6 +99,17 @@ pub fn elf(data: &[u8]) {
                 assert!(facts.has_export(name), "{name}");
             }
             assert_eq!(facts.exports().count(), facts.export_count());
+            // As of a host, and a plugin that takes all that it offers.
+            let offers = elf::offers(data).unwrap_or_default();
+            let mut wanted: std::collections::BTreeSet<String> =
+                elf::wants(data).unwrap_or_default().into_iter().collect();
+            wanted.extend(offers.iter().map(|offer| offer.name.clone()));
+            if let Ok(stubs) = elf::stubs_for(offers, &wanted, |_| false)
+                && let Ok(written) = elf::stubs::library(&stubs, "handler", elf::Machine::X86_64)
+            {
+                let written = elf::parse(&written).expect("it is an ELF file");
+                assert!(stubs.iter().all(|stub| written.has_export(&stub.name)));
+            }
         }
         Err(error) => {
             let text = dlsoak::report::inspection::unreadable(&error).to_string();

@@ -48,6 +48,7 @@ mod reports;
 mod residue;
 mod sandbox;
 mod soaks;
+mod stand_in;
 mod support;
 mod surroundings;
 mod tidy;

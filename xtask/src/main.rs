@@ -12,6 +12,7 @@ mod fleet;
 mod fuzz;
 mod go_matrix;
 mod harm;
+mod hosts;
 mod mutate;
 mod nightly;
 mod pairs;
@@ -42,6 +43,8 @@ enum Verb {
     Truth(truth::Options),
     /// Compare many runs of the same libraries, and of a slower one: how often `dlsoak compare` errs
     Pairs(pairs::Options),
+    /// Soak the modules of Apache, nginx, PostgreSQL and Python in their hosts, and write docs/hosts-debian.md
+    Hosts(hosts::Hosts),
     /// Soak all that crashes, hangs, exits or vandalises in one run, and compare with what is true of it
     Hostile(harm::Options),
     /// Soak damaged copies of libraries: nothing that is in a file makes the supervisor fail
@@ -81,6 +84,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::GoMatrix(options) => go_matrix::run(&options),
         Verb::Truth(options) => truth::run(&options),
         Verb::Pairs(options) => pairs::run(&options),
+        Verb::Hosts(options) => hosts::run(&options),
         Verb::Hostile(options) => harm::run(&options),
         Verb::Mutate(options) => mutate::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),

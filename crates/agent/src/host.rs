@@ -9,6 +9,7 @@ mod cache;
 mod cycle;
 mod exit_handlers;
 mod memory;
+mod needs_host;
 mod preloaded;
 mod quiet;
 mod sandbox;
@@ -115,6 +116,7 @@ fn serve_all(channel: Parts) -> Result<(), Failed> {
     }
     // SAFETY: this function returns only when all threads that were started have ended.
     let task: &'static Task = unsafe { NonNull::from(&task).as_ref() };
+    needs_host::report_in(task);
     let threads = channel.slots().len();
     // The thread that runs `main` cycles as well, unless no cycle is to run on it.
     let first = usize::from(task.job.call_from == CallFrom::Main);

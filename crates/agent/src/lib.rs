@@ -43,6 +43,9 @@ pub const HOST_NAME: &core::ffi::CStr = c"dlsoak-agent";
 /// Name of the keeper's program.
 pub const KEEPER_NAME: &core::ffi::CStr = c"dlsoak-keeper";
 
+/// Name of the function of the host that a stub calls, with the name that it stands for.
+pub const NEEDS_HOST: &str = "dlsoak_needs_host";
+
 #[cfg(not(dlsoak_program))]
 mod images;
 #[cfg(not(dlsoak_program))]

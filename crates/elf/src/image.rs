@@ -72,7 +72,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Facts, Unreadable> {
 }
 
 impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
-    fn open(data: &'data [u8]) -> Result<Self, Unreadable> {
+    pub(super) fn open(data: &'data [u8]) -> Result<Self, Unreadable> {
         let have = data.len() as u64;
         let need = size_of::<Elf>() as u64;
         if have < need {
@@ -133,6 +133,31 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
         })
     }
 
+    /// Bytes of address space that it takes, from its first address on.
+    pub(super) fn extent(&self) -> u64 {
+        let end = |segment: &Elf::ProgramHeader| {
+            segment.p_vaddr(self.endian).into().saturating_add(segment.p_memsz(self.endian).into())
+        };
+        self.loads().map(end).max().unwrap_or(0)
+    }
+
+    /// Whether what will lie at `address` can be run.
+    pub(super) fn is_code(&self, address: u64) -> bool {
+        self.loads().any(|segment| {
+            let offset = address.checked_sub(segment.p_vaddr(self.endian).into());
+            offset.is_some_and(|offset| offset < segment.p_memsz(self.endian).into())
+                && segment.p_flags(self.endian).0 & elf::PF_X.0 != 0
+        })
+    }
+
+    /// A number of two bytes.
+    pub(super) fn half(&self, bytes: [u8; 2]) -> u16 {
+        match self.endian {
+            Endianness::Little => u16::from_le_bytes(bytes),
+            Endianness::Big => u16::from_be_bytes(bytes),
+        }
+    }
+
     /// The value of a tag of the dynamic section. Of several the last counts, as it does for the loader.
     pub(super) fn value(&self, tag: elf::DynamicTag) -> Option<u64> {
         self.values(tag).last()
@@ -154,7 +179,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
         rest.get(..memchr::memchr(0, rest)?)
     }
 
-    fn text(&self, offset: u64) -> Option<String> {
+    pub(super) fn text(&self, offset: u64) -> Option<String> {
         self.string(offset).map(|text| String::from_utf8_lossy(text).into_owned())
     }
 
@@ -254,11 +279,8 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             Some(_) => Relro::Partial,
         };
         let word = size_of::<Elf::Word>() as u64;
-        let loaded = self.of_type(elf::PT_LOAD).map(|segment| {
-            segment.p_vaddr(self.endian).into().saturating_add(segment.p_memsz(self.endian).into())
-        });
         Ok(Facts {
-            extent: loaded.max().unwrap_or(0),
+            extent: self.extent(),
             class,
             endian: match self.endian {
                 Endianness::Little => Endian::Little,
@@ -357,7 +379,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
 }
 
 /// The value that `bytes` begins with.
-fn head<T: Pod>(bytes: &[u8]) -> Option<&T> {
+pub(super) fn head<T: Pod>(bytes: &[u8]) -> Option<&T> {
     object::pod::from_bytes(bytes).ok().map(|(value, _)| value)
 }
 

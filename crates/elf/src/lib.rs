@@ -10,12 +10,14 @@ mod image;
 mod language;
 mod ldcache;
 pub mod lines;
+mod linkage;
 mod loadable;
 mod overloads;
 mod predict;
 pub mod prototypes;
 mod read;
 pub mod search;
+pub mod stubs;
 mod symbols;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,8 @@ pub use dlsoak_record::file::{
 pub use dlsoak_record::inspection::Problem;
 pub use dlsoak_record::{Certainty, Prediction};
 pub use ldcache::Cache;
-pub use loadable::{Host, check_loadable};
+pub use linkage::{Offer, OfferKind, Refused, offers, stubs_for, wants};
+pub use loadable::{Host, check_loadable, check_machine};
 pub use overloads::{Overload, overloads, qualified};
 pub use predict::{nodelete, predictions, unique};
 pub use read::{read_at_most, read_library};

@@ -29,6 +29,20 @@ impl Host {
 ///
 /// The [`Problem`] that keeps it from being loaded.
 pub fn check_loadable(facts: &Facts, host: Host) -> Result<(), Problem> {
+    check_machine(facts, host)?;
+    match facts.kind {
+        Kind::SharedObject if facts.noopen() => Err(Problem::NoOpen),
+        Kind::SharedObject => Ok(()),
+        kind => Err(Problem::NotShared { kind }),
+    }
+}
+
+/// Checks whether a file is for the machine of `host`, whatever kind of file it is.
+///
+/// # Errors
+///
+/// The [`Problem`] with its machine.
+pub fn check_machine(facts: &Facts, host: Host) -> Result<(), Problem> {
     let machine = facts.machine;
     // The machine first: a 32-bit ARM file on x86-64 is of the wrong machine above all.
     match host.machine {
@@ -43,11 +57,7 @@ pub fn check_loadable(facts: &Facts, host: Host) -> Result<(), Problem> {
     if facts.class != host.class {
         return Err(Problem::WrongClass { class: facts.class, machine });
     }
-    match facts.kind {
-        Kind::SharedObject if facts.noopen() => Err(Problem::NoOpen),
-        Kind::SharedObject => Ok(()),
-        kind => Err(Problem::NotShared { kind }),
-    }
+    Ok(())
 }
 
 /// An i386 library on x86-64 has the wrong width rather than the wrong machine.

@@ -54,12 +54,7 @@ impl Symbols {
         Elf: FileHeader<Endian = Endianness>,
     {
         let mut all = Self::default();
-        let Some(table) = image.value(elf::DT_SYMTAB).and_then(|address| image.at(address)) else {
-            return Ok(all);
-        };
-        let count = count(image).unwrap_or(0).min(table.len() / size_of::<Elf::Sym>());
-        let (symbols, _) = object::pod::slice_from_bytes::<Elf::Sym>(table, count)
-            .map_err(|()| damaged(Damage::SymbolTable))?;
+        let symbols = table(image)?;
         // Names share the bytes of the string table at most a few times; a damaged table might have each symbol
         // name the same 32 KiB.
         let mut budget = image.data.len();
@@ -103,8 +98,22 @@ impl Symbols {
     }
 }
 
+/// The dynamic symbols of a file, the empty first one included; none where it has no table.
+pub(super) fn table<'data, Elf>(image: &Image<'data, Elf>) -> Result<&'data [Elf::Sym], Unreadable>
+where
+    Elf: FileHeader<Endian = Endianness>,
+{
+    let Some(table) = image.value(elf::DT_SYMTAB).and_then(|address| image.at(address)) else {
+        return Ok(&[]);
+    };
+    let count = count(image).unwrap_or(0).min(table.len() / size_of::<Elf::Sym>());
+    let (symbols, _) =
+        object::pod::slice_from_bytes::<Elf::Sym>(table, count).map_err(|()| damaged(Damage::SymbolTable))?;
+    Ok(symbols)
+}
+
 /// Whether the loader's lookup would take this defined symbol.
-fn is_exported<S: Sym<Endian = Endianness>>(symbol: &S, endian: Endianness) -> bool {
+pub(super) fn is_exported<S: Sym<Endian = Endianness>>(symbol: &S, endian: Endianness) -> bool {
     let info = symbol.st_info().0;
     let visible = VISIBLE.contains(&(info >> 4)) && EXPORTED.contains(&(symbol.st_other().0 & 3));
     // The names of version definitions are symbols of value 0; a thread-local one may be at 0.

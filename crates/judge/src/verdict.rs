@@ -89,6 +89,7 @@ fn verdict(soak: &Measured, limits: &Limits, evidence: &[Evidence], left: bool, 
     let pinned = soak.unload.state == UnloadState::Pinned;
     match soak.outcome.kind {
         OutcomeKind::LoadFailed => Verdict::LoadFailed,
+        OutcomeKind::NeedsHost => Verdict::NeedsHost,
         OutcomeKind::Crashed => Verdict::Crashed,
         OutcomeKind::Hung => Verdict::Hung,
         OutcomeKind::Exited => Verdict::Exited,

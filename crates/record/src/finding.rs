@@ -624,6 +624,8 @@ named! {
         LoadFailedMemory = "load-failed-memory",
         /// The library's file was changed or removed during the soak.
         LoadFailedFileChanged = "load-failed-file-changed",
+        /// The library called a function that only its real host has.
+        NeedsHost = "needs-host",
         /// A check of a call failed, or the exercise returned another number than 0.
         CallFailed = "call-failed",
         /// A signal ended the process.
@@ -654,6 +656,8 @@ named! {
         HungStopped = "hung-stopped",
         /// The library ended the process.
         Exited = "exited",
+        /// The library's file became another during the soak.
+        FileChanged = "file-changed",
         /// The library ended the thread that called it.
         ExitedThread = "exited-thread",
         /// The process can't end by itself after the last cycle.

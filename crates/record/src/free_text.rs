@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 256] = [
+pub(crate) const FREE_TEXT: [&str; 263] = [
     "AllowedPointer",
     "AllowedPointer.holder",
     "AllowedPointer.reason",
@@ -44,6 +44,7 @@ pub(crate) const FREE_TEXT: [&str; 256] = [
     "Doing.call",
     "EchoLine.text",
     "Ended.signal",
+    "EndedEarly.called",
     "EndedEarly.problem",
     "EndedEarly.signal",
     "Exercise",
@@ -81,6 +82,9 @@ pub(crate) const FREE_TEXT: [&str; 256] = [
     "Fault.instruction",
     "FaultPlace.object",
     "FaultPlace.path",
+    "FileChange.before",
+    "FileChange.now",
+    "FileChange.path",
     "FileProblem.system.said",
     "Finding.object",
     "Found.compiler",
@@ -134,6 +138,7 @@ pub(crate) const FREE_TEXT: [&str; 256] = [
     "Here.toolchains",
     "Here.version",
     "Hold",
+    "HostCall.called",
     "Host.kernel",
     "Host.libc",
     "Host.machine",
@@ -179,6 +184,7 @@ pub(crate) const FREE_TEXT: [&str; 256] = [
     "Partition.soaks",
     "Partition.suite",
     "Passes",
+    "Program",
     "Place.file",
     "PointerHolder.object",
     "PointerHolder.symbol",
@@ -197,6 +203,7 @@ pub(crate) const FREE_TEXT: [&str; 256] = [
     "Problem.name",
     "Problem.path",
     "Problem.version",
+    "Provider.path",
     "Reason",
     "Refusal.path",
     "Refusal.signal",

@@ -49,7 +49,7 @@ pub use cause::{Cause, CauseFacts, CauseKind, Certainty, Keeper, OpenedBy, Predi
 pub use column::{Column, OverTimeColumn};
 pub use dlsoak_settings::{
     AllowedPointer, Blame, Call, CallFrom, CountLimits, HostKind, Increase, LeakRate, Limits, Metric, Mode,
-    OpenFlags, Pass, Per, ResidueKind, Settings, Unit, Variable, quantity, units,
+    OpenFlags, Pass, Per, ResidueKind, Settings, Unit, Variable, quantity, quoted, units,
 };
 pub use exhausted::{Allowance, Exhausted, Resource};
 pub use finding::{
@@ -62,7 +62,7 @@ pub use host::{Host, Partition, Tool, share_of};
 pub use language::Language;
 pub use latency::{Latencies, Latency};
 pub use limits::{Excess, Limit, LimitName, LimitReached};
-pub use load_failure::{Exports, FileProblem, LoadCause, LoadFailure, OpenFds, Shortage, Staying};
+pub use load_failure::{Exports, FileProblem, LoadCause, LoadFailure, OpenFds, Provider, Shortage, Staying};
 pub use modes::{InstanceCost, Instances, Pattern};
 pub use note::{Doubt, Note, Witness, WitnessCount};
 pub use outcome::{Fault, Outcome, OutcomeKind};
@@ -78,7 +78,7 @@ pub use stack::{CodeOf, Frame, Stack, ThreadName};
 pub use surroundings::{Disturbance, Lack, Missing, Refusal, Restriction, Sandbox};
 pub use toolchain::Toolchain;
 pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
-pub use why::{EndedEarly, Why};
+pub use why::{EndedEarly, FileChange, HostCall, Why};
 
 /// The value of [`Run::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "dlsoak.run/2";
@@ -400,8 +400,10 @@ named! {
         Crashed = "crashed",
         /// No cycle finished within the stall timeout.
         Hung = "hung",
-        /// The library ended the process.
+        /// The library ended the process, or its file became another.
         Exited = "exited",
+        /// It called a function that only its real host has.
+        NeedsHost = "needs-host",
         /// The code of `--exercise` returned another number than 0.
         CallFailed = "call-failed",
         /// A limit was hit.

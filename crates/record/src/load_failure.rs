@@ -20,6 +20,9 @@ pub struct LoadFailure {
     /// What had run out or changed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub shortage: Option<Shortage>,
+    /// Who has the symbol that is missing, where somebody on this machine was found to have it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub provider: Option<Provider>,
     /// Instances in the process that do not unload, in the modes `copies` and `namespace`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub staying: Option<Staying>,
@@ -28,7 +31,7 @@ pub struct LoadFailure {
 impl LoadFailure {
     /// A failure of which nothing more is known.
     pub fn new(cause: LoadCause) -> Self {
-        Self { cause, said: None, shortage: None, staying: None }
+        Self { cause, said: None, shortage: None, provider: None, staying: None }
     }
 
     /// The code of the finding that reports it.
@@ -190,6 +193,22 @@ pub struct Exports {
     /// The one of the nearest name, where one is similar.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub nearest: Option<String>,
+}
+
+/// Who has a symbol that a library lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Provider {
+    /// A program exports it to the libraries that it loads.
+    Program {
+        /// Its file.
+        path: String,
+    },
+    /// A library in the same directory exports it, which the host loads before.
+    Sibling {
+        /// Its file.
+        path: String,
+    },
 }
 
 /// What had run out or changed when a load failed.

@@ -62,12 +62,14 @@ named! {
         Crashed = "crashed",
         /// No cycle finished within the stall timeout.
         Hung = "hung",
-        /// The library ended the process.
+        /// The library ended the process, or its file became another.
         Exited = "exited",
         /// A limit was hit.
         Limit = "limit",
         /// The loader refused the library, or a symbol to call is missing.
         LoadFailed = "load-failed",
+        /// The library called a function that only its real host has.
+        NeedsHost = "needs-host",
         /// A check of a call failed, or the code of `--exercise` returned another number than 0.
         CallFailed = "call-failed",
         /// The person interrupted the run.

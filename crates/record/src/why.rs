@@ -28,10 +28,14 @@ pub enum Why {
     Hang(Hang),
     /// The library ended the process.
     Exit(Exit),
+    /// The library's file became another during the soak.
+    FileChanged(FileChange),
     /// A limit was exceeded.
     Limit(LimitReached),
     /// A cycle could not begin or go on.
     LoadFailed(LoadFailure),
+    /// The library called a function that only its real host has.
+    NeedsHost(HostCall),
     /// The code of `--exercise` returned another number than 0.
     CallFailed {
         /// The number.
@@ -54,6 +58,34 @@ pub enum Why {
         /// The number.
         returned: i32,
     },
+}
+
+/// A file that became another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileChange {
+    /// The file.
+    pub path: String,
+    /// The build id of the file that was measured, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<String>,
+    /// The build id of the file that is there now, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub now: Option<String>,
+    /// Whether its content is the same.
+    pub same: bool,
+}
+
+/// A call of a function that only the real host of a library has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HostCall {
+    /// The function.
+    pub called: String,
+    /// Where in the library it was called, where that was seen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<Frame>,
+    /// The thread that called it, where it makes no cycles.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub thread: Option<ThreadName>,
 }
 
 /// A signal that ended the process.
@@ -524,6 +556,11 @@ pub enum EndedEarly {
     },
     /// A cycle could not begin or go on.
     LoadFailed(Box<LoadFailure>),
+    /// The library called a function that only its real host has.
+    NeedsHost {
+        /// The function.
+        called: String,
+    },
     /// Its process ended.
     Died {
         /// By this signal.
@@ -541,6 +578,8 @@ pub enum EndedEarly {
     Duration,
     /// A limit was exceeded.
     Limit(LimitReached),
+    /// The library's file became another.
+    FileChanged(FileChange),
     /// The library wrote over the memory that the process shares with dlsoak.
     SharedMemoryCorrupt,
 }
@@ -556,6 +595,7 @@ impl Outcome {
                 Some(Why::Hang(hang)) => hang.code(),
                 _ => Code::Hung,
             },
+            OutcomeKind::Exited if matches!(self.why, Some(Why::FileChanged(_))) => Code::FileChanged,
             OutcomeKind::Exited => Code::Exited,
             OutcomeKind::Limit => match &self.why {
                 Some(Why::Limit(limit)) => match limit.excess {
@@ -571,6 +611,7 @@ impl Outcome {
                 Some(Why::LoadFailed(failure)) => failure.code(),
                 _ => Code::LoadFailed,
             },
+            OutcomeKind::NeedsHost => Code::NeedsHost,
             OutcomeKind::CallFailed => Code::CallFailed,
             OutcomeKind::Interrupted | OutcomeKind::Completed => Code::Interrupted,
         }

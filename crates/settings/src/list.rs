@@ -26,6 +26,9 @@ macro_rules! each_setting {
             /// Make this CALL once, before the first cycle, in the driver of --exercise or what the host has; its state is the host's, and
             /// its results are for each --call; repeatable [default: none]
             (long, value_name = "CALL") (serde(deserialize_with = "one_or_many")) setup: Option<Vec<$crate::Call>>;
+            /// Soak as inside PROGRAM, a path or a name in PATH: link what it links, and stand in for what it exports (see docs/hosts.md)
+            /// [default: none]
+            (long, value_name = "PROGRAM") (serde()) host: Option<$crate::Program>;
             /// Choose what a cycle opens: reopen (the same path), copies (a new copy of the file) or namespace (the library in a new
             /// dlmopen namespace) [default: reopen]
             (long, value_name = "MODE") (serde()) mode: Option<$crate::Mode>;

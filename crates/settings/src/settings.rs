@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn all() -> Settings {
-        let values = serde_json::json!({
+        let mut values = serde_json::json!({
             "call": ["f(\"it's\", 2)", "g"], "exercise": "drive.so:go", "hold": ["libgomp.so.1", "./libreg.so:link", "deps"],
             "host-kind": "c++", "after": "h(1)", "setup": "host_init() == 0", "mode": "copies", "call-from": "worker", "threads": 3,
             "share-path": false, "cycles": 1000, "duration": "1h30m", "warmup": 5, "until-decided": true, "max-cycles": "2k",
@@ -253,6 +253,8 @@ mod tests {
             "allow-residue": ["fds", "threads"], "blame": "library",
             "allow-pointer": [{ "holder": "liba.so", "symbol": "f", "reason": "x = y" }, "libb.so=why"],
         });
+        // The macro takes no more at once.
+        values["host"] = "/usr/sbin/nginx".into();
         serde_json::from_value(values).unwrap()
     }
 

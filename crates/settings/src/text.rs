@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::quantity::{OfTime, Quantity};
 use crate::{
     AllowedPointer, Blame, Call, CallFrom, Chaos, CountLimits, Exercise, Hold, HostKind, Increase, LeakRate,
-    Mode, OpenFlags, Passes, Reason, ResidueKind, Sandboxing, Variable,
+    Mode, OpenFlags, Passes, Program, Reason, ResidueKind, Sandboxing, Variable,
 };
 
 /// Gives types whose text says everything their serde form, their schema, and the way to be given as they are. The type has
@@ -66,6 +66,7 @@ text_form! {
     LeakRate: "a rate such as \"16B/cycle\" or \"0.03MB/s\"";
     OpenFlags: "flags such as \"now,local\"";
     Passes: "passes such as \"+patterns\" or \"measure,without-calls\"";
+    Program: "a program such as \"/usr/sbin/nginx\"";
     Reason: "the reason why it may stay loaded, such as \"Go runtime, golang/go#11100\"";
 }
 
@@ -136,7 +137,7 @@ macro_rules! themselves {
 }
 
 themselves! {
-    bool AllowedPointer Blame Call CallFrom Chaos CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags Passes Reason ResidueKind
+    bool AllowedPointer Blame Call CallFrom Chaos CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags Passes Program Reason ResidueKind
     Sandboxing Variable
 }
 

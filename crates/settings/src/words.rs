@@ -1,7 +1,7 @@
 //! Small settings of their own form: code of the user's, a variable, a reason, passes, the sandbox.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::de::{self, Visitor};
@@ -36,6 +36,47 @@ impl FromStr for Exercise {
 impl fmt::Display for Exercise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.driver.display(), self.symbol)
+    }
+}
+
+/// A program: by its path, which has a slash in it, or by its name in `PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program(String);
+
+impl Program {
+    /// Its path, where it is given by one.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.contains('/').then(|| Path::new(&self.0))
+    }
+
+    /// Its name, or its path, as it was given.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// The same program, where a path of it is relative to this directory.
+    #[must_use]
+    pub fn in_directory(&self, directory: &Path) -> Self {
+        let path = self.path().map(|path| directory.join(path).to_string_lossy().into_owned());
+        Self(path.unwrap_or_else(|| self.0.clone()))
+    }
+}
+
+impl FromStr for Program {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        if text.is_empty() || text.contains('\0') {
+            Err(UnitError::new("expected a program: a path such as /usr/sbin/nginx, or a name in PATH"))
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -296,5 +337,9 @@ mod tests {
             assert!(wrong.parse::<Exercise>().is_err(), "{wrong}");
         }
         assert!(" ".parse::<Reason>().is_err());
+        let program = |text: &str| text.parse::<Program>().unwrap();
+        assert_eq!(program("nginx").in_directory(Path::new("/a")), program("nginx"));
+        assert_eq!(program("./nginx").in_directory(Path::new("/a")).path(), Some(Path::new("/a/./nginx")));
+        assert!("".parse::<Program>().is_err());
     }
 }

@@ -48,7 +48,7 @@ fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
         _ => Ok(()),
     };
     there("library", &plan.path)?;
-    if plan.asked.hold.is_some() {
+    if plan.host.is_some() || plan.asked.hold.is_some() {
         host::resolve(plan)?;
     }
     let Some(Exercise { driver, symbol }) = &plan.exercise else { return Ok(()) };

@@ -1,12 +1,14 @@
 //! The host that a library is soaked in: what it links and holds, by the files that the loader of this machine would find.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::elf::{self, Closure, ExportKind, Facts, Need, Search};
 use crate::fault::Fault;
 use crate::record::Mode;
 use crate::settings::units::printable;
-use crate::settings::{Hold, HostKind};
+use crate::settings::{Hold, HostKind, Program};
+use crate::stand_in::StandIn;
 use crate::suite::plan::SoakPlan;
 
 /// What each process on glibc has, so that no host links it for the sake of another library.
@@ -76,9 +78,26 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
         }
     }
     plan.plain |= plan.linked.iter().any(|file| defines_malloc(file));
+    match plan.host.clone() {
+        None => link_kind(&mut plan),
+        Some(program) => stand_in(&mut plan, &program)?,
+    }
     has_functions(&plan)?;
-    link_kind(&mut plan);
     Ok(plan)
+}
+
+/// Links what this program links, ahead of all else, and what stands in for the program.
+fn stand_in(plan: &mut SoakPlan, program: &Program) -> Result<(), Fault> {
+    let others: Vec<PathBuf> = plan.held.iter().chain(&plan.linked).cloned().collect();
+    let StandIn { stubs, linked, allocates } = StandIn::new(program, &plan.path, &others)?;
+    let is_cxx = |file: &PathBuf| file.file_name().is_some_and(|name| name == CXX);
+    plan.kind = if linked.iter().any(is_cxx) { HostKind::Cxx } else { HostKind::C };
+    // The host is what it is: how the library is in another kind does not matter.
+    plan.needs_cxx = false;
+    plan.stubs = stubs.map(Arc::new);
+    plan.plain |= allocates;
+    plan.linked.splice(..0, linked);
+    Ok(())
 }
 
 /// Links what a host of the plan's kind links: behind all else, as a compiler does.

@@ -15,6 +15,7 @@ pub mod observer;
 pub mod residue;
 pub mod sampling;
 mod soak;
+mod stand_in;
 pub mod suite;
 pub mod supervisor;
 pub mod sys;

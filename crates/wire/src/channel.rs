@@ -215,17 +215,19 @@ pub enum Failure {
     Linked = 21,
     /// Before the first cycle: no library that is held has the function to call after each close.
     After = 22,
+    /// A function was called that only the real host has; its name is the message. The process has ended at once.
+    NeedsHost = 23,
 }
 
 from_number! {
     Failure::from_u32(u32): Open, Namespace, Copy, Thread, Ended, Symbol, Driver, Close, Check, Overrun, DriverOpen, Original, Tracer,
-        Sandbox, Memory, Start, SetUpSymbol, SetUpCheck, SetUpDriver, Hold, Linked, After;
+        Sandbox, Memory, Start, SetUpSymbol, SetUpCheck, SetUpDriver, Hold, Linked, After, NeedsHost;
 }
 
 impl Failure {
     /// Whether it happened before anything was opened, so that the process has ended at once.
     pub fn is_before_the_first_cycle(self) -> bool {
-        self as u32 >= Self::DriverOpen as u32
+        (Self::DriverOpen as u32..=Self::After as u32).contains(&(self as u32))
     }
 }
 
@@ -576,8 +578,8 @@ mod tests {
 
     #[test]
     fn failures_round_trip() {
-        assert!((1..=22).all(|number| Failure::from_u32(number).is_some_and(|known| known as u32 == number)));
-        assert_eq!((Failure::from_u32(0), Failure::from_u32(23)), (None, None));
+        assert!((1..=23).all(|number| Failure::from_u32(number).is_some_and(|known| known as u32 == number)));
+        assert_eq!((Failure::from_u32(0), Failure::from_u32(24)), (None, None));
         assert!(Failure::Original.is_before_the_first_cycle() && !Failure::Close.is_before_the_first_cycle());
     }
 

@@ -113,6 +113,7 @@ fn ended(kind: OutcomeKind) -> &'static str {
         OutcomeKind::Hung => "hung",
         OutcomeKind::Exited => "exited",
         OutcomeKind::Limit => "hit a limit",
+        OutcomeKind::NeedsHost => "called what only its real host has",
         OutcomeKind::CallFailed => "ended because a call failed",
         OutcomeKind::LoadFailed => "failed to load",
         OutcomeKind::Interrupted => "was interrupted",

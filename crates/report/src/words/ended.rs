@@ -2,7 +2,7 @@
 
 use dlsoak_record::why::{
     Access, Blocked, Crash, CrashCause, Doing, EndedEarly, Exit, ExitFunction, FaultMapping, FaultPlace,
-    Handled, Hang, HangCause, Message, Said, Sender, Stopped, Unloaded, Wait, Why,
+    FileChange, Handled, Hang, HangCause, HostCall, Message, Said, Sender, Stopped, Unloaded, Wait, Why,
 };
 use dlsoak_record::{
     Code, Ended, Excess, Fault, LimitReached, LoadCause, LoadFailure, Outcome, OutcomeKind, Phase, units,
@@ -24,6 +24,7 @@ pub fn outcome(outcome: &Outcome, measured: u64) -> Text {
     let mut text = match (&outcome.why, outcome.kind) {
         (_, OutcomeKind::Interrupted) => interrupted(outcome, measured),
         (Some(Why::LoadFailed(failure)), _) => load::failed(outcome, failure),
+        (Some(Why::NeedsHost(call)), _) => needs_host(outcome, call),
         (Some(Why::CallFailed { returned }), _) => load::exercise_failed(outcome, *returned),
         (Some(Why::CheckFailed { call, check, returned, setup }), _) => {
             let cause = LoadCause::CheckFailed {
@@ -40,6 +41,7 @@ pub fn outcome(outcome: &Outcome, measured: u64) -> Text {
         (Some(Why::Crash(why)), _) => crash(outcome, why),
         (Some(Why::Hang(why)), _) => hang(outcome, why),
         (Some(Why::Exit(why)), _) => exit(outcome, why),
+        (Some(Why::FileChanged(change)), _) => file_changed(outcome, change),
         (Some(Why::Limit(reached)), _) => limit(outcome, reached),
         (Some(Why::SharedMemoryCorrupt), _) => Text::fact(format!(
             "the memory that the process shares with dlsoak is corrupt, because the library wrote outside its own memory{}",
@@ -77,9 +79,39 @@ fn plain(kind: OutcomeKind) -> &'static str {
         OutcomeKind::Hung => "hung",
         OutcomeKind::Exited => "the library ended the process",
         OutcomeKind::Limit => "exceeded a limit",
+        OutcomeKind::NeedsHost => "needs its real host",
         OutcomeKind::CallFailed => "a call failed",
         OutcomeKind::LoadFailed => "did not load",
         OutcomeKind::Interrupted => "interrupted",
+    }
+}
+
+fn file_changed(outcome: &Outcome, change: &FileChange) -> Text {
+    let id = |id: &Option<String>| {
+        id.as_ref().map_or("a file without a build id".to_owned(), |id| format!("build {id}"))
+    };
+    let to = match change.same {
+        true => "a file with the same content took its place".to_owned(),
+        false => format!("{} became {}", id(&change.before), id(&change.now)),
+    };
+    let cycle = units::count(outcome.cycle.unwrap_or(0));
+    Text::fact(format!("{} changed in cycle {cycle} or before: {to}", units::printable(&change.path)))
+        .means("a soak measures one file, so the figures are those of the checkpoints before")
+        .help("soak again while nothing builds or installs the library")
+}
+
+fn needs_host(outcome: &Outcome, call: &HostCall) -> Text {
+    let by = call.by.as_ref().map_or("the library".to_owned(), frame);
+    let on = call.thread.as_ref().map(|who| format!(", on {}", thread(who))).unwrap_or_default();
+    let text = Text::fact(format!(
+        "{by} called {}, which only its real host has,{}{on}",
+        called(&call.called),
+        place_of(outcome)
+    ))
+    .means("dlsoak stands in for what the host exports, but can't run it, so the soak ends here");
+    match outcome.phase {
+        Some(Phase::Call) => text.help("leave out the calls, and soak how the library loads and unloads"),
+        _ => text.help("soak the library in its real host"),
     }
 }
 
@@ -558,6 +590,9 @@ pub fn early(early: &EndedEarly) -> String {
             )
         }
         EndedEarly::LoadFailed(failure) => load::line(failure),
+        EndedEarly::NeedsHost { called: function } => {
+            format!("the library called {}, which only its real host has", called(function))
+        }
         EndedEarly::Died { signal: Some(signal), .. } => format!("{signal} ended its process"),
         EndedEarly::Died { status: Some(status), .. } => format!("its process ended with status {status}"),
         EndedEarly::Died { .. } => "its process ended".to_owned(),
@@ -565,6 +600,7 @@ pub fn early(early: &EndedEarly) -> String {
         EndedEarly::Interrupted => "it was interrupted".to_owned(),
         EndedEarly::Duration => "its time ran out".to_owned(),
         EndedEarly::Limit(reached) => excess(reached, ""),
+        EndedEarly::FileChanged(_) => "the library's file was replaced".to_owned(),
         EndedEarly::SharedMemoryCorrupt => {
             "the library wrote over the memory that the process shares with dlsoak".to_owned()
         }

@@ -48,6 +48,7 @@ pub(super) fn ran_out(ran_out: &RanOut) -> Text {
         Some(OutcomeKind::Crashed) => "the crash",
         Some(OutcomeKind::Hung) => "the hang",
         Some(OutcomeKind::Exited) => "the exit",
+        Some(OutcomeKind::NeedsHost) => "the call of the host",
         Some(OutcomeKind::CallFailed) => "the failed call",
         Some(OutcomeKind::LoadFailed) => "the failed load",
         _ => "",

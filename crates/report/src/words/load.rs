@@ -2,7 +2,8 @@
 
 use dlsoak_record::why::Descriptor;
 use dlsoak_record::{
-    Exports, FileProblem, LoadCause, LoadFailure, Mode, OpenFds, Outcome, Phase, Shortage, Staying, units,
+    Exports, FileProblem, LoadCause, LoadFailure, Mode, OpenFds, Outcome, Phase, Provider, Shortage, Staying,
+    quoted, units,
 };
 
 use crate::inspection;
@@ -118,9 +119,7 @@ fn consequence(text: Text, cycle: u64, failure: &LoadFailure) -> Text {
                 ))
                 .help("run `dlsoak inspect` on the library to list what it exports"),
         },
-        LoadCause::MissingSymbol { exports: None, .. } => text
-            .means("a host without this symbol can't load the library either")
-            .help("link the library against the one that defines the symbol (-l)"),
+        LoadCause::MissingSymbol { exports: None, .. } => missing_symbol(text, failure.provider.as_ref()),
         LoadCause::MissingLibrary => {
             text.help("run `dlsoak inspect` on the library to see where the loader searches")
         }
@@ -160,6 +159,24 @@ fn consequence(text: Text, cycle: u64, failure: &LoadFailure) -> Text {
     match staying {
         Some(staying) => text.means(stay(staying)),
         None => text,
+    }
+}
+
+/// What a missing symbol means, which its host may have.
+fn missing_symbol(text: Text, provider: Option<&Provider>) -> Text {
+    match provider {
+        None => text
+            .means("a host without this symbol can't load the library either")
+            .help("link the library against the one that defines the symbol (-l)"),
+        Some(Provider::Program { path }) => text
+            .means(format!("{} exports the symbol to the libraries that it loads", units::printable(path)))
+            .help(format!("run it in its host: --host {}", quoted(path.as_bytes()))),
+        Some(Provider::Sibling { path }) => text
+            .means(format!("{} exports the symbol, and its host loads that before", units::printable(path)))
+            .help(format!(
+                "have the host load it before: --hold {}",
+                quoted(format!("{path}:link").as_bytes())
+            )),
     }
 }
 

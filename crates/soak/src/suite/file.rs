@@ -210,6 +210,7 @@ pub(super) fn settings(table: DeTable<'_>, more: &[&str], directory: &Path) -> R
     if let Some(exercise) = &mut settings.exercise {
         exercise.driver = directory.join(&exercise.driver);
     }
+    settings.host = settings.host.map(|host| host.in_directory(directory));
     Ok(settings)
 }
 

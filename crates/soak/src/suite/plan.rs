@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -16,7 +17,9 @@ use super::together::{check_calls, check_chaos, check_host, check_mode};
 use crate::calls::Prototypes;
 use crate::record::{self, CallFrom, Metric, Mode};
 use crate::settings::quantity::{Cycles, Size, Time};
-use crate::settings::{Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Passes, Sandboxing, Settings};
+use crate::settings::{
+    Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Passes, Program, Sandboxing, Settings,
+};
 
 /// Cycles where nobody said how many.
 pub const DEFAULT_CYCLES: u64 = 100_000;
@@ -78,6 +81,10 @@ pub struct SoakPlan {
     pub needs_cxx: bool,
     /// What the library needs itself and that may be at fault, by name.
     pub needed: Vec<String>,
+    /// The program that loads the library in reality.
+    pub host: Option<Program>,
+    /// A library that stands in for what that program exports, as an ELF file: it is there before `main`, and first of all.
+    pub stubs: Option<Arc<Vec<u8>>>,
     /// What a cycle opens.
     pub mode: Mode,
     /// Which thread a cycle runs on.
@@ -332,6 +339,8 @@ impl SoakPlan {
             kind: HostKind::Auto,
             needs_cxx: false,
             needed: Vec::new(),
+            host: settings.host.clone(),
+            stubs: None,
             mode,
             call_from: settings.call_from.unwrap_or_default(),
             threads,

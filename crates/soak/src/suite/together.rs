@@ -38,6 +38,10 @@ pub(super) fn check_host(mode: Mode, settings: &Settings) -> Result<(), Refusal>
     let holds = settings.hold.as_ref().is_some_and(|holds| !holds.is_empty());
     match mode {
         Mode::Namespace if holds => unused("hold"),
+        Mode::Namespace if settings.host.is_some() => unused("host"),
+        _ if settings.host.is_some() && settings.host_kind.is_some() => {
+            Err(("host-kind", "what the host links decides of which kind it is; remove this".to_owned()))
+        }
         Mode::Namespace if settings.host_kind == Some(HostKind::Cxx) => unused("host-kind"),
         _ if settings.after.is_some() && !holds => {
             Err(("after", "the host holds no library, so there is no function to call; add hold".to_owned()))

@@ -99,6 +99,9 @@ impl SoakPlan {
                 *library = absolute(library);
             }
         }
+        if let Ok(here) = std::env::current_dir() {
+            asked.host = asked.host.map(|host| host.in_directory(&here));
+        }
         command(&absolute(&self.path), &asked)
     }
 }

@@ -41,10 +41,13 @@ pub(super) fn read(failure: Failure, errno: i32, returned: u64, said: &str) -> L
         Failure::Original => LoadCause::OriginalUnreadable { path: path(), errno },
         Failure::Tracer => LoadCause::NotPreloaded,
         Failure::Sandbox => LoadCause::SandboxRefused { errno },
-        // Those of what the host holds are reported by themselves: see `host_is_ready`.
-        Failure::Memory | Failure::Start | Failure::Hold | Failure::Linked | Failure::After => {
-            LoadCause::SetupFailed { errno }
-        }
+        // Those of what the host holds are reported by themselves: see `host_is_ready`. What a stub reports is an end of its own.
+        Failure::Memory
+        | Failure::Start
+        | Failure::Hold
+        | Failure::Linked
+        | Failure::After
+        | Failure::NeedsHost => LoadCause::SetupFailed { errno },
     };
     let by_loader = matches!(
         failure,

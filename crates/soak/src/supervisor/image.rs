@@ -145,6 +145,11 @@ pub(crate) fn data(name: &CStr, bytes: &[u8]) -> Result<OwnedFd> {
     }
 }
 
+/// A path by which any process of the same user opens what this process has by this descriptor.
+pub(crate) fn path(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd()))
+}
+
 /// Memory of this many bytes, all zero, to be shared by its descriptor: a memfd that can be sealed, or, where that is refused, a file
 /// without a name.
 ///

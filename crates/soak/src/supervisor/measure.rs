@@ -10,6 +10,7 @@ use super::end;
 use super::instances;
 use super::kinds::Kinds;
 use super::latency::Histograms;
+use super::original::Original;
 use super::residue;
 use super::series::{self, Series};
 use super::session::{End, Outside as _, Session};
@@ -40,6 +41,7 @@ pub(super) struct Measurement<'a> {
     session: Session<'a>,
     staging: Staging,
     facts: elf::Facts,
+    original: Original,
     series: Series,
     /// How much the worker may have.
     allowances: Allowances,
@@ -64,6 +66,7 @@ impl<'a> Measurement<'a> {
         session: Session<'a>,
         staging: Staging,
         facts: elf::Facts,
+        original: Original,
     ) -> Result<Self, Fault> {
         let histograms = || Histograms::new().map_err(Fault::new);
         Ok(Self {
@@ -78,6 +81,7 @@ impl<'a> Measurement<'a> {
             pending: Vec::new(),
             residue: residue::Watch::new(&plan.path),
             facts,
+            original,
             warm: histograms()?,
             histograms: histograms()?,
             began: Instant::now(),
@@ -215,7 +219,12 @@ impl Steps for Measurement<'_> {
         self.session.want_state(self.residue.looks_next());
         let reached = self.session.advance(self.warmup.saturating_add(cycle), &mut self.histograms);
         self.session.want_state(false);
-        reached
+        // Before the checkpoint, which would be that of another file. Where a load failed, that is said with the failure.
+        match &reached {
+            Err(End::Failed { .. }) => reached,
+            Err(end) if !end.is_quiet() => reached,
+            _ => self.original.change().map_or(reached, |change| Err(End::FileChanged(change))),
+        }
     }
 
     fn measured(&self) -> u64 {
@@ -277,7 +286,7 @@ impl Steps for Measurement<'_> {
         soak.one_time = series::one_time(&soak.checkpoints);
         self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
         soak.worker.clock = Some(clock::recorded(self.session.clock()));
-        soak.worker.objects = self.unload.at_start().to_vec();
+        soak.worker.objects = self.session.worker.named(self.unload.at_start());
     }
 }
 

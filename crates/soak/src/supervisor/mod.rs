@@ -19,6 +19,7 @@ mod limits;
 mod linked;
 mod loads;
 mod measure;
+mod original;
 mod over_time;
 mod pace;
 mod pointers;
@@ -61,6 +62,7 @@ pub use private::{PrivateDirectory, clean as clean_private};
 use end::failed_before_start;
 use limits::Limits;
 use measure::Measurement;
+use original::Original;
 use process::WorkerProcess;
 use sandbox::Confinement;
 use session::{Bounds, End, Session};
@@ -78,6 +80,9 @@ const SHARED_STRIDE: u64 = 64;
 
 /// How long a process that is gone from /proc may take to be known as ended.
 const STARTED: Duration = Duration::from_secs(1);
+
+/// The file of what stands in for the exports of a host, as `/proc` shows it.
+const STUBS: &std::ffi::CStr = c"dlsoak-stubs.so";
 
 /// Names the directory for temporary files.
 const TMPDIR: &str = "TMPDIR";
@@ -236,7 +241,10 @@ fn prepare<'a>(
     soak: &mut Measured,
     context: &'a Context<'a>,
 ) -> Result<Measurement<'a>, NotBegun> {
-    let facts = elf_facts(&plan.path)?;
+    let stamp = original::stamp(&plan.path);
+    let (facts, bytes) = elf_facts(&plan.path)?;
+    let original = Original::new(&plan.path, stamp, &bytes, facts.build_id.clone());
+    drop(bytes);
     soak.build_id.clone_from(&facts.build_id);
     soak.language = facts.language;
     soak.toolchain.clone_from(&facts.toolchain);
@@ -278,7 +286,7 @@ fn prepare<'a>(
     let mut session = start(plan, staging.paths(), &soak.env, bounds, context)?;
     let worker = &mut session.worker;
     worker.disturber = chaos::Disturber::new(&plan.chaos, worker.process.pid(), staging.paths());
-    Ok(Measurement::new(plan, warmup, session, staging, facts)?)
+    Ok(Measurement::new(plan, warmup, session, staging, facts, original)?)
 }
 
 /// Starts a worker with one thread per file, which has not opened anything yet.
@@ -289,6 +297,12 @@ fn start<'a>(
     bounds: Bounds,
     context: &'a Context<'a>,
 ) -> Result<Session<'a>, Fault> {
+    let stubs = plan.stubs.as_ref().map(|bytes| image::data(STUBS, bytes)).transpose();
+    let stubs = stubs
+        .map_err(|e| Fault::new(format!("cannot write the stubs of the host to memory or a file: {e}")))?;
+    let first = stubs.as_ref().map(image::path);
+    let with_stubs =
+        SoakPlan { linked: first.into_iter().chain(plan.linked.clone()).collect(), ..plan.clone() };
     let confinement = if plan.sandbox != Sandboxing::Off {
         // Where each cycle opens a copy, the worker itself writes it there.
         let copies = files.iter().filter(|_| plan.mode == Mode::Copies).filter_map(|file| file.parent());
@@ -298,7 +312,8 @@ fn start<'a>(
     } else {
         None
     };
-    let job = job::job(plan, files, confinement.as_ref(), trace::is_asked_for(env)).map_err(Fault::new)?;
+    let job =
+        job::job(&with_stubs, files, confinement.as_ref(), trace::is_asked_for(env)).map_err(Fault::new)?;
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);
     let channel = Channel::create(files.len(), capacity as usize, &job, plan.purpose == Purpose::Pointers)
@@ -313,7 +328,7 @@ fn start<'a>(
         Agent::Counting => dlsoak_agent::HOST_COUNTING,
         Agent::Plain => dlsoak_agent::HOST,
     };
-    let (env, links) = linked::environment(&plan.linked, env)?;
+    let (env, links) = linked::environment(&with_stubs.linked, env)?;
     let mut process = WorkerProcess::start(&channel, image, &env, bounds.limits.file_bytes(), ruleset)
         .map_err(|e| Fault::new(format!("cannot start the measured process: {e}")))?;
     let sampler = Sampler::new(process.pid()).map_err(|e| match process.ended_within(STARTED) {
@@ -323,9 +338,9 @@ fn start<'a>(
         _ => Fault::new(format!("cannot read /proc/{} of the measured process: {e}", process.pid())),
     })?;
     let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
-    let worker = session::Worker::new(process, sampler, links);
+    let worker = session::Worker::new(process, sampler, (links, stubs));
     let mut session = Session::new(channel, worker, confinement, bounds, context);
-    if !plan.linked.is_empty() || !plan.held.is_empty() {
+    if !with_stubs.linked.is_empty() || !plan.held.is_empty() {
         host_is_ready(plan, &mut session)?;
     }
     Ok(session)
@@ -360,13 +375,13 @@ fn host_is_ready(plan: &SoakPlan, session: &mut Session<'_>) -> Result<(), Fault
     }
 }
 
-/// Facts of the file, or why it can't be loaded here.
-fn elf_facts(path: &Path) -> Result<elf::Facts, Box<Outcome>> {
+/// Facts of the file and its content, or why it can't be loaded here.
+fn elf_facts(path: &Path) -> Result<(elf::Facts, Vec<u8>), Box<Outcome>> {
     let bad = |problem| {
         failed_before_start(LoadCause::BadFile { path: path.to_string_lossy().into_owned(), problem })
     };
     let bytes = elf::read_library(path).map_err(|e| bad(FileProblem::System { said: e.to_string() }))?;
     let facts = elf::parse(&bytes).map_err(|e| bad(FileProblem::Unreadable(e)))?;
     elf::check_loadable(&facts, elf::Host::CURRENT).map_err(|e| bad(FileProblem::NotLoadable(e)))?;
-    Ok(facts)
+    Ok((facts, bytes))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use super::original::{Stamp, stamp};
 use super::private::PrivateDirectory;
 use crate::elf::Facts;
 use crate::fault::Fault;
@@ -35,22 +36,13 @@ impl Files {
     }
 }
 
-/// What a file is told by: device, inode, size and time of its last change.
-type Identity = (u64, u64, u64, i64, i64);
-
-fn identity(path: &Path) -> Option<Identity> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec()))
-}
-
 /// Files to open, one per thread.
 #[derive(Debug)]
 pub(super) struct Staging {
     paths: Vec<PathBuf>,
     original: PathBuf,
     /// What the library's file was when the soak began.
-    identity: Option<Identity>,
+    stamp: Option<Stamp>,
     /// Removes the copies when dropped.
     directory: Option<PrivateDirectory>,
     /// What the library may write in, where it may write nowhere else.
@@ -65,10 +57,10 @@ impl Staging {
     pub(super) fn new(library: &Path, threads: u32, files: Files) -> Result<Self, Fault> {
         let absolute = std::path::absolute(library);
         let original = absolute.map_err(|e| Fault::new(format!("{}: {e}", library.display())))?;
-        let identity = identity(&original);
+        let stamp = stamp(&original);
         if files == Files::Original {
             let paths = vec![original.clone(); threads.max(1) as usize];
-            return Ok(Self { paths, original, identity, directory: None, scratch: None });
+            return Ok(Self { paths, original, stamp, directory: None, scratch: None });
         }
         let directory = PrivateDirectory::new().map_err(|e| {
             Fault::new(format!(
@@ -97,7 +89,7 @@ impl Staging {
                 })?;
             paths.push(path);
         }
-        Ok(Self { paths, original, identity, directory: Some(directory), scratch: None })
+        Ok(Self { paths, original, stamp, directory: Some(directory), scratch: None })
     }
 
     /// Makes a private directory that the library may write in.
@@ -134,13 +126,13 @@ impl Staging {
 
     /// What became of the library's file since the soak began; `None` where it is as it was.
     pub(super) fn change(&self) -> Option<Shortage> {
-        let now = identity(&self.original);
-        if now == self.identity {
+        let now = stamp(&self.original);
+        if now == self.stamp {
             return None;
         }
         let path = self.original.to_string_lossy().into_owned();
         let Some(now) = now else { return Some(Shortage::FileGone { path }) };
-        let bytes = self.identity.map(|before| (before.2, now.2)).filter(|(before, now)| before != now);
+        let bytes = self.stamp.map(|before| (before.2, now.2)).filter(|(before, now)| before != now);
         Some(Shortage::FileChanged { path, bytes })
     }
 

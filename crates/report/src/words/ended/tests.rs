@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use dlsoak_record::why::{Descriptor, Holder, Unloaded};
 use dlsoak_record::{DanglingPointer, PointerTarget, Proof, Use, User};
 use dlsoak_record::{
-    Exports, FileProblem, Frame, LoadCause, LoadFailure, Mode, OpenFds, Shortage, Stack, Staying, ThreadName,
+    Exports, FileProblem, Frame, LoadCause, LoadFailure, Mode, OpenFds, Provider, Shortage, Stack, Staying,
+    ThreadName,
 };
 
 use super::*;
@@ -68,6 +69,28 @@ fn exited(status: i32, function: Option<ExitFunction>, by: Option<Frame>) -> Exi
 
 fn ended_by(exit: Exit) -> Outcome {
     end(OutcomeKind::Exited, Phase::Open, Why::Exit(exit))
+}
+
+fn changed(same: bool) -> FileChange {
+    let (before, now) = (Some(text("1234abcd")), (!same).then(|| text("5678ef01")));
+    FileChange { path: text("/opt/libplugin.so"), before, now, same }
+}
+
+fn needs_host(phase: Phase, by: Option<Frame>, thread: Option<ThreadName>) -> Outcome {
+    end(
+        OutcomeKind::NeedsHost,
+        phase,
+        Why::NeedsHost(HostCall { called: text("ap_hook_handler"), by, thread }),
+    )
+}
+
+fn lacks(provider: Provider) -> Outcome {
+    let cause = LoadCause::MissingSymbol { symbol: Some(text("ap_log")), exports: None };
+    let mut outcome = refused(0, cause, "/l/mod_x.so: undefined symbol: ap_log", None);
+    if let Some(Why::LoadFailed(failure)) = &mut outcome.why {
+        failure.provider = Some(provider);
+    }
+    outcome
 }
 
 fn limited(excess: Excess, used: u64, allowed: u64, given: bool) -> Outcome {
@@ -382,6 +405,22 @@ fn failed_loads() {
 }
 
 #[test]
+fn what_belongs_to_the_host() {
+    let path = |path: &str| text(path);
+    insta::assert_snapshot!(all(&[
+        needs_host(Phase::Open, Some(spot("init")), None),
+        needs_host(Phase::Call, Some(stripped()), None),
+        needs_host(Phase::Close, None, Some(who())),
+        needs_host(Phase::Exit, None, None),
+        lacks(Provider::Program { path: path("/usr/sbin/apache2") }),
+        lacks(Provider::Program { path: path("/opt/my host") }),
+        lacks(Provider::Sibling { path: path("/usr/lib/apache2/modules/mod_proxy.so") }),
+        end(OutcomeKind::Exited, Phase::Between, Why::FileChanged(changed(false))),
+        end(OutcomeKind::Exited, Phase::Between, Why::FileChanged(changed(true))),
+    ]));
+}
+
+#[test]
 fn ends_that_a_person_asked_for() {
     let asked = |kind, why| Outcome { kind, why, ..Outcome::default() };
     let doing = Some(Doing { wait: Wait::Condition, by: Some(spot("process")) });
@@ -404,6 +443,7 @@ fn traces_that_ended_early() {
         EndedEarly::NoNotes,
         EndedEarly::NotesFull { cycles: 1_000 },
         EndedEarly::LoadFailed(Box::new(failure)),
+        EndedEarly::NeedsHost { called: text("ap_hook") },
         EndedEarly::Died { signal: Some(text("SIGSEGV")), status: None },
         EndedEarly::Died { signal: None, status: Some(3) },
         EndedEarly::Died { signal: None, status: None },
@@ -411,6 +451,7 @@ fn traces_that_ended_early() {
         EndedEarly::Interrupted,
         EndedEarly::Duration,
         EndedEarly::Limit(reached),
+        EndedEarly::FileChanged(changed(false)),
         EndedEarly::SharedMemoryCorrupt,
     ];
     insta::assert_snapshot!(all.iter().map(|one| early(one) + "\n").collect::<String>());

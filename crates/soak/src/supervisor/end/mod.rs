@@ -4,6 +4,7 @@
 mod fault;
 mod hang;
 mod load;
+mod provider;
 mod said;
 pub(super) mod stacks;
 
@@ -19,7 +20,7 @@ use crate::observer::{Capture, Caught, Seen};
 use crate::record::why::{
     Access, Crash, CrashCause, Exit, ExitFunction, Handled, Hang, HangCause, Sender, Stopped, Unloaded,
 };
-use crate::record::{self, Exports, LoadCause, LoadFailure, Mode, Outcome, OutcomeKind, Why};
+use crate::record::{self, Exports, HostCall, LoadCause, LoadFailure, Mode, Outcome, OutcomeKind, Why};
 use crate::settings::nearest;
 use crate::suite::plan::SoakPlan;
 use crate::sys::signal_name;
@@ -52,7 +53,11 @@ impl Ending<'_, '_> {
             Some(status) if status.success() => {
                 return outcome_of(OutcomeKind::Completed, decided.then_some(Why::Decided));
             }
-            Some(status) => self.died(status),
+            // A library that stays is destroyed now, and a host does what that asks of it.
+            Some(status) => match self.session.host_call() {
+                Some((thread, called)) => self.needs_host(thread, called),
+                None => self.died(status),
+            },
             None => match self.session.reached() {
                 Some(reached) => outcome_of(OutcomeKind::Limit, Some(Why::Limit(reached))),
                 None => self.hung(HangCause::Exit),
@@ -65,6 +70,7 @@ impl Ending<'_, '_> {
     pub(super) fn outcome(&mut self, end: End) -> Outcome {
         match end {
             End::Failed { thread, failure } => self.failed(thread, *failure),
+            End::NeedsHost { thread, called } => self.needs_host(thread, called),
             End::Died(status) => self.died(status),
             End::Hung => {
                 let timeout = self.plan.stall_timeout.as_millis();
@@ -82,6 +88,9 @@ impl Ending<'_, '_> {
                     add_stacks(&mut outcome, &mut self.namer(), &capture);
                 }
                 at(self.session.position(), outcome)
+            }
+            End::FileChanged(change) => {
+                at(self.session.position(), outcome_of(OutcomeKind::Exited, Some(Why::FileChanged(change))))
             }
             End::Scribbled => {
                 at(self.session.position(), outcome_of(OutcomeKind::Crashed, Some(Why::SharedMemoryCorrupt)))
@@ -117,8 +126,34 @@ impl Ending<'_, '_> {
             // A copy does not depend on what becomes of the library's file.
             let cycles = if self.plan.mode == Mode::Copies { 0 } else { cycle };
             failure.shortage = load::shortage(&failure, cycles, self.session, self.staging);
+            if let (None, 0, LoadCause::MissingSymbol { symbol: Some(symbol), .. }) =
+                (&failure.shortage, cycle, &failure.cause)
+            {
+                failure.provider = provider::provider(symbol, &self.plan.path);
+            }
         }
         at((cycle, phase), outcome_of(OutcomeKind::LoadFailed, Some(Why::LoadFailed(failure))))
+    }
+
+    /// The library called a function that only its real host has.
+    fn needs_host(&mut self, thread: usize, called: String) -> Outcome {
+        let mut outcome = outcome_of(OutcomeKind::NeedsHost, None);
+        let mut position = self.session.position_of(thread);
+        let mut call = HostCall { called, by: None, thread: None };
+        let seen = self.session.worker.seen();
+        if let Some((_, capture)) = &seen.exit {
+            let mut namer = self.namer();
+            call.by = culprit(&first_frames(&mut namer, capture));
+            if let Some(thread) = capture.threads.first() {
+                match namer.cycle_of(thread) {
+                    Some(at) => position = (at.1, at.2),
+                    None => call.thread = Some(name_of_thread(thread)),
+                }
+            }
+            add_stacks(&mut outcome, &mut namer, capture);
+        }
+        outcome.why = Some(Why::NeedsHost(call));
+        at(position, outcome)
     }
 
     /// The worker does not go on, and is still there.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::record::{EndedEarly, LimitReached, LoadCause, LoadFailure};
+use crate::record::{EndedEarly, FileChange, LimitReached, LoadCause, LoadFailure};
 use crate::supervisor::limits::Limits;
 use crate::supervisor::process::signal_name;
 
@@ -11,6 +11,8 @@ use crate::supervisor::process::signal_name;
 pub(in crate::supervisor) enum End {
     /// A thread reported an error.
     Failed { thread: usize, failure: Box<LoadFailure> },
+    /// A function was called that only the real host has; the process has ended.
+    NeedsHost { thread: usize, called: String },
     /// The process ended.
     Died(std::process::ExitStatus),
     /// No cycle finished within the stall timeout.
@@ -21,6 +23,8 @@ pub(in crate::supervisor) enum End {
     TimeUp,
     /// More was used than allowed; the flag says whether the worker is at a quiet point. If not, it was killed.
     Limit { reached: LimitReached, quiet: bool },
+    /// The library's file is another; what is measured from now on is not what it was.
+    FileChanged(FileChange),
     /// What the worker says of itself can't be: something has written over the channel.
     Scribbled,
 }
@@ -36,7 +40,9 @@ impl End {
         match self {
             Self::TimeUp | Self::Failed { .. } => true,
             Self::Interrupted { quiet } | Self::Limit { quiet, .. } => *quiet,
-            Self::Died(_) | Self::Hung | Self::Scribbled => false,
+            // A checkpoint would be that of another file.
+            Self::FileChanged(_) => false,
+            Self::NeedsHost { .. } | Self::Died(_) | Self::Hung | Self::Scribbled => false,
         }
     }
 
@@ -44,11 +50,13 @@ impl End {
     pub(in crate::supervisor) fn early(&self) -> EndedEarly {
         match self {
             Self::Failed { failure, .. } => EndedEarly::LoadFailed(failure.clone()),
+            Self::NeedsHost { called, .. } => EndedEarly::NeedsHost { called: called.clone() },
             Self::Died(status) => EndedEarly::Died { signal: signal_name(*status), status: status.code() },
             Self::Hung => EndedEarly::Hung,
             Self::Interrupted { .. } => EndedEarly::Interrupted,
             Self::TimeUp => EndedEarly::Duration,
             Self::Limit { reached, .. } => EndedEarly::Limit(*reached),
+            Self::FileChanged(change) => EndedEarly::FileChanged(change.clone()),
             Self::Scribbled => EndedEarly::SharedMemoryCorrupt,
         }
     }

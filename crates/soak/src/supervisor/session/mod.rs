@@ -269,7 +269,7 @@ impl<'a, W: Outside> Session<'a, W> {
         let failed = self.failure();
         match (end, failed) {
             (Ok(()) | Err(End::TimeUp), Some((failed, _))) => Err(failed),
-            // It ends when it can't begin.
+            // It ends when it can't begin, and when it calls a function of its real host.
             (Err(End::Died(_)), Some((failed, true))) => Err(failed),
             // It parks when all is done or says why not.
             (Ok(()), None) if !goal.is_reached(&self.completed) => Err(End::Scribbled),
@@ -363,7 +363,15 @@ impl<'a, W: Outside> Session<'a, W> {
         }
     }
 
-    /// Why a thread can't go on, if one can't, and whether that was before the first cycle.
+    /// The function of its real host that the library called, and on which of the cycling threads, where that ended the process.
+    pub(super) fn host_call(&self) -> Option<(usize, String)> {
+        match self.failure() {
+            Some((End::NeedsHost { thread, called }, _)) => Some((thread, called)),
+            _ => None,
+        }
+    }
+
+    /// Why a thread can't go on, if one can't, and whether the process ends for that reason.
     fn failure(&self) -> Option<(End, bool)> {
         if self.channel.header().failed.load(Acquire) == 0 {
             return None;
@@ -374,6 +382,10 @@ impl<'a, W: Outside> Session<'a, W> {
         // A thread that fails says why.
         let Some((thread, slot, why)) = failed else { return Some((End::Scribbled, false)) };
         let said = read_bytes(self.channel.error(thread), slot.error_len.load(Relaxed) as usize);
+        if why == Failure::NeedsHost {
+            let called = String::from_utf8_lossy(&said).into_owned();
+            return Some((End::NeedsHost { thread, called }, true));
+        }
         let (number, returned) = (slot.failure_number.load(Relaxed), slot.returned.load(Relaxed));
         let failure = failure::read(why, number, returned, &String::from_utf8_lossy(&said));
         Some((End::Failed { thread, failure: Box::new(failure) }, why.is_before_the_first_cycle()))

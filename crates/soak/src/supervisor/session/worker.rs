@@ -1,6 +1,8 @@
 //! The worker beside the channel: its process, what it uses, what disturbs and watches it, and the time. A session reaches it only
 //! through the trait [`Outside`], so that a test plays a worker in a time of its own.
 
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering::Release};
 use std::time::{Duration, Instant};
@@ -9,10 +11,12 @@ use nix::errno::Errno;
 
 use super::TICK;
 use crate::channel::Header;
+use crate::elf::stubs;
 use crate::observer::{Capture, Observer, Seen};
 use crate::record::LimitReached;
 use crate::sampling::{Sample, Sampler};
 use crate::supervisor::chaos::Disturber;
+use crate::supervisor::image;
 use crate::supervisor::limits::Watch;
 use crate::supervisor::private::PrivateDirectory;
 use crate::supervisor::process::WorkerProcess;
@@ -49,6 +53,8 @@ pub(in crate::supervisor) struct Worker {
     /// Links to libraries that the loader opens as the worker starts.
     #[expect(dead_code, reason = "they are there as long as the worker is")]
     links: Option<PrivateDirectory>,
+    /// The library that stands in for what the real host exports.
+    stubs: Option<OwnedFd>,
     /// Watches the worker's threads, where that is wanted and allowed.
     observer: Option<Observer>,
     /// Threads of the worker before the first open.
@@ -111,9 +117,20 @@ impl Worker {
     pub(in crate::supervisor) fn new(
         process: WorkerProcess,
         sampler: Sampler,
-        links: Option<PrivateDirectory>,
+        (links, stubs): (Option<PrivateDirectory>, Option<OwnedFd>),
     ) -> Self {
-        Self { process, sampler, disturber: Disturber::default(), links, observer: None, own_threads: None }
+        let disturber = Disturber::default();
+        Self { process, sampler, disturber, links, stubs, observer: None, own_threads: None }
+    }
+
+    /// Objects by the names that the loader has for them, but for what stands in for the real host: that has no name of its own.
+    pub(in crate::supervisor) fn named(&self, objects: &[String]) -> Vec<String> {
+        let stubs = self.stubs.as_ref().map(image::path);
+        let name = |object: &String| match &stubs {
+            Some(path) if path.as_path() == Path::new(object) => stubs::NAME.to_owned(),
+            _ => object.clone(),
+        };
+        objects.iter().map(name).collect()
     }
 
     /// Watches the worker's threads from now on. To be asked while they are parked and nothing was opened yet.

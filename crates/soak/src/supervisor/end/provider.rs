@@ -1,0 +1,125 @@
+//! A load that fails for want of a symbol: who on this machine has it. A plugin lacks what its host exports, or what another plugin of
+//! the same host does.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::elf;
+use crate::record::Provider;
+use crate::stand_in::SBIN;
+
+/// How long it is looked for, and in how many files.
+const WITHIN: Duration = Duration::from_secs(2);
+const MOST: usize = 6_000;
+/// Files of more bytes than this are passed over: no program that loads plugins is as large.
+const LARGEST: u64 = 256 << 20;
+
+/// Directories in which packages keep programs that people don't run by name, each below the directory of a package.
+const LIBRARIES: [&str; 2] = ["/usr/lib", "/usr/libexec"];
+
+/// Who has the symbol that this library lacks: a library in the same directory, or a program.
+pub(super) fn provider(symbol: &str, library: &Path) -> Option<Provider> {
+    let library = std::path::absolute(library).ok()?;
+    let mut search =
+        Search { symbol, until: Instant::now() + WITHIN, seen: HashSet::from([library.clone()]) };
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let beside = library.parent().map(entries).unwrap_or_default();
+    let is_library = |path: &PathBuf| path.to_string_lossy().contains(".so");
+    if let Some(path) = search.first(beside.into_iter().filter(is_library), elf::Kind::SharedObject) {
+        return Some(Provider::Sibling { path: text(path) });
+    }
+    let is_program = elf::Kind::PositionIndependentExecutable;
+    search
+        .first(likely(&library).into_iter().chain(all()), is_program)
+        .map(|path| Provider::Program { path: text(path) })
+}
+
+/// Where the loader's user has programs.
+fn directories() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(SBIN.map(PathBuf::from)).collect()
+}
+
+/// Programs that the place of the library speaks of: `/usr/lib/apache2/modules` of `apache2`, `/usr/lib/postgresql/15/lib` of those in
+/// `/usr/lib/postgresql/15/bin`.
+fn likely(library: &Path) -> Vec<PathBuf> {
+    let above: Vec<&Path> = library.ancestors().skip(1).filter(|path| path.parent().is_some()).collect();
+    let names = above.iter().filter_map(|path| path.file_name());
+    let by_name = names.flat_map(|name| directories().into_iter().map(move |directory| directory.join(name)));
+    // Not those of the whole system, which come last.
+    let own = above.iter().take_while(|path| **path != Path::new("/usr"));
+    let beside = own.flat_map(|path| ["bin", "sbin", "libexec"].map(|name| path.join(name)));
+    by_name.chain(beside.flat_map(|directory| entries(&directory))).collect()
+}
+
+/// All programs, one directory after the other.
+fn all() -> impl Iterator<Item = PathBuf> {
+    let of_packages = LIBRARIES.iter().flat_map(|directory| entries(Path::new(directory)));
+    let of_packages = of_packages.flat_map(|package| [package.join("bin"), package]);
+    directories().into_iter().chain(of_packages).flat_map(|directory| entries(&directory))
+}
+
+/// What is in a directory, in the order of names; nothing where it is none.
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths
+}
+
+struct Search<'a> {
+    symbol: &'a str,
+    until: Instant,
+    seen: HashSet<PathBuf>,
+}
+
+impl Search<'_> {
+    /// The first file of this kind that offers the symbol. A program may lie anywhere in memory or not.
+    fn first(&mut self, files: impl Iterator<Item = PathBuf>, kind: elf::Kind) -> Option<PathBuf> {
+        for path in files {
+            if Instant::now() >= self.until || self.seen.len() >= MOST {
+                return None;
+            }
+            if self.seen.insert(path.clone()) && self.offers(&path, kind) == Some(true) {
+                return Some(path);
+            }
+        }
+        None
+    }
+
+    fn offers(&self, path: &Path, kind: elf::Kind) -> Option<bool> {
+        let metadata = path.metadata().ok()?;
+        if !metadata.is_file() || metadata.len() > LARGEST {
+            return None;
+        }
+        let bytes = elf::read_library(path).ok()?;
+        // Its name is somewhere in most files that have it, and reading all the symbols of the others would take too long.
+        memchr::memmem::find(&bytes, self.symbol.as_bytes())?;
+        let facts = elf::parse(&bytes).ok()?;
+        let is_kind = match facts.kind {
+            elf::Kind::Executable => kind == elf::Kind::PositionIndependentExecutable,
+            own => own == kind,
+        };
+        Some(is_kind && facts.has_export(self.symbol))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_library_speaks_of_its_host() {
+        let has = |library: &str, program: &str| {
+            assert!(likely(Path::new(library)).contains(&PathBuf::from(program)), "{library}");
+        };
+        has("/usr/lib/apache2/modules/mod_ssl.so", "/usr/sbin/apache2");
+        has("/usr/lib/nginx/modules/ngx_mail_module.so", "/usr/sbin/nginx");
+        assert!(
+            !likely(Path::new("/usr/lib/x/y.so"))
+                .iter()
+                .any(|path| path.starts_with("/usr/bin/") && path.ends_with("env"))
+        );
+    }
+}

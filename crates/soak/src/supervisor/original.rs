@@ -1,0 +1,98 @@
+//! The library's file as it was when the soak began, and whether it still is that file: what a new file does is not the old one's.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::elf;
+use crate::record::FileChange;
+
+/// What a file is told by without reading it: device, inode, size, and the time of its last change.
+pub(super) type Stamp = (u64, u64, u64, i64, i64);
+
+/// The file of a library.
+#[derive(Debug)]
+pub(super) struct Original {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+    content: u64,
+    build_id: Option<String>,
+}
+
+/// What a file is told by; `None` where it is not there.
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+    let of = std::fs::metadata(path).ok()?;
+    Some((of.dev(), of.ino(), of.size(), of.mtime(), of.mtime_nsec()))
+}
+
+/// A number for the content of a file.
+fn content(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Original {
+    /// The file at `path`, with the stamp that it had before these bytes were read of it.
+    pub(super) fn new(path: &Path, stamp: Option<Stamp>, bytes: &[u8], build_id: Option<String>) -> Self {
+        Self { path: path.to_path_buf(), stamp, content: content(bytes), build_id }
+    }
+
+    /// What became of the file; `None` where it is the same one, or not there. A file that is only touched is the same.
+    pub(super) fn change(&mut self) -> Option<FileChange> {
+        let now = stamp(&self.path)?;
+        if Some(now) == self.stamp {
+            return None;
+        }
+        let bytes = elf::read_library(&self.path).ok()?;
+        let inode = |stamp: Stamp| (stamp.0, stamp.1);
+        let content = content(&bytes);
+        if self.stamp.map(inode) == Some(inode(now)) && content == self.content {
+            self.stamp = Some(now);
+            return None;
+        }
+        let build_id = elf::parse(&bytes).ok().and_then(|facts| facts.build_id);
+        let path = self.path.to_string_lossy().into_owned();
+        Some(FileChange { path, before: self.build_id.clone(), now: build_id, same: content == self.content })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_replaced_or_rewritten_is_another_and_one_that_is_touched_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("lib.so");
+        let other = place.path().join("new.so");
+        let program = std::fs::read("/proc/self/exe").unwrap();
+        std::fs::write(&path, &program).unwrap();
+        let original = || Original::new(&path, stamp(&path), &program, Some("a".to_owned()));
+        let touch = || {
+            let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+            std::fs::File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
+        };
+
+        let mut same = original();
+        assert_eq!(same.change(), None);
+        touch();
+        assert_eq!(same.change(), None);
+        assert_eq!(same.change(), None);
+
+        let mut replaced = original();
+        std::fs::write(&other, &program).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        let change = replaced.change().unwrap();
+        assert!(change.same && change.before.as_deref() == Some("a"), "{change:?}");
+
+        let mut rewritten = original();
+        std::fs::write(&path, [&program[..], b"more"].concat()).unwrap();
+        touch();
+        assert!(!rewritten.change().unwrap().same);
+
+        let mut gone = original();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(gone.change(), None);
+    }
+}

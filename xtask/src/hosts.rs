@@ -1,0 +1,176 @@
+//! `cargo xtask hosts`: soaks the modules of Debian's Apache, nginx, PostgreSQL and Python as inside their hosts, and writes the table of
+//! `docs/hosts-debian.md`. Of a host that is not installed nothing is written.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde_json::Value;
+use xtask::fixtures;
+
+use crate::demo;
+
+/// What to soak with.
+#[derive(Args)]
+pub(crate) struct Hosts {
+    /// The program to soak with [default: a release build of this tree]
+    #[arg(long)]
+    dlsoak: Option<PathBuf>,
+    /// Cycles per module
+    #[arg(short = 'n', long, default_value_t = 200)]
+    cycles: u64,
+}
+
+/// Name, program, and directory of modules, on Debian 12.
+const HOSTS: [(&str, &str, &str); 4] = [
+    ("Apache", "/usr/sbin/apache2", "/usr/lib/apache2/modules"),
+    ("nginx", "/usr/sbin/nginx", "/usr/lib/nginx/modules"),
+    ("PostgreSQL", "/usr/lib/postgresql/15/bin/postgres", "/usr/lib/postgresql/15/lib"),
+    ("Python", "/usr/bin/python3.11", "/usr/lib/python3.11/lib-dynload"),
+];
+
+/// Most modules that one module needs to be loaded before.
+const MOST_BEFORE: usize = 8;
+
+const HEAD: &str = "# Modules of Debian 12, in their hosts
+
+`cargo xtask hosts` soaks each module with `--host` ([hosts.md](hosts.md)) and writes this page. Install the hosts first:
+
+```sh
+apt install --no-install-recommends apache2-bin libapache2-mod-security2 nginx-core '^libnginx-mod-.*' postgresql-15 python3
+```
+
+`loads` says whether the loader takes the module, and `unloads` whether it and all that it brought go again. `leak` is what each load is
+proven to leak in 200 cycles, which is enough for a block of the heap in each. `needs` names the modules of the same directory that the
+host loads before, which the soak gives as `--hold MODULE:link`.
+";
+
+/// Soaks them all; true when each loads.
+pub(crate) fn run(options: &Hosts) -> Result<bool> {
+    let root = fixtures::root();
+    let dlsoak = match &options.dlsoak {
+        Some(program) => program.clone(),
+        None => demo::release(&root)?,
+    };
+    let mut page = HEAD.to_owned();
+    let mut refused = Vec::new();
+    for (name, host, directory) in HOSTS {
+        if !Path::new(host).exists() {
+            eprintln!("{host} is not installed");
+            continue;
+        }
+        let mut modules: Vec<PathBuf> = fs::read_dir(directory)
+            .with_context(|| format!("cannot read {directory}"))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "so"))
+            .collect();
+        modules.sort();
+        eprintln!("{name}: {} modules", modules.len());
+        let soaks = soak(&dlsoak, host, &modules, &[], options.cycles)?;
+        let loaded = |soak: &&Value| soak["verdict"] != "load-failed";
+        let _ = write!(
+            page,
+            "\n## {name}: {}\n\n| module | loads | unloads | leak | needs |\n| --- | --- | --- | --- | --- |\n",
+            host
+        );
+        for (module, first) in modules.iter().zip(soaks) {
+            let mut soak_of_it = first;
+            let mut before: Vec<String> = Vec::new();
+            while !loaded(&&soak_of_it) && before.len() < MOST_BEFORE {
+                let provider = &soak_of_it["outcome"]["why"]["provider"];
+                let Some(path) = provider["path"].as_str().filter(|_| provider["kind"] == "sibling") else {
+                    break;
+                };
+                before.push(path.to_owned());
+                let again = soak(&dlsoak, host, std::slice::from_ref(module), &before, options.cycles)?;
+                soak_of_it = again.into_iter().next().context("the record has no soak")?;
+            }
+            if !loaded(&&soak_of_it) {
+                refused.push(module.display().to_string());
+            }
+            page.push_str(&row(module, &soak_of_it, &before));
+        }
+    }
+    let to = root.join("docs/hosts-debian.md");
+    fs::write(&to, page).with_context(|| format!("cannot write {}", to.display()))?;
+    println!("table: {}", to.display());
+    for module in &refused {
+        println!("does not load: {module}");
+    }
+    Ok(refused.is_empty())
+}
+
+/// The soaks of these modules in this host, which loads those others before.
+fn soak(
+    dlsoak: &Path,
+    host: &str,
+    modules: &[PathBuf],
+    before: &[String],
+    cycles: u64,
+) -> Result<Vec<Value>> {
+    let out = tempfile::tempdir()?;
+    let mut command = Command::new(dlsoak);
+    command.args(["run", "-q", "-j", "2", "--warmup", "16", "-n", &cycles.to_string(), "--host", host]);
+    // The last module that was found to be missing is the one that the others need.
+    for other in before.iter().rev() {
+        command.arg("--hold").arg(format!("{other}:link"));
+    }
+    command.arg("-o").arg(out.path().join("out")).args(modules).stdin(Stdio::null()).stdout(Stdio::null());
+    command.status().with_context(|| format!("cannot run {}", dlsoak.display()))?;
+    let record = fs::read(out.path().join("out/record.json")).context("dlsoak left no record")?;
+    let record: Value = serde_json::from_slice(&record)?;
+    let soaks = record["soaks"].as_array().cloned().unwrap_or_default();
+    ensure!(soaks.len() == modules.len(), "{} of {} modules were soaked", soaks.len(), modules.len());
+    Ok(soaks)
+}
+
+/// The first few of a list.
+fn first(names: &[String]) -> String {
+    const LISTED: usize = 4;
+    match names.split_at_checked(LISTED) {
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
+        _ => names.join(", "),
+    }
+}
+
+fn row(module: &Path, soak: &Value, before: &[String]) -> String {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(name).collect()
+    };
+    let verdict = soak["verdict"].as_str().unwrap_or("unknown");
+    let loads = match verdict {
+        "load-failed" => soak["outcome"]["why"]["said"].as_str().unwrap_or("no").to_owned(),
+        "needs-host" => {
+            format!("calls `{}`", soak["outcome"]["why"]["called"].as_str().unwrap_or("its host"))
+        }
+        "crashed" | "hung" | "exited" => verdict.to_owned(),
+        _ => "yes".to_owned(),
+    };
+    let ran = loads == "yes";
+    let unloads = match soak["unload"]["state"].as_str() {
+        _ if !ran => "-".to_owned(),
+        Some("unloaded") => "yes".to_owned(),
+        Some("partial") => format!("yes, but not {}", first(&names(&soak["unload"]["objects_left"]))),
+        _ => {
+            let causes = soak["unload"]["causes"].as_array().into_iter().flatten();
+            let causes: Vec<&str> = causes.filter_map(|cause| cause["kind"].as_str()).collect();
+            format!("no: {}", causes.join(", "))
+        }
+    };
+    let leak = match &soak["leak"] {
+        _ if !ran => "-".to_owned(),
+        Value::Object(leak) => {
+            let of = leak.get("object").and_then(Value::as_str).map(|object| format!(" of {}", name(object)));
+            let bytes = leak.get("bytes_per_cycle").and_then(Value::as_f64).unwrap_or(0.0);
+            format!("{bytes:.1} B{}", of.unwrap_or_default())
+        }
+        _ => "none".to_owned(),
+    };
+    let needs: Vec<String> = before.iter().map(|path| name(path)).collect();
+    let needs = if needs.is_empty() { "-".to_owned() } else { needs.join(", ") };
+    format!("| {} | {loads} | {unloads} | {leak} | {needs} |\n", name(&module.to_string_lossy()))
+}
