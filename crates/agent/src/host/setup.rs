@@ -222,10 +222,10 @@ impl Task {
     /// A function of the host: in what is held, in what is open for good, or in what the process has.
     fn host_function(&self, symbol: *const c_char) -> Result<*mut c_void, Failed> {
         let open = self.once.iter().filter(|step| step.kind == Kind::Driver).map(|step| step.driver);
-        // SAFETY: each handle is open, null stands for what the process has, and the name ends in NUL.
         let held = self.held.iter().copied();
-        let mut found =
-            held.chain(open).chain([null_mut()]).map(|handle| unsafe { c::dlsym(handle, symbol) });
+        // SAFETY: the handle is open, or null, which stands for what the process has; the name ends in NUL.
+        let find = |handle| unsafe { c::dlsym(handle, symbol) };
+        let mut found = held.chain(open).chain([null_mut()]).map(find);
         let found = found.find(|found| !found.is_null());
         found.ok_or(Failed { failure: Failure::SetUpSymbol, number: 0, words: symbol })
     }

@@ -98,6 +98,7 @@ mod tests {
             symbol: AtomicU64::new(2),
             call: AtomicU64::new(0),
             close: AtomicU64::new(u64::MAX),
+            after: AtomicU64::new(0),
             base: AtomicU64::new(0),
         };
         histograms.add(&[entry(100), entry(300)], 1.0);

@@ -78,6 +78,7 @@ mod tests {
             symbol: zero(),
             call: zero(),
             close: zero(),
+            after: zero(),
             base: AtomicU64::new(*base),
         };
         bases.iter().map(entry).collect()
