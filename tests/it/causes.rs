@@ -15,15 +15,16 @@ fn every_fixture_is_unloaded_or_stays_for_its_true_causes() {
     for fixture in table.fixtures.iter().filter(|fixture| !fixture.hostile) {
         if let Some(truth) = fixture.truth(&Situation::default()).filter(|truth| truth.state.is_some()) {
             let cycles = truth.max_cycles.map_or(100, |most| most.min(100));
-            runs.entry((&fixture.calls, &fixture.env, cycles)).or_default().push((fixture, truth));
+            let host = fixture.settings.get("host-kind").and_then(|kind| kind.as_str()).unwrap_or("auto");
+            runs.entry((&fixture.calls, &fixture.env, host, cycles)).or_default().push((fixture, truth));
         }
     }
     let mut wrong = Vec::new();
     let mut kinds = BTreeSet::new();
-    for ((calls, env, cycles), fixtures) in runs {
+    for ((calls, env, host, cycles), fixtures) in runs {
         let cycles = cycles.to_string();
         let libraries: Vec<_> = fixtures.iter().map(|(known, _)| fixture(&known.name)).collect();
-        let mut args = vec!["-n", &cycles];
+        let mut args = vec!["-n", &cycles, "--host-kind", host];
         args.extend(libraries.iter().map(|library| library.to_str().unwrap()));
         args.extend(calls.iter().flat_map(|call| ["-c", call]));
         let env: Vec<_> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();

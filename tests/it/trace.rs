@@ -57,7 +57,7 @@ fn first(name: &str, function: &str, source: &str, args: &[&str]) -> (Soak, Trac
 const HEAP: [(&str, &str, &str, &str, UnloadState); 7] = [
     ("c-leak-constructor", "leak", "c/leak-constructor.c", "open", UnloadState::Unloaded),
     ("c-trace-deep", "keep", "c/trace-deep.c", "call", UnloadState::Unloaded),
-    ("cpp-trace-static", "Table::Table()", "cpp/trace-static.cpp", "open", UnloadState::Partial),
+    ("cpp-trace-static", "Table::Table()", "cpp/trace-static.cpp", "open", UnloadState::Unloaded),
     ("c-trace-dependency", "helper_trace_work", "c/helper-trace.c", "call", UnloadState::Unloaded),
     ("rust-box-leak", "fibonacci", "rust/examples/box_leak.rs", "call", UnloadState::Unloaded),
     ("go-cstring", "main.fibonacci", "go/cstring/main.go", "call", UnloadState::Pinned),
