@@ -118,13 +118,17 @@ fn threads(process: &Process, channel: &Channel, memory: Option<&Memory>) -> pro
         let Ok(status) = task.status() else { continue };
         let id = u32::try_from(task.tid).unwrap_or(0);
         let own = own(id);
-        let waits = task_syscall(process.pid(), task.tid).and_then(|text| wait(&text));
+        let syscall = task_syscall(process.pid(), task.tid);
+        let waits = syscall.as_deref().and_then(wait);
+        // A thread of ours that is not parked in a call runs a signal handler, and for as long as that its mask is the handler's.
+        let is_parked = syscall.is_none() || waits.is_some_and(|(call, ..)| call >= 0);
+        let blocked = Some(status.sigblk).filter(|_| own.is_none() || is_parked);
         let waits = waits.filter(|_| own.is_none()).map(|(call, stack, at)| Wait {
             call,
             at,
             stack: memory.map(|m| m.words(stack, STACK_WORDS)).unwrap_or_default(),
         });
-        threads.push(Thread { id, name: status.name, blocked: Some(status.sigblk), own, waits });
+        threads.push(Thread { id, name: status.name, blocked, own, waits });
     }
     threads.sort_by_key(|thread| thread.id);
     Ok(threads)
