@@ -52,7 +52,7 @@ pub(super) fn keep(run: &mut Run, out: &Path, plan: &Plan) -> anyhow::Result<BTr
 /// Whether this is what the plan asks for, complete and of the file that is there now. Without a build id nothing shows that
 /// the file is the same.
 fn has(soak: &Soak, plan: &SoakPlan) -> bool {
-    let build_id = || elf::parse(&elf::read_library(&plan.path).ok()?).ok()?.build_id;
+    let build_id = || elf::facts_of(&plan.path)?.build_id;
     !soak.interrupted
         && soak.outcome.kind != OutcomeKind::Interrupted
         && soak.asked == plan.asked

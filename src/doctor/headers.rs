@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Checks, library, text, variable};
+use super::{Checks, text, variable};
 use crate::elf::{self, Facts};
 use crate::record::checkup::{Found, HeadersFit, Name, Status};
 
@@ -37,7 +37,7 @@ pub(super) fn check(checks: &mut Checks, path: &Path, facts: &Facts) {
 
 /// Whether the library that is linked with is the one at `path`.
 fn fit(path: &Path, facts: &Facts, soname: &str, link: &Path) -> (Status, HeadersFit) {
-    let Some(other) = library::facts(link) else { return (Status::Note, HeadersFit::NoLibrary) };
+    let Some(other) = crate::elf::facts_of(link) else { return (Status::Note, HeadersFit::NoLibrary) };
     let same = std::fs::canonicalize(link).ok() == std::fs::canonicalize(path).ok();
     if other.soname.as_deref() != Some(soname) {
         (Status::Warn, HeadersFit::OtherSoname { theirs: other.soname, ours: soname.to_owned() })

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::{Checks, headers};
-use crate::elf::{self, Facts};
 use crate::inspect::{self, InspectError};
 use crate::record::checkup::{Check, Found, Group, Name};
 use crate::record::inspection::StaticTls;
@@ -37,9 +36,4 @@ pub(super) fn checks(path: &Path) -> Result<Vec<Check>, InspectError> {
     }
     headers::check(&mut checks, path, &file);
     Ok(checks.all)
-}
-
-/// The facts of another library.
-pub(super) fn facts(path: &Path) -> Option<Facts> {
-    elf::parse(&elf::read_library(path).ok()?).ok()
 }

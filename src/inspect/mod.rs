@@ -11,9 +11,6 @@ use crate::sys::glibc;
 /// Most libraries that are followed; the largest programs have some hundred.
 const MOST: usize = 2000;
 
-/// Libraries that every process on glibc has, so that they never come or go with another.
-const ALWAYS: [&str; 3] = ["libc.so.6", "ld-linux", "ld64.so"];
-
 /// Bytes for thread-local storage that glibc 2.34 and later keep free at start-up: for the namespaces, and, by the
 /// tunable `glibc.rtld.optional_static_tls`, for the rest. Measured on 2.36: 26 libraries of 64 bytes load.
 const TLS_NAMESPACES: u64 = 1152;
@@ -133,7 +130,7 @@ fn missing_symbols(file: &Facts, all: &[(Needed, Option<Found>)]) -> Option<Prob
 fn of_dependency(found: &Found) -> Vec<Prediction> {
     let path = found.path.to_string_lossy().into_owned();
     let name = found.facts.soname.clone().unwrap_or_else(|| path.clone());
-    if ALWAYS.iter().any(|always| name.starts_with(always)) {
+    if elf::is_everywhere(&name) {
         return Vec::new();
     }
     let stays = predictions(&found.facts).into_iter().find(|p| p.certainty >= Certainty::Likely);

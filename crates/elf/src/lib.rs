@@ -1,8 +1,8 @@
 //! What ELF files say: will this one unload, what does it need, does it load here, where would the loader find what it needs, and
 //! which function and source line is at a place in it. The facts themselves are [`dlsoak_record::file`].
 //!
-//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`Search`], [`lines`]
-//! and [`prototypes`] open files; all else works on bytes.
+//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`facts_of`], [`Search`],
+//! [`lines`] and [`prototypes`] open files; all else works on bytes.
 
 mod closure;
 mod content;
@@ -23,7 +23,7 @@ mod symbols;
 mod tests;
 mod toolchain;
 
-pub use closure::{Closure, Need};
+pub use closure::{Closure, Need, is_everywhere};
 pub use dlsoak_record::file::{
     Class, Endian, ExportKind, Facts, Kind, Libc, Machine, Relro, Tls, Unreadable, VersionNeed,
 };
@@ -34,7 +34,7 @@ pub use linkage::{Offer, OfferKind, Refused, offers, stubs_for, wants};
 pub use loadable::{Host, check_loadable, check_machine};
 pub use overloads::{Overload, overloads, qualified};
 pub use predict::{nodelete, predictions, unique};
-pub use read::{read_at_most, read_library};
+pub use read::{facts_of, read_at_most, read_library};
 pub use search::Search;
 
 /// Reads the facts from the whole content of a file. Whether the file can be loaded here is for [`check_loadable`] to say.

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use crate::Facts;
+
 /// Most bytes that are read of a library; the largest ones, with their debug information, have some gigabytes.
 const LARGEST_LIBRARY: u64 = 4 << 30;
 
@@ -13,6 +15,11 @@ const HEAD: u64 = 64 * 1024;
 
 /// What an ELF file begins with.
 const ELF: &[u8] = b"\x7fELF";
+
+/// What a library's file says; `None` where it can't be read, or is no ELF file.
+pub fn facts_of(path: &Path) -> Option<Facts> {
+    crate::parse(&read_library(path).ok()?).ok()
+}
 
 /// Reads a library. Of a file that does not begin as one only the beginning is read, which shows what it is; what is not a
 /// regular file is not opened for long, because a FIFO would keep its reader waiting and a device would never end.

@@ -54,7 +54,7 @@ fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
     let Some(Exercise { driver, symbol }) = &plan.exercise else { return Ok(()) };
     there("driver", driver)?;
     // What is no library is for the loader to refuse.
-    let facts = elf::read_library(driver).ok().and_then(|bytes| elf::parse(&bytes).ok());
+    let facts = elf::facts_of(driver);
     match facts {
         Some(facts) if !facts.has_export(symbol) => {
             Err(Fault(format!("{}: the driver does not export `{symbol}`; check the name", shown(driver))))
@@ -72,8 +72,7 @@ pub(crate) const SET_UP: &str = "setup";
 /// Finds the functions of C++ names, and compares all calls with the prototypes of their functions.
 fn check_calls(plan: &mut SoakPlan) -> Result<(), Fault> {
     // What is no library is for the loader to refuse.
-    let facts = (!plan.calls.is_empty()).then(|| elf::read_library(&plan.path).ok());
-    let facts = facts.flatten().and_then(|bytes| elf::parse(&bytes).ok());
+    let facts = (!plan.calls.is_empty()).then(|| elf::facts_of(&plan.path)).flatten();
     let fault =
         |error: calls::Mismatch| Fault(format!("{}: {}", shown(&plan.path), printable(&error.to_string())));
     let mut calls = plan.calls.clone();

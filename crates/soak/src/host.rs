@@ -3,16 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::elf::{self, Closure, ExportKind, Facts, Need, Search};
+use crate::elf::{self, Closure, ExportKind, Facts, Need, Search, is_everywhere};
 use crate::fault::Fault;
 use crate::record::Mode;
 use crate::settings::units::printable;
 use crate::settings::{Hold, HostKind, Program};
 use crate::stand_in::StandIn;
 use crate::suite::plan::SoakPlan;
-
-/// What each process on glibc has, so that no host links it for the sake of another library.
-const ALWAYS: [&str; 3] = ["libc.so.6", "ld-linux", "ld64.so"];
 
 /// Parts of the C library and of the compiler's, which a leak, a residue or a pin is never the fault of.
 const OF_C: [&str; 8] = [
@@ -29,18 +26,9 @@ const OF_C: [&str; 8] = [
 /// The runtime of C++.
 const CXX: &str = "libstdc++.so.6";
 
-fn begins_with_any(name: &str, of: &[&str]) -> bool {
-    of.iter().any(|known| name.starts_with(known))
-}
-
-/// Whether each plain host has it.
-fn is_everywhere(name: &str) -> bool {
-    begins_with_any(name, &ALWAYS)
-}
-
 /// Whether it can be at fault for what a library leaves behind.
 fn may_be_at_fault(name: &str) -> bool {
-    !is_everywhere(name) && !begins_with_any(name, &OF_C)
+    !is_everywhere(name) && !OF_C.iter().any(|part| name.starts_with(part))
 }
 
 /// The plan with the host that its settings ask for.
@@ -50,7 +38,7 @@ fn may_be_at_fault(name: &str) -> bool {
 pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
     let mut plan = plan.clone();
     // What can't be read the loader refuses, and says why.
-    let facts = elf::read_library(&plan.path).ok().and_then(|bytes| elf::parse(&bytes).ok());
+    let facts = elf::facts_of(&plan.path);
     let holds = plan.asked.hold.clone().unwrap_or_default();
     plan.kind = HostKind::C;
     // In a namespace of its own a library finds nothing that the host has.
@@ -148,14 +136,14 @@ fn directly_needed(path: &Path, facts: &Facts) -> Vec<(String, PathBuf)> {
 
 /// What a library needs itself, as files with their names; nothing where it can't be read.
 pub(crate) fn needed(path: &Path) -> Vec<(String, PathBuf)> {
-    let facts = elf::read_library(path).ok().and_then(|bytes| elf::parse(&bytes).ok());
+    let facts = elf::facts_of(path);
     facts.map(|facts| directly_needed(path, &facts)).unwrap_or_default()
 }
 
 /// All that a library brings and that may be at fault, as files with their names: each after all that it needs itself. And whether any of
 /// them defines malloc.
 pub(crate) fn brought(path: &Path) -> (Vec<(String, PathBuf)>, bool) {
-    let Some(facts) = elf::read_library(path).ok().and_then(|bytes| elf::parse(&bytes).ok()) else {
+    let Some(facts) = elf::facts_of(path) else {
         return (Vec::new(), false);
     };
     let mut has_malloc = false;
@@ -217,7 +205,7 @@ fn found(library: &Path, plan: &SoakPlan) -> Result<PathBuf, Fault> {
 
 /// A library and all that it brings; nothing where it can't be read.
 fn with_needs(file: &Path) -> impl Iterator<Item = Facts> {
-    let facts = elf::read_library(file).ok().and_then(|bytes| elf::parse(&bytes).ok());
+    let facts = elf::facts_of(file);
     let needs = facts.clone().into_iter().flat_map({
         let file = file.to_owned();
         move |facts| Closure::of(&file, &facts)

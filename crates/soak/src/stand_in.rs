@@ -2,21 +2,23 @@
 //! exports to the library. The program itself is read and never run.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use dlsoak_agent::NEEDS_HOST;
 
-use crate::elf::{self, Closure, ExportKind, Facts, Host, Kind, Need, Offer, stubs};
+use crate::elf::{self, Closure, ExportKind, Facts, Host, Kind, Need, Offer, Problem, stubs};
 use crate::fault::Fault;
 use crate::settings::Program;
 use crate::settings::units::printable;
 
 /// Directories of programs that an administrator runs, which the `PATH` of other people leaves out.
-pub(crate) const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-/// Libraries that the agent has in any case, in the same place.
-const OF_AGENT: [&str; 2] = ["libc.so.6", "ld-linux"];
+/// Directories in which programs are found by their names.
+pub(crate) fn programs() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(SBIN.map(PathBuf::from)).collect()
+}
 
 /// What a soak links in place of a program.
 #[derive(Debug)]
@@ -47,11 +49,11 @@ impl StandIn {
         let mut allocates = false;
         for Need { name, by, found } in Closure::of(&path, &facts) {
             let Some(found) = found else {
-                let by = by.file_name().unwrap_or_default().to_string_lossy();
-                return Err(fault(&format_args!("{by} needs {name}, which is not found")));
+                let by = by.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                return Err(fault(&NoHost::Needs { by, name }));
             };
             needs.add(&name, &found.facts, &found.bytes);
-            if !is_of_agent(&name) {
+            if !elf::is_everywhere(&name) {
                 allocates |= found.facts.export("malloc") == Some(ExportKind::Function);
                 linked.push(found.path);
             }
@@ -90,7 +92,7 @@ impl Needs {
     /// Adds what the library of this name takes and has.
     fn add(&mut self, name: &str, facts: &Facts, bytes: &[u8]) {
         // The C library takes nothing from a program that no program has.
-        if !is_of_agent(name) {
+        if !elf::is_everywhere(name) {
             self.wanted.extend(elf::wants(bytes).unwrap_or_default());
         }
         let had = self.offers.iter().filter(|offer| facts.has_export(&offer.name));
@@ -98,22 +100,37 @@ impl Needs {
     }
 }
 
-/// Whether the agent has it.
-fn is_of_agent(name: &str) -> bool {
-    OF_AGENT.iter().any(|own| name.starts_with(own))
+/// Why a program can't be stood in for.
+#[derive(Debug, thiserror::Error)]
+enum NoHost {
+    #[error("there is no such program; check the path given to --host")]
+    Missing,
+    #[error("no such program in PATH; give --host the path of the program")]
+    NotInPath,
+    #[error("this is a directory; name the program that loads the library")]
+    Directory,
+    #[error("this is a shared library; name the program that loads it")]
+    Library,
+    #[error("this is not a program; name the program that loads the library")]
+    Other,
+    #[error("this program is linked statically, so it loads no libraries")]
+    Static,
+    #[error("{by} needs {name}, which is not found")]
+    Needs { by: String, name: String },
+    #[error("{}", dlsoak_report::inspection::problem(.0).fact)]
+    Machine(Problem),
 }
 
 /// What keeps a file from being a host.
-fn check(facts: &Facts) -> Result<(), String> {
-    elf::check_machine(facts, Host::CURRENT)
-        .map_err(|problem| dlsoak_report::inspection::problem(&problem).fact)?;
+fn check(facts: &Facts) -> Result<(), NoHost> {
+    elf::check_machine(facts, Host::CURRENT).map_err(NoHost::Machine)?;
     match facts.kind {
         Kind::Executable | Kind::PositionIndependentExecutable if facts.interpreter.is_none() => {
-            Err("this program is linked statically, so it loads no libraries".to_owned())
+            Err(NoHost::Static)
         }
         Kind::Executable | Kind::PositionIndependentExecutable => Ok(()),
-        Kind::SharedObject => Err("this is a shared library; name the program that loads it".to_owned()),
-        _ => Err("this is not a program; name the program that loads the library".to_owned()),
+        Kind::SharedObject => Err(NoHost::Library),
+        _ => Err(NoHost::Other),
     }
 }
 
@@ -122,28 +139,19 @@ fn found(host: &Program) -> Result<PathBuf, Fault> {
     if let Some(path) = host.path() {
         return Ok(path.to_path_buf());
     }
-    let name = OsStr::new(host.name());
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut directories = std::env::split_paths(&path).chain(SBIN.map(PathBuf::from));
-    directories.find_map(|directory| Some(directory.join(name)).filter(|path| path.is_file())).ok_or_else(
-        || {
-            Fault::new(format!(
-                "{}: no such program in PATH; give --host the path of the program",
-                printable(host.name())
-            ))
-        },
-    )
+    let name = Path::new(host.name());
+    let found =
+        programs().into_iter().find_map(|directory| Some(directory.join(name)).filter(|path| path.is_file()));
+    found.ok_or_else(|| fault(name, &NoHost::NotInPath))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     let metadata = path.metadata().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            fault(path, &"there is no such program; check the path given to --host")
-        }
+        std::io::ErrorKind::NotFound => fault(path, &NoHost::Missing),
         _ => fault(path, &error),
     })?;
     if metadata.is_dir() {
-        return Err(fault(path, &"this is a directory; name the program that loads the library"));
+        return Err(fault(path, &NoHost::Directory));
     }
     elf::read_library(path).map_err(|error| fault(path, &error))
 }

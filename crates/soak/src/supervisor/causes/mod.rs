@@ -95,7 +95,7 @@ pub(super) fn find(
             let of_it = |pending: &&Pending| same_file(&pending.file, name.as_ref());
             let own = diagnosis.pending.iter().find(of_it).or_else(|| pending.iter().find(of_it));
             Object {
-                facts: crate::elf::read_library(name.as_ref()).ok().and_then(|bytes| elf::parse(&bytes).ok()),
+                facts: elf::facts_of(name.as_ref()),
                 destructors: own.map_or((0, 0), |pending| (pending.count, pending.threads)),
                 is_library: staging.is_library(name.as_ref()),
                 name,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::elf;
 use crate::record::Provider;
-use crate::stand_in::SBIN;
+use crate::stand_in::programs;
 
 /// How long it is looked for, and in how many files.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -35,18 +35,12 @@ pub(super) fn provider(symbol: &str, library: &Path) -> Option<Provider> {
         .map(|path| Provider::Program { path: text(path) })
 }
 
-/// Where the loader's user has programs.
-fn directories() -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain(SBIN.map(PathBuf::from)).collect()
-}
-
 /// Programs that the place of the library speaks of: `/usr/lib/apache2/modules` of `apache2`, `/usr/lib/postgresql/15/lib` of those in
 /// `/usr/lib/postgresql/15/bin`.
 fn likely(library: &Path) -> Vec<PathBuf> {
     let above: Vec<&Path> = library.ancestors().skip(1).filter(|path| path.parent().is_some()).collect();
     let names = above.iter().filter_map(|path| path.file_name());
-    let by_name = names.flat_map(|name| directories().into_iter().map(move |directory| directory.join(name)));
+    let by_name = names.flat_map(|name| programs().into_iter().map(move |directory| directory.join(name)));
     // Not those of the whole system, which come last.
     let own = above.iter().take_while(|path| **path != Path::new("/usr"));
     let beside = own.flat_map(|path| ["bin", "sbin", "libexec"].map(|name| path.join(name)));
@@ -57,7 +51,7 @@ fn likely(library: &Path) -> Vec<PathBuf> {
 fn all() -> impl Iterator<Item = PathBuf> {
     let of_packages = LIBRARIES.iter().flat_map(|directory| entries(Path::new(directory)));
     let of_packages = of_packages.flat_map(|package| [package.join("bin"), package]);
-    directories().into_iter().chain(of_packages).flat_map(|directory| entries(&directory))
+    programs().into_iter().chain(of_packages).flat_map(|directory| entries(&directory))
 }
 
 /// What is in a directory, in the order of names; nothing where it is none.
