@@ -202,7 +202,7 @@ fn threads_of_a_library_that_is_held_are_the_host_s() {
         "{}",
         held.stdout
     );
-    // A thread of the plugin's own is its own, whoever else has some.
+    // A thread that the plugin itself started is the plugin's, also where the host has some.
     let crashes = run(&[&[own.as_str(), "--hold", &pool], &call[..]].concat());
     assert_ne!(crashes.code, 0, "{}", crashes.stdout);
     assert_ne!(crashes.soak().judged.verdict, Verdict::Clean);

@@ -1,5 +1,5 @@
-//! What binds a program and the libraries that it loads: the symbols that it offers to them, and those that a file takes from whoever
-//! has them.
+//! What binds a program and the libraries that it loads: the symbols that it offers to them, and those that a file takes from
+//! others.
 
 use std::collections::BTreeSet;
 

@@ -562,7 +562,7 @@ pub(super) fn is_undecided(evidence: &[Evidence]) -> bool {
         || [Answer::Undecided, Answer::Late, Answer::Fading].into_iter().any(|answer| has(evidence, answer))
 }
 
-/// The growth of memory that is proven, in the metric that tells most about its kind: the narrowest that accounts for at least half of what
+/// The growth of memory that is proven, in the metric that says most about its kind: the narrowest that accounts for at least half of what
 /// the next wider one grows by.
 pub(super) fn stated(evidence: &[Evidence]) -> Option<&dlsoak_record::Growth> {
     let proven = |metric| evidence.iter().find(|e| e.growth.metric == metric && e.answer == Answer::Leak);

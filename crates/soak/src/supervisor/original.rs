@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::elf;
 use crate::record::FileChange;
 
-/// What a file is told by without reading it: device, inode, size, and the time of its last change.
+/// What distinguishes a file from another one, without reading it: device, inode, size, and the time of its last change.
 pub(super) type Stamp = (u64, u64, u64, i64, i64);
 
 /// The file of a library.
@@ -19,7 +19,7 @@ pub(super) struct Original {
     build_id: Option<String>,
 }
 
-/// What a file is told by; `None` where it is not there.
+/// The stamp of a file; `None` where it is not there.
 pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     let of = std::fs::metadata(path).ok()?;
     Some((of.dev(), of.ino(), of.size(), of.mtime(), of.mtime_nsec()))
