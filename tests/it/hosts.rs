@@ -377,8 +377,32 @@ fn libgomp_s_pool_is_the_host_s_where_it_holds_libgomp() {
         soak.notes
     );
     assert!(Path::new(&soak.worker.held[0]).file_name() == gomp.file_name());
+    // One thread spins for its next work before it sleeps.
+    let one = ["-c", "test(30)", "-n", "800", "--env", "OMP_NUM_THREADS=2", "--hold", "deps"];
+    let linked = run(&[&[plugin.as_str()], &one[..]].concat());
+    let is_host_s = |note: &Note| matches!(note, Note::ThreadsOfHost { count: 1, .. });
+    assert!(linked.code == 0 && linked.soak().notes.iter().any(is_host_s), "{}", linked.stdout);
+    // Without it, the threads run code that is gone, and libgomp is why.
     let alone = run(&[&[plugin.as_str()], &call[..]].concat());
-    assert_ne!(alone.soak().judged.verdict, Verdict::Clean, "{}", alone.stdout);
+    let soak = alone.soak();
+    assert_eq!(soak.judged.verdict, Verdict::Crashed, "{}", alone.stdout);
+    let blamed = soak.judged.findings.iter().find(|finding| finding.code == Code::DependencyAtFault).unwrap();
+    assert!(
+        blamed.object.as_deref().is_some_and(|object| object.starts_with("libgomp.so")),
+        "{}",
+        alone.stdout
+    );
+    // A crash of its own is its own, also beside a dependency.
+    built.library("libclean.so", "leaks.c", &["-DNAME=clean"]);
+    let own = built.library("libraises.so", "raises.c", &["-DNAME=raises", "-Wl,--no-as-needed", "-lclean"]);
+    let crashed = run(&[&own, "-c", "raises()", "-n", "800"]);
+    let soak = crashed.soak();
+    assert!(
+        soak.judged.verdict == Verdict::Crashed && !has(soak, Code::DependencyAtFault),
+        "{}",
+        crashed.stdout
+    );
+    assert!(passes(&crashed).contains(&Pass::OtherHost), "{}", crashed.stdout);
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn what_is_no_host_is_refused_in_one_line() {
     for (host, part) in [
         (at("nothing"), "no such program"),
         (at("modules"), "a directory"),
-        (at("script"), "not an ELF file"),
+        (at("script"), "not an ELF file; give --host the path of the program that loads the library"),
         (at("other"), "sparc64"),
         (at("static"), "linked statically"),
         (fixture("c-clean"), "a shared library"),

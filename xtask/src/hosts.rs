@@ -1,5 +1,5 @@
-//! `cargo xtask hosts`: soaks the modules of Debian's Apache, nginx, PostgreSQL and Python as inside their hosts, and writes the table of
-//! `docs/hosts-debian.md`. Of a host that is not installed nothing is written.
+//! `cargo xtask hosts`: soaks the modules of Debian's Apache, nginx, PostgreSQL and Python as inside their hosts, and plugins that bring a
+//! dependency at fault, and writes the tables of `docs/hosts-debian.md`. Of what is not installed nothing is written.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -31,6 +31,27 @@ const HOSTS: [(&str, &str, &str); 4] = [
     ("PostgreSQL", "/usr/lib/postgresql/15/bin/postgres", "/usr/lib/postgresql/15/lib"),
     ("Python", "/usr/bin/python3.11", "/usr/lib/python3.11/lib-dynload"),
 ];
+
+/// Plugins of Debian 12 whose faults are those of what they bring.
+const PLUGINS: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/gtk-2.0/2.10.0/engines/libpixmap.so",
+    "/usr/lib/x86_64-linux-gnu/qt5/plugins/platforms/libqeglfs.so",
+    "/usr/lib/x86_64-linux-gnu/gstreamer-1.0/libgstsoundtouch.so",
+];
+
+const DEPENDENCIES: &str = "
+## Dependencies at fault
+
+These plugins are soaked in a plain host, where what they bring comes and goes with them. `finding` is what dlsoak says of the dependency at
+fault, `held` is the verdict in a host that links it.
+
+```sh
+apt install --no-install-recommends gtk2-engines-pixbuf libqt5gui5 gstreamer1.0-plugins-bad
+```
+
+| plugin | verdict | finding | held |
+| --- | --- | --- | --- |
+";
 
 /// Most modules that one module needs to be loaded before.
 const MOST_BEFORE: usize = 8;
@@ -69,7 +90,7 @@ pub(crate) fn run(options: &Hosts) -> Result<bool> {
             .collect();
         modules.sort();
         eprintln!("{name}: {} modules", modules.len());
-        let soaks = soak(&dlsoak, host, &modules, &[], options.cycles)?;
+        let soaks = soak_in(&dlsoak, host, &modules, &[], options.cycles)?;
         let loaded = |soak: &&Value| soak["verdict"] != "load-failed";
         let _ = write!(
             page,
@@ -85,7 +106,7 @@ pub(crate) fn run(options: &Hosts) -> Result<bool> {
                     break;
                 };
                 before.push(path.to_owned());
-                let again = soak(&dlsoak, host, std::slice::from_ref(module), &before, options.cycles)?;
+                let again = soak_in(&dlsoak, host, std::slice::from_ref(module), &before, options.cycles)?;
                 soak_of_it = again.into_iter().next().context("the record has no soak")?;
             }
             if !loaded(&&soak_of_it) {
@@ -93,6 +114,14 @@ pub(crate) fn run(options: &Hosts) -> Result<bool> {
             }
             page.push_str(&row(module, &soak_of_it, &before));
         }
+    }
+    let plugins: Vec<&str> = PLUGINS.into_iter().filter(|plugin| Path::new(plugin).exists()).collect();
+    if !plugins.is_empty() {
+        page.push_str(DEPENDENCIES);
+    }
+    for plugin in plugins {
+        eprintln!("{plugin}");
+        page.push_str(&at_fault(&dlsoak, Path::new(plugin))?);
     }
     let to = root.join("docs/hosts-debian.md");
     fs::write(&to, page).with_context(|| format!("cannot write {}", to.display()))?;
@@ -104,27 +133,62 @@ pub(crate) fn run(options: &Hosts) -> Result<bool> {
 }
 
 /// The soaks of these modules in this host, which loads those others before.
-fn soak(
+fn soak_in(
     dlsoak: &Path,
     host: &str,
     modules: &[PathBuf],
     before: &[String],
     cycles: u64,
 ) -> Result<Vec<Value>> {
+    let cycles = cycles.to_string();
+    let mut args = vec!["--warmup", "16", "-n", &cycles, "--host", host];
+    // The last module that was found to be missing is the one that the others need.
+    let holds: Vec<String> = before.iter().rev().map(|other| format!("{other}:link")).collect();
+    args.extend(holds.iter().flat_map(|hold| ["--hold", hold]));
+    soak(dlsoak, modules, &args)
+}
+
+/// The soaks of these libraries.
+fn soak(dlsoak: &Path, libraries: &[PathBuf], args: &[&str]) -> Result<Vec<Value>> {
     let out = tempfile::tempdir()?;
     let mut command = Command::new(dlsoak);
-    command.args(["run", "-q", "-j", "2", "--warmup", "16", "-n", &cycles.to_string(), "--host", host]);
-    // The last module that was found to be missing is the one that the others need.
-    for other in before.iter().rev() {
-        command.arg("--hold").arg(format!("{other}:link"));
-    }
-    command.arg("-o").arg(out.path().join("out")).args(modules).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(["run", "-q", "-j", "2"]).args(args);
+    command.arg("-o").arg(out.path().join("out")).args(libraries).stdin(Stdio::null()).stdout(Stdio::null());
     command.status().with_context(|| format!("cannot run {}", dlsoak.display()))?;
     let record = fs::read(out.path().join("out/record.json")).context("dlsoak left no record")?;
     let record: Value = serde_json::from_slice(&record)?;
     let soaks = record["soaks"].as_array().cloned().unwrap_or_default();
-    ensure!(soaks.len() == modules.len(), "{} of {} modules were soaked", soaks.len(), modules.len());
+    ensure!(soaks.len() == libraries.len(), "{} of {} libraries were soaked", soaks.len(), libraries.len());
     Ok(soaks)
+}
+
+/// The row of a plugin that brings a dependency at fault.
+fn at_fault(dlsoak: &Path, plugin: &Path) -> Result<String> {
+    const CODE: &str = "dependency-at-fault";
+    let of = |args: &[&str]| -> Result<Value> {
+        soak(dlsoak, &[plugin.to_owned()], args)?.pop().context("the record has no soak")
+    };
+    // A process has 1,024 keys, one of which each cycle may take.
+    let alone = of(&["-n", "1000"])?;
+    let mut findings = alone["findings"].as_array().into_iter().flatten();
+    let blamed = findings.find(|finding| finding["code"] == CODE);
+    let object = blamed.and_then(|finding| finding["object"].as_str());
+    let finding = match (object, blamed.map(|finding| &finding["facts"][CODE])) {
+        (Some(object), Some(facts)) => match facts["per_cycle"].as_f64() {
+            Some(bytes) => format!("{object} leaks {bytes:.0} B each time it is loaded anew"),
+            None => {
+                format!("{object} leaves {} behind", facts["problem"]["residue"].as_str().unwrap_or("this"))
+            }
+        },
+        _ => "none".to_owned(),
+    };
+    let held = match object {
+        Some(object) => of(&["-n", "1000", "--hold", &format!("{object}:link")])?["verdict"].clone(),
+        None => Value::Null,
+    };
+    let name = plugin.file_name().unwrap_or_default().to_string_lossy();
+    let said = |verdict: &Value| verdict.as_str().unwrap_or("-").to_owned();
+    Ok(format!("| {name} | {} | {finding} | {} |\n", said(&alone["verdict"]), said(&held)))
 }
 
 /// The first few of a list.

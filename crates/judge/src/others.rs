@@ -31,6 +31,9 @@ pub fn problems(soak: &Measured) -> Vec<Problem> {
 
 /// The same, where the evidence is there.
 pub(super) fn problems_in(soak: &Measured, evidence: &[Evidence]) -> Vec<Problem> {
+    if soak.outcome.kind == OutcomeKind::Crashed {
+        return vec![Problem::Crashes];
+    }
     let stated = verdict::stated(evidence).map(|growth| growth.metric);
     let counts = evidence.iter().filter(|e| decides(e) && e.answer == Answer::Leak);
     let counts = counts.map(|e| e.growth.metric).filter(|metric| !is_memory(*metric));
@@ -64,6 +67,8 @@ fn is_gone_by(here: &[Evidence], problem: Problem, other: &Measured, limits: &Li
         return false;
     }
     match problem {
+        // It completed.
+        Problem::Crashes => true,
         Problem::Stays => other.unload.state != UnloadState::Pinned,
         Problem::Left { residue } => !kinds(other).contains(&residue),
         Problem::Grows { metric } => {
@@ -124,7 +129,7 @@ pub(super) fn dependency(
         |metric: Metric| evidence.iter().find(|e| e.growth.metric == metric).map(|e| e.growth.per_cycle);
     let per_cycle = match problem {
         Problem::Grows { metric } => grows(metric),
-        Problem::Left { .. } | Problem::Stays => None,
+        Problem::Left { .. } | Problem::Stays | Problem::Crashes => None,
     };
     Some(Dependency { problem, objects: objects.clone(), per_cycle, cycles: other.cycles.completed })
 }

@@ -283,12 +283,13 @@ impl Case<'_> {
                 Facts::Leak(leak) => Problem::Grows { metric: leak.growth.metric },
                 Facts::Left(found) => Problem::Left { residue: found.kind() },
                 Facts::Stays(_) => Problem::Stays,
+                Facts::Ended(_) => Problem::Crashes,
                 _ => continue,
             };
             if !blamed.iter().any(|dependency| dependency.problem == problem) {
                 continue;
             }
-            if self.limits.blame == Some(Blame::Library) {
+            if self.limits.blame == Some(Blame::Library) && problem != Problem::Crashes {
                 finding.severity = Severity::Note;
             }
             if finding.object.is_none() {

@@ -478,6 +478,8 @@ pub enum Problem {
     },
     /// The library is not unloaded.
     Stays,
+    /// The process crashes.
+    Crashes,
 }
 
 /// The verdict on one calling pattern.

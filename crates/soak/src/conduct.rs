@@ -40,6 +40,10 @@ const GROWS: u64 = 1_000;
 const GROWS_PROBE: u64 = 64;
 const STAYS: u64 = 64;
 const STAYS_PROBE: u64 = 16;
+/// A crash is a dependency's if a host that links it lives so many times as many cycles; one that comes later than in this cycle is not
+/// looked at.
+const OUTLIVED: u64 = 8;
+const LATEST_CRASH: u64 = 250;
 /// Soaks that search, at most: 12 find one of 4,000 libraries.
 const MOST_PROBES: usize = 12;
 /// Seconds that one of them may take, by the time that a cycle took before, and the fewest cycles.
@@ -112,8 +116,16 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
             went && plan.mode != Mode::Namespace && plan.pointers != Some(0)
         }
         Pass::OtherHost => {
-            let completed = soak.outcome.kind == OutcomeKind::Completed && plan.mode != Mode::Namespace;
-            completed && (plan.needs_cxx || may_blame(plan) && !analysis::problems(soak).is_empty())
+            let may_show = match soak.outcome.kind {
+                OutcomeKind::Completed => {
+                    plan.needs_cxx || may_blame(plan) && !analysis::problems(soak).is_empty()
+                }
+                OutcomeKind::Crashed => {
+                    may_blame(plan) && soak.outcome.cycle.is_some_and(|cycle| cycle < LATEST_CRASH)
+                }
+                _ => false,
+            };
+            may_show && plan.mode != Mode::Namespace
         }
         Pass::Patterns => true,
     };
@@ -260,7 +272,8 @@ impl Conductor<'_> {
     /// Short soaks in other hosts: one of the other kind, and where something is wrong those that show whose fault it is.
     fn other_hosts(&self, soak: &Measured) -> Result<Vec<OtherHost>, EndedEarly> {
         let mut hosts = Vec::new();
-        if self.plan.needs_cxx {
+        let crashed = soak.outcome.kind == OutcomeKind::Crashed;
+        if self.plan.needs_cxx && !crashed {
             let other = host::of_other_kind(self.plan);
             let change = HostChange::Kind { kind: other.kind };
             let elsewhere = SoakPlan {
@@ -274,12 +287,21 @@ impl Conductor<'_> {
             return Ok(hosts);
         }
         let grows = problems.iter().any(|problem| matches!(problem, Problem::Grows { .. }));
-        let (most, probe) = if grows { (GROWS, GROWS_PROBE) } else { (STAYS, STAYS_PROBE) };
-        let (most, probe) = (self.affordable(soak, most), self.affordable(soak, probe));
+        let (most, probe) = match soak.outcome.cycle {
+            // What completes several times as many cycles does not crash as this did.
+            Some(cycle) if crashed => {
+                let enough = STAYS.max((cycle + 1) * OUTLIVED);
+                (enough, enough)
+            }
+            _ if grows => (self.affordable(soak, GROWS), self.affordable(soak, GROWS_PROBE)),
+            _ => (self.affordable(soak, STAYS), self.affordable(soak, STAYS_PROBE)),
+        };
         let (mut brought, has_malloc) = host::brought(&self.plan.path);
         let linking = |files: &[(String, PathBuf)], cycles: u64| {
             let files: Vec<PathBuf> = files.iter().map(|(_, file)| file.clone()).collect();
-            self.in_other_host(host::linking(self.plan, &files, has_malloc).elsewhere(cycles))
+            let elsewhere = host::linking(self.plan, &files, has_malloc).elsewhere(cycles);
+            let cycles = if crashed { cycles } else { elsewhere.cycles };
+            self.in_other_host(SoakPlan { cycles, ..elsewhere })
         };
         let links = |files: &[(String, PathBuf)], soak: Measured| {
             let objects = files.iter().map(|(name, _)| name.clone()).collect();

@@ -42,7 +42,10 @@ impl StandIn {
         let fault = |problem: &dyn std::fmt::Display| fault(&path, problem);
         let unreadable = |why| fault(&dlsoak_report::inspection::unreadable(&why).fact);
         let bytes = read(&path)?;
-        let facts = elf::parse(&bytes).map_err(unreadable)?;
+        let facts = elf::parse(&bytes).map_err(|why| {
+            // Version managers have scripts in PATH in the place of programs.
+            fault(&NoHost::Unreadable(dlsoak_report::inspection::unreadable(&why).fact))
+        })?;
         check(&facts).map_err(|problem| fault(&problem))?;
         let mut needs = Needs { offers: elf::offers(&bytes).map_err(unreadable)?, ..Needs::default() };
         let mut linked = Vec::new();
@@ -113,6 +116,8 @@ enum NoHost {
     Library,
     #[error("this is not a program; name the program that loads the library")]
     Other,
+    #[error("{0}; give --host the path of the program that loads the library")]
+    Unreadable(String),
     #[error("this program is linked statically, so it loads no libraries")]
     Static,
     #[error("{by} needs {name}, which is not found")]

@@ -33,17 +33,20 @@ pub(super) fn dependency(found: &Dependency) -> Text {
             format!("the library stays because {who} comes and goes with it"),
             format!("in {keeps}, the library is unloaded"),
         ),
+        Problem::Crashes => (
+            format!("it crashes where {who} comes and goes with the library"),
+            format!("{keeps} does not crash"),
+        ),
     };
-    let help = if is_one {
-        format!(
-            "if your host keeps it, soak as it does with --hold {who}:link, or pass it with --blame library"
-        )
+    let mut help = if is_one {
+        format!("if your host keeps it, soak as it does with --hold {who}:link")
     } else {
-        format!(
-            "if your host links {}, soak as it does with --hold deps, or pass it with --blame library",
-            listed(&found.objects)
-        )
+        format!("if your host links {}, soak as it does with --hold deps", listed(&found.objects))
     };
+    // No gate passes what crashed.
+    if found.problem != Problem::Crashes {
+        help.push_str(", or pass it with --blame library");
+    }
     Text::fact(fact).means(format!("{means}, as {} in one show", counted(found.cycles, "cycle"))).help(help)
 }
 
@@ -122,6 +125,12 @@ mod tests {
         assert!(
             of(keys, &["a.so"], None)
                 .starts_with("a.so leaves this residue behind, and not the library: tls-keys")
+        );
+        assert_eq!(
+            of(Problem::Crashes, &["libgomp.so.1"], None),
+            "it crashes where libgomp.so.1 comes and goes with the library\n\
+             a host that keeps it loaded does not crash, as 1,000 cycles in one show\n\
+             help: if your host keeps it, soak as it does with --hold libgomp.so.1:link"
         );
         let both = of(Problem::Stays, &["a.so", "b.so"], None);
         assert!(

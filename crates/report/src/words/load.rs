@@ -198,7 +198,8 @@ fn instances(staying: &Staying) -> String {
 fn of_shortage(text: Text, cycle: u64, shortage: &Shortage, staying: Option<&Staying>) -> Text {
     match shortage {
         Shortage::StaticTls { each, tunable } => text.means(static_tls(cycle, *each, staying)).help(format!(
-            "set GLIBC_TUNABLES=glibc.rtld.optional_static_tls={tunable} in the environment of the host (the default is 512)"
+            "set GLIBC_TUNABLES=glibc.rtld.optional_static_tls={tunable} in the environment of the host (the default is 512). \
+             If your host links the library that has it, soak with --hold LIB:link"
         )),
         Shortage::Fds { open, allowed, most } => {
             let of =

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use procfs::process::{MMPermissions, MMapPath, Process};
 
@@ -103,6 +104,11 @@ fn mappings(process: &Process) -> procfs::ProcResult<Vec<Mapping>> {
     Ok(mappings.collect())
 }
 
+/// How long is waited for threads of the library's to sleep, whose stacks then say whose they are, and how long between two looks. A
+/// thread of libgomp's pool spins for 300,000 turns before it sleeps, which takes 2 to 14 ms.
+const SPINS: Duration = Duration::from_millis(200);
+const SPUN: Duration = Duration::from_millis(1);
+
 fn threads(process: &Process, channel: &Channel, memory: Option<&Memory>) -> procfs::ProcResult<Vec<Thread>> {
     let own = |id: u32| {
         let slot = channel.slots().iter().find(|slot| slot.thread.load(Relaxed) == id)?;
@@ -113,13 +119,19 @@ fn threads(process: &Process, channel: &Channel, memory: Option<&Memory>) -> pro
         })
     };
     let mut threads = Vec::new();
+    let until = Instant::now() + SPINS;
     for task in process.tasks()?.flatten() {
         // A thread that ends while we look has left nothing.
         let Ok(status) = task.status() else { continue };
         let id = u32::try_from(task.tid).unwrap_or(0);
         let own = own(id);
-        let syscall = task_syscall(process.pid(), task.tid);
-        let waits = syscall.as_deref().and_then(wait);
+        let mut syscall = task_syscall(process.pid(), task.tid);
+        let mut waits = syscall.as_deref().and_then(wait);
+        while own.is_none() && syscall.is_some() && waits.is_none() && Instant::now() < until {
+            std::thread::sleep(SPUN);
+            syscall = task_syscall(process.pid(), task.tid);
+            waits = syscall.as_deref().and_then(wait);
+        }
         // A thread of ours that is not parked in a call runs a signal handler, and for as long as that its mask is the handler's.
         let is_parked = syscall.is_none() || waits.is_some_and(|(call, ..)| call >= 0);
         let blocked = Some(status.sigblk).filter(|_| own.is_none() || is_parked);
