@@ -35,9 +35,9 @@ impl Watch {
             // The file was read a moment ago; without it, less is told and nothing wrong.
             let bytes = crate::elf::read_library(library).unwrap_or_default();
             // Linkers keep a name that another one ends with as a part of that.
-            let takes = |name: &&str| memchr::memmem::find(&bytes, format!("{name}\0").as_bytes()).is_some();
+            let takes = |name: &str| memchr::memmem::find(&bytes, format!("{name}\0").as_bytes()).is_some();
             file_bytes = file_bytes.max(bytes.len() as u64);
-            makes_shared_files |= SHARED_FILES.iter().any(|name| takes(&name));
+            makes_shared_files |= SHARED_FILES.iter().any(|name| takes(name));
         }
         Self { snapshots: Vec::new(), checkpoints: 0, loads: BTreeSet::new(), file_bytes, makes_shared_files }
     }
