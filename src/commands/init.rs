@@ -33,12 +33,8 @@ pub fn init(args: &InitArgs, global: Global) -> anyhow::Result<u8> {
     let here = [PathBuf::from(".")];
     for path in if args.paths.is_empty() { &here[..] } else { &args.paths } {
         if path.is_dir() {
-            let mut files = Vec::new();
-            search(path, DEPTH, &mut files);
-            // Of several names of one file the shortest, which is what a build links.
-            files.sort_by_key(|file| (file.as_os_str().len(), file.clone()));
-            for file in files {
-                if let Some(found) = library(&file).filter(|_| seen.insert(identity(&file))) {
+            for (file, found) in libraries_in(path) {
+                if seen.insert(identity(&file)) {
                     libraries.push((shown(&file), found));
                 }
             }
@@ -71,6 +67,15 @@ pub fn init(args: &InitArgs, global: Global) -> anyhow::Result<u8> {
         note(&format!("wrote {SUITE_FILE} with {libraries}; read it, then run: dlsoak run"));
     }
     Ok(exit_code::PASSED)
+}
+
+/// The shared libraries in a directory and below: of several names of one file the shortest, which is what a build links.
+pub(super) fn libraries_in(directory: &Path) -> Vec<(PathBuf, Inspection)> {
+    let (mut files, mut seen) = (Vec::new(), HashSet::new());
+    search(directory, DEPTH, &mut files);
+    files.sort_by_key(|file| (file.as_os_str().len(), file.clone()));
+    let found = files.into_iter().filter_map(|file| library(&file).map(|found| (file, found)));
+    found.filter(|(file, _)| seen.insert(identity(file))).collect()
 }
 
 /// Adds all files below a directory that are named as shared libraries are. What can't be read is passed over, and so is what a person

@@ -49,14 +49,16 @@ pub(super) fn keep(run: &mut Run, out: &Path, plan: &Plan) -> anyhow::Result<BTr
     Ok(kept)
 }
 
-/// Whether this is what the plan asks for, complete and of the file that is there now. Without a build id nothing shows that
-/// the file is the same.
+/// Whether this is what the plan asks for, complete and of the files that are there now. Without a build id nothing shows that
+/// a file is the same.
 fn has(soak: &Soak, plan: &SoakPlan) -> bool {
-    let build_id = || elf::facts_of(&plan.path)?.build_id;
+    let is_same = |path: &Path, id: &Option<String>| {
+        id.is_some() && *id == elf::facts_of(path).and_then(|facts| facts.build_id)
+    };
     !soak.interrupted
         && soak.outcome.kind != OutcomeKind::Interrupted
         && soak.asked == plan.asked
         && Path::new(&soak.path) == plan.path
-        && soak.build_id.is_some()
-        && soak.build_id == build_id()
+        && is_same(&plan.path, &soak.build_id)
+        && soak.together.iter().all(|member| is_same(Path::new(&member.path), &member.build_id))
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
+use super::init::libraries_in;
 use super::out::Out;
 use super::save::Saver;
 use super::soaks::{Soaks, event};
@@ -16,6 +17,7 @@ use super::{baselines, ci, print, resume};
 use crate::cli::{Global, MessageFormat, RunArgs};
 use crate::elf::read_at_most;
 use crate::record::{self, OutcomeKind, Run};
+use crate::settings::{Companion, Settings};
 use crate::suite::plan::Plan;
 use crate::{conduct, exit_code, report};
 
@@ -96,9 +98,9 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
 
 /// The plan: libraries from the command line, or a suite file, with the flags over it; and which share it is.
 pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Partition>)> {
-    let settings = &args.settings;
+    let (libraries, settings) = &together(args)?;
     let is_suite = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
-    let suite = match args.libraries.as_slice() {
+    let suite = match libraries.as_slice() {
         [] => Some(PathBuf::from(SUITE_FILE)),
         [one] if is_suite(one) => Some(one.clone()),
         more if more.iter().any(is_suite) => {
@@ -107,14 +109,11 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
         _ => None,
     };
     let plan = match suite {
-        None => Plan::from_paths(&args.libraries, settings)?,
+        None => Plan::from_paths(libraries, settings)?,
         Some(file) => {
             let text = read_suite(&file).with_context(|| {
-                let hint = if args.libraries.is_empty() {
-                    "; name a library to soak, or write a suite file"
-                } else {
-                    ""
-                };
+                let hint =
+                    if libraries.is_empty() { "; name a library to soak, or write a suite file" } else { "" };
                 format!("cannot read the suite file {}{hint}", file.display())
             })?;
             Plan::from_suite(&text, &file, settings)?
@@ -130,6 +129,34 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
     // Found out before anything is written.
     dlsoak_soak::fault::check(&mut plan)?;
     Ok((plan, partition))
+}
+
+/// The libraries and the settings: with `--together`, all libraries that were named are those of one soak.
+fn together(args: &RunArgs) -> anyhow::Result<(Vec<PathBuf>, Settings)> {
+    let mut settings = args.settings.clone();
+    let Some(more) = settings.together.take() else { return Ok((args.libraries.clone(), settings)) };
+    let mut all = Vec::new();
+    for path in args.libraries.iter().map(PathBuf::as_path).chain(more.iter().map(Companion::path)) {
+        if path.is_dir() {
+            let mut found: Vec<PathBuf> = libraries_in(path).into_iter().map(|(file, _)| file).collect();
+            if found.is_empty() {
+                bail!("{}: no shared library is in this directory", path.display());
+            }
+            found.sort();
+            all.append(&mut found);
+        } else {
+            all.push(path.to_owned());
+        }
+    }
+    let mut all = all.into_iter();
+    let Some(first) = all.next() else {
+        bail!("--together names no library; name at least two, or set `together` in a suite")
+    };
+    let companion = |path: PathBuf| {
+        Companion::new(&path).with_context(|| format!("{}: the path is not valid UTF-8", path.display()))
+    };
+    settings.together = Some(all.map(companion).collect::<Result<_, _>>()?);
+    Ok((vec![first], settings))
 }
 
 /// The text of a suite file.

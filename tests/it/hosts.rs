@@ -12,23 +12,23 @@ use tempfile::TempDir;
 use crate::support::{Finished, dlsoak, has, library, read_record, run};
 
 /// A directory of compiled libraries.
-struct Built(TempDir);
+pub(crate) struct Built(TempDir);
 
 impl Built {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 
     /// Compiles a source of `tests/data/hosts` to this name, as a library that finds its neighbours.
-    fn library(&self, to: &str, source: &str, arguments: &[&str]) -> String {
+    pub(crate) fn library(&self, to: &str, source: &str, arguments: &[&str]) -> String {
         let here = self.0.path().to_str().unwrap();
         let (search, rpath) = (format!("-L{here}"), format!("-Wl,-rpath,{here}"));
         let mut all = vec!["-shared", "-fPIC", "-pthread", &search, &rpath];
@@ -52,7 +52,7 @@ impl Built {
 }
 
 /// What a run that can't begin says; nothing is soaked.
-fn refused(args: &[&str]) -> String {
+pub(crate) fn refused(args: &[&str]) -> String {
     let out = tempfile::tempdir().unwrap();
     let output = dlsoak().arg("run").args(args).arg("-o").arg(out.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

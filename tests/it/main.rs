@@ -52,6 +52,7 @@ mod stand_in;
 mod support;
 mod surroundings;
 mod tidy;
+mod together;
 mod trace;
 mod truths;
 mod verdicts;

@@ -46,6 +46,7 @@ pub struct InUse {
 }
 
 /// What is in use, all threads together. To be asked while none of them runs.
+#[inline(never)]
 pub fn in_use() -> InUse {
     let used = &TABLE[..USED.load(Relaxed).min(SLOTS)];
     InUse {

@@ -66,7 +66,7 @@ fn open(fd: c_int) -> Option<Parts> {
     // says, since its length is sealed or nobody else has it.
     unsafe {
         let len = usize::try_from(c::lseek(fd, 0, c::SEEK_END)).ok()?;
-        let smallest = Layout::new(1, 0, 0, false)?;
+        let smallest = Layout::new((1, 1), 0, 0, false)?;
         if len < smallest.len {
             return None;
         }
@@ -84,6 +84,8 @@ fn open(fd: c_int) -> Option<Parts> {
 }
 
 /// Puts the reason why a thread can't go on where the supervisor reads it.
+#[cold]
+#[inline(never)]
 fn fail(channel: &Parts, thread: usize, failed: &Failed) {
     let Some(slot) = channel.slots().get(thread) else { return };
     failed.write_words(channel.error(thread), slot);

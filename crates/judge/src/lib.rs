@@ -14,6 +14,7 @@ mod others;
 pub mod schedule;
 mod series;
 mod shares;
+mod together;
 mod verdict;
 
 use dlsoak_record::{Growth, Judged, Limits, Measured, Run, Soak, UnloadState};

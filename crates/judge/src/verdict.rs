@@ -12,7 +12,7 @@ use super::growth::{
     Answer, Bounds, CLEAN_BELOW, COUNT_CLEAN_BELOW, Errors, Evidence, LEAK_ABOVE, evidence, is_memory,
 };
 use super::series::Exposure;
-use super::{compare, exhausted, gate, others, shares};
+use super::{compare, exhausted, gate, others, shares, together};
 
 /// Judges a soak; see [`super::judge`].
 pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
@@ -25,7 +25,9 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
         problems.iter().filter_map(|problem| others::dependency(soak, &evidence, *problem, limits)).collect();
     let mut leak = leak(&evidence, seconds_per_cycle(soak));
     if let Some(leak) = &mut leak {
-        leak.object = at_fault(&blamed, Problem::Grows { metric: leak.metric });
+        let parts = together::growers(soak, leak.metric, leak.bytes_per_cycle);
+        leak.object =
+            together::sole(&parts).or_else(|| at_fault(&blamed, Problem::Grows { metric: leak.metric }));
     }
     let residue: Vec<&Residue> = soak
         .residue
@@ -165,7 +167,10 @@ impl Case<'_> {
             _ => Severity::Fail,
         };
         let outcome = dlsoak_record::Outcome { stacks: None, ..self.soak.outcome.clone() };
-        self.add(severity, Facts::Ended(Box::new(Ended { outcome, measured: self.soak.cycles.completed })));
+        let ended = Ended { outcome, measured: self.soak.cycles.completed };
+        let object = together::at_fault(&ended.outcome);
+        let finding = Finding::new(severity, Facts::Ended(Box::new(ended)));
+        self.findings.push(Finding { object, ..finding });
     }
 
     /// Growth that is proven, who grows it, and from where.
@@ -185,21 +190,37 @@ impl Case<'_> {
         let stated = leak.and_then(|leak| evidence.iter().find(|e| e.growth.metric == leak.metric));
         if let Some(stated) = stated {
             let also = also(stated.growth.metric);
-            let facts = LeakFacts { growth: stated.growth.clone(), also, with_threads, cycles };
-            self.add(Severity::Fail, Facts::Leak(facts));
+            self.leak(LeakFacts {
+                growth: stated.growth.clone(),
+                also,
+                with_threads,
+                cycles,
+                by: Vec::new(),
+            });
         }
         if stated.is_some() {
             self.shared(leak);
         }
         self.traced();
         for e in evidence.iter().filter(proven).filter(|e| !is_memory(e.growth.metric)) {
-            let facts = LeakFacts { growth: e.growth.clone(), also: Vec::new(), with_threads: false, cycles };
-            self.add(Severity::Fail, Facts::Leak(facts));
+            let (growth, also) = (e.growth.clone(), Vec::new());
+            self.leak(LeakFacts { growth, also, with_threads: false, cycles, by: Vec::new() });
             // What is left says what it is that grows.
             let left =
                 self.soak.residue.iter().find(|found| metric_of(found.kind()) == Some(e.growth.metric));
-            self.findings.extend(left.map(|left| Finding::new(Severity::Fail, Facts::Left(left.clone()))));
+            self.findings.extend(left.map(|left| Finding {
+                object: left.object.clone().filter(|_| !left.by.is_empty()),
+                ..Finding::new(Severity::Fail, Facts::Left(left.clone()))
+            }));
         }
+    }
+
+    /// Growth that is proven, with the libraries that have a part in it.
+    fn leak(&mut self, facts: LeakFacts) {
+        let by = together::growers(self.soak, facts.growth.metric, facts.growth.per_cycle);
+        let object = together::sole(&by);
+        let finding = Finding::new(Severity::Fail, Facts::Leak(LeakFacts { by, ..facts }));
+        self.findings.push(Finding { object, ..finding });
     }
 
     /// Whether loading grows it, or calling.
@@ -251,7 +272,8 @@ impl Case<'_> {
         let pass = if found.kind() == ResidueKind::DanglingPointer { Pass::Pointers } else { Pass::Measure };
         let finding = Finding::new(severity, Facts::Left(found.clone())).of_pass(pass);
         let allowed = exception(self.limits, found).map(|exception| exception.reason.clone());
-        self.findings.push(Finding { allowed, ..finding });
+        let object = found.object.clone().filter(|_| !found.by.is_empty());
+        self.findings.push(Finding { allowed, object, ..finding });
     }
 
     /// Whether the library was unloaded, and why not.
@@ -308,7 +330,8 @@ impl Case<'_> {
 
     fn stays(&mut self, severity: Severity, cause: &Cause) {
         let finding = Finding::new(severity, Facts::Stays(cause.clone()));
-        self.findings.push(Finding { object: cause.object.clone(), ..finding });
+        let object = cause.library.clone().or_else(|| cause.object.clone());
+        self.findings.push(Finding { object, ..finding });
     }
 
     /// Why the verdict is not certain.

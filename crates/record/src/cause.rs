@@ -15,17 +15,20 @@ pub struct Cause {
     /// The object it is about, where that is not the library itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub object: Option<String>,
+    /// The library that stays, by the name of its file, where several were soaked together.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub library: Option<String>,
 }
 
 impl Cause {
     /// A cause of the library itself.
     pub fn of_library(facts: CauseFacts) -> Self {
-        Self { facts, object: None }
+        Self { facts, object: None, library: None }
     }
 
     /// A cause that is about another object.
     pub fn of_object(facts: CauseFacts, object: impl Into<String>) -> Self {
-        Self { facts, object: Some(object.into()) }
+        Self { facts, object: Some(object.into()), library: None }
     }
 
     /// Which cause.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use dlsoak_settings::{CallFrom, HostKind, LeakRate, Metric, Pass, Reason, ResidueKind, named};
 
 use super::{
-    Cause, CauseKind, Disturbance, Exhausted, Growth, Note, OneTime, Outcome, OutcomeKind, Phase, PlaceKind,
-    Residue, Rule, RuleName, Sandbox, UnloadState, Verdict,
+    Cause, CauseKind, Disturbance, Exhausted, Growth, Note, OneTime, Outcome, OutcomeKind, Part, Phase,
+    PlaceKind, Residue, Rule, RuleName, Sandbox, UnloadState, Verdict,
 };
 
 /// One conclusion about a soak.
@@ -299,6 +299,9 @@ pub struct LeakFacts {
     pub with_threads: bool,
     /// Measured cycles.
     pub cycles: u64,
+    /// The libraries that grow it, where several were soaked together: those with a tenth of it or more.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub by: Vec<Part>,
 }
 
 /// A resource that ran out, and what may have come of it.

@@ -34,6 +34,7 @@ mod stack;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod together;
 mod toolchain;
 mod trace;
 pub mod verification;
@@ -49,7 +50,7 @@ pub use cause::{Cause, CauseFacts, CauseKind, Certainty, Keeper, OpenedBy, Predi
 pub use column::{Column, OverTimeColumn};
 pub use dlsoak_settings::{
     AllowedPointer, Blame, Call, CallFrom, CountLimits, HostKind, Increase, LeakRate, Limits, Metric, Mode,
-    OpenFlags, Pass, Per, ResidueKind, Settings, Unit, Variable, quantity, quoted, units,
+    OpenFlags, Order, Pass, Per, ResidueKind, Settings, Unit, Variable, quantity, quoted, units,
 };
 pub use exhausted::{Allowance, Exhausted, Resource};
 pub use finding::{
@@ -76,6 +77,7 @@ pub use residue::{
 };
 pub use stack::{CodeOf, Frame, Stack, ThreadName};
 pub use surroundings::{Disturbance, Lack, Missing, Refusal, Restriction, Sandbox};
+pub use together::{Member, Part};
 pub use toolchain::Toolchain;
 pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
 pub use why::{EndedEarly, FileChange, HostCall, Why};
@@ -203,6 +205,10 @@ pub struct Measured {
     pub allowances: Vec<Allowance>,
     /// Whether the library was really unloaded.
     pub unload: Unload,
+    /// The libraries, in the order in which they were named, where a cycle opened several one after the other (`--together`). All else that
+    /// is about "the library" is about all of them then, and `path` is the first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub together: Vec<Member>,
     /// What was kept by the end of the warm-up: before the first open against after the warm-up.
     #[serde(default)]
     pub one_time: Vec<OneTime>,

@@ -18,6 +18,9 @@ pub struct Outcome {
     /// Phase it ended in: `open`, `symbol`, `call`, `close`, `between` cycles, or `exit`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub phase: Option<Phase>,
+    /// The library that was being opened, called or closed, by the name of its file, where a cycle opens several (`--together`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub library: Option<String>,
     /// Signal that ended it, by name (`SIGSEGV`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub signal: Option<String>,

@@ -17,15 +17,25 @@ pub struct Residue {
     /// How many per cycle, where it grows; of `allocator`, how many bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub per_cycle: Option<f64>,
-    /// The dependency that leaves it, where a host that keeps that loaded is left without it.
+    /// The dependency that leaves it, where a host that keeps that loaded is left without it; or the only one of `by`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub object: Option<String>,
+    /// The libraries after whose close it appeared, by the names of their files, where several were soaked together.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub by: Vec<String>,
 }
 
 impl Residue {
     /// What was found, and how many of it per cycle.
     pub fn new(evidence: Evidence, per_cycle: Option<f64>) -> Self {
-        Self { evidence, per_cycle, object: None }
+        Self { evidence, per_cycle, object: None, by: Vec::new() }
+    }
+
+    /// The same, left by these of several libraries that were soaked together.
+    #[must_use]
+    pub fn left_by(self, by: Vec<String>) -> Self {
+        let object = <&[String; 1]>::try_from(&by[..]).ok().map(|[one]| one.clone());
+        Self { object, by, ..self }
     }
 
     /// Something that is there once, or of which it is not known that it grows.
@@ -536,6 +546,9 @@ pub struct Use {
     pub access: Option<Access>,
     /// The load that it had come with, counted from 0.
     pub load: u64,
+    /// The library that was being opened, called or closed then, by the name of its file, where several were soaked together.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub during: Option<String>,
 }
 
 /// Who uses what is gone.

@@ -196,8 +196,13 @@ fn soak(shape: &Shape, round: usize) -> Soak {
             causes.iter().map(|cause| Finding::new(Severity::Fail, Facts::Stays(cause.clone()))).collect()
         }
         Verdict::Leak => {
-            let facts =
-                LeakFacts { growth: growth[0].clone(), also: Vec::new(), with_threads: false, cycles };
+            let facts = LeakFacts {
+                growth: growth[0].clone(),
+                also: Vec::new(),
+                with_threads: false,
+                cycles,
+                by: Vec::new(),
+            };
             vec![Finding::new(Severity::Fail, Facts::Leak(facts))]
         }
         Verdict::Inconclusive => {

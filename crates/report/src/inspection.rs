@@ -444,7 +444,8 @@ mod tests {
 
     /// What inspect finds of a library that needs what is not there, and stays.
     fn sample() -> Inspection {
-        let cause = |facts, object: Option<&str>| Cause { facts, object: object.map(str::to_owned) };
+        let cause =
+            |facts, object: Option<&str>| Cause { facts, object: object.map(str::to_owned), library: None };
         let unique = CauseFacts::Unique { symbol: Some("counter".to_owned()), count: 2 };
         let nodelete = CauseFacts::Nodelete { language: Language::C };
         let pinned = CauseFacts::DependencyPinned { cause: Box::new(nodelete), keeps: Vec::new() };

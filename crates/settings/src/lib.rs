@@ -26,6 +26,7 @@ mod residue_kind;
 pub mod schema;
 mod settings;
 mod text;
+mod together;
 pub mod units;
 mod words;
 
@@ -46,4 +47,5 @@ pub use quantity::UnitError;
 pub use residue_kind::{ResidueKind, UnknownKind};
 pub use settings::{Limits, Settings};
 pub use text::{Field, Given};
+pub use together::{Companion, Order};
 pub use words::{Exercise, Passes, Program, Reason, Sandboxing, Variable};

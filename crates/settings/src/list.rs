@@ -29,6 +29,12 @@ macro_rules! each_setting {
             /// Soak as inside PROGRAM, a path or a name in PATH: link what it links, and stand in for what it exports (see docs/hosts.md)
             /// [default: none]
             (long, value_name = "PROGRAM") (serde()) host: Option<$crate::Program>;
+            /// Soak all LIBs in one process: in each cycle one after the other, as a scanner of plugins does. A directory stands for the
+            /// libraries in it; in a file, the libraries that follow `path` (see docs/together.md) [default: a process for each]
+            (long, value_name = "LIB", num_args = 0..) (serde(deserialize_with = "one_or_many")) together: Option<Vec<$crate::Companion>>;
+            /// Open the libraries of --together in this order: given, or shuffle, which is another one in each cycle. shuffle:SEED repeats
+            /// those of an earlier soak [default: given]
+            (long, value_name = "ORDER") (serde()) order: Option<$crate::Order>;
             /// Choose what a cycle opens: reopen (the same path), copies (a new copy of the file) or namespace (the library in a new
             /// dlmopen namespace) [default: reopen]
             (long, value_name = "MODE") (serde()) mode: Option<$crate::Mode>;

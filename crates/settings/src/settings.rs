@@ -255,6 +255,8 @@ mod tests {
         });
         // The macro takes no more at once.
         values["host"] = "/usr/sbin/nginx".into();
+        values["together"] = serde_json::json!(["b.so", "c d.so"]);
+        values["order"] = "shuffle:77".into();
         serde_json::from_value(values).unwrap()
     }
 

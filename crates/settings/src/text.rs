@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::quantity::{OfTime, Quantity};
 use crate::{
-    AllowedPointer, Blame, Call, CallFrom, Chaos, CountLimits, Exercise, Hold, HostKind, Increase, LeakRate,
-    Mode, OpenFlags, Passes, Program, Reason, ResidueKind, Sandboxing, Variable,
+    AllowedPointer, Blame, Call, CallFrom, Chaos, Companion, CountLimits, Exercise, Hold, HostKind, Increase,
+    LeakRate, Mode, OpenFlags, Order, Passes, Program, Reason, ResidueKind, Sandboxing, Variable,
 };
 
 /// Gives types whose text says everything their serde form, their schema, and the way to be given as they are. The type has
@@ -59,11 +59,13 @@ macro_rules! text_form {
 text_form! {
     Call: "a call such as \"fibonacci(20)\"";
     Chaos: "a disturbance such as \"signal:SIGUSR1@100Hz\"";
+    Companion: "the path of a library, such as \"build/libplugin.so\"";
     CountLimits: "limits such as \"threads=0,fds=0\"";
     Hold: "a library to hold, such as \"libgomp.so.1\", \"./libreg.so:link\" or \"deps\"";
     Exercise: "code such as \"driver.so:function\"";
     Increase: "an increase such as \"20%\"";
     LeakRate: "a rate such as \"16B/cycle\" or \"0.03MB/s\"";
+    Order: "an order such as \"given\" or \"shuffle\"";
     OpenFlags: "flags such as \"now,local\"";
     Passes: "passes such as \"+patterns\" or \"measure,without-calls\"";
     Program: "a program such as \"/usr/sbin/nginx\"";
@@ -137,8 +139,8 @@ macro_rules! themselves {
 }
 
 themselves! {
-    bool AllowedPointer Blame Call CallFrom Chaos CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags Passes Program Reason ResidueKind
-    Sandboxing Variable
+    bool AllowedPointer Blame Call CallFrom Chaos Companion CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags Order Passes
+    Program Reason ResidueKind Sandboxing Variable
 }
 
 macro_rules! numbers {

@@ -42,18 +42,18 @@ impl Deref for Channel {
 }
 
 impl Channel {
-    /// Makes the memory for `threads` threads with rings of `capacity` entries, with a table for stale pointers where they are looked
+    /// Makes the memory for so many threads and libraries, with rings of `capacity` entries, with a table for stale pointers where they are looked
     /// for, and puts `job` into it.
     ///
     /// # Errors
     /// When the kernel refuses the memory, or too much is asked for.
     pub fn create(
-        threads: usize,
+        (threads, libraries): (usize, usize),
         capacity: usize,
         job: &[u8],
         has_pointers: bool,
     ) -> Result<Self, ChannelError> {
-        let layout = Layout::new(threads, capacity, job.len(), has_pointers)
+        let layout = Layout::new((threads, libraries), capacity, job.len(), has_pointers)
             .ok_or(ChannelError::TooLarge(threads, job.len()))?;
         let fd =
             memory(c"dlsoak-channel", layout.len).map_err(|e| ChannelError::System("memfd_create", e))?;
@@ -72,6 +72,7 @@ impl Channel {
         let channel = Self { parts, fd };
         let header = channel.header();
         header.threads.store(u32::try_from(threads).unwrap_or(u32::MAX), Relaxed);
+        header.libraries.store(u32::try_from(libraries).unwrap_or(u32::MAX), Relaxed);
         header.capacity.store(u32::try_from(capacity).unwrap_or(u32::MAX), Relaxed);
         header.job_len.store(job.len() as u64, Relaxed);
         header.has_pointers.store(u32::from(has_pointers), Relaxed);
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn nobody_can_cut_it_short_or_make_it_longer() {
-        let channel = Channel::create(1, 128, b"", false).unwrap();
+        let channel = Channel::create((1, 1), 128, b"", false).unwrap();
         let theirs = channel.fd.try_clone().unwrap();
         for len in [0, 4096, 1 << 24] {
             assert_eq!(nix::unistd::ftruncate(&theirs, len), Err(nix::errno::Errno::EPERM));
@@ -135,10 +136,10 @@ mod tests {
 
     #[test]
     fn what_is_put_there_is_there() {
-        let channel = Channel::create(3, 128, b"job", false).unwrap();
+        let channel = Channel::create((3, 2), 128, b"job", false).unwrap();
         assert_eq!(read_bytes(channel.job(), 3), b"job");
         let layout = Layout::of(channel.header()).unwrap();
         assert_eq!((layout.threads, layout.capacity, layout.job_len), (3, 128, 3));
-        assert!(Channel::create(0, 1, b"", false).is_err());
+        assert!(Channel::create((0, 1), 1, b"", false).is_err());
     }
 }

@@ -109,7 +109,8 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
                 // What crashes before anything was closed has another cause.
                 OutcomeKind::Crashed => {
                     let open = matches!(soak.outcome.phase, Some(Phase::Open | Phase::Symbol | Phase::Call));
-                    !open || soak.outcome.cycle.is_some_and(|cycle| cycle > 0) || plan.threads > 1
+                    let first = soak.outcome.cycle.is_none_or(|cycle| cycle == 0) && plan.together.is_empty();
+                    !open || !first || plan.threads > 1
                 }
                 _ => false,
             };
@@ -141,12 +142,20 @@ fn may_blame(plan: &SoakPlan) -> bool {
 
 /// Adds what was found. A use of what is gone is why the soak crashed, if it did; otherwise a host will.
 fn explain(measured: &mut Measured, found: Vec<Residue>) {
+    let names: Vec<String> = measured.together.iter().map(|member| member.name().to_owned()).collect();
     for Residue { evidence, per_cycle, .. } in found {
         match (&mut measured.outcome.why, evidence) {
             (Some(Why::Crash(crash)), Evidence::DanglingPointer(pointer)) if pointer.proof == Proof::Used => {
                 crash.cause = CrashCause::StalePointer(pointer);
             }
-            (_, evidence) => measured.residue.push(Residue::new(evidence, per_cycle)),
+            (_, evidence) => {
+                let of = match &evidence {
+                    Evidence::DanglingPointer(pointer) => Some(pointer.target.object.clone()),
+                    _ => None,
+                };
+                let by = of.into_iter().filter(|object| names.contains(object)).collect();
+                measured.residue.push(Residue::new(evidence, per_cycle).left_by(by));
+            }
         }
     }
 }
@@ -227,6 +236,9 @@ impl Conductor<'_> {
                     completed => measured.seconds / completed as f64,
                 };
                 let usual = ((POINTERS_SECONDS / each) as u64).clamp(FEWEST_POINTERS, POINTERS);
+                // Of several libraries each cycle loads each.
+                let libraries = plan.together.len() as u64 + 1;
+                let usual = usual.div_ceil(libraries).max(FEWEST_POINTERS);
                 let loads = plan.pointers.unwrap_or(usual).min(plan.cycles);
                 // What came by itself once will come again, after about as long.
                 let wait = if crashed { 2.0 * taken + LEAST_WAIT } else { 0.0 };
@@ -588,7 +600,7 @@ mod tests {
         };
         let object = "a.so".to_owned();
         let target = PointerTarget { object, code: true, symbol: None, offset: 1, file: None, line: None };
-        let used = Some(Use { user: User::KeyDestructor, access: None, load: 0 });
+        let used = Some(Use { user: User::KeyDestructor, access: None, load: 0, during: None });
         let pointer = Box::new(DanglingPointer {
             proof: Proof::Used,
             holder: None,

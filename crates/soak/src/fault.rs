@@ -1,14 +1,17 @@
 //! Faults of the machine, and of what was asked for: a soak could not be made, which says nothing of the library.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 use crate::calls::{self, Prototypes, Sequence};
 use crate::elf;
 use crate::host;
 use crate::record::{LoadCause, Measured, Why};
-use crate::settings::Exercise;
 use crate::settings::units::printable;
+use crate::settings::{Call, Exercise};
 use crate::suite::plan::{Plan, SoakPlan};
+use crate::supervisor::same_file;
 
 /// Why a soak could not be made: what happened, to which file, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +50,10 @@ fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
         // Whatever else is wrong with it, the loader says better.
         _ => Ok(()),
     };
-    there("library", &plan.path)?;
+    for path in plan.libraries() {
+        there("library", path)?;
+    }
+    check_together(plan)?;
     if plan.host.is_some() || plan.asked.hold.is_some() {
         host::resolve(plan)?;
     }
@@ -66,21 +72,81 @@ fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
     }
 }
 
+/// Whether several libraries can be told apart in one process: the loader takes two of one name for the same.
+fn check_together(plan: &SoakPlan) -> Result<(), Fault> {
+    if plan.together.is_empty() {
+        return Ok(());
+    }
+    let mut names: HashMap<OsString, &Path> = HashMap::new();
+    let libraries: Vec<&Path> = plan.libraries().collect();
+    for (index, path) in libraries.iter().copied().enumerate() {
+        if path.is_dir() {
+            return Err(Fault(format!("{}: this is a directory; name the libraries in it", shown(path))));
+        }
+        if let Some(other) = libraries[..index].iter().find(|other| same_file(other, path)) {
+            return Err(Fault(format!(
+                "{} and {} are one file; name each library once",
+                shown(other),
+                shown(path)
+            )));
+        }
+        // A link to a library has a name of its own, and the library has that of its file.
+        let soname = elf::facts_of(path).and_then(|facts| facts.soname).map(OsString::from);
+        let own = path.file_name().map(OsString::from);
+        for name in own.into_iter().chain(soname) {
+            match names.insert(name.clone(), path) {
+                Some(other) if other != path => {
+                    let name = printable(&name.to_string_lossy());
+                    return Err(Fault(format!(
+                        "{} and {} are both called {name}, so the loader takes one for the other; soak them one by one",
+                        shown(other),
+                        shown(path),
+                    )));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The function of a driver that is called once, before the first cycle: `int setup(void)`.
 pub(crate) const SET_UP: &str = "setup";
 
 /// Finds the functions of C++ names, and compares all calls with the prototypes of their functions.
 fn check_calls(plan: &mut SoakPlan) -> Result<(), Fault> {
+    let (calls, prototypes) = calls_of(plan, &plan.path)?;
+    for path in plan.libraries().filter(|_| !plan.together.is_empty()) {
+        // Each library has each function, and under the same name.
+        let (others, _) = calls_of(plan, path)?;
+        let facts = elf::facts_of(path);
+        for (call, other) in calls.iter().zip(others) {
+            if call.symbol != other.symbol
+                || facts.as_ref().is_some_and(|facts| !facts.has_export(&call.symbol))
+            {
+                return Err(Fault(format!(
+                    "{}: the library does not export `{}`, and with together each call is made in each library",
+                    shown(path),
+                    printable(&call.symbol)
+                )));
+            }
+        }
+    }
+    (plan.calls, plan.prototypes) = (calls, prototypes);
+    Ok(())
+}
+
+/// The calls of a plan as they are made in one library, and the prototypes of its functions.
+fn calls_of(plan: &SoakPlan, path: &Path) -> Result<(Vec<Call>, Prototypes), Fault> {
     // What is no library is for the loader to refuse.
-    let facts = (!plan.calls.is_empty()).then(|| elf::facts_of(&plan.path)).flatten();
-    let fault =
-        |error: calls::Mismatch| Fault(format!("{}: {}", shown(&plan.path), printable(&error.to_string())));
+    let facts = (!plan.calls.is_empty()).then(|| elf::facts_of(path)).flatten();
+    let fault = |error: calls::Mismatch| Fault(format!("{}: {}", shown(path), printable(&error.to_string())));
     let mut calls = plan.calls.clone();
     let mut prototypes = Prototypes::new();
     if let Some(facts) = &facts {
         let meant = calls.iter().flat_map(|call| calls::candidates(call, facts)).map(|one| one.symbol);
         let symbols: Vec<&str> = calls.iter().map(|call| call.symbol.as_str()).chain(meant).collect();
-        prototypes = elf::prototypes::prototypes(&plan.path, &symbols).unwrap_or_default();
+        prototypes = elf::prototypes::prototypes(path, &symbols).unwrap_or_default();
         let found: Result<Vec<String>, _> =
             calls.iter().map(|call| calls::symbol(call, facts, &prototypes)).collect();
         for (call, symbol) in calls.iter_mut().zip(found.map_err(fault)?) {
@@ -88,8 +154,7 @@ fn check_calls(plan: &mut SoakPlan) -> Result<(), Fault> {
         }
     }
     Sequence::new(&plan.setup, &calls, &plan.after, &prototypes).map_err(fault)?;
-    (plan.calls, plan.prototypes) = (calls, prototypes);
-    Ok(())
+    Ok((calls, prototypes))
 }
 
 /// A path in one line.

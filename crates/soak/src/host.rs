@@ -38,20 +38,24 @@ fn may_be_at_fault(name: &str) -> bool {
 pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
     let mut plan = plan.clone();
     // What can't be read the loader refuses, and says why.
-    let facts = elf::facts_of(&plan.path);
+    let all: Vec<(PathBuf, Facts)> =
+        plan.libraries().filter_map(|path| Some((path.to_owned(), elf::facts_of(path)?))).collect();
     let holds = plan.asked.hold.clone().unwrap_or_default();
     plan.kind = HostKind::C;
     // In a namespace of its own a library finds nothing that the host has.
-    if plan.mode != Mode::Namespace
-        && let Some(facts) = &facts
-    {
-        plan.needs_cxx = needs_cxx(&plan.path, facts);
-        plan.needed = facts.needed.iter().filter(|name| may_be_at_fault(name)).cloned().collect();
+    if plan.mode != Mode::Namespace && !all.is_empty() {
+        plan.needs_cxx = all.iter().any(|(path, facts)| needs_cxx(path, facts));
+        let needed = all.iter().flat_map(|(_, facts)| &facts.needed);
+        plan.needed = needed.filter(|name| may_be_at_fault(name)).cloned().collect();
         plan.kind = match plan.asked.host_kind.unwrap_or_default() {
             HostKind::Auto if plan.needs_cxx => HostKind::Cxx,
             HostKind::Auto => HostKind::C,
             kind => kind,
         };
+    }
+    if !plan.together.is_empty() {
+        // In another host each library would be another one; one alone shows there what is its dependency's.
+        (plan.needs_cxx, plan.needed) = (false, Vec::new());
     }
     for hold in &holds {
         match hold {
@@ -60,8 +64,11 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
                 if *linked { plan.linked.push(file) } else { plan.held.push(file) }
             }
             Hold::Dependencies => {
-                let needs = facts.as_ref().map(|facts| directly_needed(&plan.path, facts));
-                plan.linked.extend(needs.into_iter().flatten().map(|(_, file)| file));
+                for (_, file) in all.iter().flat_map(|(path, facts)| directly_needed(path, facts)) {
+                    if !plan.linked.contains(&file) {
+                        plan.linked.push(file);
+                    }
+                }
             }
         }
     }
@@ -76,7 +83,7 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
 
 /// Links what this program links, ahead of all else, and what stands in for the program.
 fn stand_in(plan: &mut SoakPlan, program: &Program) -> Result<(), Fault> {
-    let others: Vec<PathBuf> = plan.held.iter().chain(&plan.linked).cloned().collect();
+    let others: Vec<PathBuf> = plan.held.iter().chain(&plan.linked).chain(&plan.together).cloned().collect();
     let StandIn { stubs, linked, allocates } = StandIn::new(program, &plan.path, &others)?;
     let is_cxx = |file: &PathBuf| file.file_name().is_some_and(|name| name == CXX);
     plan.kind = if linked.iter().any(is_cxx) { HostKind::Cxx } else { HostKind::C };

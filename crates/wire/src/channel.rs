@@ -19,7 +19,7 @@ pub const KEYS: u32 = 1024;
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are of the same build, unless someone mixes them.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 /// Bytes that an error message may take.
 pub const ERROR_LEN: usize = 2048;
 /// Bytes for the list of loaded objects.
@@ -104,6 +104,11 @@ pub struct Header {
     pub pending: [Pending; TLS_ENTRIES],
     /// What else only the worker can see of its process.
     pub state: State,
+    /// Libraries that a cycle opens. Written by the supervisor.
+    pub libraries: AtomicU32,
+    /// Number of the library, counted from 1, that the first thread opens and closes before the cycles of the order under way, and which
+    /// counts as none of them; 0: none. Written by the supervisor.
+    pub visit: AtomicU32,
 }
 
 impl Header {
@@ -327,6 +332,27 @@ pub struct Slot {
     pub x87_control: AtomicU32,
     /// A locale of its own when it parked; 0: that of the process.
     pub locale: AtomicU64,
+    /// Number of the library that it opened last, counted from 0.
+    pub library: AtomicU32,
+}
+
+/// What became of one library on one thread, where a cycle opens several.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Visit {
+    /// Where it was loaded last.
+    pub base: AtomicU64,
+    /// The cycle in which that was, and how many libraries the thread had opened by then.
+    pub cycle: AtomicU64,
+    /// See `cycle`.
+    pub number: AtomicU64,
+    /// Bytes of the C heap that all its visits have left, a number that may be negative. Where only one thread makes cycles, and the process
+    /// counts its heap.
+    pub heap: AtomicU64,
+    /// Objects that the loader has added in its visits, where only one thread makes cycles.
+    pub adds: AtomicU64,
+    /// Objects that the loader has removed in them.
+    pub subs: AtomicU64,
 }
 
 /// Durations of one cycle's phases, in ticks of the header's clock, and where it took place.
@@ -413,6 +439,8 @@ pub fn ring_capacity(threads: u32) -> u32 {
 
 /// Most threads that a channel serves; also what the measured process believes at most.
 const MAX_THREADS: usize = 1 << 16;
+/// Most libraries that a cycle opens.
+const MAX_LIBRARIES: usize = 4096;
 /// Largest job in bytes.
 const MAX_JOB: usize = 16 << 20;
 /// What each part begins at a multiple of, so that no two share a page where pages have the usual size.
@@ -425,10 +453,13 @@ pub struct Layout {
     pub threads: usize,
     /// Entries in each thread's ring.
     pub capacity: usize,
+    /// Libraries that a cycle opens.
+    pub libraries: usize,
     slots: usize,
     errors: usize,
     rings: usize,
     objects: usize,
+    visits: usize,
     /// `None` where stale pointers are not looked for.
     pointers: Option<usize>,
     job: usize,
@@ -439,9 +470,15 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout for this many threads; `None` where that is none, or more than there can be.
-    pub fn new(threads: usize, capacity: usize, job_len: usize, has_pointers: bool) -> Option<Self> {
-        if threads == 0 || threads > MAX_THREADS || capacity > 1 << 20 || job_len > MAX_JOB {
+    /// The layout for this many threads and libraries; `None` where that is none, or more than there can be.
+    pub fn new(
+        (threads, libraries): (usize, usize),
+        capacity: usize,
+        job_len: usize,
+        has_pointers: bool,
+    ) -> Option<Self> {
+        let possible = (1..=MAX_THREADS).contains(&threads) && (1..=MAX_LIBRARIES).contains(&libraries);
+        if !possible || capacity > 1 << 20 || job_len > MAX_JOB {
             return None;
         }
         let aligned = |offset: usize| offset.next_multiple_of(ALIGN);
@@ -449,11 +486,25 @@ impl Layout {
         let errors = aligned(slots + threads * size_of::<Slot>());
         let rings = aligned(errors + threads * ERROR_LEN);
         let objects = aligned(rings + threads * capacity * size_of::<Entry>());
-        let after_objects = aligned(objects + OBJECTS_LEN);
-        let pointers = has_pointers.then_some(after_objects);
-        let job = pointers.map_or(after_objects, |at| aligned(at + size_of::<Table>()));
+        let visits = aligned(objects + OBJECTS_LEN);
+        let after_visits = aligned(visits + threads * libraries * size_of::<Visit>());
+        let pointers = has_pointers.then_some(after_visits);
+        let job = pointers.map_or(after_visits, |at| aligned(at + size_of::<Table>()));
         let len = aligned(job + job_len);
-        Some(Self { threads, capacity, slots, errors, rings, objects, pointers, job, job_len, len })
+        Some(Self {
+            threads,
+            capacity,
+            libraries,
+            slots,
+            errors,
+            rings,
+            objects,
+            visits,
+            pointers,
+            job,
+            job_len,
+            len,
+        })
     }
 
     /// The layout that a header states; `None` where it is not that of such memory.
@@ -462,8 +513,9 @@ impl Layout {
             return None;
         }
         let job_len = usize::try_from(header.job_len.load(Relaxed)).ok()?;
-        let (threads, capacity) = (header.threads.load(Relaxed), header.capacity.load(Relaxed));
-        Self::new(threads as usize, capacity as usize, job_len, header.has_pointers.load(Relaxed) != 0)
+        let of = |word: &AtomicU32| word.load(Relaxed) as usize;
+        let counts = (of(&header.threads), of(&header.libraries));
+        Self::new(counts, of(&header.capacity), job_len, header.has_pointers.load(Relaxed) != 0)
     }
 }
 
@@ -530,6 +582,13 @@ impl Parts {
         self.part(self.layout.objects, OBJECTS_LEN)
     }
 
+    /// What became of each library on each thread: first those of the first thread.
+    pub fn visits(&self) -> &[Visit] {
+        let count = self.layout.threads * self.layout.libraries;
+        // SAFETY: the layout has as many at this aligned offset; Visit is made of atomics.
+        unsafe { core::slice::from_raw_parts(self.at(self.layout.visits).cast(), count) }
+    }
+
     /// What is found of stale pointers, where they are looked for.
     pub fn pointers(&self) -> Option<&Table> {
         // SAFETY: the layout has a table at this offset, which begins on a page; it is made of atomics.
@@ -585,19 +644,21 @@ mod tests {
 
     #[test]
     fn parts_do_not_overlap() {
-        let layout = Layout::new(3, 128, 77, true).unwrap();
+        let layout = Layout::new((3, 5), 128, 77, true).unwrap();
         let ends = [
             (0, size_of::<Header>()),
             (layout.slots, 3 * size_of::<Slot>()),
             (layout.errors, 3 * ERROR_LEN),
             (layout.rings, 3 * 128 * size_of::<Entry>()),
             (layout.objects, OBJECTS_LEN),
+            (layout.visits, 15 * size_of::<Visit>()),
             (layout.pointers.unwrap(), size_of::<Table>()),
             (layout.job, 77),
             (layout.len, 0),
         ];
         assert!(ends.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "{ends:?}");
-        assert!(Layout::new(0, 1, 0, false).is_none() && Layout::new(1, 1, MAX_JOB + 1, false).is_none());
+        assert!(Layout::new((0, 1), 1, 0, false).is_none() && Layout::new((1, 0), 1, 0, false).is_none());
+        assert!(Layout::new((1, 1), 1, MAX_JOB + 1, false).is_none());
     }
 
     #[test]

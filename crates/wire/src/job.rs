@@ -2,12 +2,13 @@
 //! to. It is written as 64-bit words in native byte order, followed by the names, each ended by a NUL byte:
 //!
 //! ```text
-//! Job::WORDS words | one word per thread: the file it opens | one word per file | one word per library that is held |
+//! Job::WORDS words | one word per thread and library: the file it opens | one word per file | one word per library that is held |
 //!     Step::WORDS words per step | names
 //! ```
 //!
 //! A name is referred to by its offset in the names. The word of a library that is held is twice that, and 1 more where the host links the
-//! library: the loader has it before `main`. The first steps are those of the set-up, which are made once. Results and
+//! library: the loader has it before `main`. The first steps are those of the set-up, which are made once. A cycle makes all others with each
+//! library. Results and
 //! out-parameters are in slots of 8 bytes, of which each thread has its own.
 
 use core::cmp::Ordering;
@@ -371,11 +372,15 @@ pub struct Job {
     pub slots: u64,
     /// Offset of the name of the library itself, of which copies are made.
     pub original: u64,
+    /// Number of libraries that a cycle opens one after the other, at least 1.
+    pub libraries: u64,
+    /// From what their order in each cycle is made, in which nothing repeats soon; 0: it is as given.
+    pub seed: u64,
 }
 
 impl Job {
     /// Words of a job without what follows.
-    pub const WORDS: usize = 15;
+    pub const WORDS: usize = 17;
 
     /// As it travels.
     #[must_use]
@@ -396,6 +401,8 @@ impl Job {
             self.setups,
             self.slots,
             self.original,
+            self.libraries,
+            self.seed,
         ]
     }
 
@@ -418,6 +425,8 @@ impl Job {
             setups,
             slots,
             original,
+            libraries,
+            seed,
         ] = *words.first_chunk::<{ Self::WORDS }>()?;
         Some(Self {
             mode: Mode::from_word(mode)?,
@@ -435,13 +444,21 @@ impl Job {
             setups,
             slots,
             original,
+            libraries,
+            seed,
         })
+    }
+
+    /// Words that say which file a thread opens.
+    #[must_use]
+    pub fn opened(&self) -> u64 {
+        self.threads.saturating_mul(self.libraries)
     }
 
     /// Words before the names; `None` where that is more than there can be.
     #[must_use]
     pub fn words_before_names(&self) -> Option<usize> {
-        let lists = self.threads.checked_add(self.files)?.checked_add(self.holds)?;
+        let lists = self.opened().checked_add(self.files)?.checked_add(self.holds)?;
         let steps = self.steps.checked_mul(Step::WORDS as u64)?;
         usize::try_from(lists.checked_add(steps)?.checked_add(Self::WORDS as u64)?).ok()
     }
@@ -469,9 +486,11 @@ mod tests {
             setups: 1,
             slots: 5,
             original: 9,
+            libraries: 2,
+            seed: 8,
         };
         assert_eq!(Job::from_words(&job.to_words()), Some(job));
-        assert_eq!(job.words_before_names(), Some(Job::WORDS + 6 + 2 * Step::WORDS));
+        assert_eq!(job.words_before_names(), Some(Job::WORDS + 9 + 2 * Step::WORDS));
         assert_eq!(Job { steps: u64::MAX, ..job }.words_before_names(), None);
         assert_eq!(Job::from_words(&[9; Job::WORDS]), None);
         assert_eq!(Job::from_words(&job.to_words()[1..]), None);

@@ -5,14 +5,14 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicU8, AtomicU64};
 
-use dlsoak_wire::channel::{Clock, Entry, Failure, Header, Slot, write_bytes};
+use dlsoak_wire::channel::{Clock, Entry, Failure, Header, Phase, Slot, write_bytes};
 use dlsoak_wire::job::{CallFrom, FLOATS, INTEGERS, Kind, Mode, SLOT_STRIDE};
 
-use super::quiet::{base_of, is_there};
+use super::quiet::{base_of, is_there, loads};
 use super::setup::{Prepared, Room, Task};
 use super::stale::Search;
 use crate::copies::Copies;
-use crate::{c, short_lived};
+use crate::{c, heap, short_lived};
 
 /// One prototype for every call. System V x86-64 and AAPCS64 pass integers and floats in registers of their own, in order of
 /// appearance among their kind, so a function that takes fewer of either finds its arguments where it expects them and never looks
@@ -73,6 +73,8 @@ pub(super) struct Cycler {
     task: &'static Task,
     thread: usize,
     path: &'static CStr,
+    /// What the next order of the libraries is made from.
+    random: u64,
     copies: Option<Copies>,
     /// What the steps of the cycle under way have found, and the slots.
     room: Room,
@@ -81,17 +83,21 @@ pub(super) struct Cycler {
     clock: Clock,
     /// Nanoseconds spent beside the cycles, in the order under way.
     beside_ns: u64,
+    /// Libraries opened so far, where a cycle opens several.
+    visits: u64,
 }
 
 impl Cycler {
     pub(super) fn new(task: &'static Task, thread: usize, room: Room) -> Self {
-        let path = task.path(thread);
+        let path = task.path(thread, 0);
+        // Another one for each thread; all bits of a small seed count at once.
+        let random = task.job.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15 * (2 * thread as u64 + 1));
         let copies = (task.job.mode == Mode::Copies).then(|| Copies::new(path, task.image));
         let clock = Clock::from_u32(task.channel.header().clock.load(Relaxed));
         let table = if cfg!(dlsoak_pointers) && thread == 0 { task.channel.pointers() } else { None };
         // Without memory for it nothing is found, and the table says so.
         let search = table.and_then(|table| Search::new(table, task.kept).ok());
-        Self { task, thread, path, copies, room, search, clock, beside_ns: 0 }
+        Self { task, thread, path, random, copies, room, search, clock, beside_ns: 0, visits: 0 }
     }
 
     /// Cycles until the slot's target is reached and none are left that all threads share, or the order is to stop. The ring
@@ -101,6 +107,12 @@ impl Cycler {
         let mut completed = slot.completed.load(Relaxed);
         let mut begin = ticks(self.clock);
         slot.load_address.store(0, Relaxed);
+        if order.visit.load(Relaxed) != 0
+            && self.thread == 0
+            && let Some(entry) = ring.first()
+        {
+            begin = self.make_one(slot, entry, begin)?;
+        }
         for (made, entry) in ring.iter().enumerate() {
             if completed >= target {
                 target = completed + order.take_shared((ring.len() - made) as u64);
@@ -108,17 +120,23 @@ impl Cycler {
             if completed >= target || order.stop.load(Relaxed) != 0 {
                 break;
             }
-            begin = if self.task.job.call_from == CallFrom::ShortLived {
-                self.cycle_that_ends(slot, entry, begin)?
-            } else {
-                let ready = self.ready(begin)?;
-                self.cycle(slot, entry, ready)?
-            };
+            begin = self.make_one(slot, entry, begin)?;
             completed += 1;
             // The supervisor reads the entry only after it has seen this count.
             slot.completed.store(completed, Release);
         }
         Ok(())
+    }
+
+    /// Makes one cycle on the thread that it is to run on; returns when it was over.
+    #[inline(never)]
+    fn make_one(&mut self, slot: &Slot, entry: &Entry, begin: u64) -> Result<u64, Failed> {
+        if self.task.job.call_from == CallFrom::ShortLived {
+            self.cycle_that_ends(slot, entry, begin)
+        } else {
+            let ready = self.ready(begin)?;
+            self.cycle(slot, entry, ready)
+        }
     }
 
     /// Nanoseconds that the last run spent beside its cycles.
@@ -174,8 +192,12 @@ impl Cycler {
     /// Has the loader look again whether the library is still needed: a reference taken and given back. A namespace can't be
     /// entered again without its number.
     fn let_go(&self) {
-        if self.task.job.mode != Mode::Namespace {
+        if self.copies.is_some() {
             let _ = is_there(self.path());
+        } else if self.task.job.mode != Mode::Namespace {
+            for path in self.task.files() {
+                let _ = is_there(path);
+            }
         }
     }
 
@@ -188,9 +210,58 @@ impl Cycler {
         }
     }
 
-    /// Not inlined: it is called in two places, and a call costs a nanosecond.
-    #[inline(never)]
+    /// One cycle: all libraries one after the other, or the one that is to be visited alone.
     fn cycle(&mut self, slot: &Slot, entry: &Entry, begin: u64) -> Result<u64, Failed> {
+        let task = self.task;
+        if task.job.libraries == 1 {
+            return self.open_to_close(slot, entry, begin);
+        }
+        for phase in [Phase::Open, Phase::Symbol, Phase::Call, Phase::Close, Phase::After] {
+            entry.of(phase as u32).store(0, Relaxed);
+        }
+        let visit = task.channel.header().visit.load(Relaxed) as usize;
+        let alone = [visit.wrapping_sub(1)];
+        let count = if visit == 0 { self.shuffle() } else { 1 };
+        let mut since = begin;
+        for position in 0..count {
+            let order = if visit == 0 { &*self.room.order } else { &alone };
+            let library = order.get(position).copied().unwrap_or(0);
+            slot.library.store(library as u32, Relaxed);
+            self.path = task.path(self.thread, library);
+            let before = (heap::in_use().bytes, loads());
+            since = self.open_to_close(slot, entry, since)?;
+            let after = (heap::in_use().bytes, loads());
+            if let Some(noted) = task.channel.visits().get(task.place(self.thread, library)) {
+                noted.base.store(slot.base.load(Relaxed), Relaxed);
+                noted.cycle.store(slot.completed.load(Relaxed), Relaxed);
+                self.visits += 1;
+                noted.number.store(self.visits, Relaxed);
+                noted.heap.fetch_add((after.0 - before.0).cast_unsigned(), Relaxed);
+                noted.adds.fetch_add(after.1.0.wrapping_sub(before.1.0), Relaxed);
+                noted.subs.fetch_add(after.1.1.wrapping_sub(before.1.1), Relaxed);
+            }
+        }
+        Ok(since)
+    }
+
+    /// Puts the libraries in the order of the next cycle, where that is another one each time; returns their number.
+    fn shuffle(&mut self) -> usize {
+        let order = &mut *self.room.order;
+        if self.random != 0 {
+            for last in (1..order.len()).rev() {
+                // Marsaglia, "Xorshift RNGs" (2003).
+                self.random ^= self.random << 13;
+                self.random ^= self.random >> 7;
+                self.random ^= self.random << 17;
+                order.swap(last, self.random as usize % (last + 1));
+            }
+        }
+        order.len()
+    }
+
+    /// The steps of the job with one library. Not inlined: it is called in two places, and a call costs a nanosecond.
+    #[inline(never)]
+    fn open_to_close(&mut self, slot: &Slot, entry: &Entry, begin: u64) -> Result<u64, Failed> {
         let task = self.task;
         let mut since = begin;
         let mut phase = 0;
@@ -199,9 +270,7 @@ impl Cycler {
         for (index, step) in task.steps.iter().enumerate() {
             if step.phase as u32 != phase {
                 if phase != 0 {
-                    let now = ticks(self.clock);
-                    entry.of(phase).store(now.saturating_sub(since), Relaxed);
-                    since = now;
+                    since = self.time(entry, phase, since);
                 }
                 phase = step.phase as u32;
                 slot.phase.store(phase, Relaxed);
@@ -276,10 +345,19 @@ impl Cycler {
                 Kind::Driver | Kind::Prepare | Kind::SetUp => {}
             }
         }
-        let closed = ticks(self.clock);
-        entry.of(phase).store(closed.saturating_sub(since), Relaxed);
+        let closed = self.time(entry, phase, since);
         entry.base.store(base, Relaxed);
         Ok(closed)
+    }
+
+    /// Writes down the time of a phase that ends now; of several libraries, that of all.
+    #[inline(always)]
+    fn time(&self, entry: &Entry, phase: u32, since: u64) -> u64 {
+        let now = ticks(self.clock);
+        let cell = entry.of(phase);
+        let before = if self.task.job.libraries == 1 { 0 } else { cell.load(Relaxed) };
+        cell.store(before + now.saturating_sub(since), Relaxed);
+        now
     }
 
     /// Closes what a cycle that fails has opened, as a host does. The words are written down before: the next call of the loader may

@@ -30,24 +30,20 @@ pub(super) fn report_in(task: &'static Task) {
 #[cfg_attr(dlsoak_program = "host", unsafe(export_name = "dlsoak_needs_host"))]
 pub unsafe extern "C" fn called(name: *const c_char) -> ! {
     // SAFETY: it was stored by `report_in`, and lives as long as the process.
-    if let Some(task) = unsafe { TASK.load(Acquire).as_ref() } {
-        let own = c::thread_id().cast_unsigned();
-        let is_own = |slot: &dlsoak_wire::channel::Slot| slot.thread.load(Relaxed) == own;
-        let thread = task.channel.slots().iter().position(is_own).unwrap_or(0);
-        let failed = Failed { failure: Failure::NeedsHost, number: 0, words: name };
-        super::fail(&task.channel, thread, &failed);
-    } else {
-        // A library of the host's, as the process starts.
-        say(c"a library of the host called a function of the host before main: ");
-        // SAFETY: the caller's contract is the same.
-        say(unsafe { CStr::from_ptr(name) });
-        say(c"\n");
+    match unsafe { TASK.load(Acquire).as_ref() } {
+        Some(task) => {
+            let own = c::thread_id().cast_unsigned();
+            let is_own = |slot: &dlsoak_wire::channel::Slot| slot.thread.load(Relaxed) == own;
+            let thread = task.channel.slots().iter().position(is_own).unwrap_or(0);
+            let failed = Failed { failure: Failure::NeedsHost, number: 0, words: name };
+            super::fail(&task.channel, thread, &failed);
+        }
+        // A library that the host links calls it before `main`: its name is the last that the process writes.
+        // SAFETY: the caller's contract; the text is as long as that.
+        None => unsafe {
+            c::write(2, name.cast(), CStr::from_ptr(name).count_bytes());
+        },
     }
     // SAFETY: nothing is left to be done.
     unsafe { c::_exit(CALLED) }
-}
-
-fn say(text: &CStr) {
-    // SAFETY: the text is as long as that.
-    unsafe { c::write(2, text.as_ptr().cast(), text.count_bytes()) };
 }

@@ -75,6 +75,20 @@ fn objects(channel: &Parts) {
     channel.header().objects_truncated.store(visit.truncated, Relaxed);
 }
 
+/// How many objects the loader has added and removed so far.
+#[inline(never)]
+pub(super) fn loads() -> (u64, u64) {
+    unsafe extern "C" fn first(info: *const c::ObjectInfo, _size: usize, data: *mut c_void) -> c_int {
+        // SAFETY: `data` is the pair below, which is not shared; the loader hands a valid structure.
+        unsafe { *data.cast::<(u64, u64)>() = ((*info).adds, (*info).subs) };
+        1
+    }
+    let mut loads = (0, 0);
+    // SAFETY: the callback has the declared type and the pair outlives the call.
+    unsafe { c::dl_iterate_phdr(first, (&raw mut loads).cast()) };
+    loads
+}
+
 fn observe_heap(channel: &Parts) {
     let header = channel.header();
     let mut by_malloc = UNKNOWN;

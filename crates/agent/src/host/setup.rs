@@ -41,7 +41,7 @@ pub(super) struct Task {
     /// The library's bytes, where copies are made of it.
     pub(super) image: &'static [u8],
     pub(super) channel: Parts,
-    /// Offsets of the threads' paths, then of the files, and then the words of what is held.
+    /// Offsets of the threads' paths, of each library one, then of the files, and then the words of what is held.
     paths: &'static [u64],
     names: &'static [u8],
     /// The handles of what is held.
@@ -49,8 +49,9 @@ pub(super) struct Task {
     announce: Option<Announce>,
 }
 
-/// What a thread writes to while it cycles: what the steps of a cycle find, and the slots.
+/// What a thread writes to while it cycles: what the steps of a cycle find, the slots, and the numbers of the libraries in their order.
 pub(super) struct Room {
+    pub(super) order: &'static mut [usize],
     pub(super) found: &'static mut [*mut c_void],
     pub(super) slots: &'static [AtomicU64],
 }
@@ -78,7 +79,7 @@ impl Task {
         let before_names =
             job.words_before_names().filter(|count| *count <= words.len()).ok_or_else(broken)?;
         let names = &private[before_names * 8..];
-        let lists = (job.threads + job.files + job.holds) as usize;
+        let lists = (job.opened() + job.files + job.holds) as usize;
         let paths = &words[Job::WORDS..Job::WORDS + lists];
         let count = job.steps as usize;
         let room = c::map(count.max(1) * size_of::<Prepared>()).map_err(memory)?;
@@ -132,7 +133,7 @@ impl Task {
     /// # Errors
     /// What the loader said, or which library it does not have.
     pub(super) fn open_holds(&mut self) -> Result<(), Failed> {
-        let holds = &self.paths[(self.job.threads + self.job.files) as usize..];
+        let holds = &self.paths[(self.job.opened() + self.job.files) as usize..];
         let room =
             c::map(size_of_val(holds).max(1)).map_err(|number| Failed::numbered(Failure::Memory, number))?;
         // SAFETY: the memory is large enough, begins on a page, and all zero is a valid pointer; it is never given back.
@@ -230,16 +231,21 @@ impl Task {
         found.ok_or(Failed { failure: Failure::SetUpSymbol, number: 0, words: symbol })
     }
 
-    /// The file that `thread` opens.
-    pub(super) fn path(&self, thread: usize) -> &'static CStr {
-        let offset = self.paths.get(thread).filter(|_| (thread as u64) < self.job.threads);
+    /// The file that `thread` opens of a library.
+    pub(super) fn path(&self, thread: usize, library: usize) -> &'static CStr {
+        let offset = self.paths.get(self.place(thread, library));
         name(self.names, offset.copied().unwrap_or(u64::MAX))
+    }
+
+    /// Where a thread's part of what is noted of a library is.
+    pub(super) fn place(&self, thread: usize, library: usize) -> usize {
+        thread * self.job.libraries as usize + library
     }
 
     /// The files that threads open, each once.
     pub(super) fn files(&self) -> impl Iterator<Item = &'static CStr> + Clone + use<> {
         let names = self.names;
-        self.paths[self.job.threads as usize..][..self.job.files as usize]
+        self.paths[self.job.opened() as usize..][..self.job.files as usize]
             .iter()
             .map(move |offset| name(names, *offset))
     }
@@ -249,11 +255,18 @@ impl Task {
     /// # Errors
     /// When there is no memory.
     pub(super) fn room(&self) -> Result<Room, Failed> {
-        let (found, slots) = slots(self.kept.len(), self.steps.len().max(1))?;
+        let libraries = self.job.libraries as usize;
+        let (found, slots) = slots(self.kept.len(), self.steps.len() + libraries)?;
         for (slot, kept) in slots.iter().zip(self.kept) {
             slot.store(kept.load(Relaxed), Relaxed);
         }
-        Ok(Room { found, slots })
+        let (order, found) = found.split_at_mut(libraries);
+        // SAFETY: an address is as large as a number, and all zero is valid for both.
+        let order = unsafe { core::slice::from_raw_parts_mut(order.as_mut_ptr().cast::<usize>(), libraries) };
+        for (number, place) in order.iter_mut().enumerate() {
+            *place = number;
+        }
+        Ok(Room { order, found, slots })
     }
 
     /// Says to the library that takes notes where the calling thread's cycle and phase are to be read, until the value is dropped.

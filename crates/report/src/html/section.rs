@@ -163,6 +163,9 @@ fn facts(soak: &Soak) -> Vec<(&'static str, String)> {
     if !soak.calls().is_empty() {
         facts.push(("Calls", units::printable(&soak.calls().join(", "))));
     }
+    if !soak.together.is_empty() {
+        facts.push(("Together", terminal::together(soak)));
+    }
     if let Some(instances) = &soak.instances {
         facts.push(("Instances", units::printable(&terminal::instances(soak.mode(), instances))));
     }

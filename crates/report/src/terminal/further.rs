@@ -1,7 +1,9 @@
 //! What stands below the table for soaks that were asked more: what instances cost that stay, and how calling patterns
 //! compare.
 
-use dlsoak_record::{InstanceCost, Instances, Metric, Mode, Outcome, OutcomeKind, Pattern, Soak};
+use dlsoak_record::{
+    InstanceCost, Instances, Member, Metric, Mode, Order, Outcome, OutcomeKind, Pattern, Soak, UnloadState,
+};
 
 use super::super::{units, words};
 use super::wrap;
@@ -22,6 +24,23 @@ pub(in super::super) fn instances(mode: Mode, instances: &Instances) -> String {
     let costs: Vec<String> =
         instances.cost.iter().filter(|cost| cost.per_instance.abs() >= 0.01).map(cost).collect();
     format!("{} {what} stay; each costs {}", units::count(instances.live), costs.join(", "))
+}
+
+/// What became of several libraries in one process, in a sentence.
+pub(in super::super) fn together(soak: &Soak) -> String {
+    let order = match soak.asked.order.unwrap_or_default() {
+        Order::Given => "in the given order".to_owned(),
+        shuffle @ Order::Shuffle { .. } => format!("in another order in each cycle ({shuffle})"),
+    };
+    let stays = |member: &&Member| member.state == UnloadState::Pinned;
+    let left: Vec<&str> = soak.together.iter().filter(stays).map(Member::name).collect();
+    let state = match (soak.outcome.kind, left.as_slice()) {
+        (OutcomeKind::Completed | OutcomeKind::Interrupted, []) => "; all are unloaded".to_owned(),
+        (_, []) => String::new(),
+        (_, [one]) => format!("; {one} stays"),
+        (_, several) => format!("; {} stay", words::listed(several)),
+    };
+    units::printable(&format!("{} libraries in one process, {order}{state}", soak.together.len()))
 }
 
 /// One line for each calling pattern, in columns.

@@ -9,7 +9,7 @@ use dlsoak_record::{Code, Run, Soak};
 use super::summary::{self, Figure, Mark};
 use super::{units, words};
 
-pub(super) use further::instances;
+pub(super) use further::{instances, together};
 
 /// The width to render for where output is no terminal.
 pub const PIPED_WIDTH: u16 = 120;
@@ -65,6 +65,10 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
         }
     }
     for soak in &run.soaks {
+        if !soak.together.is_empty() {
+            let text = format!("{}: {}", units::printable(&soak.name), further::together(soak));
+            wrap(&mut out, "together: ", "          ", &text, width);
+        }
         if let Some(instances) = &soak.instances {
             let text =
                 format!("{}: {}", units::printable(&soak.name), further::instances(soak.mode(), instances));
@@ -267,6 +271,7 @@ mod tests {
             kind: OutcomeKind::Crashed,
             cycle: Some(4_711),
             phase: Some(Phase::Call),
+            library: None,
             signal: Some("SIGSEGV".to_owned()),
             why: Some(Why::Crash(Crash {
                 cause: CrashCause::DivisionByZero,

@@ -134,10 +134,16 @@ fn place_of(outcome: &Outcome) -> String {
         Some(Phase::OtherThread) => " on another thread",
         None => "",
     };
+    let of = outcome.library.as_ref().map(|library| format!(" of {}", units::printable(library)));
+    let phase = match (of, outcome.cycle) {
+        (Some(of), Some(cycle)) => return format!("{phase}{of} in cycle {}", units::count(cycle)),
+        (Some(of), None) => format!("{phase}{of}"),
+        (None, _) => phase.to_owned(),
+    };
     match outcome.cycle {
         Some(cycle) if phase.is_empty() => format!(" in cycle {}", units::count(cycle)),
         Some(cycle) => format!("{phase} of cycle {}", units::count(cycle)),
-        None => phase.to_owned(),
+        None => phase,
     }
 }
 

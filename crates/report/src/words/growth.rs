@@ -1,11 +1,11 @@
 //! Growth in sentences: leaks, what is open, and what does not grow.
 
 use dlsoak_record::{
-    Growth, LeakFacts, Metric, OneTime, OpenGrowth, Phase, PlaceKind, Share, Sharer, SourcePlace, Unit,
+    Growth, LeakFacts, Metric, OneTime, OpenGrowth, Part, Phase, PlaceKind, Share, Sharer, SourcePlace, Unit,
     Unsettled, units,
 };
 
-use super::Text;
+use super::{Text, listed};
 
 /// What people call the metric.
 pub fn metric(metric: Metric) -> &'static str {
@@ -60,10 +60,11 @@ pub(super) fn leak(leak: &LeakFacts) -> Text {
     let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
     let fact = format!("{} grows by {}{more}", metric(growth.metric), interval(growth));
     let mut text = Text::fact(fact);
-    let mut means = vec![format!(
+    let mut means = by(growth.metric, &leak.by);
+    means.push(format!(
         "it grows at the same rate in the last half of {} cycles and in the quarter before",
         units::count(leak.cycles)
-    )];
+    ));
     means.extend(kind(leak).map(str::to_owned));
     if !leak.also.is_empty() {
         let also: Vec<String> = leak
@@ -86,6 +87,17 @@ pub(super) fn leak(leak: &LeakFacts) -> Text {
             text.help("call munmap for each mmap; `dlsoak trace` shows who maps")
         }
         _ => text.help("run `dlsoak trace` on it to see where it comes from"),
+    }
+}
+
+/// Who grows it, of several libraries that were soaked together.
+fn by(metric: Metric, parts: &[Part]) -> Vec<String> {
+    let of = |part: &Part| format!("{} by {}", part.object, rate(metric, part.per_cycle));
+    let parts: Vec<String> = parts.iter().map(of).collect();
+    match parts.as_slice() {
+        [] => Vec::new(),
+        [one] => vec![format!("it grows after the visit of {one}")],
+        several => vec![format!("it grows after the visits of {}", listed(several))],
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use dlsoak_record::why::Access;
 use dlsoak_record::{
     At, Child, CrashHow, DanglingPointer, EnvironmentChange, Evidence, FpChange, FpRegister, HolderMemory,
-    LocaleChange, Mapped, Place, PointerHolder, PointerTarget, Proof, Residue, SharedMemory, SignalAction,
-    SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, Use, User, units,
+    LocaleChange, Mapped, Place, PointerHolder, PointerTarget, Proof, Residue, ResidueKind, SharedMemory,
+    SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, Use, User, units,
 };
 
 use super::stack::frame;
@@ -15,11 +15,27 @@ use super::{Text, counted, file_name, listed};
 /// Something that the process was left with.
 pub fn left(left: &Residue) -> Text {
     let text = of_evidence(left);
+    if !left.by.is_empty() {
+        return together(text, left);
+    }
     match &left.object {
         None => text,
         // What helps the author of a library that leaves it does not help one that only needs that.
         Some(object) => text.help(format!("keep {object} loaded in the host, or report it to its authors")),
     }
+}
+
+/// The same with the libraries that leave it, of several that were soaked together. Of a pointer the fact says what it points to.
+fn together(text: Text, left: &Residue) -> Text {
+    if left.kind() == ResidueKind::DanglingPointer {
+        return text;
+    }
+    let by = match left.by.as_slice() {
+        [one] => format!("it appears after the visit of {one}"),
+        several => format!("it appears after the visits of {}", listed(several)),
+    };
+    let known = text.consequence.map_or(String::new(), |known| format!("; {known}"));
+    Text { consequence: Some(by + &known), ..text }
 }
 
 fn of_evidence(left: &Residue) -> Text {
@@ -483,8 +499,10 @@ fn stdio(change: &StreamChange, rate: Rate) -> Text {
 fn dangling(pointer: &DanglingPointer) -> Text {
     if pointer.proof == Proof::Used {
         let Text { fact, help, .. } = used(pointer);
+        let during = pointer.used.as_ref().and_then(|used| used.during.as_ref());
+        let during = during.map(|library| format!(", in the visit of {library}")).unwrap_or_default();
         let text = Text::fact(format!(
-            "the process crashed once no load came back to the address of an earlier one: {fact}"
+            "the process crashed once no load came back to the address of an earlier one{during}: {fact}"
         ));
         return Text { help, ..text }.means(
             "a host crashes in the same way once anything else is at that address. While each load comes back to the \
@@ -814,7 +832,7 @@ mod tests {
         holder: Option<PointerHolder>,
         target: PointerTarget,
     ) -> Evidence {
-        let used = Some(Use { user, access, load: 3 });
+        let used = Some(Use { user, access, load: 3, during: None });
         Evidence::DanglingPointer(Box::new(DanglingPointer {
             proof: Proof::Used,
             holder,

@@ -11,12 +11,13 @@ const LIBRARY: &str = "the library";
 /// A cause that a soak saw.
 pub fn cause(cause: &Cause) -> Text {
     let object = cause.object.as_deref().map(file_name);
+    let library = cause.library.as_deref().unwrap_or(LIBRARY);
     match &cause.facts {
         // The object is what keeps the library.
         CauseFacts::RelocationDependency { keeper: Some(_), .. } | CauseFacts::NeededBy(_) => {
-            seen(&cause.facts, LIBRARY)
+            seen(&cause.facts, library)
         }
-        evidence => seen(evidence, object.unwrap_or(LIBRARY)),
+        evidence => seen(evidence, object.unwrap_or(library)),
     }
 }
 

@@ -207,6 +207,9 @@ pub(super) fn settings(table: DeTable<'_>, more: &[&str], directory: &Path) -> R
             *library = directory.join(&*library);
         }
     }
+    for companion in settings.together.iter_mut().flatten() {
+        *companion = companion.in_directory(directory);
+    }
     if let Some(exercise) = &mut settings.exercise {
         exercise.driver = directory.join(&exercise.driver);
     }

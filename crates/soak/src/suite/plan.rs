@@ -13,12 +13,12 @@ use super::matrix::in_force;
 use super::names::{Unique, default_name, fit_name};
 use super::partition::Partition;
 use super::suite_error::SuiteError;
-use super::together::{check_calls, check_chaos, check_host, check_mode};
+use super::together::{check_calls, check_chaos, check_host, check_mode, check_together};
 use crate::calls::Prototypes;
 use crate::record::{self, CallFrom, Metric, Mode};
 use crate::settings::quantity::{Cycles, Size, Time};
 use crate::settings::{
-    Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Passes, Program, Sandboxing, Settings,
+    Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Order, Passes, Program, Sandboxing, Settings,
 };
 
 /// Cycles where nobody said how many.
@@ -55,6 +55,10 @@ pub struct SoakPlan {
     pub name: String,
     /// The library. A relative path is relative to the current directory.
     pub path: PathBuf,
+    /// Libraries that each cycle opens after that one, each once it has closed the one before.
+    pub together: Vec<PathBuf>,
+    /// In which order it opens them all.
+    pub order: Order,
     /// What was asked for, as it was given.
     pub asked: Settings,
     /// Functions to call in each cycle, in this order.
@@ -214,7 +218,7 @@ impl Plan {
         let mut soaks = Vec::new();
         for library in &suite.libraries {
             let fault = |key: &str, problem: &str| suite.error(library, key, problem).in_file(text, file);
-            let name = library.name.clone().unwrap_or_else(|| default_name(&library.path));
+            let name = library.name.clone().unwrap_or_else(|| of_all(&library.path, &library.settings));
             if !names.insert(name.clone()) {
                 let key = if library.name.is_some() { "name" } else { "path" };
                 return Err(fault(
@@ -265,7 +269,7 @@ impl Plan {
         let mut names = Unique::default();
         let mut soaks = Vec::new();
         for path in paths {
-            let name = names.next(default_name(path));
+            let name = names.next(of_all(path, overrides));
             let soak = SoakPlan::new(name, path.clone(), overrides.clone())
                 .map_err(|(key, problem)| PlanError::Settings { key, problem })?;
             soaks.push(soak);
@@ -273,7 +277,7 @@ impl Plan {
         let name = match soaks.as_slice() {
             [] => return Err(PlanError::NoLibrary),
             [one] => one.name.clone(),
-            [first, rest @ ..] => format!("{}-and-{}-more", first.name, rest.len()),
+            [first, rest @ ..] => with_more(&first.name, rest.len()),
         };
         Ok(Self { name, soaks })
     }
@@ -291,13 +295,29 @@ impl Plan {
     }
 }
 
+/// The name of a soak that has none: that of its library, and how many others there are.
+fn of_all(path: &Path, settings: &Settings) -> String {
+    let name = default_name(path);
+    settings.together.as_ref().map_or(name.clone(), |others| with_more(&name, others.len()))
+}
+
+fn with_more(name: &str, others: usize) -> String {
+    format!("{name}-and-{others}-more")
+}
+
 impl SoakPlan {
+    /// All libraries that a cycle opens, as they were named.
+    pub fn libraries(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.path).chain(&self.together).map(PathBuf::as_path)
+    }
+
     fn new(name: String, path: PathBuf, settings: Settings) -> Result<Self, Refusal> {
         let limits = settings.limits();
         let mode = settings.mode.unwrap_or_default();
         check_mode(mode, &settings)?;
         check_chaos(&settings)?;
         check_host(mode, &settings)?;
+        check_together(mode, &settings)?;
         check_calls(&settings)?;
         let threads = settings.threads.map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX));
         let cycles = match (settings.cycles, settings.duration) {
@@ -328,6 +348,8 @@ impl SoakPlan {
         Ok(Self {
             name,
             path,
+            together: settings.together.iter().flatten().map(|one| one.path().to_owned()).collect(),
+            order: settings.order.unwrap_or_default(),
             calls: settings.call.clone().unwrap_or_default(),
             setup: settings.setup.clone().unwrap_or_default(),
             prototypes: Prototypes::new(),

@@ -50,6 +50,25 @@ pub(super) fn check_host(mode: Mode, settings: &Settings) -> Result<(), Refusal>
     }
 }
 
+/// What does not go together with several libraries in one process.
+pub(super) fn check_together(mode: Mode, settings: &Settings) -> Result<(), Refusal> {
+    match &settings.together {
+        None if settings.order.is_some() => {
+            Err(("order", "one library alone has no order; add together, or remove this".to_owned()))
+        }
+        Some(others) if others.is_empty() => {
+            Err(("together", "there is one library only; name at least two".to_owned()))
+        }
+        Some(_) if mode != Mode::Reopen => Err((
+            "mode",
+            format!(
+                "together opens each library by its path, and mode `{mode}` does not; remove one of the two"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses what does not go together.
 pub(super) fn check_chaos(settings: &Settings) -> Result<(), Refusal> {
     let chaos = settings.chaos.as_deref().unwrap_or_default();
@@ -98,6 +117,22 @@ mod tests {
         assert_eq!(check(json!({ "hold": "a.so", "mode": "namespace" })), Err("hold"));
         assert_eq!(check(json!({ "host-kind": "c++", "mode": "namespace" })), Err("host-kind"));
         assert_eq!(check(json!({ "host-kind": "c", "mode": "namespace" })), Ok(()));
+    }
+
+    #[test]
+    fn several_libraries_are_opened_by_their_paths() {
+        let check = |settings: serde_json::Value| {
+            let settings: Settings = serde_json::from_value(settings).unwrap();
+            check_together(settings.mode.unwrap_or_default(), &settings).map_err(|(key, _)| key)
+        };
+        use serde_json::json;
+        assert_eq!(check(json!({ "together": "b.so", "order": "shuffle", "threads": 3 })), Ok(()));
+        assert_eq!(check(json!({ "mode": "copies" })), Ok(()));
+        assert_eq!(check(json!({ "order": "given" })), Err("order"));
+        assert_eq!(check(json!({ "together": [] })), Err("together"));
+        for mode in ["copies", "namespace"] {
+            assert_eq!(check(json!({ "together": "b.so", "mode": mode })), Err("mode"));
+        }
     }
 
     #[test]

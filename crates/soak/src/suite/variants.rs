@@ -5,7 +5,7 @@ use std::path::Path;
 use super::plan::{Purpose, SoakPlan};
 use crate::record::{CallFrom, Metric};
 use crate::settings::quantity::Cycles;
-use crate::settings::{Hold, Per, command};
+use crate::settings::{Companion, Hold, Order, Per, command};
 
 /// Most checkpoints of a soak that only separates growth with the call from growth without it: 33 in each octave that decides.
 const CHECKPOINTS_ASIDE: u32 = 100;
@@ -44,6 +44,8 @@ impl SoakPlan {
         let mut plan = self.shortened(cycles);
         (plan.threads, plan.asked.threads) = (1, None);
         (plan.share_path, plan.chaos) = (false, Vec::new());
+        // A library comes again after as many loads each time.
+        plan.order = Order::Given;
         plan.purpose = Purpose::Pointers;
         plan
     }
@@ -91,6 +93,11 @@ impl SoakPlan {
         let mut asked = self.asked.clone();
         if let Some(exercise) = &mut asked.exercise {
             exercise.driver = absolute(&exercise.driver);
+        }
+        for companion in asked.together.iter_mut().flatten() {
+            if let Some(path) = Companion::new(&absolute(companion.path())) {
+                *companion = path;
+            }
         }
         for hold in asked.hold.iter_mut().flatten() {
             if let Hold::Library { library, .. } = hold

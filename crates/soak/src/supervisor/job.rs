@@ -12,10 +12,10 @@ use super::sandbox::Confinement;
 use crate::calls::{Against, Float, Made, Sequence, Word};
 use crate::fault::SET_UP;
 use crate::record::{CallFrom, Mode};
-use crate::settings::{Call, ChaosKind, Comparison, Reading};
+use crate::settings::{Call, ChaosKind, Comparison, Order, Reading};
 use crate::suite::plan::{Purpose, SoakPlan};
 
-/// The job that a plan makes for threads that open these files.
+/// The job that a plan makes for threads that open these files: first the files of the first thread, of each library one.
 ///
 /// # Errors
 /// In one line, when a name can't be told to a C program.
@@ -26,6 +26,7 @@ pub(super) fn job(
     trace: bool,
 ) -> Result<Vec<u8>, String> {
     let mut names = Names::default();
+    let libraries = plan.together.len() + 1;
     let paths = files.iter().map(|path| names.path(path)).collect::<Result<Vec<_>, _>>()?;
     let mut different = paths.clone();
     different.dedup();
@@ -54,13 +55,18 @@ pub(super) fn job(
         ruleset: confinement.and_then(Confinement::ruleset).map_or(0, |fd| u64::from(fd.cast_unsigned()) + 1),
         own_proc: confinement.map_or(0, Confinement::own_proc),
         no_network: u64::from(confinement.is_some()),
-        threads: paths.len() as u64,
+        threads: (paths.len() / libraries) as u64,
         files: different.len() as u64,
         holds: holds.len() as u64,
         steps: (setup.len() + cycle.len()) as u64,
         setups: setup.len() as u64,
         slots: sequence.slots as u64,
         original: names.path(&plan.path)?,
+        libraries: libraries as u64,
+        seed: match plan.order {
+            Order::Given => 0,
+            Order::Shuffle { seed } => seed.get(),
+        },
     };
     let words = head.to_words().into_iter().chain(paths).chain(different).chain(holds);
     let words = words.chain(setup.iter().chain(&cycle).flat_map(Step::to_words));
@@ -109,7 +115,10 @@ fn cycle(plan: &SoakPlan, sequence: &Sequence, names: &mut Names) -> Result<Vec<
     }
     steps.push(step(Kind::Close, Phase::Close));
     if is_looking {
-        steps.push(Step { target: plan.cycles, ..step(Kind::Scan, Phase::Close) });
+        steps.push(Step {
+            target: plan.cycles * (plan.together.len() as u64 + 1),
+            ..step(Kind::Scan, Phase::Close)
+        });
     }
     for (call, made) in plan.after.iter().zip(&sequence.after) {
         let symbol = names.text(call.symbol.as_bytes())?;

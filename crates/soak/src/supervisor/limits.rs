@@ -68,7 +68,7 @@ impl Limits {
             tasks,
             processes: Most::or(given.processes, || tasks.most.min(MOST_PROCESSES)),
             output: Most::or(given.output, || MOST_OUTPUT),
-            library: std::fs::metadata(&plan.path).map_or(0, |metadata| metadata.len()),
+            library: plan.libraries().filter_map(|path| Some(path.metadata().ok()?.len())).max().unwrap_or(0),
         }
     }
 

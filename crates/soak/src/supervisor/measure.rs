@@ -15,11 +15,12 @@ use super::residue;
 use super::series::{self, Series};
 use super::session::{End, Outside as _, Session};
 use super::staging::Staging;
+use super::together;
 use super::unload::Watch;
 use crate::channel;
 use crate::elf;
 use crate::fault::Fault;
-use crate::record::{Agent, Doubt, LoadCause, Measured, Mode, Note};
+use crate::record::{Agent, Doubt, LoadCause, Measured, Mode, Note, Residue};
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::clock;
 
@@ -33,6 +34,13 @@ const FIRST_WARM: u64 = 4;
 /// measured, and all that is judged comes from their last half.
 const OUTLASTS: u64 = 16;
 
+/// A library, as its file was when the soak began.
+#[derive(Debug)]
+pub(super) struct Library {
+    pub(super) facts: elf::Facts,
+    pub(super) original: Original,
+}
+
 /// A soak under way.
 pub(super) struct Measurement<'a> {
     plan: &'a SoakPlan,
@@ -40,8 +48,10 @@ pub(super) struct Measurement<'a> {
     warmup: u64,
     session: Session<'a>,
     staging: Staging,
-    facts: elf::Facts,
-    original: Original,
+    /// As many as a cycle opens.
+    libraries: Vec<Library>,
+    /// What each of them does, where there are several.
+    together: Option<together::Watch>,
     series: Series,
     /// How much the worker may have.
     allowances: Allowances,
@@ -65,8 +75,7 @@ impl<'a> Measurement<'a> {
         warmup: u64,
         session: Session<'a>,
         staging: Staging,
-        facts: elf::Facts,
-        original: Original,
+        libraries: Vec<Library>,
     ) -> Result<Self, Fault> {
         let histograms = || Histograms::new().map_err(Fault::new);
         Ok(Self {
@@ -79,9 +88,9 @@ impl<'a> Measurement<'a> {
             kinds: (plan.purpose == Purpose::Everything).then(Kinds::default),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
-            residue: residue::Watch::new(&plan.path),
-            facts,
-            original,
+            residue: residue::Watch::new(plan.libraries()),
+            libraries,
+            together: together::Watch::new(plan),
             warm: histograms()?,
             histograms: histograms()?,
             began: Instant::now(),
@@ -109,7 +118,7 @@ impl<'a> Measurement<'a> {
         let mut ending = end::Ending {
             session: &mut self.session,
             staging: &self.staging,
-            facts: &self.facts,
+            libraries: &self.libraries,
             plan: self.plan,
         };
         soak.outcome = match end {
@@ -128,7 +137,8 @@ impl<'a> Measurement<'a> {
             soak.instances = instances::instances(&soak.checkpoints);
         }
         if let Some(instances) = &mut soak.instances {
-            instances::explain(instances, &mut soak.outcome, &self.facts, self.plan.mode);
+            let facts = &self.libraries[0].facts;
+            instances::explain(instances, &mut soak.outcome, facts, self.plan.mode);
         }
         if !matches!(self.plan.purpose, Purpose::Share { .. } | Purpose::OtherHost) {
             soak.latency_ns = self.histograms.to_record();
@@ -136,7 +146,14 @@ impl<'a> Measurement<'a> {
             soak.latency_over_time = self.histograms.over_time();
         }
         soak.resident_by_kind = self.kinds.as_ref().and_then(Kinds::to_record);
-        let (residue, of_host) = self.residue.find(soak);
+        let (mut residue, of_host) = self.residue.find(soak);
+        if let Some(together) = &self.together {
+            let named = |found: Residue| {
+                let by = together.left_by(&found);
+                found.left_by(by)
+            };
+            residue = residue.into_iter().map(named).collect();
+        }
         soak.residue = residue;
         for (path, count) in of_host {
             let object = path.rsplit('/').next().unwrap_or(&path).to_owned();
@@ -150,7 +167,15 @@ impl<'a> Measurement<'a> {
         soak.notes.extend(self.unload.notes(&self.staging));
         if matches!(self.plan.purpose, Purpose::Everything | Purpose::OtherHost) {
             let context = self.session.context();
-            causes::find(soak, self.plan, &self.facts, &self.staging, &self.unload, &self.pending, context);
+            causes::find(
+                soak,
+                self.plan,
+                &self.libraries,
+                &self.staging,
+                &self.unload,
+                &self.pending,
+                context,
+            );
         }
         doubt
     }
@@ -179,6 +204,9 @@ impl Steps for Measurement<'_> {
         self.session.look(channel::Look::Presence)?;
         self.session.ensure_state();
         self.residue.start(&mut self.session);
+        if let Some(together) = self.together.as_mut().filter(|_| self.plan.purpose == Purpose::Everything) {
+            together.visit(&mut self.session, &self.series)?;
+        }
         self.session.want_state(false);
         if alone {
             // Alone, so that what one load adds can be told even where threads share a path later.
@@ -223,7 +251,10 @@ impl Steps for Measurement<'_> {
         match &reached {
             Err(End::Failed { .. }) => reached,
             Err(end) if !end.is_quiet() => reached,
-            _ => self.original.change().map_or(reached, |change| Err(End::FileChanged(change))),
+            _ => {
+                let change = self.libraries.iter_mut().find_map(|library| library.original.change());
+                change.map_or(reached, |change| Err(End::FileChanged(change)))
+            }
         }
     }
 
@@ -244,6 +275,9 @@ impl Steps for Measurement<'_> {
             self.session.ensure_state();
         }
         self.residue.checkpoint(done, &mut self.session);
+        if let Some(together) = &mut self.together {
+            together.checkpoint(done, &self.session.channel);
+        }
         Ok(())
     }
 
@@ -285,13 +319,17 @@ impl Steps for Measurement<'_> {
         soak.allowances = self.allowances.to_record();
         soak.one_time = series::one_time(&soak.checkpoints);
         self.unload.finish(&totals, &soak.checkpoints, &self.staging, &mut soak.unload);
+        if let Some(together) = &self.together {
+            let stays = self.unload.stays_of_each(&self.staging);
+            soak.together = together.to_record(self.plan, &self.libraries, &stays, soak.worker.agent);
+        }
         soak.worker.clock = Some(clock::recorded(self.session.clock()));
         soak.worker.objects = self.session.worker.named(self.unload.at_start());
     }
 }
 
 /// The worker died while it was parked, so that `/proc` could not be read.
-fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
+pub(super) fn gone(session: &mut Session<'_>, error: &procfs::ProcError) -> End {
     match session.worker.ended(Duration::from_secs(1)) {
         Some(status) => session.died(status),
         // What makes a process unreadable to its user: PR_SET_DUMPABLE, another user, other capabilities.

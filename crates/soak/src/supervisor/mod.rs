@@ -32,6 +32,7 @@ mod session;
 mod shares;
 mod staging;
 mod stall;
+mod together;
 mod trace;
 mod unload;
 #[cfg(test)]
@@ -48,8 +49,8 @@ use crate::conduct::Instrument;
 use crate::elf;
 use crate::fault::{self, Fault};
 use crate::record::{
-    Agent, CallFrom, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, LoadCause, Measured, Mode, Note,
-    Outcome, Phase, Residue, Trace, Worker,
+    Agent, CallFrom, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, Language, LoadCause, Measured,
+    Mode, Note, Outcome, Phase, Residue, Trace, Worker,
 };
 use crate::sampling::Sampler;
 use crate::settings::Sandboxing;
@@ -61,11 +62,12 @@ pub use private::{PrivateDirectory, clean as clean_private};
 
 use end::failed_before_start;
 use limits::Limits;
-use measure::Measurement;
+use measure::{Library, Measurement};
 use original::Original;
 use process::WorkerProcess;
 use sandbox::Confinement;
 use session::{Bounds, End, Session};
+pub(crate) use staging::same_file;
 use staging::{Files, Staging};
 
 /// Warm-up cycles where nobody said how many.
@@ -241,16 +243,18 @@ fn prepare<'a>(
     soak: &mut Measured,
     context: &'a Context<'a>,
 ) -> Result<Measurement<'a>, NotBegun> {
-    let stamp = original::stamp(&plan.path);
-    let (facts, bytes) = elf_facts(&plan.path)?;
-    let original = Original::new(&plan.path, stamp, &bytes, facts.build_id.clone());
-    drop(bytes);
-    soak.build_id.clone_from(&facts.build_id);
-    soak.language = facts.language;
-    soak.toolchain.clone_from(&facts.toolchain);
-    if let Some(call) =
-        plan.calls.iter().find(|call| facts.export(&call.symbol) == Some(elf::ExportKind::Data))
-    {
+    let libraries = plan.libraries().map(read).collect::<Result<Vec<_>, _>>()?;
+    if let Some(Library { facts, .. }) = libraries.first() {
+        soak.build_id.clone_from(&facts.build_id);
+        soak.language = facts.language;
+        soak.toolchain.clone_from(&facts.toolchain);
+    }
+    if libraries.iter().any(|library| library.facts.language != soak.language) {
+        soak.language = Language::Unknown;
+    }
+    let data = |library: &Library, symbol: &str| library.facts.export(symbol) == Some(elf::ExportKind::Data);
+    let is_data = |symbol: &str| libraries.iter().any(|library| data(library, symbol));
+    if let Some(call) = plan.calls.iter().find(|call| is_data(&call.symbol)) {
         let failed = failed_before_start(LoadCause::DataSymbol { symbol: call.symbol.clone() });
         return Err(Box::new(Outcome { phase: Some(Phase::Symbol), ..*failed }).into());
     }
@@ -259,19 +263,22 @@ fn prepare<'a>(
         let calls = unchecked.iter().map(|call| call.text.clone()).collect();
         soak.notes.push(Note::CallsUnchecked { calls });
     }
-    if plan.mode == Mode::Copies && !facts.unique_symbols.is_empty() {
+    let has_unique = libraries.iter().any(|library| !library.facts.unique_symbols.is_empty());
+    if plan.mode == Mode::Copies && has_unique {
         soak.notes.push(Note::CopiesShareUnique);
     }
-    if plan.mode == Mode::Reopen && plan.threads > 1 && !plan.share_path && !facts.unique_symbols.is_empty() {
+    if plan.mode == Mode::Reopen && plan.threads > 1 && !plan.share_path && has_unique {
         // The loader binds the unique symbols of every copy to the first one: copies would not be independent,
         // and all but the first would be unloaded as no host's would.
         soak.share_path = true;
         soak.notes.push(Note::OnePath);
     }
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
-    let mut staging = Staging::new(&plan.path, plan.threads, files)?;
+    let mut staging = Staging::new(plan.libraries(), plan.threads, files)?;
     if staging.has_copies() {
-        staging::keep_origin(&facts, &plan.path, &mut soak.env);
+        for (path, library) in plan.libraries().zip(&libraries) {
+            staging::keep_origin(&library.facts, path, &mut soak.env);
+        }
     }
     if plan.sandbox != Sandboxing::Off && !soak.env.contains_key(TMPDIR) {
         let scratch = staging.make_scratch()?;
@@ -286,10 +293,10 @@ fn prepare<'a>(
     let mut session = start(plan, staging.paths(), &soak.env, bounds, context)?;
     let worker = &mut session.worker;
     worker.disturber = chaos::Disturber::new(&plan.chaos, worker.process.pid(), staging.paths());
-    Ok(Measurement::new(plan, warmup, session, staging, facts, original)?)
+    Ok(Measurement::new(plan, warmup, session, staging, libraries)?)
 }
 
-/// Starts a worker with one thread per file, which has not opened anything yet.
+/// Starts a worker with one thread per file of each library, which has not opened anything yet.
 fn start<'a>(
     plan: &SoakPlan,
     files: &[PathBuf],
@@ -314,9 +321,11 @@ fn start<'a>(
     };
     let job =
         job::job(&with_stubs, files, confinement.as_ref(), trace::is_asked_for(env)).map_err(Fault::new)?;
-    let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
-    let capacity = channel::ring_capacity(threads);
-    let channel = Channel::create(files.len(), capacity as usize, &job, plan.purpose == Purpose::Pointers)
+    let libraries = plan.together.len() + 1;
+    let threads = files.len() / libraries;
+    let capacity = channel::ring_capacity(u32::try_from(threads).unwrap_or(u32::MAX));
+    let counts = (threads, libraries);
+    let channel = Channel::create(counts, capacity as usize, &job, plan.purpose == Purpose::Pointers)
         .map_err(Fault::new)?;
     // What is done beside cycles is told in nanoseconds, and only where cycles load something.
     let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived;
@@ -373,6 +382,14 @@ fn host_is_ready(plan: &SoakPlan, session: &mut Session<'_>) -> Result<(), Fault
         Some(_) => Ok(()),
         None => Err(linked::refusal(plan, None, status, &output)),
     }
+}
+
+/// A library as its file is now, or why it can't be loaded here.
+fn read(path: &Path) -> Result<Library, Box<Outcome>> {
+    let stamp = original::stamp(path);
+    let (facts, bytes) = elf_facts(path)?;
+    let original = Original::new(path, stamp, &bytes, facts.build_id.clone());
+    Ok(Library { facts, original })
 }
 
 /// Facts of the file and its content, or why it can't be loaded here.

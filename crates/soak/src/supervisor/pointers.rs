@@ -18,7 +18,7 @@ use super::limits::Limits;
 use super::session::{Bounds, End, Outside as _, Session};
 use super::staging::{Files, Staging};
 use super::{Context, Progress, start};
-use crate::channel::read_bytes;
+use crate::channel::{Phase, read_bytes};
 use crate::elf::lines::Symbols;
 use crate::observer::{Caught, Mapping, Seen};
 use crate::record::why::Access;
@@ -33,7 +33,7 @@ use crate::sys::signal_name;
 /// is free looks like one that is alive. libappstream's resources, which GLib had freed, were taken for pointers that stay.
 const ONE_BY_ONE: [(&str, &str); 2] = [("G_SLICE", "always-malloc"), ("GLIBCXX_FORCE_NEW", "1")];
 
-/// Loads in a row after which the same word pointed into what had just gone.
+/// Loads in a row of a library after which the same word pointed into what had just gone.
 const IN_A_ROW: u32 = 4;
 /// Findings that are kept: holders that have most pointers.
 const KEPT: usize = 16;
@@ -67,7 +67,7 @@ pub(super) fn look(
 ) -> Result<(Vec<Residue>, Option<Note>), EndedEarly> {
     let not_started = |fault: crate::fault::Fault| EndedEarly::NotStarted { problem: fault.to_string() };
     let files = Files::of(plan.mode, plan.threads, false);
-    let staging = Staging::new(&plan.path, plan.threads, files).map_err(not_started)?;
+    let staging = Staging::new(plan.libraries(), plan.threads, files).map_err(not_started)?;
     let bounds =
         Bounds { stall: plan.stall_timeout, limits: Limits::of(plan), deadline: None, stride: u64::MAX };
     (context.progress)(Progress::Begin { name: &plan.name, cycles: plan.cycles });
@@ -79,6 +79,7 @@ pub(super) fn look(
     let end = run(&mut session, plan.cycles).and_then(|()| wait_for_use(&mut session, wait));
     let seen = session.worker.seen();
     let cycling = session.cycling();
+    let library = end.is_err().then(|| busy_with(&session, &staging)).flatten();
     session.worker.kill();
     (context.progress)(Progress::End);
     let Some(table) = session.channel.pointers() else { return Err(EndedEarly::NoNotes) };
@@ -87,7 +88,7 @@ pub(super) fn look(
         Ok(()) if table.done.load(Relaxed) != 0 => Ok((found.kept(), left_out(table))),
         Ok(()) => Err(EndedEarly::NoNotes),
         Err(end) => match found.used(&seen, &mut Namer::new(&staging, cycling)) {
-            Some(used) => Ok((vec![used], left_out(table))),
+            Some(used) => Ok((vec![residue(with_during(used, library))], left_out(table))),
             None => Err(match end {
                 End::Failed { failure, .. } => {
                     EndedEarly::LoadFailed(Box::new(staging.unstaged_failure(*failure)))
@@ -96,6 +97,20 @@ pub(super) fn look(
             }),
         },
     }
+}
+
+/// The library that the first thread is busy with, where a cycle opens several.
+fn busy_with(session: &Session<'_>, staging: &Staging) -> Option<String> {
+    let slot = session.channel.slots().first()?;
+    let is_inside = Phase::from_u32(slot.phase.load(Relaxed)) != Phase::Between;
+    let names = staging.names();
+    let library = names.get(slot.library.load(Relaxed) as usize).filter(|_| names.len() > 1 && is_inside);
+    library.cloned()
+}
+
+fn with_during(pointer: DanglingPointer, library: Option<String>) -> DanglingPointer {
+    let used = pointer.used.map(|used| Use { during: library, ..used });
+    DanglingPointer { used, ..pointer }
 }
 
 /// What the search had no room for, and what it could not guard.
@@ -165,6 +180,8 @@ struct Found {
     pointers: Vec<Pointer>,
     /// Number of loads that were looked at.
     loads: u32,
+    /// Libraries that a cycle loads.
+    libraries: u32,
     exit_argument: u64,
 }
 
@@ -175,15 +192,21 @@ impl Found {
     /// Nothing that is read is trusted: the library can write over all of it.
     fn read(table: &Table, staging: &Staging, plan: &SoakPlan) -> Self {
         let used = table.ranges_used.load(Relaxed) as usize;
-        let own = staging.paths().first().cloned().unwrap_or_default();
-        let objects: Vec<Object> =
-            table.ranges.iter().take(used).map(|range| object(range, &own, &plan.path)).collect();
+        // Several libraries are opened by their own paths.
+        let own = staging.paths().first().filter(|_| plan.together.is_empty());
+        let objects: Vec<Object> = table
+            .ranges
+            .iter()
+            .take(used)
+            .map(|range| object(range, own.map(PathBuf::as_path), &plan.path))
+            .collect();
         let used = table.words_used.load(Relaxed) as usize;
         let pointers = table.words.iter().take(used).filter_map(|word| pointer(word, &objects)).collect();
         Self {
             objects,
             pointers,
             loads: table.loads.load(Relaxed),
+            libraries: u32::try_from(plan.together.len() + 1).unwrap_or(u32::MAX),
             exit_argument: table.exit_argument.load(Relaxed),
         }
     }
@@ -246,8 +269,9 @@ impl Found {
         let follows = |seen: u32| {
             self.pointers.iter().any(|other| (other.seen, other.load) == (seen, seen) && is_same(other))
         };
-        let first = last.checked_sub(IN_A_ROW - 1)?;
-        (first..=last).all(follows).then_some(Proof::Follows)
+        // Of the same library: others are loaded in between.
+        let before = |loads: u32| last.checked_sub(loads.checked_mul(self.libraries)?);
+        (0..IN_A_ROW).all(|loads| before(loads).is_some_and(follows)).then_some(Proof::Follows)
     }
 
     /// Whether glibc has done with it.
@@ -340,7 +364,7 @@ impl Found {
     }
 
     /// The first use of what was gone, where the process got a fault for one.
-    fn used(&self, seen: &Seen, namer: &mut Namer<'_>) -> Option<Residue> {
+    fn used(&self, seen: &Seen, namer: &mut Namer<'_>) -> Option<DanglingPointer> {
         // Where a runtime's own handler took the fault, it may have ended the process in another way.
         let faults = seen.handled.iter().chain(&seen.fatal);
         let (caught, object) = faults.into_iter().find_map(|caught| Some((caught, self.gone_at(caught)?)))?;
@@ -388,7 +412,7 @@ impl Found {
                 }
             };
         }
-        Some(residue(DanglingPointer {
+        Some(DanglingPointer {
             proof: Proof::Used,
             target: Self::target(
                 object,
@@ -403,8 +427,9 @@ impl Found {
                 user,
                 access: is_run.then_some(Access::Execute),
                 load: u64::from(load.unwrap_or_default()),
+                during: None,
             }),
-        }))
+        })
     }
 
     /// The object that was accessed, where it is gone: nothing is there, or what keeps its place free.
@@ -442,12 +467,12 @@ fn file_name(path: &Path) -> Option<String> {
 }
 
 /// An object as the agent noted it. A copy of the library is the library: its file is gone by now.
-fn object(range: &Range, own: &Path, library: &Path) -> Object {
+fn object(range: &Range, own: Option<&Path>, library: &Path) -> Object {
     let bytes = read_bytes(&range.name, (range.name_len.load(Relaxed) as usize).min(NAME));
     let noted = PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
     let is_own = noted
         .file_name()
-        .zip(own.file_name())
+        .zip(own.and_then(Path::file_name))
         .is_some_and(|(noted, own)| noted.to_string_lossy().ends_with(&*own.to_string_lossy()));
     let load = range.load.load(Relaxed);
     Object {

@@ -22,25 +22,24 @@ pub(super) struct Watch {
     checkpoints: u64,
     /// Where the library was seen loaded.
     loads: BTreeSet<u64>,
-    /// Bytes of the library's file, which is about what its code and data take.
+    /// Bytes of the library's file, which is about what its code and data take; of several, of the largest.
     file_bytes: u64,
     makes_shared_files: bool,
 }
 
 impl Watch {
-    /// A watch for the library in this file.
-    pub(super) fn new(library: &std::path::Path) -> Self {
-        // The file was read a moment ago; without it, less is told and nothing wrong.
-        let bytes = crate::elf::read_library(library).unwrap_or_default();
-        // Linkers keep a name that another one ends with as a part of that.
-        let takes = |name: &str| memchr::memmem::find(&bytes, format!("{name}\0").as_bytes()).is_some();
-        Self {
-            snapshots: Vec::new(),
-            checkpoints: 0,
-            loads: BTreeSet::new(),
-            file_bytes: bytes.len() as u64,
-            makes_shared_files: SHARED_FILES.iter().any(|name| takes(name)),
+    /// A watch for the libraries in these files.
+    pub(super) fn new<'p>(libraries: impl Iterator<Item = &'p std::path::Path>) -> Self {
+        let (mut file_bytes, mut makes_shared_files) = (0, false);
+        for library in libraries {
+            // The file was read a moment ago; without it, less is told and nothing wrong.
+            let bytes = crate::elf::read_library(library).unwrap_or_default();
+            // Linkers keep a name that another one ends with as a part of that.
+            let takes = |name: &str| memchr::memmem::find(&bytes, format!("{name}\0").as_bytes()).is_some();
+            file_bytes = file_bytes.max(bytes.len() as u64);
+            makes_shared_files |= SHARED_FILES.iter().any(|name| takes(name));
         }
+        Self { snapshots: Vec::new(), checkpoints: 0, loads: BTreeSet::new(), file_bytes, makes_shared_files }
     }
 
     /// Looks before anything is opened.
@@ -51,7 +50,8 @@ impl Watch {
     /// Keeps where the library was loaded lately: a thread that it left may have to return there, and what that thread
     /// occupies may have moved the loads that came after.
     pub(super) fn loaded(&mut self, session: &Session<'_>) {
-        let loads = session.channel.slots().iter().map(|slot| slot.load_address.load(Relaxed));
+        let visits = session.channel.visits().iter().map(|visit| visit.base.load(Relaxed));
+        let loads = session.channel.slots().iter().map(|slot| slot.load_address.load(Relaxed)).chain(visits);
         if self.loads.len() < MOST_LOADS {
             self.loads.extend(loads.filter(|start| *start != 0));
         }

@@ -36,13 +36,12 @@ impl Files {
     }
 }
 
-/// Files to open, one per thread.
+/// Files to open: first those of the first thread, of each library one.
 #[derive(Debug)]
 pub(super) struct Staging {
     paths: Vec<PathBuf>,
-    original: PathBuf,
-    /// What the library's file was when the soak began.
-    stamp: Option<Stamp>,
+    /// The libraries, and what the file of each was when the soak began.
+    originals: Vec<(PathBuf, Option<Stamp>)>,
     /// Removes the copies when dropped.
     directory: Option<PrivateDirectory>,
     /// What the library may write in, where it may write nowhere else.
@@ -50,17 +49,26 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Prepares `library` for `threads` threads.
+    /// Prepares libraries for `threads` threads.
     ///
     /// # Errors
     /// When a copy or a directory can't be made.
-    pub(super) fn new(library: &Path, threads: u32, files: Files) -> Result<Self, Fault> {
-        let absolute = std::path::absolute(library);
-        let original = absolute.map_err(|e| Fault::new(format!("{}: {e}", library.display())))?;
-        let stamp = stamp(&original);
+    pub(super) fn new<'p>(
+        libraries: impl IntoIterator<Item = &'p Path>,
+        threads: u32,
+        files: Files,
+    ) -> Result<Self, Fault> {
+        let mut originals = Vec::new();
+        for library in libraries {
+            let absolute = std::path::absolute(library);
+            let original = absolute.map_err(|e| Fault::new(format!("{}: {e}", library.display())))?;
+            let stamp = stamp(&original);
+            originals.push((original, stamp));
+        }
         if files == Files::Original {
-            let paths = vec![original.clone(); threads.max(1) as usize];
-            return Ok(Self { paths, original, stamp, directory: None, scratch: None });
+            let of_each = || originals.iter().map(|(original, _)| original.clone());
+            let paths = (0..threads.max(1)).flat_map(|_| of_each()).collect();
+            return Ok(Self { paths, originals, directory: None, scratch: None });
         }
         let directory = PrivateDirectory::new().map_err(|e| {
             Fault::new(format!(
@@ -74,22 +82,23 @@ impl Staging {
                 std::env::temp_dir().display()
             )));
         }
-        let name = original.file_name().unwrap_or(original.as_os_str());
-        let mut paths = Vec::with_capacity(threads as usize);
+        let mut paths = Vec::with_capacity(threads as usize * originals.len());
         for thread in 0..threads {
             let place = directory.path().join(thread.to_string());
-            let path = place.join(name);
-            std::fs::create_dir(&place)
-                .and_then(|()| match files {
-                    Files::CopyPerThread => std::fs::copy(&original, &path).map(drop),
+            for (number, (original, _)) in originals.iter().enumerate() {
+                let path = place.join(original.file_name().unwrap_or(original.as_os_str()));
+                let made = if number == 0 { std::fs::create_dir(&place) } else { Ok(()) };
+                made.and_then(|()| match files {
+                    Files::CopyPerThread => std::fs::copy(original, &path).map(drop),
                     Files::CopyPerCycle | Files::Original => Ok(()),
                 })
                 .map_err(|e| {
                     Fault::new(format!("no copy of {} in {}: {e}", original.display(), place.display()))
                 })?;
-            paths.push(path);
+                paths.push(path);
+            }
         }
-        Ok(Self { paths, original, stamp, directory: Some(directory), scratch: None })
+        Ok(Self { paths, originals, directory: Some(directory), scratch: None })
     }
 
     /// Makes a private directory that the library may write in.
@@ -106,39 +115,56 @@ impl Staging {
         Ok(self.scratch.insert(made).path())
     }
 
-    /// The file of each thread.
+    /// The file of each thread and library.
     pub(super) fn paths(&self) -> &[PathBuf] {
         &self.paths
     }
 
-    /// One of the files that are the library, and that is there: the first one that threads open, or what was given.
-    pub(super) fn first(&self) -> &Path {
-        self.paths.first().filter(|path| path.exists()).unwrap_or(&self.original)
+    /// Of each library one of its files that is there: the one that the first thread opens, or what was given.
+    pub(super) fn first_of_each(&self) -> Vec<PathBuf> {
+        let first = |(path, (original, _)): (&PathBuf, &(PathBuf, _))| {
+            if path.exists() { path.clone() } else { original.clone() }
+        };
+        self.paths.iter().zip(&self.originals).map(first).collect()
     }
 
-    /// All files that are the library: what threads open, and what was given.
+    /// A file of the same library as this one that is there.
+    pub(super) fn like(&self, name: &Path) -> Option<PathBuf> {
+        self.first_of_each().into_iter().nth(self.library(name)?)
+    }
+
+    /// All files that are a library: what threads open, and what was given.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let mut files = self.paths.clone();
-        files.push(self.original.clone());
+        files.extend(self.originals.iter().map(|(original, _)| original.clone()));
+        files.sort_unstable();
         files.dedup();
         files
     }
 
-    /// What became of the library's file since the soak began; `None` where it is as it was.
+    /// What became of the file of a library since the soak began; `None` where all are as they were.
     pub(super) fn change(&self) -> Option<Shortage> {
-        let now = stamp(&self.original);
-        if now == self.stamp {
-            return None;
-        }
-        let path = self.original.to_string_lossy().into_owned();
-        let Some(now) = now else { return Some(Shortage::FileGone { path }) };
-        let bytes = self.stamp.map(|before| (before.2, now.2)).filter(|(before, now)| before != now);
-        Some(Shortage::FileChanged { path, bytes })
+        self.originals.iter().find_map(|(original, before)| {
+            let now = stamp(original);
+            if now == *before {
+                return None;
+            }
+            let path = original.to_string_lossy().into_owned();
+            let Some(now) = now else { return Some(Shortage::FileGone { path }) };
+            let bytes = before.map(|before| (before.2, now.2)).filter(|(before, now)| before != now);
+            Some(Shortage::FileChanged { path, bytes })
+        })
     }
 
-    /// The library itself.
+    /// The first library itself.
     pub(super) fn original(&self) -> &Path {
-        &self.original
+        self.originals.first().map_or(Path::new(""), |(original, _)| original)
+    }
+
+    /// The names of the libraries' files.
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.originals.iter().map(|(original, _)| name(original)).collect()
     }
 
     /// The private directory of the copies, where there are any.
@@ -153,8 +179,21 @@ impl Staging {
 
     /// True when a path that the loader names is one of the files that are opened.
     pub(super) fn is_library(&self, name: &Path) -> bool {
+        self.library(name).is_some()
+    }
+
+    /// The number of the library that a path is of that the loader names; `None` where it is of none.
+    pub(super) fn library(&self, name: &Path) -> Option<usize> {
         let private = self.directory.as_ref().is_some_and(|directory| name.starts_with(directory.path()));
-        private || same_file(&self.original, name)
+        // A copy that is made for a cycle has the number of the cycle before its name, and no library beside it.
+        if private && self.originals.len() == 1 {
+            return Some(0);
+        }
+        let is_it = |original: &Path| match private {
+            true => original.file_name() == name.file_name(),
+            false => same_file(original, name),
+        };
+        self.originals.iter().position(|(original, _)| is_it(original))
     }
 
     /// The failure with every private path in it replaced by that of the library.
@@ -172,15 +211,20 @@ impl Staging {
     pub(super) fn unstaged(&self, text: &str) -> String {
         let Some(directory) = &self.directory else { return text.to_owned() };
         let directory = directory.path().to_string_lossy();
-        let name = self.original.file_name().unwrap_or_default().to_string_lossy();
         let mut parts = text.split(&*directory);
         let mut out = parts.next().unwrap_or_default().to_owned();
         // What follows the directory is a thread's number, perhaps a cycle's, and the library's name.
         for part in parts {
-            match part.split_once(&*name) {
-                Some((_, rest)) => {
-                    out.push_str(&self.original.to_string_lossy());
-                    out.push_str(rest);
+            let of = |(original, _): &(PathBuf, _)| {
+                let name = original.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                part.find(&name)
+                    .map(|at| (at, std::cmp::Reverse(name.len()), original.to_string_lossy().into_owned()))
+            };
+            // Of names that end alike, the one that begins first.
+            match self.originals.iter().filter_map(of).min() {
+                Some((at, std::cmp::Reverse(len), original)) => {
+                    out.push_str(&original);
+                    out.push_str(&part[at + len..]);
                 }
                 None => out.push_str(part),
             }
@@ -210,7 +254,7 @@ pub(super) fn keep_origin(facts: &Facts, library: &Path, env: &mut BTreeMap<Stri
 }
 
 /// True when both names lead to one file; names lie (`/lib` and `/usr/lib`, symbolic links), inodes don't.
-pub(super) fn same_file(a: &Path, b: &Path) -> bool {
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
     identity(a).is_some_and(|a| identity(b) == Some(a))
@@ -223,7 +267,7 @@ mod tests {
     #[test]
     fn several_threads_get_files_of_their_own_that_go_with_the_staging() {
         let library = std::env::current_exe().unwrap();
-        let staging = Staging::new(&library, 3, Files::of(Mode::Reopen, 3, false)).unwrap();
+        let staging = Staging::new([&*library], 3, Files::of(Mode::Reopen, 3, false)).unwrap();
         let paths = staging.paths().to_vec();
         assert_eq!(paths.len(), 3);
         assert!(paths.iter().all(|p| p.is_file() && staging.is_library(p) && !same_file(p, &library)));
@@ -236,9 +280,32 @@ mod tests {
     }
 
     #[test]
+    fn of_several_libraries_each_thread_has_a_copy() {
+        let place = tempfile::tempdir().unwrap();
+        let own = std::env::current_exe().unwrap();
+        let libraries = ["a.so", "liba.so"].map(|name| place.path().join(name));
+        for library in &libraries {
+            std::fs::copy(&own, library).unwrap();
+        }
+        let all = || libraries.iter().map(PathBuf::as_path);
+        let original = Staging::new(all(), 2, Files::Original).unwrap();
+        assert_eq!(original.paths(), [&libraries[..], &libraries[..]].concat());
+        assert_eq!((original.library(&libraries[1]), original.library(&own)), (Some(1), None));
+        let staging = Staging::new(all(), 2, Files::CopyPerThread).unwrap();
+        let of: Vec<_> = staging.paths().iter().map(|path| staging.library(path)).collect();
+        assert_eq!(of, [Some(0), Some(1), Some(0), Some(1)]);
+        assert_eq!(staging.first_of_each(), staging.paths()[..2]);
+        assert_eq!(staging.like(&staging.paths()[3]).as_ref(), Some(&staging.paths()[1]));
+        for (path, library) in staging.paths().iter().zip(all().chain(all())) {
+            let said = staging.unstaged(&format!("{}: no", path.display()));
+            assert_eq!(said, format!("{}: no", library.display()));
+        }
+    }
+
+    #[test]
     fn copies_that_the_worker_makes_are_the_library_too() {
         let library = std::env::current_exe().unwrap();
-        let staging = Staging::new(&library, 1, Files::of(Mode::Copies, 1, false)).unwrap();
+        let staging = Staging::new([&*library], 1, Files::of(Mode::Copies, 1, false)).unwrap();
         let path = &staging.paths()[0];
         assert!(!path.exists() && path.parent().unwrap().is_dir());
         let name = format!("000000000042-{}", path.file_name().unwrap().to_str().unwrap());
@@ -256,10 +323,10 @@ mod tests {
         for (mode, threads, share) in
             [(Mode::Reopen, 1, false), (Mode::Reopen, 4, true), (Mode::Namespace, 4, false)]
         {
-            let staging = Staging::new(&library, threads, Files::of(mode, threads, share)).unwrap();
+            let staging = Staging::new([&*library], threads, Files::of(mode, threads, share)).unwrap();
             assert_eq!(staging.paths(), vec![library.clone(); threads as usize]);
         }
-        let error = Staging::new(Path::new("/no/such/lib.so"), 2, Files::CopyPerThread).unwrap_err();
+        let error = Staging::new([Path::new("/no/such/lib.so")], 2, Files::CopyPerThread).unwrap_err();
         assert!(error.to_string().contains("/no/such/lib.so"));
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn trace(
 ) -> Result<Trace, EndedEarly> {
     let not_started = |fault: Fault| EndedEarly::NotStarted { problem: fault.to_string() };
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
-    let staging = Staging::new(&plan.path, plan.threads, files).map_err(not_started)?;
+    let staging = Staging::new(plan.libraries(), plan.threads, files).map_err(not_started)?;
     let shared = Shared::create(staging.directory()).map_err(|e| not_started(Fault::new(e)))?;
     let mut env = soak.env.clone();
     let inherited = || std::env::var("LD_PRELOAD").ok();

@@ -24,8 +24,8 @@ pub(super) struct Watch {
     objects_per_load: Option<u64>,
     /// The cycle that ran alone left an object behind.
     stays: bool,
-    /// Which names are those of the library.
-    names: HashMap<String, bool>,
+    /// Which library a name is of.
+    names: HashMap<String, Option<usize>>,
     /// Measured checkpoints.
     points: u64,
     /// Measured checkpoints at which an object was left.
@@ -75,9 +75,9 @@ impl Watch {
         &self.at_start
     }
 
-    /// Whether the library was in the process before the first open.
-    pub(super) fn was_there_before(&self) -> bool {
-        self.before
+    /// Whether a library was in the process before the first open.
+    pub(super) fn was_there(&self, library: usize, staging: &Staging) -> bool {
+        self.at_start.iter().any(|name| staging.library(name.as_ref()) == Some(library))
     }
 
     /// Objects left at the last quiet point, by the names that the loader has for them.
@@ -129,9 +129,9 @@ impl Watch {
                 continue;
             }
             let known = self.names.get(name).copied();
-            let is_library = known.unwrap_or_else(|| staging.is_library(name.as_ref()));
-            self.names.insert(name.clone(), is_library);
-            listed |= is_library;
+            let library = known.unwrap_or_else(|| staging.library(name.as_ref()));
+            self.names.insert(name.clone(), library);
+            listed |= library.is_some();
             *self.left_at.entry(name.clone()).or_default() += 1;
         }
         self.listed.says(listed || self.before);
@@ -140,6 +140,14 @@ impl Watch {
             self.mapped.says(sample.watched_code > 0);
         }
         self.data_mappings = sample.watched_data;
+    }
+
+    /// Which of the libraries were seen while every handle was closed.
+    pub(super) fn stays_of_each(&self, staging: &Staging) -> Vec<bool> {
+        let left =
+            self.left_at.keys().chain(self.left.iter().filter(|_| self.points == 0)).chain(&self.at_start);
+        let seen: Vec<usize> = left.filter_map(|name| staging.library(name.as_ref())).collect();
+        (0..staging.names().len()).map(|library| seen.contains(&library)).collect()
     }
 
     /// Takes what the second witness says: how many of the files the loader has.
@@ -263,7 +271,7 @@ mod tests {
     }
 
     fn answer(watch: &Watch) -> (UnloadState, Vec<String>, Vec<Note>) {
-        let staging = Staging::new(Path::new(LIBRARY), 1, Files::Original).unwrap();
+        let staging = Staging::new([Path::new(LIBRARY)], 1, Files::Original).unwrap();
         let mut unload = Unload::default();
         watch.finish(&Observation::default(), &Checkpoints::default(), &staging, &mut unload);
         (unload.state, unload.objects_left, watch.notes(&staging))

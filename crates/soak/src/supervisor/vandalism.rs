@@ -58,7 +58,7 @@ fn whatever_is_in_the_channel_makes_a_record() {
     let sampler = Sampler::new(i32::try_from(std::process::id()).unwrap()).unwrap();
     let mut random = Random(0x0d15_0a4b);
     for seed in 0..24 {
-        let channel = Channel::create(3, 128, b"{}", false).unwrap();
+        let channel = Channel::create((3, 1), 128, b"{}", false).unwrap();
         let mut series = Series::new(true);
         let mut histograms = Histograms::new().unwrap();
         let mut snapshots = Vec::new();

@@ -201,7 +201,7 @@ fn stale() -> DanglingPointer {
     let target =
         PointerTarget { object: text("libplugin.so"), code: true, symbol, offset: 0, file, line: Some(7) };
     let user = User::SignalHandler { signal: Some(text("SIGVTALRM")) };
-    let used = Some(Use { user, access: Some(Access::Execute), load: 3 });
+    let used = Some(Use { user, access: Some(Access::Execute), load: 3, during: None });
     DanglingPointer { proof: Proof::Used, holder: None, target, loads: 1, of: 4, pointers: 1, used }
 }
 

@@ -79,7 +79,7 @@ fn run(
     };
     // Its few cycles are no progress of the soak.
     let silent = Context { interrupted: context.interrupted, progress: &|_| {} };
-    let mut session = start(&plan, &[staging.first().to_path_buf()], &env, bounds, &silent)
+    let mut session = start(&plan, &staging.first_of_each(), &env, bounds, &silent)
         .map_err(|fault| EndedEarly::NotStarted { problem: fault.to_string() })?;
     let ended = cycles(&mut session, found);
     let log = output.with_extension(session.worker.process.pid().to_string());
@@ -88,7 +88,8 @@ fn run(
     }
     ended.map_err(|end| end.early())?;
     // After the log was read: this writes to it too, and may end the worker.
-    if session.look(Look::Release).is_ok() {
+    // Of several libraries it would be the first one alone.
+    if plan.together.is_empty() && session.look(Look::Release).is_ok() {
         use std::sync::atomic::Ordering::Relaxed;
         found.released = session.channel.header().released.load(Relaxed);
     }

@@ -4,6 +4,7 @@
 mod diagnosis;
 mod graph;
 
+use super::measure::Library;
 use super::session::Session;
 use super::staging::{Staging, same_file};
 use super::unload::Watch;
@@ -67,7 +68,7 @@ pub(super) fn pending(session: &Session<'_>) -> Vec<Pending> {
 pub(super) fn find(
     soak: &mut Measured,
     plan: &SoakPlan,
-    facts: &Facts,
+    libraries: &[Library],
     staging: &Staging,
     watch: &Watch,
     pending: &[Pending],
@@ -77,9 +78,30 @@ pub(super) fn find(
     if state == UnloadState::Unloaded {
         return;
     }
-    let certain = certain(state, plan, facts, watch);
-    if !certain.is_empty() {
-        soak.unload.causes = certain;
+    let several = libraries.len() > 1;
+    let name = |library: &Option<usize>| {
+        library.filter(|_| several).and_then(|library| staging.names().get(library).cloned())
+    };
+    // Each library that stays has causes of its own. Where none is known, what stays has.
+    let mut subjects: Vec<Option<usize>> = vec![Some(0)];
+    if several {
+        let stays = watch.stays_of_each(staging);
+        subjects = (0..libraries.len()).filter(|library| stays[*library]).map(Some).collect();
+        if subjects.is_empty() {
+            subjects.push(None);
+        }
+    }
+    let mut causes = Vec::new();
+    subjects.retain(|subject| {
+        let facts = subject.and_then(|library| libraries.get(library)).map(|library| &library.facts);
+        let was_there = subject.is_some_and(|library| watch.was_there(library, staging));
+        let certain = facts.map(|facts| certain(state, plan, facts, was_there)).unwrap_or_default();
+        let is_open = certain.is_empty();
+        causes.extend(certain.into_iter().map(|cause| Cause { library: name(subject), ..cause }));
+        is_open
+    });
+    if subjects.is_empty() {
+        soak.unload.causes = causes;
         return;
     }
     // Nobody waits for a diagnosis who has just interrupted the soak.
@@ -89,7 +111,8 @@ pub(super) fn find(
     // What the diagnostic worker was left with, and what it lacks of what the measured one was.
     let mut names = diagnosis.left.clone();
     names.extend(watch.left().iter().filter(|name| !diagnosis.left.contains(name)).cloned());
-    let objects: Vec<Object> = names
+    let libraries: Vec<Option<usize>> = names.iter().map(|name| staging.library(name.as_ref())).collect();
+    let mut objects: Vec<Object> = names
         .into_iter()
         .map(|name| {
             let of_it = |pending: &&Pending| same_file(&pending.file, name.as_ref());
@@ -97,15 +120,21 @@ pub(super) fn find(
             Object {
                 facts: elf::facts_of(name.as_ref()),
                 destructors: own.map_or((0, 0), |pending| (pending.count, pending.threads)),
-                is_library: staging.is_library(name.as_ref()),
+                is_library: false,
                 name,
             }
         })
         .collect();
-    let mut causes = graph::explain(&objects, &diagnosis.log, diagnosis.released, state);
-    if causes.is_empty() {
-        let why = if is_made { undiagnosed(state, &diagnosis, &objects) } else { Undiagnosed::NotMade };
-        causes.push(Cause::of_library(CauseFacts::Unknown(why)));
+    for subject in subjects {
+        for (object, library) in objects.iter_mut().zip(&libraries) {
+            object.is_library = library.is_some() && *library == subject;
+        }
+        let mut found = graph::explain(&objects, &diagnosis.log, diagnosis.released, state);
+        if found.is_empty() {
+            let why = if is_made { undiagnosed(state, &diagnosis, &objects) } else { Undiagnosed::NotMade };
+            found.push(Cause::of_library(CauseFacts::Unknown(why)));
+        }
+        causes.extend(found.into_iter().map(|cause| Cause { library: name(&subject), ..cause }));
     }
     for cause in &mut causes {
         unstage(&mut cause.facts, staging);
@@ -115,12 +144,12 @@ pub(super) fn find(
 }
 
 /// Causes that need no diagnosis.
-fn certain(state: UnloadState, plan: &SoakPlan, facts: &Facts, watch: &Watch) -> Vec<Cause> {
+fn certain(state: UnloadState, plan: &SoakPlan, facts: &Facts, was_there: bool) -> Vec<Cause> {
     if state != UnloadState::Pinned {
         return Vec::new();
     }
     let mut causes = Vec::new();
-    if watch.was_there_before() {
+    if was_there {
         causes.push(CauseFacts::AlreadyLoaded);
     }
     causes.extend(elf::nodelete(facts));

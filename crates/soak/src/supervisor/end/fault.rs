@@ -28,9 +28,21 @@ pub(super) struct Known<'a> {
     pub(super) loads: &'a Loads,
     /// The last load of each thread, which may be over.
     pub(super) last: &'a [Last],
-    /// Bytes that the library takes.
-    pub(super) extent: u64,
+    /// The name of each library, and the bytes that it takes.
+    pub(super) libraries: &'a [(String, u64)],
+    /// The last visit of each thread and library, where there are several.
+    pub(super) visits: &'a [Visited],
     pub(super) staging: &'a Staging,
+}
+
+/// A library that a thread has closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Visited {
+    pub(super) library: usize,
+    pub(super) base: u64,
+    pub(super) cycle: u64,
+    /// How many libraries the thread had opened by then.
+    pub(super) number: u64,
 }
 
 /// Where a thread is.
@@ -40,8 +52,10 @@ pub(super) struct Last {
     pub(super) base: u64,
     /// The cycle it is in.
     pub(super) cycle: u64,
-    /// Whether it has opened the library in this cycle.
+    /// Whether it has opened the library in this cycle, and not yet closed it.
     pub(super) opened: bool,
+    /// Which library that is.
+    pub(super) library: usize,
 }
 
 /// The fault that a signal tells of; `None` for signals that somebody sent.
@@ -150,15 +164,29 @@ pub(super) fn returned(caught: &Caught, address: u64, known: &Known<'_>) -> Opti
 
 /// The library, where the address lies in it as it was loaded before; and when it was unloaded.
 pub(super) fn gone(capture: &Capture, address: u64, known: &Known<'_>) -> Option<(String, Unloaded)> {
-    let name = known.staging.first().file_name()?.to_string_lossy().into_owned();
-    let around = |last: &&Last| last.opened && address.wrapping_sub(last.base) < known.extent;
-    if let Some(last) = known.last.iter().find(around) {
+    let is_in = |library: usize, base: u64| {
+        known.libraries.get(library).is_some_and(|(_, extent)| address.wrapping_sub(base) < *extent)
+    };
+    let name = |library: usize| known.libraries.get(library).map(|(name, _)| name.clone());
+    if let Some(last) = known.last.iter().find(|last| last.opened && is_in(last.library, last.base)) {
         // While its beginning is mapped the loader has not unloaded it: it took a part of itself away.
-        return capture.mapping(last.base).is_none().then_some((name, Unloaded::ThisCycle));
+        let gone = capture.mapping(last.base).is_none();
+        return gone.then(|| Some((name(last.library)?, Unloaded::ThisCycle))).flatten();
     }
-    let load = known.loads.find(address, known.extent)?;
+    if known.libraries.len() > 1 {
+        let around = known.visits.iter().filter(|visit| is_in(visit.library, visit.base));
+        let visit = around.max_by_key(|visit| visit.number)?;
+        let now = known.last.iter().map(|last| last.cycle).max().unwrap_or(visit.cycle);
+        let unloaded = match now.saturating_sub(visit.cycle) {
+            0 => Unloaded::ThisCycle,
+            cycles_ago => Unloaded::Earlier { cycles_ago },
+        };
+        return Some((name(visit.library)?, unloaded));
+    }
+    let (name, extent) = known.libraries.first()?;
+    let load = known.loads.find(address, *extent)?;
     let cycle = known.last.get(load.thread).map_or(load.cycle, |last| last.cycle);
-    Some((name, Unloaded::Earlier { cycles_ago: cycle.saturating_sub(load.cycle) }))
+    Some((name.clone(), Unloaded::Earlier { cycles_ago: cycle.saturating_sub(load.cycle) }))
 }
 
 /// The size in KiB of the stack that the address is just below, where the stack pointer has run out of it.

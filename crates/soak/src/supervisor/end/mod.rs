@@ -11,6 +11,7 @@ pub(super) mod stacks;
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::measure::Library;
 use super::process;
 use super::session::{End, Session};
 use super::staging::Staging;
@@ -24,14 +25,14 @@ use crate::record::{self, Exports, HostCall, LoadCause, LoadFailure, Mode, Outco
 use crate::settings::nearest;
 use crate::suite::plan::SoakPlan;
 use crate::sys::signal_name;
-use fault::{Known, Last};
+use fault::{Known, Last, Visited};
 use stacks::{Named, Namer, callee, culprit, name_of_thread};
 
 /// What is known of a soak that ends.
 pub(super) struct Ending<'a, 's> {
     pub(super) session: &'a mut Session<'s>,
     pub(super) staging: &'a Staging,
-    pub(super) facts: &'a Facts,
+    pub(super) libraries: &'a [Library],
     pub(super) plan: &'a SoakPlan,
 }
 
@@ -68,6 +69,24 @@ impl Ending<'_, '_> {
 
     /// What the record says of an end before the last cycle.
     pub(super) fn outcome(&mut self, end: End) -> Outcome {
+        let outcome = self.of_end(end);
+        let library = self.library_at(outcome.cycle, outcome.phase);
+        Outcome { library, ..outcome }
+    }
+
+    /// The library that a thread was busy with in this cycle and phase, where a cycle opens several.
+    fn library_at(&self, cycle: Option<u64>, phase: Option<record::Phase>) -> Option<String> {
+        let slots = self.session.channel.slots();
+        let is_at = |slot: &&crate::channel::Slot| {
+            let now = crate::channel::recorded(Phase::from_u32(slot.phase.load(Relaxed)));
+            Some(slot.completed.load(Relaxed)) == cycle && Some(now) == phase
+        };
+        let slot = slots.iter().find(is_at).filter(|_| self.libraries.len() > 1)?;
+        let is_inside = Phase::from_u32(slot.phase.load(Relaxed)) != Phase::Between;
+        self.staging.names().into_iter().nth(slot.library.load(Relaxed) as usize).filter(|_| is_inside)
+    }
+
+    fn of_end(&mut self, end: End) -> Outcome {
         match end {
             End::Failed { thread, failure } => self.failed(thread, *failure),
             End::NeedsHost { thread, called } => self.needs_host(thread, called),
@@ -119,7 +138,9 @@ impl Ending<'_, '_> {
             _ => {}
         }
         let mut failure = self.staging.unstaged_failure(failure);
-        let missing = (phase == Phase::Symbol).then(|| missing(self.plan, self.facts)).flatten();
+        let number = self.session.channel.slots().get(thread).map_or(0, |slot| slot.library.load(Relaxed));
+        let library = self.libraries.get(number as usize).unwrap_or(&self.libraries[0]);
+        let missing = (phase == Phase::Symbol).then(|| missing(self.plan, &library.facts)).flatten();
         if let Some(missing) = missing {
             failure.cause = missing;
         } else {
@@ -129,7 +150,8 @@ impl Ending<'_, '_> {
             if let (None, 0, LoadCause::MissingSymbol { symbol: Some(symbol), .. }) =
                 (&failure.shortage, cycle, &failure.cause)
             {
-                failure.provider = provider::provider(symbol, &self.plan.path);
+                let path = self.plan.libraries().nth(number as usize).unwrap_or(&self.plan.path);
+                failure.provider = provider::provider(symbol, path);
             }
         }
         at((cycle, phase), outcome_of(OutcomeKind::LoadFailed, Some(Why::LoadFailed(failure))))
@@ -205,8 +227,11 @@ impl Ending<'_, '_> {
         let mut crash = Crash { cause: CrashCause::Unseen, callee: None, by: None, handled };
         if let Some(caught) = &seen.fatal {
             let last = self.last();
-            let extent = self.facts.extent;
-            let known = Known { loads: &self.session.loads, last: &last, extent, staging: self.staging };
+            let extents = self.libraries.iter().map(|library| library.facts.extent);
+            let libraries: Vec<(String, u64)> = self.staging.names().into_iter().zip(extents).collect();
+            let (loads, visits) = (&self.session.loads, self.visits());
+            let known =
+                Known { loads, last: &last, libraries: &libraries, visits: &visits, staging: self.staging };
             outcome.fault = fault::fault(caught, &known);
             crash.cause = match fault::cause(caught, outcome.fault.as_ref()) {
                 CrashCause::Abort { .. } => CrashCause::Abort { said: said::said(output) },
@@ -284,8 +309,21 @@ impl Ending<'_, '_> {
                 Phase::from_u32(slot.phase.load(Relaxed)),
                 Phase::Symbol | Phase::Call | Phase::Close
             ),
+            library: slot.library.load(Relaxed) as usize,
         };
         self.session.channel.slots().iter().map(of).collect()
+    }
+
+    /// The libraries that were closed, each where it was last.
+    fn visits(&self) -> Vec<Visited> {
+        let of = |(index, visit): (usize, &crate::channel::Visit)| Visited {
+            library: index % self.libraries.len(),
+            base: visit.base.load(Relaxed),
+            cycle: visit.cycle.load(Relaxed),
+            number: visit.number.load(Relaxed),
+        };
+        let all = self.session.channel.visits().iter().enumerate().map(of);
+        all.filter(|visit| visit.number > 0).collect()
     }
 }
 

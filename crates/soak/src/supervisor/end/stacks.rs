@@ -193,10 +193,8 @@ impl<'a> Namer<'a> {
     /// The file to read for what is mapped: copies may be gone, and have the library's content.
     fn on_disk(&self, mapped: &Path) -> PathBuf {
         let path = undeleted(mapped).unwrap_or(mapped);
-        if self.staging.is_library(path) && !path.exists() {
-            return self.staging.first().to_path_buf();
-        }
-        mapped.to_path_buf()
+        let gone = Some(path).filter(|path| !path.exists());
+        gone.and_then(|path| self.staging.like(path)).unwrap_or_else(|| mapped.to_path_buf())
     }
 }
 

@@ -123,6 +123,15 @@ impl<'a, W: Outside> Session<'a, W> {
         self.carry_out(&Goal::of(targets), &mut Some(histograms))
     }
 
+    /// Has the first thread open and close one of several libraries, which is no cycle.
+    pub(super) fn visit(&mut self, library: usize) -> Result<(), End> {
+        let word = u32::try_from(library).map_or(u32::MAX, |library| library.saturating_add(1));
+        self.channel.header().visit.store(word, Relaxed);
+        let visited = self.carry_out(&Goal::of(self.completed.clone()), &mut None);
+        self.channel.header().visit.store(0, Relaxed);
+        visited
+    }
+
     /// Has the worker write down its state at each quiet point from now on, or no more. Whoever takes a snapshot asks for it before the
     /// quiet point that it is of.
     pub(super) fn want_state(&self, wanted: bool) {

@@ -223,7 +223,7 @@ fn play<T>(
         _ => panic!("{progress:?}"),
     };
     let context = Context { interrupted: &stage.interrupted, progress: &progress };
-    let channel = Channel::create(given.threads, RING, b"", false).unwrap();
+    let channel = Channel::create((given.threads, 1), RING, b"", false).unwrap();
     let began = Instant::now();
     let worker = Played {
         stage: &stage,

@@ -1,0 +1,2 @@
+// A library without `answer`.
+int other(void) { return 1; }
