@@ -53,10 +53,16 @@ pub(super) fn keep(run: &mut Run, out: &Path, plan: &Plan) -> anyhow::Result<BTr
 /// the file is the same.
 fn has(soak: &Soak, plan: &SoakPlan) -> bool {
     let build_id = || elf::facts_of(&plan.path)?.build_id;
+    let other = soak.replaced.as_ref().map(|replaced| replaced.builds[1].build_id.clone());
+    let is_same_other = plan.replace.as_ref().is_none_or(|other_now| {
+        let now = elf::facts_of(other_now.path()).and_then(|facts| facts.build_id);
+        now.is_some() && other == Some(now)
+    });
     !soak.interrupted
         && soak.outcome.kind != OutcomeKind::Interrupted
         && soak.asked == plan.asked
         && Path::new(&soak.path) == plan.path
         && soak.build_id.is_some()
         && soak.build_id == build_id()
+        && is_same_other
 }

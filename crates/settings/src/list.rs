@@ -29,6 +29,9 @@ macro_rules! each_setting {
             /// Soak as inside PROGRAM, a path or a name in PATH: link what it links, and stand in for what it exports (see docs/hosts.md)
             /// [default: none]
             (long, value_name = "PROGRAM") (serde()) host: Option<$crate::Program>;
+            /// Test hot reload: replace the library's file by OTHER.so, another build of it, before every second open, and put it back before
+            /// the next one; both are copies, and your files stay as they are (see docs/hosts.md) [default: none]
+            (long, value_name = "OTHER.so") (serde()) replace: Option<$crate::OtherBuild>;
             /// Choose what a cycle opens: reopen (the same path), copies (a new copy of the file) or namespace (the library in a new
             /// dlmopen namespace) [default: reopen]
             (long, value_name = "MODE") (serde()) mode: Option<$crate::Mode>;

@@ -255,6 +255,7 @@ mod tests {
         });
         // The macro takes no more at once.
         values["host"] = "/usr/sbin/nginx".into();
+        values["replace"] = "./libgame_v2.so".into();
         serde_json::from_value(values).unwrap()
     }
 

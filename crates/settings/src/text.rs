@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::quantity::{OfTime, Quantity};
 use crate::{
     AllowedPointer, Blame, Call, CallFrom, Chaos, CountLimits, Exercise, Hold, HostKind, Increase, LeakRate,
-    Mode, OpenFlags, Passes, Program, Reason, ResidueKind, Sandboxing, Variable,
+    Mode, OpenFlags, OtherBuild, Passes, Program, Reason, ResidueKind, Sandboxing, Variable,
 };
 
 /// Gives types whose text says everything their serde form, their schema, and the way to be given as they are. The type has
@@ -65,6 +65,7 @@ text_form! {
     Increase: "an increase such as \"20%\"";
     LeakRate: "a rate such as \"16B/cycle\" or \"0.03MB/s\"";
     OpenFlags: "flags such as \"now,local\"";
+    OtherBuild: "another build of the library, such as \"libgame_v2.so\"";
     Passes: "passes such as \"+patterns\" or \"measure,without-calls\"";
     Program: "a program such as \"/usr/sbin/nginx\"";
     Reason: "the reason why it may stay loaded, such as \"Go runtime, golang/go#11100\"";
@@ -137,7 +138,7 @@ macro_rules! themselves {
 }
 
 themselves! {
-    bool AllowedPointer Blame Call CallFrom Chaos CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags Passes Program Reason ResidueKind
+    bool AllowedPointer Blame Call CallFrom Chaos CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags OtherBuild Passes Program Reason ResidueKind
     Sandboxing Variable
 }
 

@@ -109,7 +109,8 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
                 }
                 _ => false,
             };
-            went && plan.mode != Mode::Namespace && plan.pointers != Some(0)
+            // Of two builds at one path, a place in memory does not say whose it is.
+            went && plan.mode != Mode::Namespace && plan.pointers != Some(0) && plan.replace.is_none()
         }
         Pass::OtherHost => {
             let completed = soak.outcome.kind == OutcomeKind::Completed && plan.mode != Mode::Namespace;
@@ -276,7 +277,7 @@ impl Conductor<'_> {
         let grows = problems.iter().any(|problem| matches!(problem, Problem::Grows { .. }));
         let (most, probe) = if grows { (GROWS, GROWS_PROBE) } else { (STAYS, STAYS_PROBE) };
         let (most, probe) = (self.affordable(soak, most), self.affordable(soak, probe));
-        let (mut brought, has_malloc) = host::brought(&self.plan.path);
+        let (mut brought, has_malloc) = host::brought(self.plan);
         let linking = |files: &[(String, PathBuf)], cycles: u64| {
             let files: Vec<PathBuf> = files.iter().map(|(_, file)| file.clone()).collect();
             self.in_other_host(host::linking(self.plan, &files, has_malloc).elsewhere(cycles))
@@ -287,7 +288,7 @@ impl Conductor<'_> {
         };
         let there = |file: &Path| soak.worker.objects.iter().any(|object| same_name(object.as_ref(), file));
         brought.retain(|(_, file)| !there(file));
-        let needed = host::needed(&self.plan.path);
+        let needed = host::needed(self.plan);
         let all = links(&needed, linking(&needed, most)?);
         let mut probes: BTreeMap<usize, Measured> = BTreeMap::new();
         let mut alone: Vec<usize> = Vec::new();

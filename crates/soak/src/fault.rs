@@ -6,6 +6,7 @@ use crate::calls::{self, Prototypes, Sequence};
 use crate::elf;
 use crate::host;
 use crate::record::{LoadCause, Measured, Why};
+use crate::replace;
 use crate::settings::Exercise;
 use crate::settings::units::printable;
 use crate::suite::plan::{Plan, SoakPlan};
@@ -35,7 +36,8 @@ pub fn check(plan: &mut Plan) -> Result<(), Fault> {
     }
     plan.soaks.iter_mut().try_for_each(|soak| {
         check_files(soak)?;
-        check_calls(soak)
+        check_calls(soak)?;
+        replace::check(soak)
     })
 }
 
@@ -93,7 +95,7 @@ fn check_calls(plan: &mut SoakPlan) -> Result<(), Fault> {
 }
 
 /// A path in one line.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
 

@@ -7,7 +7,7 @@ use crate::elf::{self, Closure, ExportKind, Facts, Need, Search, is_everywhere};
 use crate::fault::Fault;
 use crate::record::Mode;
 use crate::settings::units::printable;
-use crate::settings::{Hold, HostKind, Program};
+use crate::settings::{Hold, HostKind, OtherBuild, Program};
 use crate::stand_in::StandIn;
 use crate::suite::plan::SoakPlan;
 
@@ -45,8 +45,12 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
     if plan.mode != Mode::Namespace
         && let Some(facts) = &facts
     {
-        plan.needs_cxx = needs_cxx(&plan.path, facts);
-        plan.needed = facts.needed.iter().filter(|name| may_be_at_fault(name)).cloned().collect();
+        let other =
+            plan.replace.as_ref().and_then(|other| Some((other.path(), elf::facts_of(other.path())?)));
+        plan.needs_cxx = needs_cxx(&plan.path, facts)
+            || other.as_ref().is_some_and(|(path, facts)| needs_cxx(path, facts));
+        let needed = facts.needed.iter().chain(other.iter().flat_map(|(_, facts)| &facts.needed));
+        plan.needed = needed.filter(|name| may_be_at_fault(name)).cloned().collect();
         plan.kind = match plan.asked.host_kind.unwrap_or_default() {
             HostKind::Auto if plan.needs_cxx => HostKind::Cxx,
             HostKind::Auto => HostKind::C,
@@ -60,8 +64,7 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
                 if *linked { plan.linked.push(file) } else { plan.held.push(file) }
             }
             Hold::Dependencies => {
-                let needs = facts.as_ref().map(|facts| directly_needed(&plan.path, facts));
-                plan.linked.extend(needs.into_iter().flatten().map(|(_, file)| file));
+                plan.linked.extend(needed(&plan).into_iter().map(|(_, file)| file));
             }
         }
     }
@@ -76,7 +79,8 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
 
 /// Links what this program links, ahead of all else, and what stands in for the program.
 fn stand_in(plan: &mut SoakPlan, program: &Program) -> Result<(), Fault> {
-    let others: Vec<PathBuf> = plan.held.iter().chain(&plan.linked).cloned().collect();
+    let other = plan.replace.iter().map(|other| other.path().to_owned());
+    let others: Vec<PathBuf> = plan.held.iter().chain(&plan.linked).cloned().chain(other).collect();
     let StandIn { stubs, linked, allocates } = StandIn::new(program, &plan.path, &others)?;
     let is_cxx = |file: &PathBuf| file.file_name().is_some_and(|name| name == CXX);
     plan.kind = if linked.iter().any(is_cxx) { HostKind::Cxx } else { HostKind::C };
@@ -134,24 +138,37 @@ fn directly_needed(path: &Path, facts: &Facts) -> Vec<(String, PathBuf)> {
     direct.filter_map(|need| Some((need.name, need.found?.path))).collect()
 }
 
+/// The files that a plan loads, as far as they can be read: the library, and another build of it.
+fn builds(plan: &SoakPlan) -> impl Iterator<Item = (&Path, Facts)> {
+    let paths = [plan.path.as_path()].into_iter().chain(plan.replace.as_ref().map(OtherBuild::path));
+    paths.filter_map(|path| Some((path, elf::facts_of(path)?)))
+}
+
 /// What a library needs itself, as files with their names; nothing where it can't be read.
-pub(crate) fn needed(path: &Path) -> Vec<(String, PathBuf)> {
-    let facts = elf::facts_of(path);
-    facts.map(|facts| directly_needed(path, &facts)).unwrap_or_default()
+pub(crate) fn needed(plan: &SoakPlan) -> Vec<(String, PathBuf)> {
+    let mut all: Vec<(String, PathBuf)> = Vec::new();
+    for need in builds(plan).flat_map(|(path, facts)| directly_needed(path, &facts)) {
+        if !all.contains(&need) {
+            all.push(need);
+        }
+    }
+    all
 }
 
 /// All that a library brings and that may be at fault, as files with their names: each after all that it needs itself. And whether any of
 /// them defines malloc.
-pub(crate) fn brought(path: &Path) -> (Vec<(String, PathBuf)>, bool) {
-    let Some(facts) = elf::facts_of(path) else {
-        return (Vec::new(), false);
-    };
+pub(crate) fn brought(plan: &SoakPlan) -> (Vec<(String, PathBuf)>, bool) {
     let mut has_malloc = false;
     let mut all: Vec<(String, PathBuf, Vec<String>)> = Vec::new();
-    for Need { name, found, .. } in Closure::of(path, &facts) {
-        let Some(found) = found else { continue };
-        has_malloc |= !is_everywhere(&name) && found.facts.export("malloc") == Some(ExportKind::Function);
-        all.push((name, found.path, found.facts.needed));
+    for (path, facts) in builds(plan) {
+        for Need { name, found, .. } in Closure::of(path, &facts) {
+            let Some(found) = found.filter(|found| all.iter().all(|(_, known, _)| *known != found.path))
+            else {
+                continue;
+            };
+            has_malloc |= !is_everywhere(&name) && found.facts.export("malloc") == Some(ExportKind::Function);
+            all.push((name, found.path, found.facts.needed));
+        }
     }
     let mut sorted: Vec<usize> = Vec::new();
     let mut seen = vec![false; all.len()];
@@ -305,7 +322,8 @@ mod tests {
         let facts = elf::parse(&std::fs::read(&own).unwrap()).unwrap();
         let cxx = search.find(CXX, &own, &facts, &[]).unwrap();
         // It needs parts of C alone, which are at no fault.
-        assert_eq!(brought(&cxx.path), (Vec::new(), false));
+        let of_cxx = SoakPlan { path: cxx.path.clone(), ..plan(serde_json::json!({})) };
+        assert_eq!(brought(&of_cxx), (Vec::new(), false));
         assert!(directly_needed(&cxx.path, &cxx.facts).iter().any(|(name, _)| name == "libgcc_s.so.1"));
     }
 }

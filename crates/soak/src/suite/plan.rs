@@ -13,12 +13,12 @@ use super::matrix::in_force;
 use super::names::{Unique, default_name, fit_name};
 use super::partition::Partition;
 use super::suite_error::SuiteError;
-use super::together::{check_calls, check_chaos, check_host, check_mode};
+use super::together::{check_calls, check_chaos, check_host, check_mode, check_replace};
 use crate::calls::Prototypes;
 use crate::record::{self, CallFrom, Metric, Mode};
 use crate::settings::quantity::{Cycles, Size, Time};
 use crate::settings::{
-    Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Passes, Program, Sandboxing, Settings,
+    Call, Chaos, Exercise, HostKind, Limits, OpenFlags, OtherBuild, Passes, Program, Sandboxing, Settings,
 };
 
 /// Cycles where nobody said how many.
@@ -85,6 +85,8 @@ pub struct SoakPlan {
     pub host: Option<Program>,
     /// A library that stands in for what that program exports, as an ELF file: it is there before `main`, and first of all.
     pub stubs: Option<Arc<Vec<u8>>>,
+    /// Another build, which replaces the library's file before every second open.
+    pub replace: Option<OtherBuild>,
     /// What a cycle opens.
     pub mode: Mode,
     /// Which thread a cycle runs on.
@@ -262,6 +264,10 @@ impl Plan {
     ///
     /// [`PlanError::NoLibrary`] and [`PlanError::Settings`].
     pub fn from_paths(paths: &[PathBuf], overrides: &Settings) -> Result<Self, PlanError> {
+        if overrides.replace.is_some() && paths.len() > 1 {
+            let problem = format!("this is another build of one library, and {} are named", paths.len());
+            return Err(PlanError::Settings { key: "replace", problem });
+        }
         let mut names = Unique::default();
         let mut soaks = Vec::new();
         for path in paths {
@@ -298,6 +304,7 @@ impl SoakPlan {
         check_mode(mode, &settings)?;
         check_chaos(&settings)?;
         check_host(mode, &settings)?;
+        check_replace(mode, &settings)?;
         check_calls(&settings)?;
         let threads = settings.threads.map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX));
         let cycles = match (settings.cycles, settings.duration) {
@@ -341,6 +348,7 @@ impl SoakPlan {
             needed: Vec::new(),
             host: settings.host.clone(),
             stubs: None,
+            replace: settings.replace.clone(),
             mode,
             call_from: settings.call_from.unwrap_or_default(),
             threads,

@@ -3,6 +3,7 @@
 
 mod agent;
 mod allowances;
+mod answers;
 mod causes;
 mod chaos;
 mod course;
@@ -51,6 +52,7 @@ use crate::record::{
     Agent, CallFrom, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, LoadCause, Measured, Mode, Note,
     Outcome, Phase, Residue, Trace, Worker,
 };
+use crate::replace::Other;
 use crate::sampling::Sampler;
 use crate::settings::Sandboxing;
 use crate::suite::plan::{Purpose, SoakPlan};
@@ -59,6 +61,7 @@ use crate::sys::clock;
 pub use host::host;
 pub use private::{PrivateDirectory, clean as clean_private};
 
+use answers::Answers;
 use end::failed_before_start;
 use limits::Limits;
 use measure::Measurement;
@@ -66,7 +69,7 @@ use original::Original;
 use process::WorkerProcess;
 use sandbox::Confinement;
 use session::{Bounds, End, Session};
-use staging::{Files, Staging};
+use staging::{Exchange, Files, Staging};
 
 /// Warm-up cycles where nobody said how many.
 const WARMUP: u64 = 500;
@@ -243,8 +246,14 @@ fn prepare<'a>(
 ) -> Result<Measurement<'a>, NotBegun> {
     let stamp = original::stamp(&plan.path);
     let (facts, bytes) = elf_facts(&plan.path)?;
-    let original = Original::new(&plan.path, stamp, &bytes, facts.build_id.clone());
+    let mut originals = vec![Original::new(&plan.path, stamp, &bytes, facts.build_id.clone())];
+    let before = plan.replace.as_ref().and_then(|other| original::stamp(other.path()));
+    let mut other = Other::of(plan, (&facts, &bytes))?;
     drop(bytes);
+    if let Some(other) = &mut other {
+        let bytes = std::mem::take(&mut other.bytes);
+        originals.push(Original::new(&other.path, before, &bytes, other.facts.build_id.clone()));
+    }
     soak.build_id.clone_from(&facts.build_id);
     soak.language = facts.language;
     soak.toolchain.clone_from(&facts.toolchain);
@@ -269,9 +278,15 @@ fn prepare<'a>(
         soak.notes.push(Note::OnePath);
     }
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
-    let mut staging = Staging::new(&plan.path, plan.threads, files)?;
+    let mut staging = match &other {
+        Some(other) => Staging::replaced(&plan.path, &other.path, other.difference)?,
+        None => Staging::new(&plan.path, plan.threads, files)?,
+    };
     if staging.has_copies() {
-        staging::keep_origin(&facts, &plan.path, &mut soak.env);
+        // Each build would be at the library's path.
+        for facts in other.iter().map(|other| &other.facts).chain([&facts]) {
+            staging::keep_origin(facts, &plan.path, &mut soak.env);
+        }
     }
     if plan.sandbox != Sandboxing::Off && !soak.env.contains_key(TMPDIR) {
         let scratch = staging.make_scratch()?;
@@ -283,16 +298,17 @@ fn prepare<'a>(
         deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
         stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
     };
-    let mut session = start(plan, staging.paths(), &soak.env, bounds, context)?;
+    let mut session = start(plan, (staging.paths(), staging.exchange()), &soak.env, bounds, context)?;
     let worker = &mut session.worker;
     worker.disturber = chaos::Disturber::new(&plan.chaos, worker.process.pid(), staging.paths());
-    Ok(Measurement::new(plan, warmup, session, staging, facts, original)?)
+    let other = other.map(|other| other.facts);
+    Ok(Measurement::new(plan, warmup, session, staging, (facts, other), originals)?)
 }
 
-/// Starts a worker with one thread per file, which has not opened anything yet.
+/// Starts a worker with one thread per file, which has not opened anything yet. The file may change places with that of another build.
 fn start<'a>(
     plan: &SoakPlan,
-    files: &[PathBuf],
+    (files, exchange): (&[PathBuf], Option<&Exchange>),
     env: &BTreeMap<String, String>,
     bounds: Bounds,
     context: &'a Context<'a>,
@@ -304,22 +320,23 @@ fn start<'a>(
     let with_stubs =
         SoakPlan { linked: first.into_iter().chain(plan.linked.clone()).collect(), ..plan.clone() };
     let confinement = if plan.sandbox != Sandboxing::Off {
-        // Where each cycle opens a copy, the worker itself writes it there.
-        let copies = files.iter().filter(|_| plan.mode == Mode::Copies).filter_map(|file| file.parent());
+        // Where each cycle opens a copy, the worker itself writes it there, or renames it.
+        let makes_files = plan.mode == Mode::Copies || exchange.is_some();
+        let copies = files.iter().filter(|_| makes_files).filter_map(|file| file.parent());
         let writable: Vec<PathBuf> =
             copies.map(Path::to_owned).chain(env.get(TMPDIR).map(PathBuf::from)).collect();
         Some(Confinement::new(&writable, plan.sandbox)?)
     } else {
         None
     };
-    let job =
-        job::job(&with_stubs, files, confinement.as_ref(), trace::is_asked_for(env)).map_err(Fault::new)?;
+    let job = job::job(&with_stubs, files, confinement.as_ref(), exchange, trace::is_asked_for(env))
+        .map_err(Fault::new)?;
     let threads = u32::try_from(files.len()).unwrap_or(u32::MAX);
     let capacity = channel::ring_capacity(threads);
     let channel = Channel::create(files.len(), capacity as usize, &job, plan.purpose == Purpose::Pointers)
         .map_err(Fault::new)?;
     // What is done beside cycles is told in nanoseconds, and only where cycles load something.
-    let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived;
+    let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived || exchange.is_some();
     let clock = if beside { Clock::Monotonic } else { clock::best() };
     channel.header().clock.store(clock as u32, Ordering::Relaxed);
     let ruleset = confinement.as_ref().and_then(Confinement::ruleset);
@@ -340,6 +357,7 @@ fn start<'a>(
     let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
     let worker = session::Worker::new(process, sampler, (links, stubs));
     let mut session = Session::new(channel, worker, confinement, bounds, context);
+    session.answers = exchange.map(|exchange| Answers::new(exchange.difference.words));
     if !with_stubs.linked.is_empty() || !plan.held.is_empty() {
         host_is_ready(plan, &mut session)?;
     }

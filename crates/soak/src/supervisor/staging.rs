@@ -9,9 +9,10 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::original::{Stamp, stamp};
 use super::private::PrivateDirectory;
-use crate::elf::Facts;
+use crate::elf::{Difference, Facts};
 use crate::fault::Fault;
 use crate::record::{LoadCause, LoadFailure, Mode, Shortage};
+pub(super) use crate::replace::same_file;
 
 /// Which files the threads open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,24 @@ impl Files {
     }
 }
 
+/// The other build, which changes places with the library before each cycle.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// The file that is not at the path. At first the library is, so that the first cycle opens it.
+    pub(super) file: PathBuf,
+    /// How the two builds are distinguished.
+    pub(super) difference: Difference,
+    /// The user's file.
+    original: PathBuf,
+    /// The staged file of the library, wherever it is.
+    library: Option<Stamp>,
+    /// Which build stays in the process, once that is known.
+    stays: Option<usize>,
+}
+
+/// What the file of the other build is called, before the library's name.
+const OTHER: &str = "other-";
+
 /// Files to open, one per thread.
 #[derive(Debug)]
 pub(super) struct Staging {
@@ -47,6 +66,8 @@ pub(super) struct Staging {
     directory: Option<PrivateDirectory>,
     /// What the library may write in, where it may write nowhere else.
     scratch: Option<PrivateDirectory>,
+    /// Where the file is replaced by another build.
+    exchange: Option<Exchange>,
 }
 
 impl Staging {
@@ -60,20 +81,9 @@ impl Staging {
         let stamp = stamp(&original);
         if files == Files::Original {
             let paths = vec![original.clone(); threads.max(1) as usize];
-            return Ok(Self { paths, original, stamp, directory: None, scratch: None });
+            return Ok(Self { paths, original, stamp, directory: None, scratch: None, exchange: None });
         }
-        let directory = PrivateDirectory::new().map_err(|e| {
-            Fault::new(format!(
-                "no private directory for copies of the library in {}: {e}; set TMPDIR to a directory that is writable",
-                std::env::temp_dir().display()
-            ))
-        })?;
-        if statvfs(directory.path()).is_ok_and(|of| of.flags().contains(FsFlags::ST_NOEXEC)) {
-            return Err(Fault::new(format!(
-                "{} is mounted noexec, so no copy of the library can be loaded from there; set TMPDIR to another directory",
-                std::env::temp_dir().display()
-            )));
-        }
+        let directory = for_copies()?;
         let name = original.file_name().unwrap_or(original.as_os_str());
         let mut paths = Vec::with_capacity(threads as usize);
         for thread in 0..threads {
@@ -89,7 +99,66 @@ impl Staging {
                 })?;
             paths.push(path);
         }
-        Ok(Self { paths, original, stamp, directory: Some(directory), scratch: None })
+        Ok(Self { paths, original, stamp, directory: Some(directory), scratch: None, exchange: None })
+    }
+
+    /// Prepares copies of `library` and of `other`, another build of it, for one thread that opens them in turn by one path.
+    ///
+    /// # Errors
+    /// When a copy or a directory can't be made, or two files there can't change places.
+    pub(super) fn replaced(library: &Path, other: &Path, difference: Difference) -> Result<Self, Fault> {
+        use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+        let mut staging = Self::new(library, 1, Files::CopyPerThread)?;
+        let original = std::path::absolute(other);
+        let original = original.map_err(|e| Fault::new(format!("{}: {e}", other.display())))?;
+        let path = &staging.paths[0];
+        let library = stamp(path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let file = path.with_file_name(format!("{OTHER}{name}"));
+        std::fs::copy(&original, &file).map_err(|e| {
+            Fault::new(format!(
+                "no copy of {} in {}: {e}",
+                original.display(),
+                std::env::temp_dir().display()
+            ))
+        })?;
+        // The agent does the same before its first cycle, and the library is at the path then.
+        renameat2(AT_FDCWD, path, AT_FDCWD, &file, RenameFlags::RENAME_EXCHANGE).map_err(|e| {
+            Fault::new(format!(
+                "two files in {} can't change places (RENAME_EXCHANGE): {e}; set TMPDIR to a directory on another file system",
+                std::env::temp_dir().display()
+            ))
+        })?;
+        staging.exchange = Some(Exchange { file, difference, original, library, stays: None });
+        Ok(staging)
+    }
+
+    /// How the library is replaced, where it is.
+    pub(super) fn exchange(&self) -> Option<&Exchange> {
+        self.exchange.as_ref()
+    }
+
+    /// This build stays in the process: it is the one that is looked at from now on.
+    pub(super) fn stays(&mut self, build: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.stays = Some(build);
+        }
+    }
+
+    /// The other build that stays in the process, as the user has it.
+    pub(super) fn other_stays(&self) -> Option<&Path> {
+        let exchange = self.exchange.as_ref().filter(|exchange| exchange.stays == Some(1))?;
+        Some(&exchange.original)
+    }
+
+    /// The user's file that a private one is a copy of.
+    pub(super) fn original_of(&self, private: &Path) -> &Path {
+        let exchange = self.exchange.as_ref().filter(|_| self.is_private(private));
+        match exchange {
+            Some(exchange) if stamp(private) != exchange.library => &exchange.original,
+            _ => &self.original,
+        }
     }
 
     /// Makes a private directory that the library may write in.
@@ -113,6 +182,9 @@ impl Staging {
 
     /// One of the files that are the library, and that is there: the first one that threads open, or what was given.
     pub(super) fn first(&self) -> &Path {
+        if self.exchange.is_some() {
+            return self.other_stays().unwrap_or(&self.original);
+        }
         self.paths.first().filter(|path| path.exists()).unwrap_or(&self.original)
     }
 
@@ -120,6 +192,7 @@ impl Staging {
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let mut files = self.paths.clone();
         files.push(self.original.clone());
+        files.extend(self.exchange.iter().flat_map(|other| [other.file.clone(), other.original.clone()]));
         files.dedup();
         files
     }
@@ -153,23 +226,34 @@ impl Staging {
 
     /// True when a path that the loader names is one of the files that are opened.
     pub(super) fn is_library(&self, name: &Path) -> bool {
-        let private = self.directory.as_ref().is_some_and(|directory| name.starts_with(directory.path()));
-        private || same_file(&self.original, name)
+        let others = self.exchange.iter().map(|exchange| &exchange.original);
+        self.is_private(name) || others.chain([&self.original]).any(|original| same_file(original, name))
     }
 
-    /// The failure with every private path in it replaced by that of the library.
+    /// Whether it is one of the copies.
+    pub(super) fn is_private(&self, name: &Path) -> bool {
+        self.directory.as_ref().is_some_and(|directory| name.starts_with(directory.path()))
+    }
+
+    /// The failure with every private path in it replaced by that of the library, or of the build that is at the path.
     pub(super) fn unstaged_failure(&self, mut failure: LoadFailure) -> LoadFailure {
+        let original = self.paths.first().map_or(&*self.original, |path| self.original_of(path));
+        let unstaged = |text: &str| self.unstaged_as(text, original);
         if let LoadCause::CopyFailed { path, .. } | LoadCause::OriginalUnreadable { path, .. } =
             &mut failure.cause
         {
-            *path = self.unstaged(path);
+            *path = unstaged(path);
         }
-        failure.said = failure.said.map(|said| self.unstaged(&said));
+        failure.said = failure.said.map(|said| unstaged(&said));
         failure
     }
 
     /// The text with every private path in it replaced by that of the library.
     pub(super) fn unstaged(&self, text: &str) -> String {
+        self.unstaged_as(text, self.other_stays().unwrap_or(&self.original))
+    }
+
+    fn unstaged_as(&self, text: &str, original: &Path) -> String {
         let Some(directory) = &self.directory else { return text.to_owned() };
         let directory = directory.path().to_string_lossy();
         let name = self.original.file_name().unwrap_or_default().to_string_lossy();
@@ -179,7 +263,7 @@ impl Staging {
         for part in parts {
             match part.split_once(&*name) {
                 Some((_, rest)) => {
-                    out.push_str(&self.original.to_string_lossy());
+                    out.push_str(&original.to_string_lossy());
                     out.push_str(rest);
                 }
                 None => out.push_str(part),
@@ -187,6 +271,23 @@ impl Staging {
         }
         out
     }
+}
+
+/// A private directory that libraries can be loaded from.
+fn for_copies() -> Result<PrivateDirectory, Fault> {
+    let directory = PrivateDirectory::new().map_err(|e| {
+        Fault::new(format!(
+            "no private directory for copies of the library in {}: {e}; set TMPDIR to a directory that is writable",
+            std::env::temp_dir().display()
+        ))
+    })?;
+    if statvfs(directory.path()).is_ok_and(|of| of.flags().contains(FsFlags::ST_NOEXEC)) {
+        return Err(Fault::new(format!(
+            "{} is mounted noexec, so no copy of the library can be loaded from there; set TMPDIR to another directory",
+            std::env::temp_dir().display()
+        )));
+    }
+    Ok(directory)
 }
 
 /// Lets a copy find what its original finds through `$ORIGIN`: the directories that it stands for go into the
@@ -207,13 +308,6 @@ pub(super) fn keep_origin(facts: &Facts, library: &Path, env: &mut BTreeMap<Stri
     let own = env.get(name).cloned().or_else(|| std::env::var(name).ok()).filter(|own| !own.is_empty());
     directories.extend(own);
     env.insert(name.to_owned(), directories.join(":"));
-}
-
-/// True when both names lead to one file; names lie (`/lib` and `/usr/lib`, symbolic links), inodes don't.
-pub(super) fn same_file(a: &Path, b: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let identity = |path: &Path| std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
-    identity(a).is_some_and(|a| identity(b) == Some(a))
 }
 
 #[cfg(test)]

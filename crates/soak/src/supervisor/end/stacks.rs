@@ -203,6 +203,9 @@ impl<'a> Namer<'a> {
 /// File name of an object that is mapped; of a copy, that of the library.
 pub(super) fn name_of(staging: &Staging, mapped: &Path) -> String {
     let path = undeleted(mapped).unwrap_or(mapped);
+    if staging.exchange().is_some() && staging.is_private(path) {
+        return staging.original_of(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    }
     let path = staging.unstaged(&path.to_string_lossy());
     Path::new(&path).file_name().map_or(path.clone(), |name| name.to_string_lossy().into_owned())
 }
