@@ -55,10 +55,12 @@ fn has(soak: &Soak, plan: &SoakPlan) -> bool {
     let is_same = |path: &Path, id: &Option<String>| {
         id.is_some() && *id == elf::facts_of(path).and_then(|facts| facts.build_id)
     };
+    let other = soak.replaced.as_ref().and_then(|replaced| replaced.builds[1].build_id.clone());
     !soak.interrupted
         && soak.outcome.kind != OutcomeKind::Interrupted
         && soak.asked == plan.asked
         && Path::new(&soak.path) == plan.path
         && is_same(&plan.path, &soak.build_id)
         && soak.together.iter().all(|member| is_same(Path::new(&member.path), &member.build_id))
+        && plan.replace.as_ref().is_none_or(|build| is_same(build.path(), &other))
 }

@@ -26,6 +26,9 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     if soak_plan.threads > 1 {
         bail!("--threads: verify runs on one thread, because the other instruments do; remove the option");
     }
+    if soak_plan.replace.is_some() {
+        bail!("--replace: the other instruments open one file; verify each build alone");
+    }
     let started = jiff::Timestamp::now();
     let out = args.out.as_deref();
     let held = out.map(|out| Out::prepare(Some(out), args.force, &plan.name, started)).transpose()?;

@@ -48,6 +48,17 @@ fn a_program_sees_what_dlsoak_sees() {
 }
 
 #[test]
+fn several_libraries_are_soaked_in_one_process() {
+    let other = fixture("c-leak-constructor");
+    let soaked = Soak::new(fixture("c-clean")).together(other.to_str().unwrap()).cycles(800).run().unwrap();
+    assert_eq!((soaked.verdict(), soaked.soak().together.len()), (Verdict::Leak, 2), "{soaked}");
+    let leaking = soaked.soak().judged.leak.as_ref().unwrap().object.as_deref();
+    assert_eq!(leaking, other.file_name().unwrap().to_str());
+    let both = Soak::new(fixture("c-clean")).together(other.to_str().unwrap()).replace("other.so").run();
+    assert!(matches!(both, Err(SoakError::Plan(_))));
+}
+
+#[test]
 fn a_crash_ends_the_soak_and_not_the_test() {
     let soaked = Soak::new(fixture("c-on-exit")).cycles(200).run().unwrap();
     assert_eq!(soaked.verdict(), Verdict::Crashed);

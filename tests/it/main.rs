@@ -44,6 +44,7 @@ mod properties;
 mod prose;
 mod readme;
 mod reference;
+mod replace;
 mod reports;
 mod residue;
 mod sandbox;

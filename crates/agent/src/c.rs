@@ -273,6 +273,7 @@ pub mod sys {
     pub const GETITIMER: c_long = of(36, 102);
     pub const EXECVEAT: c_long = of(322, 281);
     pub const PROCESS_VM_READV: c_long = of(310, 270);
+    pub const RENAMEAT2: c_long = of(316, 276);
     pub const LANDLOCK_ADD_RULE: c_long = 445;
     pub const LANDLOCK_RESTRICT_SELF: c_long = 446;
 }

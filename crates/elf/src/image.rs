@@ -104,7 +104,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
         Ok(image)
     }
 
-    fn loads(&self) -> impl Iterator<Item = &'data Elf::ProgramHeader> {
+    pub(super) fn loads(&self) -> impl Iterator<Item = &'data Elf::ProgramHeader> {
         self.of_type(elf::PT_LOAD)
     }
 

@@ -4,6 +4,7 @@
 //! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`facts_of`], [`Search`],
 //! [`lines`] and [`prototypes`] open files; all else works on bytes.
 
+mod builds;
 mod closure;
 mod content;
 mod image;
@@ -23,6 +24,7 @@ mod symbols;
 mod tests;
 mod toolchain;
 
+pub use builds::{Difference, difference};
 pub use closure::{Closure, Need, is_everywhere};
 pub use dlsoak_record::file::{
     Class, Endian, ExportKind, Facts, Kind, Libc, Machine, Relro, Tls, Unreadable, VersionNeed,

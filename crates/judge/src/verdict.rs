@@ -2,10 +2,10 @@
 
 use dlsoak_record::Evidence as Left;
 use dlsoak_record::{
-    Agent, AllowedPointer, Blame, Cause, CauseFacts, Dependency, Ended, Exhausted, Facts, Finding, Judged,
-    Leak, LeakFacts, Limits, Measured, Metric, MetricRate, Note, OddLimit, OneTime, OpenGrowth, OutcomeKind,
-    Pass, Pattern, PatternVerdict, PlaceTrend, Problem, RanOut, Residue, ResidueKind, Resource, Run,
-    Severity, SourcePlace, Trend, Undiagnosed, UnloadState, Unsettled, Verdict,
+    Agent, AllowedPointer, Blame, Cause, CauseFacts, Code, Dependency, Ended, Exhausted, Facts, Finding,
+    Judged, Leak, LeakFacts, Limits, Measured, Metric, MetricRate, Note, OddLimit, OneTime, OpenGrowth,
+    OutcomeKind, Pass, Pattern, PatternVerdict, PlaceTrend, Problem, RanOut, Replaced, Residue, ResidueKind,
+    Resource, Run, Severity, SourcePlace, Trend, Undiagnosed, UnloadState, Unsettled, Verdict,
 };
 
 use super::growth::{
@@ -28,6 +28,12 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
         let parts = together::growers(soak, leak.metric, leak.bytes_per_cycle);
         leak.object =
             together::sole(&parts).or_else(|| at_fault(&blamed, Problem::Grows { metric: leak.metric }));
+    }
+    let leaking = leak.as_ref().and_then(|leak| leaking_builds(soak, leak));
+    if let Some(leak) = &mut leak
+        && let Some([build]) = leaking.map(at_fault_of).as_deref()
+    {
+        leak.object.get_or_insert_with(|| build.clone());
     }
     let residue: Vec<&Residue> = soak
         .residue
@@ -65,6 +71,7 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     case.ended();
     case.leaks(leak.as_ref());
     case.residue(&residue);
+    case.replaced(leak.as_ref(), leaking);
     case.unload();
     case.blame(&blamed);
     case.open(verdict);
@@ -80,6 +87,24 @@ fn at_fault(blamed: &[Dependency], problem: Problem) -> Option<String> {
     others::sole(dependency.objects.clone())
 }
 
+/// The two builds that replace each other, where what some cycles of each left accounts for the leak.
+fn leaking_builds<'a>(soak: &'a Measured, leak: &Leak) -> Option<&'a Replaced> {
+    let replaced = soak.replaced.as_ref().filter(|_| leak.metric == Metric::Heap)?;
+    let opens: u64 = replaced.builds.iter().map(|build| build.answered).sum();
+    let mut expected = 0.0;
+    for build in replaced.builds.iter().filter(|build| build.answered > 0) {
+        expected += build.heap_per_load? as f64 * build.answered as f64 / opens as f64;
+    }
+    // Half a byte per cycle: the number of cycles may be odd.
+    (leak.low - 0.5..=leak.high + 0.5).contains(&expected).then_some(replaced)
+}
+
+/// The file names of the builds that leak.
+fn at_fault_of(replaced: &Replaced) -> Vec<String> {
+    let leak = replaced.builds.iter().filter(|build| build.heap_per_load.is_some_and(|bytes| bytes > 0));
+    leak.map(|build| build.path.rsplit('/').next().unwrap_or(&build.path).to_owned()).collect()
+}
+
 /// Whether what ran out is what a dependency leaves.
 fn is_excused(exhausted: &Exhausted, blamed: &[Dependency]) -> bool {
     let keys = Problem::Left { residue: ResidueKind::TlsKeys };
@@ -88,7 +113,9 @@ fn is_excused(exhausted: &Exhausted, blamed: &[Dependency]) -> bool {
 
 /// The verdict: the first that holds, in the order of `docs/findings.md`.
 fn verdict(soak: &Measured, limits: &Limits, evidence: &[Evidence], left: bool, undecided: bool) -> Verdict {
-    let pinned = soak.unload.state == UnloadState::Pinned;
+    // A library that answers for the other build was not unloaded, whatever the witnesses saw.
+    let stale = soak.replaced.as_ref().is_some_and(|replaced| replaced.stale > 0);
+    let pinned = soak.unload.state == UnloadState::Pinned || stale;
     match soak.outcome.kind {
         OutcomeKind::LoadFailed => Verdict::LoadFailed,
         OutcomeKind::NeedsHost => Verdict::NeedsHost,
@@ -274,6 +301,25 @@ impl Case<'_> {
         let allowed = exception(self.limits, found).map(|exception| exception.reason.clone());
         let object = found.object.clone().filter(|_| !found.by.is_empty());
         self.findings.push(Finding { allowed, object, ..finding });
+    }
+
+    /// Which build answered, and which one leaks, where two took turns at one path.
+    fn replaced(&mut self, leak: Option<&Leak>, leaking: Option<&Replaced>) {
+        let Some(replaced) = &self.soak.replaced else { return };
+        if let Some(leaking) = leaking {
+            let is_leak = |finding: &&mut Finding| finding.code == Code::LeakHeap;
+            if let Some(finding) = self.findings.iter_mut().find(is_leak) {
+                finding.object = leak.and_then(|leak| leak.object.clone());
+            }
+            self.add(Severity::Note, Facts::BuildsLeak(leaking.clone()));
+        }
+        let severity = match &self.limits.allow_pinned {
+            None if replaced.stale > 0 => Severity::Fail,
+            _ => Severity::Note,
+        };
+        if replaced.stale > 0 || ran(self.soak) {
+            self.add(severity, Facts::Replaced(replaced.clone()));
+        }
     }
 
     /// Whether the library was unloaded, and why not.

@@ -9,7 +9,7 @@ use dlsoak_settings::{CallFrom, HostKind, LeakRate, Metric, Pass, Reason, Residu
 
 use super::{
     Cause, CauseKind, Disturbance, Exhausted, Growth, Note, OneTime, Outcome, OutcomeKind, Part, Phase,
-    PlaceKind, Residue, Rule, RuleName, Sandbox, UnloadState, Verdict,
+    PlaceKind, Replaced, Residue, Rule, RuleName, Sandbox, UnloadState, Verdict,
 };
 
 /// One conclusion about a soak.
@@ -111,6 +111,10 @@ pub enum Facts {
         /// The objects.
         objects: Vec<String>,
     },
+    /// The library's file was replaced by another build, and which one answered.
+    Replaced(Replaced),
+    /// What each of two builds leaks, where they replace each other.
+    BuildsLeak(Replaced),
     /// Why an object stays.
     Stays(Cause),
     /// Something that the process was left with.
@@ -202,6 +206,9 @@ impl Facts {
             Self::NoGrowth { .. } => Code::NoGrowth,
             Self::KeptOnce(_) => Code::KeptOnce,
             Self::DependenciesStay { .. } => Code::DependenciesStay,
+            Self::Replaced(replaced) if replaced.stale > 0 => Code::OldBuildAnswers,
+            Self::Replaced(_) => Code::BuildsAlternate,
+            Self::BuildsLeak(_) => Code::BuildAtFault,
             Self::Stays(cause) => cause_code(cause.kind()),
             Self::Left(residue) => residue_code(residue.kind()),
             Self::Ended(ended) => ended.outcome.code(),
@@ -545,6 +552,8 @@ named! {
         KeptOnce = "kept-once",
         /// The library goes, and something that it brought stays.
         DependenciesStay = "dependencies-stay",
+        /// The library's file was replaced, and the old build answered.
+        OldBuildAnswers = "old-build-answers",
         /// Linked with `-z nodelete`.
         PinnedNodelete = "pinned-nodelete",
         /// Opened with `RTLD_NODELETE`.
@@ -693,6 +702,10 @@ named! {
         BaselineP99Increase = "baseline-p99-increase",
         /// The baseline has no such soak.
         BaselineMissing = "baseline-missing",
+        /// Of two builds that replace each other, which one leaks.
+        BuildAtFault = "build-at-fault",
+        /// Two builds replaced each other, and each answered in its turn.
+        BuildsAlternate = "builds-alternate",
         /// A dependency is at fault, and not the library.
         DependencyAtFault = "dependency-at-fault",
         /// It depends on the kind of the host.

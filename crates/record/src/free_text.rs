@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 274] = [
+pub(crate) const FREE_TEXT: [&str; 277] = [
     "AllowedPointer",
     "AllowedPointer.holder",
     "AllowedPointer.reason",
@@ -12,6 +12,8 @@ pub(crate) const FREE_TEXT: [&str; 274] = [
     "Attempt.error",
     "Baseline.name",
     "Blocked.callee",
+    "Build.build_id",
+    "Build.path",
     "Call",
     "Cause.by",
     "Cause.keeps",
@@ -185,6 +187,7 @@ pub(crate) const FREE_TEXT: [&str; 274] = [
     "OpenFds.path",
     "OpenFlags",
     "Order",
+    "OtherBuild",
     "OtherHost.objects",
     "Outcome.library",
     "Outcome.signal",

@@ -27,6 +27,7 @@ mod outcome;
 mod over_time;
 mod phase;
 mod read;
+mod replaced;
 mod residue;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
@@ -70,6 +71,7 @@ pub use outcome::{Fault, Outcome, OutcomeKind};
 pub use over_time::OverTime;
 pub use phase::Phase;
 pub use read::{ReadError, is_record, read};
+pub use replaced::{Build, Replaced};
 pub use residue::{
     At, Child, Counted, CrashHow, DanglingPointer, EnvironmentChange, Evidence, FpChange, FpRegister,
     HolderMemory, LocaleChange, Mapped, Place, PointerHolder, PointerTarget, Proof, Residue, SharedMemory,
@@ -209,6 +211,9 @@ pub struct Measured {
     /// is about "the library" is about all of them then, and `path` is the first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub together: Vec<Member>,
+    /// Which build answered, where the library's file was replaced (`--replace`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replaced: Option<Replaced>,
     /// What was kept by the end of the warm-up: before the first open against after the warm-up.
     #[serde(default)]
     pub one_time: Vec<OneTime>,

@@ -176,6 +176,7 @@ fn explains(code: Code) -> bool {
             | Code::ShareUndecided
             | Code::Leaker
             | Code::DependencyAtFault
+            | Code::BuildAtFault
             | Code::HostsDiffer
             | Code::KeptOnce
             | Code::GrowthWithinLimit
@@ -228,7 +229,7 @@ pub fn measuring(soak: &Soak) -> Vec<Text> {
                 | Facts::LatenciesUncached {}
                 | Facts::PatternsDiffer(_)
                 | Facts::NotInBaseline { .. }
-        )
+        ) || finding.code == Code::BuildsAlternate
     };
     soak.judged.findings.iter().filter(measuring).map(words::finding).collect()
 }
@@ -242,7 +243,11 @@ fn warns(finding: &Finding, mark: Mark) -> bool {
         | Code::NotTraced
         | Code::OtherHostNotMade
         | Code::PointersNotSought => true,
-        Code::DependencyAtFault | Code::HostsDiffer | Code::ThreadsOfHost => mark == Mark::Pass,
+        Code::DependencyAtFault
+        | Code::BuildAtFault
+        | Code::OldBuildAnswers
+        | Code::HostsDiffer
+        | Code::ThreadsOfHost => mark == Mark::Pass,
         // What was not guarded could only have shown as a crash, and the search does not depend on it.
         Code::PointersInPart => {
             matches!(finding.facts, Facts::Note(Note::PointersInPart { dropped, .. }) if dropped > 0)

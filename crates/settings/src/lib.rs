@@ -48,4 +48,4 @@ pub use residue_kind::{ResidueKind, UnknownKind};
 pub use settings::{Limits, Settings};
 pub use text::{Field, Given};
 pub use together::{Companion, Order};
-pub use words::{Exercise, Passes, Program, Reason, Sandboxing, Variable};
+pub use words::{Exercise, OtherBuild, Passes, Program, Reason, Sandboxing, Variable};

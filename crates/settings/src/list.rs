@@ -35,6 +35,9 @@ macro_rules! each_setting {
             /// Open the libraries of --together in this order: given, or shuffle, which is another one in each cycle. shuffle:SEED repeats
             /// those of an earlier soak [default: given]
             (long, value_name = "ORDER") (serde()) order: Option<$crate::Order>;
+            /// Test hot reload: replace the library's file by OTHER.so, another build of it, before every second open, and put it back before
+            /// the next one; both are copies, and your files stay as they are (see docs/hosts.md) [default: none]
+            (long, value_name = "OTHER.so") (serde()) replace: Option<$crate::OtherBuild>;
             /// Choose what a cycle opens: reopen (the same path), copies (a new copy of the file) or namespace (the library in a new
             /// dlmopen namespace) [default: reopen]
             (long, value_name = "MODE") (serde()) mode: Option<$crate::Mode>;

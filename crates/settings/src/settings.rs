@@ -257,6 +257,7 @@ mod tests {
         values["host"] = "/usr/sbin/nginx".into();
         values["together"] = serde_json::json!(["b.so", "c d.so"]);
         values["order"] = "shuffle:77".into();
+        values["replace"] = "./libgame_v2.so".into();
         serde_json::from_value(values).unwrap()
     }
 

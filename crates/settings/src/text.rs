@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::quantity::{OfTime, Quantity};
 use crate::{
     AllowedPointer, Blame, Call, CallFrom, Chaos, Companion, CountLimits, Exercise, Hold, HostKind, Increase,
-    LeakRate, Mode, OpenFlags, Order, Passes, Program, Reason, ResidueKind, Sandboxing, Variable,
+    LeakRate, Mode, OpenFlags, Order, OtherBuild, Passes, Program, Reason, ResidueKind, Sandboxing, Variable,
 };
 
 /// Gives types whose text says everything their serde form, their schema, and the way to be given as they are. The type has
@@ -67,6 +67,7 @@ text_form! {
     LeakRate: "a rate such as \"16B/cycle\" or \"0.03MB/s\"";
     Order: "an order such as \"given\" or \"shuffle\"";
     OpenFlags: "flags such as \"now,local\"";
+    OtherBuild: "another build of the library, such as \"libgame_v2.so\"";
     Passes: "passes such as \"+patterns\" or \"measure,without-calls\"";
     Program: "a program such as \"/usr/sbin/nginx\"";
     Reason: "the reason why it may stay loaded, such as \"Go runtime, golang/go#11100\"";
@@ -139,8 +140,8 @@ macro_rules! themselves {
 }
 
 themselves! {
-    bool AllowedPointer Blame Call CallFrom Chaos Companion CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags Order Passes
-    Program Reason ResidueKind Sandboxing Variable
+    bool AllowedPointer Blame Call CallFrom Chaos Companion CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags Order
+    OtherBuild Passes Program Reason ResidueKind Sandboxing Variable
 }
 
 macro_rules! numbers {

@@ -80,6 +80,41 @@ impl fmt::Display for Program {
     }
 }
 
+/// The file of another build of the library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherBuild(PathBuf);
+
+impl OtherBuild {
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The same file, by a path that is relative to this directory.
+    #[must_use]
+    pub fn in_directory(&self, directory: &Path) -> Self {
+        Self(directory.join(&self.0))
+    }
+}
+
+impl FromStr for OtherBuild {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        if text.is_empty() || text.contains('\0') {
+            Err(UnitError::new("expected the path of another build of the library"))
+        } else {
+            Ok(Self(PathBuf::from(text)))
+        }
+    }
+}
+
+impl fmt::Display for OtherBuild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.display())
+    }
+}
+
 /// One variable of the measured process's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
@@ -340,6 +375,6 @@ mod tests {
         let program = |text: &str| text.parse::<Program>().unwrap();
         assert_eq!(program("nginx").in_directory(Path::new("/a")), program("nginx"));
         assert_eq!(program("./nginx").in_directory(Path::new("/a")).path(), Some(Path::new("/a/./nginx")));
-        assert!("".parse::<Program>().is_err());
+        assert!("".parse::<Program>().is_err() && "".parse::<OtherBuild>().is_err());
     }
 }

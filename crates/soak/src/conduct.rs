@@ -114,7 +114,8 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
                 }
                 _ => false,
             };
-            went && plan.mode != Mode::Namespace && plan.pointers != Some(0)
+            // Of two builds at one path, a place in memory does not say whose it is.
+            went && plan.mode != Mode::Namespace && plan.pointers != Some(0) && plan.replace.is_none()
         }
         Pass::OtherHost => {
             let may_show = match soak.outcome.kind {
@@ -308,7 +309,7 @@ impl Conductor<'_> {
             _ if grows => (self.affordable(soak, GROWS), self.affordable(soak, GROWS_PROBE)),
             _ => (self.affordable(soak, STAYS), self.affordable(soak, STAYS_PROBE)),
         };
-        let (mut brought, has_malloc) = host::brought(&self.plan.path);
+        let (mut brought, has_malloc) = host::brought(self.plan);
         let linking = |files: &[(String, PathBuf)], cycles: u64| {
             let files: Vec<PathBuf> = files.iter().map(|(_, file)| file.clone()).collect();
             let elsewhere = host::linking(self.plan, &files, has_malloc).elsewhere(cycles);
@@ -321,7 +322,7 @@ impl Conductor<'_> {
         };
         let there = |file: &Path| soak.worker.objects.iter().any(|object| same_name(object.as_ref(), file));
         brought.retain(|(_, file)| !there(file));
-        let needed = host::needed(&self.plan.path);
+        let needed = host::needed(self.plan);
         let all = links(&needed, linking(&needed, most)?);
         let mut probes: BTreeMap<usize, Measured> = BTreeMap::new();
         let mut alone: Vec<usize> = Vec::new();

@@ -8,6 +8,7 @@ use crate::calls::{self, Prototypes, Sequence};
 use crate::elf;
 use crate::host;
 use crate::record::{LoadCause, Measured, Why};
+use crate::replace;
 use crate::settings::units::printable;
 use crate::settings::{Call, Exercise};
 use crate::suite::plan::{Plan, SoakPlan};
@@ -38,7 +39,8 @@ pub fn check(plan: &mut Plan) -> Result<(), Fault> {
     }
     plan.soaks.iter_mut().try_for_each(|soak| {
         check_files(soak)?;
-        check_calls(soak)
+        check_calls(soak)?;
+        replace::check(soak)
     })
 }
 
@@ -158,7 +160,7 @@ fn calls_of(plan: &SoakPlan, path: &Path) -> Result<(Vec<Call>, Prototypes), Fau
 }
 
 /// A path in one line.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
 

@@ -37,9 +37,7 @@ fn may_be_at_fault(name: &str) -> bool {
 /// When a library that the host is to hold or link is not there, or none of them has a function that is to be called.
 pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
     let mut plan = plan.clone();
-    // What can't be read the loader refuses, and says why.
-    let all: Vec<(PathBuf, Facts)> =
-        plan.libraries().filter_map(|path| Some((path.to_owned(), elf::facts_of(path)?))).collect();
+    let all: Vec<(PathBuf, Facts)> = readable(&plan).map(|(path, facts)| (path.to_owned(), facts)).collect();
     let holds = plan.asked.hold.clone().unwrap_or_default();
     plan.kind = HostKind::C;
     // In a namespace of its own a library finds nothing that the host has.
@@ -64,11 +62,7 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
                 if *linked { plan.linked.push(file) } else { plan.held.push(file) }
             }
             Hold::Dependencies => {
-                for (_, file) in all.iter().flat_map(|(path, facts)| directly_needed(path, facts)) {
-                    if !plan.linked.contains(&file) {
-                        plan.linked.push(file);
-                    }
-                }
+                plan.linked.extend(needed(&plan).into_iter().map(|(_, file)| file));
             }
         }
     }
@@ -83,7 +77,8 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
 
 /// Links what this program links, ahead of all else, and what stands in for the program.
 fn stand_in(plan: &mut SoakPlan, program: &Program) -> Result<(), Fault> {
-    let others: Vec<PathBuf> = plan.held.iter().chain(&plan.linked).chain(&plan.together).cloned().collect();
+    let others = plan.held.iter().chain(&plan.linked).map(PathBuf::as_path).chain(plan.files().skip(1));
+    let others: Vec<PathBuf> = others.map(Path::to_owned).collect();
     let StandIn { stubs, linked, allocates } = StandIn::new(program, &plan.path, &others)?;
     let is_cxx = |file: &PathBuf| file.file_name().is_some_and(|name| name == CXX);
     plan.kind = if linked.iter().any(is_cxx) { HostKind::Cxx } else { HostKind::C };
@@ -141,24 +136,36 @@ fn directly_needed(path: &Path, facts: &Facts) -> Vec<(String, PathBuf)> {
     direct.filter_map(|need| Some((need.name, need.found?.path))).collect()
 }
 
+/// The files that a cycle of a plan may open, with what they say. What can't be read the loader refuses, and says why.
+fn readable(plan: &SoakPlan) -> impl Iterator<Item = (&Path, Facts)> {
+    plan.files().filter_map(|path| Some((path, elf::facts_of(path)?)))
+}
+
 /// What a library needs itself, as files with their names; nothing where it can't be read.
-pub(crate) fn needed(path: &Path) -> Vec<(String, PathBuf)> {
-    let facts = elf::facts_of(path);
-    facts.map(|facts| directly_needed(path, &facts)).unwrap_or_default()
+pub(crate) fn needed(plan: &SoakPlan) -> Vec<(String, PathBuf)> {
+    let mut all: Vec<(String, PathBuf)> = Vec::new();
+    for need in readable(plan).flat_map(|(path, facts)| directly_needed(path, &facts)) {
+        if !all.contains(&need) {
+            all.push(need);
+        }
+    }
+    all
 }
 
 /// All that a library brings and that may be at fault, as files with their names: each after all that it needs itself. And whether any of
 /// them defines malloc.
-pub(crate) fn brought(path: &Path) -> (Vec<(String, PathBuf)>, bool) {
-    let Some(facts) = elf::facts_of(path) else {
-        return (Vec::new(), false);
-    };
+pub(crate) fn brought(plan: &SoakPlan) -> (Vec<(String, PathBuf)>, bool) {
     let mut has_malloc = false;
     let mut all: Vec<(String, PathBuf, Vec<String>)> = Vec::new();
-    for Need { name, found, .. } in Closure::of(path, &facts) {
-        let Some(found) = found else { continue };
-        has_malloc |= !is_everywhere(&name) && found.facts.export("malloc") == Some(ExportKind::Function);
-        all.push((name, found.path, found.facts.needed));
+    for (path, facts) in readable(plan) {
+        for Need { name, found, .. } in Closure::of(path, &facts) {
+            let Some(found) = found.filter(|found| all.iter().all(|(_, known, _)| *known != found.path))
+            else {
+                continue;
+            };
+            has_malloc |= !is_everywhere(&name) && found.facts.export("malloc") == Some(ExportKind::Function);
+            all.push((name, found.path, found.facts.needed));
+        }
     }
     let mut sorted: Vec<usize> = Vec::new();
     let mut seen = vec![false; all.len()];
@@ -312,7 +319,8 @@ mod tests {
         let facts = elf::parse(&std::fs::read(&own).unwrap()).unwrap();
         let cxx = search.find(CXX, &own, &facts, &[]).unwrap();
         // It needs parts of C alone, which are at no fault.
-        assert_eq!(brought(&cxx.path), (Vec::new(), false));
+        let of_cxx = SoakPlan { path: cxx.path.clone(), ..plan(serde_json::json!({})) };
+        assert_eq!(brought(&of_cxx), (Vec::new(), false));
         assert!(directly_needed(&cxx.path, &cxx.facts).iter().any(|(name, _)| name == "libgcc_s.so.1"));
     }
 }

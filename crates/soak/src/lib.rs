@@ -12,6 +12,7 @@ pub mod files;
 pub mod host;
 pub mod lddebug;
 pub mod observer;
+mod replace;
 pub mod residue;
 pub mod sampling;
 mod soak;

@@ -19,7 +19,7 @@ pub const KEYS: u32 = 1024;
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are of the same build, unless someone mixes them.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 /// Bytes that an error message may take.
 pub const ERROR_LEN: usize = 2048;
 /// Bytes for the list of loaded objects.
@@ -371,6 +371,8 @@ pub struct Entry {
     pub after: AtomicU64,
     /// Where the library was loaded.
     pub base: AtomicU64,
+    /// Where builds replace each other: the word that the one has that was opened, [`Kind::Build`](crate::job::Kind::Build).
+    pub build: AtomicU64,
 }
 
 impl Entry {

@@ -83,6 +83,10 @@ pub enum Kind {
     Prepare = 11,
     /// Of the set-up: calls the function `target` (a name) of the driver library `name`, without an argument.
     SetUp = 12,
+    /// Before the open: has the library's file and the file `name` change places. It is part of no phase.
+    Replace = 20,
+    /// After the open: notes which build it is, the word at `target` bytes from where it was loaded.
+    Build = 21,
 }
 
 /// How the register with a result is read.
@@ -195,7 +199,7 @@ impl Comparison {
 from_number! {
     Mode::from_word(u64): Reopen, Copies, Namespace;
     CallFrom::from_word(u64): Main, Worker, ShortLived;
-    Kind::from_word(u64): Open, Find, Call, Drive, Close, Note, Scan, After, Exchange, Driver, Prepare, SetUp;
+    Kind::from_word(u64): Open, Find, Call, Drive, Close, Note, Scan, After, Exchange, Driver, Prepare, SetUp, Replace, Build;
     Read::from_word(u64): U64, I64, U32, I32, U16, I16, U8, I8, Pointer, Float, Double;
     Comparison::from_word(u64): None, Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual;
 }

@@ -1,7 +1,7 @@
 //! One cycle: the steps of the job, each phase timed. This is the hot loop. It allocates nothing, and reads the clock once per
 //! phase, the end of one being the beginning of the next.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicU8, AtomicU64};
 
@@ -341,6 +341,17 @@ impl Cycler {
                         search.scan(step.target as usize);
                     }
                 }
+                Kind::Replace => {
+                    exchange_files(self.path, step.name)?;
+                    // Nanoseconds, because the supervisor chose that clock.
+                    since = c::monotonic_ns();
+                    self.beside_ns += since.wrapping_sub(begin);
+                }
+                Kind::Build => {
+                    // SAFETY: the library is open. The supervisor chose a place that both builds have in a segment that is read-only.
+                    let word = unsafe { ((base + step.target) as *const u64).read() };
+                    entry.build.store(word, Relaxed);
+                }
                 // Not of a cycle.
                 Kind::Driver | Kind::Prepare | Kind::SetUp => {}
             }
@@ -384,6 +395,20 @@ impl Cycler {
         };
         if handle.is_null() { Err(Failed::by_loader(failure)) } else { Ok(handle) }
     }
+}
+
+/// Has two files change places, as a rename replaces one: at no moment is there none.
+fn exchange_files(path: &'static CStr, other: *const c_char) -> Result<(), Failed> {
+    /// `RENAME_EXCHANGE`.
+    const EXCHANGE: c_long = 2;
+    /// A directory that absolute names don't use.
+    const NO_DIRECTORY: c_long = -1;
+    let path = path.as_ptr();
+    // SAFETY: both names end in NUL.
+    if unsafe { c::syscall(c::sys::RENAMEAT2, NO_DIRECTORY, path, NO_DIRECTORY, other, EXCHANGE) } == 0 {
+        return Ok(());
+    }
+    Err(Failed { failure: Failure::Copy, number: c::errno(), words: path })
 }
 
 /// Calls a function.

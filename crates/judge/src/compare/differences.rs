@@ -74,6 +74,8 @@ pub enum Setting {
     Calls,
     /// The calls of the set-up.
     Setup,
+    /// The build that replaces the library.
+    Replace,
     /// Environment variables.
     Env,
     /// Flags for `dlopen`.
@@ -144,6 +146,7 @@ fn settings(a: &Soak, b: &Soak) -> impl Iterator<Item = (Setting, Value, Value)>
         (Setting::CallFrom, value(a.call_from()), value(b.call_from())),
         (Setting::Calls, value(a.calls()), value(b.calls())),
         (Setting::Setup, value(&a.asked.setup), value(&b.asked.setup)),
+        (Setting::Replace, value(&a.asked.replace), value(&b.asked.replace)),
         (Setting::Env, value(&a.env), value(&b.env)),
         (Setting::Flags, value(a.flags()), value(b.flags())),
         (Setting::Agent, value(a.worker.agent), value(b.worker.agent)),

@@ -155,6 +155,7 @@ fn setting(setting: Setting) -> &'static str {
         Setting::CallFrom => "calling threads",
         Setting::Calls => "calls",
         Setting::Setup => "calls of the set-up",
+        Setting::Replace => "builds that replace the library",
         Setting::Env => "environments",
         Setting::Flags => "flags",
         Setting::Agent => "agents",

@@ -69,6 +69,11 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
             let text = format!("{}: {}", units::printable(&soak.name), further::together(soak));
             wrap(&mut out, "together: ", "          ", &text, width);
         }
+        let turns = soak.judged.findings.iter().find(|finding| finding.code == Code::BuildsAlternate);
+        if let Some(text) = turns.map(words::finding) {
+            let text = format!("{}: {}", units::printable(&soak.name), text.line());
+            wrap(&mut out, "hot reload: ", "            ", &text, width);
+        }
         if let Some(instances) = &soak.instances {
             let text =
                 format!("{}: {}", units::printable(&soak.name), further::instances(soak.mode(), instances));

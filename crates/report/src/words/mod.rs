@@ -8,6 +8,7 @@ mod growth;
 mod hosts;
 mod load;
 mod measuring;
+mod replaced;
 mod residue;
 mod rule;
 mod stack;
@@ -119,6 +120,8 @@ fn of_facts(finding: &Finding) -> Text {
         Facts::NoGrowth { cycles, detectable } => growth::none(*cycles, *detectable),
         Facts::KeptOnce(kept) => growth::kept_once(kept),
         Facts::DependenciesStay { objects } => stays::dependencies(objects),
+        Facts::Replaced(replaced) => replaced::answers(replaced),
+        Facts::BuildsLeak(replaced) => replaced::leaks(replaced),
         Facts::Stays(cause) => stays::cause(cause),
         Facts::Left(left) => residue(left),
         Facts::Ended(ended) => ended::ended(ended),

@@ -214,6 +214,7 @@ pub(super) fn settings(table: DeTable<'_>, more: &[&str], directory: &Path) -> R
         exercise.driver = directory.join(&exercise.driver);
     }
     settings.host = settings.host.map(|host| host.in_directory(directory));
+    settings.replace = settings.replace.map(|other| other.in_directory(directory));
     Ok(settings)
 }
 

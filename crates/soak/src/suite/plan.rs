@@ -13,12 +13,13 @@ use super::matrix::in_force;
 use super::names::{Unique, default_name, fit_name};
 use super::partition::Partition;
 use super::suite_error::SuiteError;
-use super::together::{check_calls, check_chaos, check_host, check_mode, check_together};
+use super::together::{check_calls, check_chaos, check_host, check_mode, check_replace, check_together};
 use crate::calls::Prototypes;
 use crate::record::{self, CallFrom, Metric, Mode};
 use crate::settings::quantity::{Cycles, Size, Time};
 use crate::settings::{
-    Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Order, Passes, Program, Sandboxing, Settings,
+    Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Order, OtherBuild, Passes, Program, Sandboxing,
+    Settings,
 };
 
 /// Cycles where nobody said how many.
@@ -89,6 +90,8 @@ pub struct SoakPlan {
     pub host: Option<Program>,
     /// A library that stands in for what that program exports, as an ELF file: it is there before `main`, and first of all.
     pub stubs: Option<Arc<Vec<u8>>>,
+    /// Another build, which replaces the library's file before every second open.
+    pub replace: Option<OtherBuild>,
     /// What a cycle opens.
     pub mode: Mode,
     /// Which thread a cycle runs on.
@@ -266,6 +269,10 @@ impl Plan {
     ///
     /// [`PlanError::NoLibrary`] and [`PlanError::Settings`].
     pub fn from_paths(paths: &[PathBuf], overrides: &Settings) -> Result<Self, PlanError> {
+        if overrides.replace.is_some() && paths.len() > 1 {
+            let problem = format!("this is another build of one library, and {} are named", paths.len());
+            return Err(PlanError::Settings { key: "replace", problem });
+        }
         let mut names = Unique::default();
         let mut soaks = Vec::new();
         for path in paths {
@@ -311,6 +318,11 @@ impl SoakPlan {
         std::iter::once(&self.path).chain(&self.together).map(PathBuf::as_path)
     }
 
+    /// All files that a cycle may open: the libraries, and another build that replaces the one.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.libraries().chain(self.replace.as_ref().map(OtherBuild::path))
+    }
+
     fn new(name: String, path: PathBuf, settings: Settings) -> Result<Self, Refusal> {
         let limits = settings.limits();
         let mode = settings.mode.unwrap_or_default();
@@ -318,6 +330,7 @@ impl SoakPlan {
         check_chaos(&settings)?;
         check_host(mode, &settings)?;
         check_together(mode, &settings)?;
+        check_replace(mode, &settings)?;
         check_calls(&settings)?;
         let threads = settings.threads.map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX));
         let cycles = match (settings.cycles, settings.duration) {
@@ -363,6 +376,7 @@ impl SoakPlan {
             needed: Vec::new(),
             host: settings.host.clone(),
             stubs: None,
+            replace: settings.replace.clone(),
             mode,
             call_from: settings.call_from.unwrap_or_default(),
             threads,

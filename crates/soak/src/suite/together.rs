@@ -1,7 +1,7 @@
 //! Which settings go together and which do not, in one place.
 
 use super::plan::Refusal;
-use crate::settings::{Call, ChaosKind, HostKind, Mode, Settings, check_names};
+use crate::settings::{Call, ChaosKind, HostKind, Mode, Pass, Settings, check_names};
 
 /// Namespaces that glibc has to give besides the one that a program starts in.
 pub(crate) const NAMESPACES: u64 = 15;
@@ -69,6 +69,35 @@ pub(super) fn check_together(mode: Mode, settings: &Settings) -> Result<(), Refu
     }
 }
 
+/// What does not go together with another build that replaces the library's file.
+pub(super) fn check_replace(mode: Mode, settings: &Settings) -> Result<(), Refusal> {
+    if settings.replace.is_none() {
+        return Ok(());
+    }
+    let refuse = |key, problem: &str| Err((key, problem.to_owned()));
+    let traces = settings.passes.as_ref().is_some_and(|passes| passes.contains(Pass::Trace));
+    match mode {
+        Mode::Copies => {
+            refuse("replace", "mode `copies` opens a new file in each cycle; remove one of the two")
+        }
+        Mode::Namespace => {
+            refuse("replace", "mode `namespace` loads each build beside the other; remove one of the two")
+        }
+        Mode::Reopen if settings.together.is_some() => refuse(
+            "replace",
+            "this is another build of one library, and together opens several; remove one of the two",
+        ),
+        Mode::Reopen if settings.threads.is_some_and(|threads| threads.get() > 1) => refuse(
+            "threads",
+            "the file is replaced between two opens of one thread; remove threads or replace",
+        ),
+        Mode::Reopen if traces || settings.trace_on_leak == Some(true) => {
+            refuse("replace", "a trace names the functions of one build; trace each build alone")
+        }
+        Mode::Reopen => Ok(()),
+    }
+}
+
 /// Refuses what does not go together.
 pub(super) fn check_chaos(settings: &Settings) -> Result<(), Refusal> {
     let chaos = settings.chaos.as_deref().unwrap_or_default();
@@ -132,6 +161,27 @@ mod tests {
         assert_eq!(check(json!({ "together": [] })), Err("together"));
         for mode in ["copies", "namespace"] {
             assert_eq!(check(json!({ "together": "b.so", "mode": mode })), Err("mode"));
+        }
+    }
+
+    #[test]
+    fn two_builds_take_turns_on_one_path_and_one_thread() {
+        let check = |settings: serde_json::Value| {
+            let settings: Settings = serde_json::from_value(settings).unwrap();
+            check_replace(settings.mode.unwrap_or_default(), &settings).map_err(|(key, _)| key)
+        };
+        use serde_json::json;
+        assert_eq!(check(json!({ "replace": "b.so", "threads": 1, "call-from": "short-lived" })), Ok(()));
+        assert_eq!(check(json!({ "mode": "copies", "threads": 2 })), Ok(()));
+        assert_eq!(check(json!({ "replace": "b.so", "threads": 2 })), Err("threads"));
+        for other in [
+            json!({ "replace": "b.so", "mode": "copies" }),
+            json!({ "replace": "b.so", "mode": "namespace" }),
+            json!({ "replace": "b.so", "together": "c.so" }),
+            json!({ "replace": "b.so", "trace-on-leak": true }),
+            json!({ "replace": "b.so", "passes": "+trace" }),
+        ] {
+            assert_eq!(check(other), Err("replace"));
         }
     }
 

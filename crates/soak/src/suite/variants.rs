@@ -108,6 +108,7 @@ impl SoakPlan {
         }
         if let Ok(here) = std::env::current_dir() {
             asked.host = asked.host.map(|host| host.in_directory(&here));
+            asked.replace = asked.replace.map(|other| other.in_directory(&here));
         }
         command(&absolute(&self.path), &asked)
     }

@@ -9,6 +9,7 @@ use dlsoak_wire::channel::Phase;
 use dlsoak_wire::job::{self, Kind, Step};
 
 use super::sandbox::Confinement;
+use super::staging::Exchange;
 use crate::calls::{Against, Float, Made, Sequence, Word};
 use crate::fault::SET_UP;
 use crate::record::{CallFrom, Mode};
@@ -23,6 +24,7 @@ pub(super) fn job(
     plan: &SoakPlan,
     files: &[PathBuf],
     confinement: Option<&Confinement>,
+    exchange: Option<&Exchange>,
     trace: bool,
 ) -> Result<Vec<u8>, String> {
     let mut names = Names::default();
@@ -37,7 +39,7 @@ pub(super) fn job(
     let sequence = Sequence::new(&plan.setup, &plan.calls, &plan.after, &plan.prototypes)
         .map_err(|error| error.to_string())?;
     let setup = setup(plan, &sequence, &mut names)?;
-    let cycle = cycle(plan, &sequence, &mut names)?;
+    let cycle = cycle(plan, &sequence, exchange, &mut names)?;
     let head = job::Job {
         mode: match plan.mode {
             Mode::Reopen => job::Mode::Reopen,
@@ -95,13 +97,26 @@ fn setup(plan: &SoakPlan, sequence: &Sequence, names: &mut Names) -> Result<Vec<
 }
 
 /// One cycle.
-fn cycle(plan: &SoakPlan, sequence: &Sequence, names: &mut Names) -> Result<Vec<Step>, String> {
+fn cycle(
+    plan: &SoakPlan,
+    sequence: &Sequence,
+    replaced: Option<&Exchange>,
+    names: &mut Names,
+) -> Result<Vec<Step>, String> {
     let step = |kind, phase| Step::new(kind, phase as u64);
-    let mut steps = vec![step(Kind::Open, Phase::Open)];
+    let mut steps = Vec::new();
+    if let Some(other) = replaced {
+        steps.push(Step { name: names.path(&other.file)?, ..step(Kind::Replace, Phase::Between) });
+    }
+    steps.push(step(Kind::Open, Phase::Open));
+    if let Some(other) = replaced {
+        steps.push(Step { target: other.difference.at, ..step(Kind::Build, Phase::Open) });
+    }
+    let first = steps.len() as u64;
     for call in &plan.calls {
         steps.push(Step { name: names.text(call.symbol.as_bytes())?, ..step(Kind::Find, Phase::Symbol) });
     }
-    for (found, (call, made)) in (1..).zip(plan.calls.iter().zip(&sequence.calls)) {
+    for (found, (call, made)) in (first..).zip(plan.calls.iter().zip(&sequence.calls)) {
         steps.push(Step { target: found, ..exchange(call, made, step(Kind::Call, Phase::Call), names)? });
     }
     let is_share = matches!(plan.purpose, Purpose::Share { .. });

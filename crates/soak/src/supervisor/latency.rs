@@ -100,6 +100,7 @@ mod tests {
             close: AtomicU64::new(u64::MAX),
             after: AtomicU64::new(0),
             base: AtomicU64::new(0),
+            build: AtomicU64::new(0),
         };
         histograms.add(&[entry(100), entry(300)], 1.0);
         let record = histograms.to_record();

@@ -80,6 +80,7 @@ mod tests {
             close: zero(),
             after: zero(),
             base: AtomicU64::new(*base),
+            build: zero(),
         };
         bases.iter().map(entry).collect()
     }

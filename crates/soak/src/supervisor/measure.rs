@@ -1,9 +1,11 @@
 //! One soak over a session: each step of its course, and what was measured, put into the record, however the soak ended.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Progress;
 use super::allowances::Allowances;
+use super::answers::Answers;
 use super::causes::{self, Pending};
 use super::course::{self, Steps};
 use super::end;
@@ -20,13 +22,16 @@ use super::unload::Watch;
 use crate::channel;
 use crate::elf;
 use crate::fault::Fault;
-use crate::record::{Agent, Doubt, LoadCause, Measured, Mode, Note, Residue};
+use crate::record::{Agent, Build, Doubt, LoadCause, Measured, Mode, Note, Replaced, Residue};
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::clock;
 
 /// How long after the last time what was measured is told again, at least and at most; in between, a tenth of the time
 /// that the soak has taken.
 const TOLD_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Cycles of each build that run alone, where two take turns.
+const ALONE: u64 = 8;
 
 /// Cycles of each thread's before the first look at what may run out, and then twice as many each time.
 const FIRST_WARM: u64 = 4;
@@ -52,6 +57,10 @@ pub(super) struct Measurement<'a> {
     libraries: Vec<Library>,
     /// What each of them does, where there are several.
     together: Option<together::Watch>,
+    /// Another build, where it replaces the one library.
+    other: Option<Library>,
+    /// What the heap grew by in each of some cycles that ran alone, and which build they opened.
+    grown: Vec<(usize, i64)>,
     series: Series,
     /// How much the worker may have.
     allowances: Allowances,
@@ -76,6 +85,7 @@ impl<'a> Measurement<'a> {
         session: Session<'a>,
         staging: Staging,
         libraries: Vec<Library>,
+        other: Option<Library>,
     ) -> Result<Self, Fault> {
         let histograms = || Histograms::new().map_err(Fault::new);
         Ok(Self {
@@ -88,9 +98,11 @@ impl<'a> Measurement<'a> {
             kinds: (plan.purpose == Purpose::Everything).then(Kinds::default),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
-            residue: residue::Watch::new(plan.libraries()),
+            residue: residue::Watch::new(plan.files()),
             libraries,
             together: together::Watch::new(plan),
+            other,
+            grown: Vec::new(),
             warm: histograms()?,
             histograms: histograms()?,
             began: Instant::now(),
@@ -115,6 +127,9 @@ impl<'a> Measurement<'a> {
             }
         }
         // What happens while the worker ends by itself is told only where all went well before.
+        let extent = self.other.as_ref().map_or(0, |other| other.facts.extent);
+        let facts = &mut self.libraries[0].facts;
+        facts.extent = facts.extent.max(extent);
         let mut ending = end::Ending {
             session: &mut self.session,
             staging: &self.staging,
@@ -132,6 +147,9 @@ impl<'a> Measurement<'a> {
             return doubt;
         }
         soak.limits = self.session.limits();
+        // What stays is the build that answered last.
+        let stays = self.session.answers.as_ref().and_then(Answers::last);
+        stays.into_iter().for_each(|build| self.staging.stays(build));
         self.fill(soak);
         if instances::may_stay(self.plan.mode) {
             soak.instances = instances::instances(&soak.checkpoints);
@@ -167,17 +185,49 @@ impl<'a> Measurement<'a> {
         soak.notes.extend(self.unload.notes(&self.staging));
         if matches!(self.plan.purpose, Purpose::Everything | Purpose::OtherHost) {
             let context = self.session.context();
-            causes::find(
-                soak,
-                self.plan,
-                &self.libraries,
-                &self.staging,
-                &self.unload,
-                &self.pending,
-                context,
-            );
+            let other = self.other.as_ref().filter(|_| stays == Some(1));
+            let libraries = other.map_or(&self.libraries[..], std::slice::from_ref);
+            let (staging, unload, pending) = (&self.staging, &self.unload, &self.pending);
+            causes::find(soak, self.plan, libraries, staging, unload, pending, context);
         }
         doubt
+    }
+}
+
+impl Measurement<'_> {
+    /// Runs some cycles alone, where two builds take turns, so that what each of them leaves on the heap is known.
+    fn by_build(&mut self) -> Result<(), End> {
+        if self.session.answers.is_none() {
+            return Ok(());
+        }
+        let heap = |session: &Session<'_>| series::observation(&session.channel).heap;
+        for _ in 0..2 * ALONE {
+            let before = heap(&self.session);
+            self.session.probe(1, &mut self.warm)?;
+            let build = self.session.answers.as_ref().and_then(Answers::last);
+            let grown = before.zip(heap(&self.session));
+            let grown = grown.map(|(before, now)| now.cast_signed() - before.cast_signed());
+            self.grown.extend(build.zip(grown));
+        }
+        Ok(())
+    }
+
+    /// Which build answered, where two take turns.
+    fn replaced(&self, build_id: Option<&String>) -> Option<Replaced> {
+        let answers = self.session.answers.as_ref()?;
+        let other = self.plan.replace.as_ref()?.path();
+        let of = |build: usize, path: &Path, build_id: Option<&String>| {
+            let mut grown = self.grown.iter().filter(|(of, _)| *of == build).map(|(_, grown)| *grown);
+            let first = grown.next();
+            Build {
+                path: path.to_string_lossy().into_owned(),
+                build_id: build_id.cloned(),
+                heap_per_load: first.filter(|first| grown.all(|other| other == *first)),
+                answered: 0,
+            }
+        };
+        let other_id = self.other.as_ref().and_then(|other| other.facts.build_id.as_ref());
+        Some(answers.to_record([of(0, &self.plan.path, build_id), of(1, other, other_id)]))
     }
 }
 
@@ -239,6 +289,9 @@ impl Steps for Measurement<'_> {
                 break;
             }
         }
+        if cycles > 0 {
+            self.by_build()?;
+        }
         self.warmup = self.session.completed();
         Ok(runs_out.map(|total: u64| total.saturating_sub(self.warmup)))
     }
@@ -252,7 +305,8 @@ impl Steps for Measurement<'_> {
             Err(End::Failed { .. }) => reached,
             Err(end) if !end.is_quiet() => reached,
             _ => {
-                let change = self.libraries.iter_mut().find_map(|library| library.original.change());
+                let mut files = self.libraries.iter_mut().chain(&mut self.other);
+                let change = files.find_map(|library| library.original.change());
                 change.map_or(reached, |change| Err(End::FileChanged(change)))
             }
         }
@@ -323,6 +377,7 @@ impl Steps for Measurement<'_> {
             let stays = self.unload.stays_of_each(&self.staging);
             soak.together = together.to_record(self.plan, &self.libraries, &stays, soak.worker.agent);
         }
+        soak.replaced = self.replaced(soak.build_id.as_ref());
         soak.worker.clock = Some(clock::recorded(self.session.clock()));
         soak.worker.objects = self.session.worker.named(self.unload.at_start());
     }

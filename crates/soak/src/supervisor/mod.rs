@@ -3,6 +3,7 @@
 
 mod agent;
 mod allowances;
+mod answers;
 mod causes;
 mod chaos;
 mod course;
@@ -52,6 +53,7 @@ use crate::record::{
     Agent, CallFrom, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, Language, LoadCause, Measured,
     Mode, Note, Outcome, Phase, Residue, Trace, Worker,
 };
+use crate::replace::Other;
 use crate::sampling::Sampler;
 use crate::settings::Sandboxing;
 use crate::suite::plan::{Purpose, SoakPlan};
@@ -60,6 +62,7 @@ use crate::sys::clock;
 pub use host::host;
 pub use private::{PrivateDirectory, clean as clean_private};
 
+use answers::Answers;
 use end::failed_before_start;
 use limits::Limits;
 use measure::{Library, Measurement};
@@ -68,7 +71,7 @@ use process::WorkerProcess;
 use sandbox::Confinement;
 use session::{Bounds, End, Session};
 pub(crate) use staging::same_file;
-use staging::{Files, Staging};
+use staging::{Exchange, Files, Staging};
 
 /// Warm-up cycles where nobody said how many.
 const WARMUP: u64 = 500;
@@ -244,6 +247,9 @@ fn prepare<'a>(
     context: &'a Context<'a>,
 ) -> Result<Measurement<'a>, NotBegun> {
     let libraries = plan.libraries().map(read).collect::<Result<Vec<_>, _>>()?;
+    let other = Other::of(plan, &libraries[0].facts)?;
+    let difference = other.as_ref().map(|other| other.difference);
+    let other = other.map(|other| read(&other.path)).transpose()?;
     if let Some(Library { facts, .. }) = libraries.first() {
         soak.build_id.clone_from(&facts.build_id);
         soak.language = facts.language;
@@ -274,9 +280,14 @@ fn prepare<'a>(
         soak.notes.push(Note::OnePath);
     }
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
-    let mut staging = Staging::new(plan.libraries(), plan.threads, files)?;
+    let mut staging = match (&plan.replace, difference) {
+        (Some(other), Some(difference)) => Staging::replaced(&plan.path, other.path(), difference)?,
+        _ => Staging::new(plan.libraries(), plan.threads, files)?,
+    };
     if staging.has_copies() {
-        for (path, library) in plan.libraries().zip(&libraries) {
+        // Each build would be at the library's path.
+        let others = other.iter().map(|other| (plan.path.as_path(), other));
+        for (path, library) in others.chain(plan.libraries().zip(&libraries)) {
             staging::keep_origin(&library.facts, path, &mut soak.env);
         }
     }
@@ -290,16 +301,17 @@ fn prepare<'a>(
         deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
         stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
     };
-    let mut session = start(plan, staging.paths(), &soak.env, bounds, context)?;
+    let mut session = start(plan, (staging.paths(), staging.exchange()), &soak.env, bounds, context)?;
     let worker = &mut session.worker;
     worker.disturber = chaos::Disturber::new(&plan.chaos, worker.process.pid(), staging.paths());
-    Ok(Measurement::new(plan, warmup, session, staging, libraries)?)
+    Ok(Measurement::new(plan, warmup, session, staging, libraries, other)?)
 }
 
-/// Starts a worker with one thread per file of each library, which has not opened anything yet.
+/// Starts a worker with one thread per file of each library, which has not opened anything yet. A file may change places with that of
+/// another build.
 fn start<'a>(
     plan: &SoakPlan,
-    files: &[PathBuf],
+    (files, exchange): (&[PathBuf], Option<&Exchange>),
     env: &BTreeMap<String, String>,
     bounds: Bounds,
     context: &'a Context<'a>,
@@ -311,16 +323,17 @@ fn start<'a>(
     let with_stubs =
         SoakPlan { linked: first.into_iter().chain(plan.linked.clone()).collect(), ..plan.clone() };
     let confinement = if plan.sandbox != Sandboxing::Off {
-        // Where each cycle opens a copy, the worker itself writes it there.
-        let copies = files.iter().filter(|_| plan.mode == Mode::Copies).filter_map(|file| file.parent());
+        // Where each cycle opens a copy, the worker itself writes it there, or renames it.
+        let makes_files = plan.mode == Mode::Copies || exchange.is_some();
+        let copies = files.iter().filter(|_| makes_files).filter_map(|file| file.parent());
         let writable: Vec<PathBuf> =
             copies.map(Path::to_owned).chain(env.get(TMPDIR).map(PathBuf::from)).collect();
         Some(Confinement::new(&writable, plan.sandbox)?)
     } else {
         None
     };
-    let job =
-        job::job(&with_stubs, files, confinement.as_ref(), trace::is_asked_for(env)).map_err(Fault::new)?;
+    let job = job::job(&with_stubs, files, confinement.as_ref(), exchange, trace::is_asked_for(env))
+        .map_err(Fault::new)?;
     let libraries = plan.together.len() + 1;
     let threads = files.len() / libraries;
     let capacity = channel::ring_capacity(u32::try_from(threads).unwrap_or(u32::MAX));
@@ -328,7 +341,7 @@ fn start<'a>(
     let channel = Channel::create(counts, capacity as usize, &job, plan.purpose == Purpose::Pointers)
         .map_err(Fault::new)?;
     // What is done beside cycles is told in nanoseconds, and only where cycles load something.
-    let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived;
+    let beside = plan.mode == Mode::Copies || plan.call_from == CallFrom::ShortLived || exchange.is_some();
     let clock = if beside { Clock::Monotonic } else { clock::best() };
     channel.header().clock.store(clock as u32, Ordering::Relaxed);
     let ruleset = confinement.as_ref().and_then(Confinement::ruleset);
@@ -349,6 +362,7 @@ fn start<'a>(
     let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
     let worker = session::Worker::new(process, sampler, (links, stubs));
     let mut session = Session::new(channel, worker, confinement, bounds, context);
+    session.answers = exchange.map(|exchange| Answers::new(exchange.difference.words));
     if !with_stubs.linked.is_empty() || !plan.held.is_empty() {
         host_is_ready(plan, &mut session)?;
     }

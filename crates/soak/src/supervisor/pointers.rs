@@ -75,7 +75,7 @@ pub(super) fn look(
     for (name, value) in ONE_BY_ONE {
         env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
-    let mut session = start(plan, staging.paths(), &env, bounds, context).map_err(not_started)?;
+    let mut session = start(plan, (staging.paths(), None), &env, bounds, context).map_err(not_started)?;
     let end = run(&mut session, plan.cycles).and_then(|()| wait_for_use(&mut session, wait));
     let seen = session.worker.seen();
     let cycling = session.cycling();

@@ -9,7 +9,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::original::{Stamp, stamp};
 use super::private::PrivateDirectory;
-use crate::elf::Facts;
+use crate::elf::{Difference, Facts};
 use crate::fault::Fault;
 use crate::record::{LoadCause, LoadFailure, Mode, Shortage};
 
@@ -36,6 +36,24 @@ impl Files {
     }
 }
 
+/// The other build, which changes places with the library before each cycle.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// The file that is not at the path. At first the library is, so that the first cycle opens it.
+    pub(super) file: PathBuf,
+    /// How the two builds are distinguished.
+    pub(super) difference: Difference,
+    /// The user's file.
+    original: PathBuf,
+    /// The staged file of the library, wherever it is.
+    library: Option<Stamp>,
+    /// Which build stays in the process, once that is known.
+    stays: Option<usize>,
+}
+
+/// What the file of the other build is called, before the library's name.
+const OTHER: &str = "other-";
+
 /// Files to open: first those of the first thread, of each library one.
 #[derive(Debug)]
 pub(super) struct Staging {
@@ -46,6 +64,8 @@ pub(super) struct Staging {
     directory: Option<PrivateDirectory>,
     /// What the library may write in, where it may write nowhere else.
     scratch: Option<PrivateDirectory>,
+    /// Where the file is replaced by another build.
+    exchange: Option<Exchange>,
 }
 
 impl Staging {
@@ -68,20 +88,9 @@ impl Staging {
         if files == Files::Original {
             let of_each = || originals.iter().map(|(original, _)| original.clone());
             let paths = (0..threads.max(1)).flat_map(|_| of_each()).collect();
-            return Ok(Self { paths, originals, directory: None, scratch: None });
+            return Ok(Self { paths, originals, directory: None, scratch: None, exchange: None });
         }
-        let directory = PrivateDirectory::new().map_err(|e| {
-            Fault::new(format!(
-                "no private directory for copies of the library in {}: {e}; set TMPDIR to a directory that is writable",
-                std::env::temp_dir().display()
-            ))
-        })?;
-        if statvfs(directory.path()).is_ok_and(|of| of.flags().contains(FsFlags::ST_NOEXEC)) {
-            return Err(Fault::new(format!(
-                "{} is mounted noexec, so no copy of the library can be loaded from there; set TMPDIR to another directory",
-                std::env::temp_dir().display()
-            )));
-        }
+        let directory = for_copies()?;
         let mut paths = Vec::with_capacity(threads as usize * originals.len());
         for thread in 0..threads {
             let place = directory.path().join(thread.to_string());
@@ -98,7 +107,68 @@ impl Staging {
                 paths.push(path);
             }
         }
-        Ok(Self { paths, originals, directory: Some(directory), scratch: None })
+        Ok(Self { paths, originals, directory: Some(directory), scratch: None, exchange: None })
+    }
+
+    /// Prepares copies of `library` and of `other`, another build of it, for one thread that opens them in turn by one path.
+    ///
+    /// # Errors
+    /// When a copy or a directory can't be made, or two files there can't change places.
+    pub(super) fn replaced(library: &Path, other: &Path, difference: Difference) -> Result<Self, Fault> {
+        use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+        let mut staging = Self::new([library], 1, Files::CopyPerThread)?;
+        let original = std::path::absolute(other);
+        let original = original.map_err(|e| Fault::new(format!("{}: {e}", other.display())))?;
+        let path = &staging.paths[0];
+        let library = stamp(path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let file = path.with_file_name(format!("{OTHER}{name}"));
+        std::fs::copy(&original, &file).map_err(|e| {
+            Fault::new(format!(
+                "no copy of {} in {}: {e}",
+                original.display(),
+                std::env::temp_dir().display()
+            ))
+        })?;
+        // The agent does the same before its first cycle, and the library is at the path then.
+        renameat2(AT_FDCWD, path, AT_FDCWD, &file, RenameFlags::RENAME_EXCHANGE).map_err(|e| {
+            Fault::new(format!(
+                "two files in {} can't change places (RENAME_EXCHANGE): {e}; set TMPDIR to a directory on another file system",
+                std::env::temp_dir().display()
+            ))
+        })?;
+        staging.exchange = Some(Exchange { file, difference, original, library, stays: None });
+        Ok(staging)
+    }
+
+    /// How the library is replaced, where it is.
+    pub(super) fn exchange(&self) -> Option<&Exchange> {
+        self.exchange.as_ref()
+    }
+
+    /// This build stays in the process: it is the one that is looked at from now on.
+    pub(super) fn stays(&mut self, build: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.stays = Some(build);
+        }
+    }
+
+    /// The other build that stays in the process, as the user has it.
+    pub(super) fn other_stays(&self) -> Option<&Path> {
+        let exchange = self.exchange.as_ref().filter(|exchange| exchange.stays == Some(1))?;
+        Some(&exchange.original)
+    }
+
+    /// The build that stays in the process, as the user has it: the other one, or the library itself.
+    pub(super) fn build(&self) -> &Path {
+        self.other_stays().unwrap_or(self.original())
+    }
+
+    /// The user's file that a private one is a copy of, where two builds change places.
+    pub(super) fn build_of(&self, private: &Path) -> Option<&Path> {
+        let exchange = self.exchange.as_ref().filter(|_| self.is_private(private))?;
+        Some(if stamp(private) == exchange.library { self.original() } else { &exchange.original })
     }
 
     /// Makes a private directory that the library may write in.
@@ -122,6 +192,9 @@ impl Staging {
 
     /// Of each library one of its files that is there: the one that the first thread opens, or what was given.
     pub(super) fn first_of_each(&self) -> Vec<PathBuf> {
+        if self.exchange.is_some() {
+            return vec![self.build().to_owned()];
+        }
         let first = |(path, (original, _)): (&PathBuf, &(PathBuf, _))| {
             if path.exists() { path.clone() } else { original.clone() }
         };
@@ -137,6 +210,7 @@ impl Staging {
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let mut files = self.paths.clone();
         files.extend(self.originals.iter().map(|(original, _)| original.clone()));
+        files.extend(self.exchange.iter().flat_map(|other| [other.file.clone(), other.original.clone()]));
         files.sort_unstable();
         files.dedup();
         files
@@ -182,11 +256,13 @@ impl Staging {
         self.library(name).is_some()
     }
 
-    /// The number of the library that a path is of that the loader names; `None` where it is of none.
+    /// The number of the library that a path is of that the loader names; `None` where it is of none. Both builds of a library have its
+    /// number.
     pub(super) fn library(&self, name: &Path) -> Option<usize> {
-        let private = self.directory.as_ref().is_some_and(|directory| name.starts_with(directory.path()));
+        let private = self.is_private(name);
+        let is_other = || self.exchange.as_ref().is_some_and(|other| same_file(&other.original, name));
         // A copy that is made for a cycle has the number of the cycle before its name, and no library beside it.
-        if private && self.originals.len() == 1 {
+        if private && self.originals.len() == 1 || is_other() {
             return Some(0);
         }
         let is_it = |original: &Path| match private {
@@ -196,19 +272,31 @@ impl Staging {
         self.originals.iter().position(|(original, _)| is_it(original))
     }
 
-    /// The failure with every private path in it replaced by that of the library.
+    /// Whether it is one of the copies.
+    pub(super) fn is_private(&self, name: &Path) -> bool {
+        self.directory.as_ref().is_some_and(|directory| name.starts_with(directory.path()))
+    }
+
+    /// The failure with every private path in it replaced by that of the library, or of the build that is at the path.
     pub(super) fn unstaged_failure(&self, mut failure: LoadFailure) -> LoadFailure {
+        let build = self.paths.first().and_then(|path| self.build_of(path));
+        let unstaged = |text: &str| self.unstaged_as(text, build);
         if let LoadCause::CopyFailed { path, .. } | LoadCause::OriginalUnreadable { path, .. } =
             &mut failure.cause
         {
-            *path = self.unstaged(path);
+            *path = unstaged(path);
         }
-        failure.said = failure.said.map(|said| self.unstaged(&said));
+        failure.said = failure.said.map(|said| unstaged(&said));
         failure
     }
 
     /// The text with every private path in it replaced by that of the library.
     pub(super) fn unstaged(&self, text: &str) -> String {
+        self.unstaged_as(text, self.other_stays())
+    }
+
+    /// The same, where a copy is one of this build.
+    fn unstaged_as(&self, text: &str, build: Option<&Path>) -> String {
         let Some(directory) = &self.directory else { return text.to_owned() };
         let directory = directory.path().to_string_lossy();
         let mut parts = text.split(&*directory);
@@ -217,8 +305,8 @@ impl Staging {
         for part in parts {
             let of = |(original, _): &(PathBuf, _)| {
                 let name = original.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                part.find(&name)
-                    .map(|at| (at, std::cmp::Reverse(name.len()), original.to_string_lossy().into_owned()))
+                let original = build.unwrap_or(original).to_string_lossy().into_owned();
+                part.find(&name).map(|at| (at, std::cmp::Reverse(name.len()), original))
             };
             // Of names that end alike, the one that begins first.
             match self.originals.iter().filter_map(of).min() {
@@ -231,6 +319,23 @@ impl Staging {
         }
         out
     }
+}
+
+/// A private directory that libraries can be loaded from.
+fn for_copies() -> Result<PrivateDirectory, Fault> {
+    let directory = PrivateDirectory::new().map_err(|e| {
+        Fault::new(format!(
+            "no private directory for copies of the library in {}: {e}; set TMPDIR to a directory that is writable",
+            std::env::temp_dir().display()
+        ))
+    })?;
+    if statvfs(directory.path()).is_ok_and(|of| of.flags().contains(FsFlags::ST_NOEXEC)) {
+        return Err(Fault::new(format!(
+            "{} is mounted noexec, so no copy of the library can be loaded from there; set TMPDIR to another directory",
+            std::env::temp_dir().display()
+        )));
+    }
+    Ok(directory)
 }
 
 /// Lets a copy find what its original finds through `$ORIGIN`: the directories that it stands for go into the

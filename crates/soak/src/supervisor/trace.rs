@@ -59,7 +59,7 @@ pub(super) fn trace(
     };
     let warmup = plan.warmup.unwrap_or(WARMUP.min(cycles)).max(2);
     (context.progress)(Progress::Begin { name: &plan.name, cycles: cycles.saturating_add(warmup) });
-    let mut session = start(plan, staging.paths(), &env, bounds, context).map_err(not_started)?;
+    let mut session = start(plan, (staging.paths(), None), &env, bounds, context).map_err(not_started)?;
     let mut notes = Notes { before: Census::new(), points: Vec::new() };
     let mut series = Series::new(plan.mode != Mode::Namespace);
     let end = run(&mut session, shared.memory(), (warmup, cycles), &mut notes, &mut series);

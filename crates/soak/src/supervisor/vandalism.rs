@@ -120,7 +120,7 @@ fn a_session_over_a_channel_that_is_written_over_comes_to_an_end() {
     for seed in 0..8 {
         let bounds = Bounds { stall: STALL, limits: Limits::of(&plan), deadline: None, stride: 64 };
         let files = vec![plan.path.clone(); 3];
-        let mut session = start(&plan, &files, &plan.env, bounds, &context).unwrap();
+        let mut session = start(&plan, (&files, None), &plan.env, bounds, &context).unwrap();
         session.ready().unwrap();
         // The same memory as the library has.
         let theirs: crate::channel::Parts = *session.channel;

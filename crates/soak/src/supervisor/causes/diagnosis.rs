@@ -79,7 +79,8 @@ fn run(
     };
     // Its few cycles are no progress of the soak.
     let silent = Context { interrupted: context.interrupted, progress: &|_| {} };
-    let mut session = start(&plan, &staging.first_of_each(), &env, bounds, &silent)
+    // Of two builds that replace each other, the one that stays, by itself.
+    let mut session = start(&plan, (&staging.first_of_each(), None), &env, bounds, &silent)
         .map_err(|fault| EndedEarly::NotStarted { problem: fault.to_string() })?;
     let ended = cycles(&mut session, found);
     let log = output.with_extension(session.worker.process.pid().to_string());

@@ -102,6 +102,7 @@ pub(super) fn find(
     });
     if subjects.is_empty() {
         soak.unload.causes = causes;
+        name_other(&mut soak.unload.causes, staging);
         return;
     }
     // Nobody waits for a diagnosis who has just interrupted the soak.
@@ -110,7 +111,12 @@ pub(super) fn find(
         if is_made { diagnosis::diagnose(plan, staging, &soak.env, context) } else { Diagnosis::default() };
     // What the diagnostic worker was left with, and what it lacks of what the measured one was.
     let mut names = diagnosis.left.clone();
-    names.extend(watch.left().iter().filter(|name| !diagnosis.left.contains(name)).cloned());
+    // By the one path, the loader has either of two builds.
+    let seen = |name: &String| match staging.exchange() {
+        Some(_) if staging.is_private(name.as_ref()) => staging.build().to_string_lossy().into_owned(),
+        _ => name.clone(),
+    };
+    names.extend(watch.left().iter().map(seen).filter(|name| !diagnosis.left.contains(name)));
     let libraries: Vec<Option<usize>> = names.iter().map(|name| staging.library(name.as_ref())).collect();
     let mut objects: Vec<Object> = names
         .into_iter()
@@ -140,7 +146,16 @@ pub(super) fn find(
         unstage(&mut cause.facts, staging);
         cause.object = cause.object.take().map(|object| staging.unstaged(&object));
     }
+    name_other(&mut causes, staging);
     soak.unload.causes = causes;
+}
+
+/// Says whose causes they are, where the other of two builds stays.
+fn name_other(causes: &mut [Cause], staging: &Staging) {
+    let other = staging.other_stays().map(|other| other.to_string_lossy().into_owned());
+    for cause in causes.iter_mut().filter(|cause| cause.object.is_none()) {
+        cause.object.clone_from(&other);
+    }
 }
 
 /// Causes that need no diagnosis.

@@ -145,7 +145,8 @@ impl Ending<'_, '_> {
             failure.cause = missing;
         } else {
             // A copy does not depend on what becomes of the library's file.
-            let cycles = if self.plan.mode == Mode::Copies { 0 } else { cycle };
+            let is_copy = self.plan.mode == Mode::Copies || self.plan.replace.is_some();
+            let cycles = if is_copy { 0 } else { cycle };
             failure.shortage = load::shortage(&failure, cycles, self.session, self.staging);
             if let (None, 0, LoadCause::MissingSymbol { symbol: Some(symbol), .. }) =
                 (&failure.shortage, cycle, &failure.cause)

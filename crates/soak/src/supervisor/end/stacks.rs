@@ -201,7 +201,8 @@ impl<'a> Namer<'a> {
 /// File name of an object that is mapped; of a copy, that of the library.
 pub(super) fn name_of(staging: &Staging, mapped: &Path) -> String {
     let path = undeleted(mapped).unwrap_or(mapped);
-    let path = staging.unstaged(&path.to_string_lossy());
+    let build = staging.build_of(path).map(|build| build.to_string_lossy().into_owned());
+    let path = build.unwrap_or_else(|| staging.unstaged(&path.to_string_lossy()));
     Path::new(&path).file_name().map_or(path.clone(), |name| name.to_string_lossy().into_owned())
 }
 

@@ -14,6 +14,7 @@ pub(super) use bounds::{Bounds, End};
 use goal::Goal;
 pub(super) use worker::{Outside, Worker};
 
+use super::answers::Answers;
 use super::failure;
 use super::latency::Histograms;
 use super::limits::Watch;
@@ -41,6 +42,8 @@ pub(super) struct Session<'a, W = Worker> {
     pub(super) confinement: Option<Confinement>,
     /// Where the library was, cycle by cycle.
     pub(super) loads: Loads,
+    /// Which build was opened in each, where two take turns.
+    pub(super) answers: Option<Answers>,
     /// How long a tick of the worker's clock is.
     calibration: Calibration,
     bounds: Bounds,
@@ -82,6 +85,7 @@ impl<'a, W: Outside> Session<'a, W> {
             worker,
             confinement,
             loads: Loads::default(),
+            answers: None,
             calibration,
             bounds,
             context,
@@ -362,6 +366,9 @@ impl<'a, W: Outside> Session<'a, W> {
             let first = *before;
             let count = usize::try_from(now.saturating_sub(*before)).unwrap_or(usize::MAX).min(ring.len());
             self.loads.add(thread, first, &ring[..count]);
+            if let Some(answers) = &mut self.answers {
+                answers.add(first, &ring[..count]);
+            }
             if let Some(histograms) = histograms {
                 histograms.add(&ring[..count], ns_per_tick);
             }
