@@ -26,6 +26,9 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     if soak_plan.threads > 1 {
         bail!("--threads: verify runs on one thread, because the other instruments do; remove the option");
     }
+    if !soak_plan.together.is_empty() {
+        bail!("--together: the other instruments open one library; verify each library alone");
+    }
     if soak_plan.replace.is_some() {
         bail!("--replace: the other instruments open one file; verify each build alone");
     }

@@ -282,6 +282,10 @@ fn what_can_not_be_told_apart_is_refused_in_one_line() {
     }
     let said = refused(&[one, "--order", "shuffle", "-n", "800"]);
     assert!(said.contains("order: one library alone has no order"), "{said}");
+    let output = dlsoak().args(["verify", one, "--together", two]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.trim().lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("verify each library alone"), "{said}");
 }
 
 #[test]
