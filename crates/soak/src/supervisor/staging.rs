@@ -408,6 +408,26 @@ mod tests {
     }
 
     #[test]
+    fn two_builds_change_places_and_are_one_library() {
+        let place = tempfile::tempdir().unwrap();
+        let [one, other] = ["a.so", "b.so"].map(|name| place.path().join(name));
+        std::fs::write(&one, "one").unwrap();
+        std::fs::write(&other, "other").unwrap();
+        let mut staging = Staging::replaced(&one, &other, Difference { at: 0, words: [0, 1] }).unwrap();
+        let (path, file) = (staging.paths()[0].clone(), staging.exchange().unwrap().file.clone());
+        assert_eq!([&path, &file].map(|path| staging.build_of(path)), [Some(&*other), Some(&*one)]);
+        assert_eq!(staging.build_of(&one), None);
+        assert!([&path, &file, &one, &other].iter().all(|name| staging.library(name) == Some(0)));
+        assert_eq!(staging.library(Path::new("/bin/sh")), None);
+        for stays in [&one, &other] {
+            let said = staging.unstaged(&format!("{}: no", path.display()));
+            assert_eq!(said, format!("{}: no", stays.display()));
+            assert_eq!(staging.first_of_each(), [stays.as_path()]);
+            staging.stays(1);
+        }
+    }
+
+    #[test]
     fn copies_that_the_worker_makes_are_the_library_too() {
         let library = std::env::current_exe().unwrap();
         let staging = Staging::new([&*library], 1, Files::of(Mode::Copies, 1, false)).unwrap();
