@@ -8,7 +8,8 @@ use std::time::Duration;
 use dlsoak::Fault;
 use dlsoak::conduct::{self, Instrument};
 use dlsoak::record::{
-    Column, Doubt, EndedEarly, LimitName, Measured, Metric, Note, OutcomeKind, Residue, Trace, Verdict,
+    Cohorts, Column, Doubt, EndedEarly, LimitName, Measured, Metric, Note, OutcomeKind, Residue, Trace,
+    Verdict,
 };
 use dlsoak::suite::plan::{Plan, Purpose, SoakPlan};
 use dlsoak::supervisor::Context;
@@ -118,6 +119,10 @@ impl Instrument for Slow {
             soak.outcome.kind = OutcomeKind::Limit;
         }
         Ok((soak, None))
+    }
+
+    fn cohorts(&self, _: &SoakPlan, _: &Measured, _: u64, _: &Context<'_>) -> Result<Cohorts, EndedEarly> {
+        panic!("growth of the heap is decided")
     }
 
     fn trace(&self, _: &SoakPlan, _: &Measured, _: u64, _: &Context<'_>) -> Result<Trace, EndedEarly> {

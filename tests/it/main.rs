@@ -12,6 +12,7 @@ mod browser;
 mod calls;
 mod causes;
 mod chaos;
+mod cohorts;
 mod compare;
 mod decide;
 mod doctor;

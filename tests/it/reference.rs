@@ -1,9 +1,11 @@
 //! Reads recorded series of known truth into soaks as a supervisor would hand them over: from the recorder's CSV,
-//! and from the compact form of it that `examples/pack_series.rs` makes and `tests/data/series.txt` holds.
+//! and from the compact form of it that `examples/pack_series.rs` makes. `tests/data/series.txt` holds series with even checkpoints, and
+//! `tests/data/containers.txt` those of containers, caches, collected heaps and rare leaks with the checkpoints of a schedule.
 
 // Two examples and the tests compile this file, and each uses a part of it.
 #![allow(dead_code)]
 
+use dlsoak::analysis::schedule::{DEFAULT_CHECKPOINTS, Schedule};
 use dlsoak::record::quantity::Threads;
 use dlsoak::record::{Checkpoints, Column, Cycles, Language, Measured, Settings, Unload};
 
@@ -40,6 +42,16 @@ pub(crate) enum Truth {
     /// `real_rust_tls`: nothing by the file's account, but its heap doubles as a growing `Vec` does and resident
     /// memory grows by a byte a cycle. It is pinned, so that it never is `clean`.
     Doubling,
+    /// A container that doubles as long as the library runs.
+    Container,
+    /// Growth like a square root or a logarithm, which is no leak and never ends.
+    Slow,
+}
+
+/// Cycles per thread that fill what a case of `containers.txt` keeps.
+fn fills_in(case: &str) -> u64 {
+    let sizes = [("100k", 100_000), ("50k", 50_000), ("30k", 30_000), ("reset", 31_250), ("10k", 10_000)];
+    sizes.iter().find(|(name, _)| case.contains(name)).map_or(1_000, |(_, cycles)| *cycles)
 }
 
 impl Recorded {
@@ -56,6 +68,10 @@ impl Recorded {
             "saw1337" => at_least(2_500),
             "saw30000" => at_least(90_000),
             "late_leak16" => Truth::Late,
+            case if case.starts_with("dbl_") => Truth::Container,
+            case if case.starts_with("slow_") => Truth::Slow,
+            case if case.starts_with("rare_") => Truth::Rare,
+            case if case.starts_with("ok_") => at_least(fills_in(case) * 5 / 2),
             "rare100" | "sparse100" | "fd100" | "thread1000" => Truth::Rare,
             case if case.starts_with("leak") || case.starts_with("mmap_") || case == "thp_leak16" => {
                 Truth::Leak
@@ -70,7 +86,7 @@ impl Recorded {
     /// Bytes of heap that each cycle leaves in the long run, where the run is long enough to show it and the case's
     /// memory is all heap.
     pub(crate) fn heap_rate(&self) -> Option<f64> {
-        if self.cycles < 20_000 {
+        if self.cycles < 20_000 || self.case.starts_with("ok_") {
             return None;
         }
         match (self.truth(), self.case.as_str()) {
@@ -119,6 +135,7 @@ pub(crate) fn parse(text: &str) -> Vec<Recorded> {
 pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
     let mut kept: Vec<i64> = Vec::new();
     let mut soaks: Vec<Recorded> = Vec::new();
+    let mut lengths: Vec<u64> = Vec::new();
     for line in text.lines() {
         let fields: Vec<&str> = line.split(' ').collect();
         match fields.as_slice() {
@@ -126,6 +143,9 @@ pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
                 kept = indices.iter().map(|index| number(index) as i64).collect()
             }
             ["=", case, threads, cycles, run, seconds] => {
+                thin(&mut soaks, &lengths);
+                lengths = cycles.split(',').map(number).collect();
+                let cycles = cycles.rsplit(',').next().unwrap_or_default();
                 let (threads, cycles, run) = (number(threads) as u32, number(cycles), number(run) as u32);
                 let mut soak = soak(case, threads, cycles, vec![Column::Cycle]);
                 soak.seconds = seconds.parse().unwrap_or(0.0);
@@ -138,7 +158,9 @@ pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
                 let points = &mut last.soak.checkpoints;
                 let (name, unit) = name.split_once('@').unwrap_or((name, "1"));
                 let Some(column) = Column::from_name(name) else { continue };
-                points.columns.push(column);
+                if column != Column::Cycle {
+                    points.columns.push(column);
+                }
                 let runs = differences.iter().flat_map(|run| {
                     let (difference, times) = run.split_once('*').unwrap_or((run, "1"));
                     std::iter::repeat_n(difference.parse().unwrap_or(0), number(times) as usize)
@@ -147,6 +169,10 @@ pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
                     *value += difference;
                     Some(*value)
                 });
+                if column == Column::Cycle {
+                    points.rows = values.map(|cycle| vec![cycle]).collect();
+                    continue;
+                }
                 for (row, value) in points.rows.iter_mut().zip(values) {
                     row.push(value * number(unit) as i64);
                 }
@@ -154,7 +180,27 @@ pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
             [] => {}
         }
     }
+    thin(&mut soaks, &lengths);
     soaks
+}
+
+/// Replaces the last soak by what it was at these lengths, each with the checkpoints that it would have kept if it had ended there.
+fn thin(soaks: &mut Vec<Recorded>, lengths: &[u64]) {
+    if lengths.len() < 2 {
+        return;
+    }
+    let Some(whole) = soaks.pop() else { return };
+    for length in lengths {
+        let mut soak = whole.soak.clone();
+        soak.checkpoints.rows.retain(|row| row[0] <= *length as i64);
+        let cycles: Vec<u64> = soak.checkpoints.rows.iter().map(|row| row[0].cast_unsigned()).collect();
+        let mut keep = Schedule::new(*length, DEFAULT_CHECKPOINTS, 0).keep(&cycles).into_iter();
+        soak.checkpoints.rows.retain(|_| keep.next().unwrap_or(true));
+        soak.cycles.requested = *length;
+        soak.cycles.completed = *length;
+        soak.seconds *= *length as f64 / whole.cycles as f64;
+        soaks.push(Recorded { case: whole.case.clone(), cycles: *length, soak, ..whole });
+    }
 }
 
 fn number(text: &str) -> u64 {
@@ -163,10 +209,13 @@ fn number(text: &str) -> u64 {
 
 /// A completed soak of a library that was unloaded each cycle, without checkpoints.
 pub(crate) fn soak(name: &str, threads: u32, cycles: u64, columns: Vec<Column>) -> Measured {
+    let collected = name.contains("_go_").then_some(Language::Go);
+    let gogc = name.split_once("_gogc").map(|(_, percent)| ("GOGC".to_owned(), percent.to_owned()));
     Measured {
         name: name.to_owned(),
         path: format!("{name}.so"),
-        language: Language::C,
+        language: collected.unwrap_or(Language::C),
+        env: gogc.into_iter().collect(),
         asked: Settings { threads: Threads::new(threads.into()).ok(), ..Settings::default() },
         cycles: Cycles { requested: cycles, completed: cycles, warmup: 0 },
         seconds: cycles as f64 * 45e-6,

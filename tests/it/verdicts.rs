@@ -107,7 +107,7 @@ fn a_bad_end_is_the_verdict_whatever_grew() {
 fn a_limit_by_time_is_shown_by_cycle_and_growth_below_it_passes() {
     let limit = |text: &str| Limits { max_leak_rate: text.parse().ok(), ..Limits::default() };
     let judgement = judge(&leaving(32), &limit("1MB/s"));
-    assert_eq!(judgement.verdict, Verdict::Clean);
+    assert_eq!(judgement.verdict, Verdict::Clean, "{:?}", judgement.findings);
     assert_eq!(codes(&judgement)[..2], [Code::GrowthWithinLimit, Code::LimitAllowsChunk]);
     // 0.2 us a cycle, as of a library that is never unloaded.
     let mut soak = leaving(0);

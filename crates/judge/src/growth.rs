@@ -1,9 +1,16 @@
 //! Growth of one metric: fits lines to the last octaves and decides from their intervals whether growth is proven, excluded, fading,
 //! or none of these.
 
+use super::bound::Bound;
+use super::cohorts;
+use super::kind::{Kind, is_collected};
+use super::ladder::Ladder;
 use super::line::{Line, Point};
+use super::promise::{Open, promise};
+use super::schedule::LEAK_LOOKS;
 use super::series::Exposure;
-use dlsoak_record::{Fit, Growth, Measured, Metric, Trend, Unit};
+use super::staircase::Staircase;
+use dlsoak_record::{Cohorts, Fit, Growth, Language, Measured, Metric, Survivors, Trend, Unit};
 
 /// Error probability of the interval that a leak must clear in the newest octave. Together with [`ALPHA_CONFIRM`] for the octave before,
 /// each on one side, eight metrics report a false leak with probability 0.00125 * 0.025 * 8 = 0.025 %.
@@ -25,10 +32,12 @@ const RISING: f64 = 0.5;
 const FADING: f64 = 0.6;
 /// The same for the two halves of the last octave.
 const FADING_WITHIN: f64 = 0.75;
-/// Assumed bytes of heap that one event of a rare leak leaves.
-const HEAP_EVENT: f64 = 1024.0;
-/// Bytes of a page, which one event leaves in a metric that is counted in pages.
-const PAGE: f64 = 4096.0;
+/// Growth that keeps less than this of the octave before fades, even if the halves of the last octave are alike.
+const LASTING_AT_ALL: f64 = 0.7;
+/// Garbage that Go's collector lets pile up where GOGC is 100: twice the smallest goal of its heap, which is 4 MB.
+const GARBAGE: f64 = 8e6;
+/// The same at least, however small GOGC is: with 10, rings and maps that were full long ago settled at 2.1 to 2.6 MB.
+const LEAST_GARBAGE: f64 = 4e6;
 
 /// Bytes per cycle above which growth is a leak, if no limit is set.
 pub(super) const LEAK_ABOVE: f64 = 0.1;
@@ -40,20 +49,25 @@ pub(super) const COUNT_CLEAN_BELOW: f64 = 0.01;
 /// Error probabilities of one judgement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Errors {
+    /// Part of the error probability of a leak that this judgement spends.
     leak: f64,
-    clean: f64,
+    /// The same of a clean result; `None` if this judgement finds leaks only.
+    clean: Option<f64>,
+    /// The last judgement, which may go by the shape of the whole run.
+    last: bool,
 }
 
 impl Errors {
     /// For the final judgement.
     pub(super) fn at_the_end() -> Self {
-        Self { leak: ALPHA_LEAK, clean: ALPHA_CLEAN }
+        Self { leak: 1.0, clean: Some(1.0), last: true }
     }
 
-    /// For interim judgement number `index`, from 0, of any number. Each spends half of the error probability that is left.
+    /// For interim judgement number `index`, from 0, of any number. Each spends half of the error probability that is left. The first
+    /// ones come too early to exclude growth, so they spend nothing on it.
     pub(super) fn at_look(index: u32) -> Self {
-        let share = 0.5_f64.powi(index.min(60) as i32 + 1);
-        Self { leak: ALPHA_LEAK * share, clean: ALPHA_CLEAN * share }
+        let share = |index: u32| 0.5_f64.powi(index.min(60) as i32 + 1);
+        Self { leak: share(index), clean: index.checked_sub(LEAK_LOOKS).map(share), last: false }
     }
 }
 
@@ -75,6 +89,10 @@ pub(super) struct Evidence {
     pub bounds: Bounds,
     /// The answer.
     pub answer: Answer,
+    /// Whether it is judged where its collector runs often.
+    pub collected: bool,
+    /// What the survivors of old cycles show, where the answer is theirs.
+    pub survivors: Option<Survivors>,
     /// Growth per cycle in the last octaves, newest first.
     pub rates: Vec<f64>,
     /// An estimate of the cycles that would decide, if these did not.
@@ -92,8 +110,33 @@ pub(super) enum Answer {
     Fading,
     /// Growth in the last octave only.
     Late,
+    /// Growth in jumps, as that of a container that doubles.
+    Doubling,
+    /// Growth of memory that a collector may not have collected yet.
+    Collected,
     /// The interval straddles the limit.
     Undecided,
+}
+
+impl Answer {
+    /// The answers that decide nothing, those that say most first.
+    pub(super) const OPEN: [Self; 5] =
+        [Self::Late, Self::Doubling, Self::Collected, Self::Fading, Self::Undecided];
+
+    /// Whether it decides nothing.
+    pub(super) fn is_open(self) -> bool {
+        Self::OPEN.contains(&self)
+    }
+}
+
+/// What an answer goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Line,
+    SteadyLine,
+    Staircase,
+    Ladder,
+    Bound,
 }
 
 /// Evidence on every metric that was measured.
@@ -103,13 +146,40 @@ pub(super) fn evidence(
     errors: Errors,
     bounds: impl Fn(Metric) -> Bounds,
 ) -> Vec<Evidence> {
-    Metric::ALL
-        .into_iter()
-        .filter_map(|metric| {
-            let series = exposure.series(&soak.checkpoints, metric)?;
-            Some(assess(metric, &series, soak, exposure, errors, bounds(metric)))
-        })
-        .collect()
+    let of_metric = |metric: Metric| {
+        let series = exposure.series(&soak.checkpoints, metric)?;
+        let mut found = assess(metric, &series, soak, exposure, errors, bounds(metric));
+        if let (Metric::Heap, Some(cohorts), true) = (metric, &soak.cohorts, found.answer.is_open()) {
+            found.decide_by(cohorts, soak);
+        }
+        if let (true, Some(collected)) =
+            (is_collected(metric) && found.answer != Answer::Clean, &soak.collected)
+        {
+            let exposure = Exposure::of(collected, None);
+            let series = exposure.series(&collected.checkpoints, metric)?;
+            let there = assess(metric, &series, collected, &exposure, errors, bounds(metric));
+            if found.answer.is_open() || !there.answer.is_open() {
+                found = Evidence { collected: true, ..there };
+            }
+        }
+        Some(found)
+    };
+    Metric::ALL.into_iter().filter_map(of_metric).collect()
+}
+
+impl Evidence {
+    /// Decides growth of the heap by what is left of old cycles, if they tell.
+    fn decide_by(&mut self, cohorts: &Cohorts, soak: &Measured) {
+        let doubles = self.answer == Answer::Doubling;
+        let Some((answer, survivors)) = cohorts::answer(cohorts, self.bounds, doubles) else { return };
+        (self.answer, self.cycles_needed) = (answer, None);
+        let growth = &mut self.growth;
+        (growth.per_cycle, growth.low, growth.high) = (survivors.per_cycle, survivors.low, survivors.high);
+        growth.per_second =
+            growth.per_cycle * soak.cycles.completed as f64 / soak.seconds.max(f64::MIN_POSITIVE);
+        growth.trend = if answer == Answer::Leak { Trend::Growing } else { Trend::Flat };
+        self.survivors = Some(survivors);
+    }
 }
 
 /// Judges one series.
@@ -121,72 +191,266 @@ fn assess(
     errors: Errors,
     bounds: Bounds,
 ) -> Evidence {
-    let unit = metric.unit();
-    let floor = floor(metric, soak.threads());
     let to_cycle = exposure.per_cycle;
-    let lines = Lines::of(series);
-    let rates: Vec<f64> =
-        lines.octaves.iter().map_while(|line| line.map(|line| line.slope * to_cycle)).collect();
-    let newest = lines.octaves.first().copied().flatten();
-    let unseen = Unseen::of(metric, soak.threads(), series);
-    let shown_unseen = unseen.rate(ALPHA_CONFIRM);
-
-    // A table that doubles jumps once per octave, and a line takes a jump for noise. Growth that is proven without the largest
-    // jump of each octave is proven, because leaving out an upward jump only lowers the growth. The series with its jumps
-    // must still show that the growth lasts.
-    let steady = Lines::of(&without_jumps(series));
-    let look = |bounds: Bounds| {
-        let answer = find(&lines, errors, bounds, floor, unseen, to_cycle);
-        let settled = matches!(answer, Answer::Leak | Answer::Clean);
-        let proven = || find(&steady, errors, bounds, floor, unseen, to_cycle) == Answer::Leak;
-        if !settled && lines.growth_lasts() && proven() { (Answer::Leak, true) } else { (answer, false) }
-    };
-    let (answer, by_steady) = look(bounds);
+    let seen = Seen::of(metric, series, soak, to_cycle);
+    let (answer, way) = seen.answer(errors, bounds);
     // The trend does not depend on whether a limit lets the growth pass.
     let natural = Bounds { leak_above: default_leak_above(metric).min(bounds.leak_above), ..bounds };
-    let trend = match look(natural).0 {
+    let trend = match seen.answer(errors, natural).0 {
         Answer::Leak => Trend::Growing,
         Answer::Clean => Trend::Flat,
         Answer::Fading => Trend::Decaying,
-        Answer::Late | Answer::Undecided => Trend::Unclear,
+        Answer::Late | Answer::Doubling | Answer::Collected | Answer::Undecided => Trend::Unclear,
     };
-    let (per_cycle, low, high, exact) = match newest {
-        Some(line) => {
-            let rate = line.slope * to_cycle;
-            let half = line.half_width(ALPHA_CONFIRM, if line.exact { 0.0 } else { floor }) * to_cycle;
-            let high =
-                rate + if line.exact && !unseen.flat { half } else { half.max(shown_unseen * to_cycle) };
-            let steady = steady.octaves.first().copied().flatten().filter(|_| by_steady);
-            let proven = steady.map_or(f64::NEG_INFINITY, |line| {
-                (line.slope - line.half_width(ALPHA_CONFIRM, floor)) * to_cycle
-            });
-            (rate, (rate - half).max(proven.min(rate)), high, line.exact)
-        }
-        None => (0.0, f64::MIN, f64::MAX, false),
-    };
-    let detectable = lines
-        .octaves
-        .iter()
-        .zip([errors.leak, ALPHA_CONFIRM])
-        .map(|(line, alpha)| line.map_or(f64::MAX, |line| line.half_width(alpha, floor) * to_cycle))
-        .fold(0.0, f64::max)
-        + bounds.leak_above;
+    let newest = seen.lines.newest();
+    let (per_cycle, low, high) = seen.estimate(way, errors);
     let seconds = if soak.cycles.completed > 0 { soak.seconds / soak.cycles.completed as f64 } else { 0.0 };
     let growth = Growth {
         metric,
-        unit,
+        unit: metric.unit(),
         per_cycle,
         low,
         high,
         per_second: if seconds > 0.0 { per_cycle / seconds } else { 0.0 },
         per_load: exposure.loads_per_cycle.map(|loads| per_cycle / loads),
-        detectable,
+        detectable: seen.half_width_of_leak(errors) + bounds.leak_above,
         trend,
-        exact,
-        fit: newest.and_then(|line| fit(&line, exposure)),
+        exact: newest.is_some_and(|line| line.exact),
+        fit: newest.and_then(|line| fit(&line, metric, soak, exposure)),
     };
-    let cycles_needed = cycles_needed(answer, &growth, &rates, bounds, soak.cycles.completed);
-    Evidence { growth, bounds, answer, rates, cycles_needed }
+    let rates: Vec<f64> =
+        seen.lines.octaves.iter().map_while(|line| line.map(|line| line.slope * to_cycle)).collect();
+    let cycles_needed = answer.is_open().then(|| seen.promise(answer, &rates, bounds, soak)).flatten();
+    Evidence { growth, bounds, answer, collected: false, survivors: None, rates, cycles_needed }
+}
+
+/// All that a series shows.
+struct Seen<'a> {
+    series: &'a [Point],
+    metric: Metric,
+    kind: Kind,
+    threads: u32,
+    to_cycle: f64,
+    lines: Lines,
+    /// The lines without the largest jump of each octave. A table that doubles jumps once per octave, and a line takes a jump for
+    /// noise. Growth that is proven without is proven, because leaving out an upward jump only lowers the growth. The series with its
+    /// jumps must still show that the growth lasts.
+    steady: Lines,
+    staircase: Option<Staircase>,
+    ladder: Option<Ladder>,
+    unseen: Unseen,
+    /// Bytes of garbage that may pile up, where a collector frees this memory.
+    garbage: Option<f64>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(metric: Metric, series: &'a [Point], soak: &Measured, to_cycle: f64) -> Self {
+        let (kind, threads) = (Kind::of(metric), soak.threads());
+        Self {
+            series,
+            metric,
+            kind,
+            threads,
+            to_cycle,
+            lines: Lines::of(series),
+            steady: Lines::of(&without_jumps(series)),
+            staircase: Staircase::of(series),
+            ladder: if may_double(metric) { Ladder::of(series) } else { None },
+            unseen: Unseen::of(kind, threads, series),
+            garbage: if is_collected(metric) { garbage(soak) } else { None },
+        }
+    }
+
+    /// The answer, and what it goes by.
+    fn answer(&self, errors: Errors, bounds: Bounds) -> (Answer, Way) {
+        let (answer, way, suspect) = self.counted(errors, bounds);
+        let limit = bounds.leak_above / self.to_cycle;
+        let outgrows = |garbage: f64| self.ladder.as_ref().is_some_and(|ladder| ladder.outgrows(garbage));
+        let collected = self.garbage.is_some_and(|garbage| !outgrows(garbage));
+        let climbs = || errors.last && self.ladder.as_ref().is_some_and(|ladder| ladder.grows(limit));
+        let doubles = || self.ladder.as_ref().is_some_and(|ladder| ladder.doubles(limit));
+        // In jumps that become larger, or in some other way.
+        let jumps = || self.ladder.as_ref().is_some_and(Ladder::jumps);
+        let doubling = || if jumps() { Answer::Doubling } else { Answer::Undecided };
+        match answer {
+            Answer::Leak if collected => (Answer::Collected, way),
+            Answer::Leak => (Answer::Leak, way),
+            Answer::Clean if doubles() => (doubling(), way),
+            Answer::Clean => (Answer::Clean, way),
+            _ if !collected && climbs() => (Answer::Leak, Way::Ladder),
+            _ if !suspect && !doubles() && self.is_bounded(errors, bounds) => (Answer::Clean, Way::Bound),
+            _ if doubles() && jumps() => (Answer::Doubling, way),
+            _ => (answer, way),
+        }
+    }
+
+    /// The answer by lines, or by events where they are sparse. True where growth shows that is not proven.
+    fn counted(&self, errors: Errors, bounds: Bounds) -> (Answer, Way, bool) {
+        let (answer, suspect) = self.lined(&self.lines, errors, bounds);
+        if let Some(staircase) = &self.staircase
+            && !self.lines.newest().is_some_and(|line| line.exact)
+        {
+            let limit = bounds.leak_above / self.to_cycle;
+            let suspect = suspect || staircase.rises_by(limit, ALPHA_CONFIRM);
+            return match answer {
+                _ if staircase.leaks(limit, errors.leak * ALPHA_LEAK / 2.0) => {
+                    (Answer::Leak, Way::Staircase, false)
+                }
+                Answer::Leak if !self.lines.growth_lasts() => (Answer::Fading, Way::Line, true),
+                Answer::Leak => (Answer::Undecided, Way::Line, true),
+                _ => (answer, Way::Line, suspect),
+            };
+        }
+        let proven = || self.lined(&self.steady, errors, bounds).0 == Answer::Leak;
+        // What the end will pass, an interim judgement leaves alone.
+        let at_the_end = Errors { clean: Some(1.0), ..errors };
+        let stays_open = || self.lined(&self.lines, at_the_end, bounds).0.is_open();
+        if answer.is_open() && self.lines.growth_lasts() && proven() && stays_open() {
+            return (Answer::Leak, Way::SteadyLine, false);
+        }
+        (answer, Way::Line, suspect)
+    }
+
+    /// Whether the least upper bound excludes growth.
+    fn is_bounded(&self, errors: Errors, bounds: Bounds) -> bool {
+        let Some(share) = errors.clean.filter(|_| is_memory(self.metric)) else { return false };
+        self.bound(share) < bounds.clean_below
+    }
+
+    /// The least upper bound per cycle.
+    fn bound(&self, share: f64) -> f64 {
+        let bound = Bound::of(self.series, self.kind, share);
+        bound.upper.max(self.unseen.rate(ALPHA_CLEAN * share)) * self.to_cycle
+    }
+
+    /// Growth per cycle with the bounds of its 95 % interval.
+    fn estimate(&self, way: Way, errors: Errors) -> (f64, f64, f64) {
+        let Some(line) = self.lines.newest() else { return (0.0, f64::MIN, f64::MAX) };
+        let per_cycle = |rate: f64| rate * self.to_cycle;
+        let floor = if line.exact { 0.0 } else { self.kind.floor(self.threads) };
+        let half = line.half_width(ALPHA_CONFIRM, floor);
+        let unseen = if line.exact && !self.unseen.flat { 0.0 } else { self.unseen.rate(ALPHA_CONFIRM) };
+        let (rate, low, high) = (line.slope, line.slope - half, line.slope + half.max(unseen));
+        let (rate, low, high) = match (way, &self.staircase, &self.ladder, self.steady.newest()) {
+            (Way::Staircase, Some(staircase), ..) => staircase.rate(ALPHA_CONFIRM / 2.0),
+            (Way::Ladder, _, Some(ladder), _) => ladder.rate(),
+            (Way::SteadyLine, _, _, Some(steady)) => {
+                let proven = steady.slope - steady.half_width(ALPHA_CONFIRM, self.kind.floor(self.threads));
+                (rate, low.max(proven.min(rate)), high)
+            }
+            (Way::Bound, ..) => {
+                let upper = self.bound(errors.clean.unwrap_or(1.0)) / self.to_cycle;
+                (rate.min(upper), low.min(rate).min(upper), high.min(upper))
+            }
+            _ => (rate, low, high),
+        };
+        (per_cycle(rate), per_cycle(low), per_cycle(high))
+    }
+
+    /// The larger half-width of the two intervals that a leak must clear, per cycle.
+    fn half_width_of_leak(&self, errors: Errors) -> f64 {
+        let floor = self.kind.floor(self.threads);
+        let alphas = [errors.leak * ALPHA_LEAK, ALPHA_CONFIRM];
+        let octaves = self.lines.octaves.iter().zip(alphas);
+        octaves
+            .map(|(line, alpha)| line.map_or(f64::MAX, |line| line.half_width(alpha, floor) * self.to_cycle))
+            .fold(0.0, f64::max)
+    }
+
+    /// The cycles that would decide what these did not.
+    fn promise(&self, answer: Answer, rates: &[f64], bounds: Bounds, soak: &Measured) -> Option<u64> {
+        let per_cycle = |rate: f64| rate * self.to_cycle;
+        let noise = is_memory(self.metric).then(|| Bound::of(self.series, self.kind, 1.0).noise).flatten();
+        promise(&Open {
+            answer,
+            cycles: soak.cycles.completed as f64,
+            rates,
+            bounds,
+            flat: self.unseen.flat,
+            unseen: per_cycle(self.unseen.rate(ALPHA_CLEAN)),
+            noise: noise.map(|(slope, half)| (per_cycle(slope), per_cycle(half))),
+            leak: self.half_width_of_leak(Errors::at_the_end()),
+            frequency: Staircase::frequency(self.series).filter(|_| self.kind.is_exact()).map(per_cycle),
+            next: self.ladder.as_ref().map(|ladder| ladder.next() / self.to_cycle),
+            fill: self
+                .garbage
+                .zip(self.ladder.as_ref())
+                .map(|(garbage, ladder)| ladder.reaches(garbage) / self.to_cycle),
+        })
+    }
+
+    /// The answer by the lines, and whether they show growth that they don't prove.
+    fn lined(&self, lines: &Lines, errors: Errors, bounds: Bounds) -> (Answer, bool) {
+        let (floor, to_cycle) = (self.kind.floor(self.threads), self.to_cycle);
+        let [Some(newest), Some(before)] = [0, 1].map(|index| lines.octaves.get(index).copied().flatten())
+        else {
+            return (Answer::Undecided, false);
+        };
+        let low = |line: &Line, alpha: f64| (line.slope - line.half_width(alpha, floor)) * to_cycle;
+        let grows = |line: &Line, alpha: f64| low(line, alpha) > bounds.leak_above;
+        let is_below = |alpha: f64| {
+            let width = newest.half_width(alpha, 0.0).max(self.unseen.rate(alpha));
+            (newest.slope + width) * to_cycle < bounds.clean_below
+        };
+        let grows_now = grows(&newest, errors.leak * ALPHA_LEAK);
+        let grew_before = grows(&before, ALPHA_CONFIRM);
+        let lasting = lines.growth_lasts();
+        let (lasting_within, fading_within) = match lines.halves {
+            [Some(later), Some(earlier)] => (
+                later.slope >= LASTING_WITHIN * earlier.slope
+                    && newest.slope >= LASTING_AT_ALL * before.slope
+                    && grows(&later, ALPHA_CONFIRM)
+                    && grows(&earlier, ALPHA_CONFIRM),
+                later.slope < FADING_WITHIN * earlier.slope,
+            ),
+            _ => (false, false),
+        };
+        // A sawtooth that returns only once or twice in the run has a slope in each octave. Leaked memory never returns.
+        let steady_rise = newest.slope.min(before.slope) * (newest.span.0 - before.span.0);
+        let comes_back = newest.lowest - before.lowest < RISING * steady_rise;
+        // Growth that both octaves show, but too weakly to prove, must not pass. An interim judgement requires no more here than the
+        // final one, so that what it passes also passes at the end.
+        let suspect =
+            grows(&newest, ALPHA_LEAK) || grows(&newest, ALPHA_CONFIRM) && grew_before && !comes_back;
+        let fading = newest.slope < FADING * before.slope && fading_within;
+        let answer = if grows_now && grew_before && !comes_back && (lasting || lasting_within) {
+            Answer::Leak
+        } else if errors.clean.is_some_and(|share| is_below(ALPHA_CLEAN * share)) && (!suspect || fading) {
+            Answer::Clean
+        } else if !lasting && low(&before, ALPHA_CONFIRM) > 0.0 && lines.growth_faded_before() {
+            Answer::Fading
+        } else if grows_now && !grew_before {
+            Answer::Late
+        } else {
+            Answer::Undecided
+        };
+        (answer, suspect)
+    }
+}
+
+/// Whether a container that doubles shows in this metric. Address space and page tables move in steps of their own.
+fn may_double(metric: Metric) -> bool {
+    !matches!(metric, Metric::Virtual | Metric::PageTables) && is_memory(metric)
+}
+
+/// Whether the library has a runtime with a collector.
+pub(super) fn has_collector(soak: &Measured) -> bool {
+    soak.language == Language::Go || soak.toolchain.go.is_some()
+}
+
+/// Bytes of garbage that a collector in this library lets pile up; `None` where there is none.
+fn garbage(soak: &Measured) -> Option<f64> {
+    // What instances take that stay is no garbage.
+    if !has_collector(soak) || soak.instances.is_some() {
+        return None;
+    }
+    Some(match soak.env.get("GOGC").map(String::as_str) {
+        Some("off") => f64::INFINITY,
+        percent => {
+            let percent: f64 = percent.and_then(|percent| percent.parse().ok()).unwrap_or(100.0);
+            (GARBAGE * percent / 100.0).max(LEAST_GARBAGE)
+        }
+    })
 }
 
 /// The series without the largest upward jump of each octave.
@@ -205,33 +469,6 @@ fn without_jumps(series: &[Point]) -> Vec<Point> {
     }
     let lowered = |index: usize| jumps.iter().filter(|jump| jump.1 <= index).map(|jump| jump.0).sum::<f64>();
     series.iter().enumerate().map(|(index, (x, y))| (*x, y - lowered(index))).collect()
-}
-
-/// Estimates the cycles that would decide. If the noise does not grow, an interval becomes narrower with more cycles. Fading growth is
-/// assumed to fade on as it did over the last octaves.
-fn cycles_needed(answer: Answer, growth: &Growth, rates: &[f64], bounds: Bounds, cycles: u64) -> Option<u64> {
-    let factor = match answer {
-        Answer::Leak | Answer::Clean => return None,
-        Answer::Late => 2.0,
-        Answer::Fading => match rates {
-            [now, before, ..] if *now > 0.0 && now < before => {
-                2.0 * 2.0_f64.powf(((bounds.clean_below / now).ln() / (now / before).ln()).clamp(0.0, 10.0))
-            }
-            _ => 2.0,
-        },
-        Answer::Undecided => {
-            let room = bounds.clean_below - growth.per_cycle;
-            let width = growth.high - growth.per_cycle;
-            if room > width / 20.0 { (width / room).max(2.0) } else { 2.0 }
-        }
-    };
-    let cycles = cycles as f64 * factor;
-    if !(1.0..1e15).contains(&cycles) {
-        return None;
-    }
-    // Rounded up to two digits, because the estimate has no more.
-    let digit = 10.0_f64.powf(cycles.log10().floor() - 1.0);
-    Some(((cycles / digit).ceil() * digit).round() as u64)
 }
 
 /// Growth per cycle above which a metric grows, independent of any limit.
@@ -268,6 +505,10 @@ impl Lines {
 }
 
 impl Lines {
+    fn newest(&self) -> Option<Line> {
+        self.octaves.first().copied().flatten()
+    }
+
     /// Whether the newest octave grows as fast as the one before, or nearly.
     fn growth_lasts(&self) -> bool {
         match self.octaves.as_slice() {
@@ -285,15 +526,6 @@ impl Lines {
     }
 }
 
-/// The smallest range to assume when proving growth, because a few steps of the metric look like a line.
-fn floor(metric: Metric, threads: u32) -> f64 {
-    match metric {
-        Metric::Heap => 64.0,
-        Metric::Mappings | Metric::Threads | Metric::Fds => 1.0,
-        _ => PAGE * f64::from(threads.max(1)),
-    }
-}
-
 /// Growth that the series may hide.
 #[derive(Debug, Clone, Copy)]
 struct Unseen {
@@ -308,12 +540,8 @@ struct Unseen {
 }
 
 impl Unseen {
-    fn of(metric: Metric, threads: u32, series: &[Point]) -> Self {
-        let (event, hidden) = match metric {
-            Metric::Heap => (HEAP_EVENT, 0.0),
-            Metric::Mappings | Metric::Threads | Metric::Fds => (1.0, 0.0),
-            _ => (PAGE, PAGE * f64::from(threads)),
-        };
+    fn of(kind: Kind, threads: u32, series: &[Point]) -> Self {
+        let (event, hidden) = (kind.event(), kind.hidden(threads));
         let (first, last) =
             (series.first().copied().unwrap_or_default(), series.last().copied().unwrap_or_default());
         let moved = series.iter().rev().find(|point| point.1 != last.1);
@@ -330,53 +558,13 @@ impl Unseen {
     }
 }
 
-/// The answer on one metric.
-fn find(lines: &Lines, errors: Errors, bounds: Bounds, floor: f64, unseen: Unseen, to_cycle: f64) -> Answer {
-    let [Some(newest), Some(before)] = [0, 1].map(|index| lines.octaves.get(index).copied().flatten()) else {
-        return Answer::Undecided;
-    };
-    let low = |line: &Line, alpha: f64| (line.slope - line.half_width(alpha, floor)) * to_cycle;
-    let grows = |line: &Line, alpha: f64| low(line, alpha) > bounds.leak_above;
-    let width = newest.half_width(errors.clean, 0.0).max(unseen.rate(errors.clean));
-    let high = (newest.slope + width) * to_cycle;
-    let grows_now = grows(&newest, errors.leak);
-    let grew_before = grows(&before, ALPHA_CONFIRM);
-    let lasting = lines.growth_lasts();
-    let (lasting_within, fading_within) = match lines.halves {
-        [Some(later), Some(earlier)] => (
-            later.slope >= LASTING_WITHIN * earlier.slope
-                && grows(&later, ALPHA_CONFIRM)
-                && grows(&earlier, ALPHA_CONFIRM),
-            later.slope < FADING_WITHIN * earlier.slope,
-        ),
-        _ => (false, false),
-    };
-    // A sawtooth that returns only once or twice in the run has a slope in each octave. Leaked memory never returns.
-    let steady_rise = newest.slope.min(before.slope) * (newest.span.0 - before.span.0);
-    let comes_back = newest.lowest - before.lowest < RISING * steady_rise;
-    // Growth that both octaves show, but too weakly to prove, must not pass. An interim judgement requires no more here than the
-    // final one, so that what it passes also passes at the end.
-    let suspect = grows(&newest, ALPHA_LEAK) || grows(&newest, ALPHA_CONFIRM) && grew_before && !comes_back;
-    let fading = newest.slope < FADING * before.slope && fading_within;
-    if grows_now && grew_before && !comes_back && (lasting || lasting_within) {
-        Answer::Leak
-    } else if high < bounds.clean_below && (!suspect || fading) {
-        Answer::Clean
-    } else if !lasting && low(&before, ALPHA_CONFIRM) > 0.0 && lines.growth_faded_before() {
-        Answer::Fading
-    } else if grows_now && !grew_before {
-        Answer::Late
-    } else {
-        Answer::Undecided
-    }
-}
-
 /// The line in cycles, for charts.
-fn fit(line: &Line, exposure: &Exposure) -> Option<Fit> {
+fn fit(line: &Line, metric: Metric, soak: &Measured, exposure: &Exposure) -> Option<Fit> {
     let index = exposure.at.partition_point(|at| *at < line.span.0);
     let from = *exposure.cycles.get(index)?;
     let to = *exposure.cycles.last()?;
-    let value = line.intercept + line.slope * line.span.0;
+    let left_out = exposure.left_out(&soak.checkpoints, metric, index);
+    let value = line.intercept + line.slope * line.span.0 + left_out;
     let per_cycle = line.slope * exposure.per_cycle;
     Some(Fit { intercept: value - per_cycle * from, from_cycle: from as u64, to_cycle: to as u64 })
 }

@@ -3,23 +3,30 @@
 //!
 //! **Invariant:** everything here is a pure function of a record, so that any saved record can be judged again, with other limits.
 
+mod bound;
+mod cohorts;
 pub mod compare;
 mod critical;
 mod exhausted;
 mod gate;
 mod growth;
+mod kind;
+mod ladder;
 mod line;
 pub mod merge;
 mod others;
+mod promise;
+mod quantile;
 pub mod schedule;
 mod series;
 mod shares;
+mod staircase;
 mod together;
 mod verdict;
 
-use dlsoak_record::{Growth, Judged, Limits, Measured, Run, Soak, UnloadState};
+use dlsoak_record::{Growth, Judged, Limits, Measured, Metric, Run, Soak, UnloadState};
 
-use growth::{Answer, Errors};
+use growth::{Answer, Errors, Evidence};
 
 pub use exhausted::{exhausted, judged_until};
 pub use others::{is_gone, object_at_fault, problems};
@@ -42,6 +49,29 @@ pub fn judge_run(run: Run) -> Run {
     let soaks: Vec<Soak> = run.soaks.into_iter().map(|soak| judged(soak.measured)).collect();
     let passed = !soaks.is_empty() && soaks.iter().all(|soak| soak.judged.gate.passed == Some(true));
     Run { passed, soaks, ..run }
+}
+
+/// Whether growth of the heap is neither proven nor excluded.
+pub fn is_heap_open(soak: &Measured) -> bool {
+    at_the_end(soak)
+        .iter()
+        .any(|evidence| evidence.growth.metric == Metric::Heap && evidence.answer.is_open())
+}
+
+/// Whether memory grows, or may grow, that a collector would free.
+pub fn may_be_garbage(soak: &Measured) -> bool {
+    let grows = |evidence: &Evidence| {
+        verdict::decides(evidence)
+            && kind::is_collected(evidence.growth.metric)
+            && evidence.answer != Answer::Clean
+    };
+    growth::has_collector(soak) && soak.instances.is_none() && at_the_end(soak).iter().any(grows)
+}
+
+/// The evidence of a soak on its growth, by its own limits.
+fn at_the_end(soak: &Measured) -> Vec<Evidence> {
+    let exposure = series::Exposure::of(soak, judged_until(soak, &exhausted(soak)));
+    growth::evidence(soak, &exposure, Errors::at_the_end(), verdict::bounds(soak, &soak.asked.limits()))
 }
 
 /// What a look during a soak says.

@@ -1,4 +1,4 @@
-//! The only estimator of this crate: a straight line through the lower envelope of a stretch of the series. The range of the
+//! A straight line through the lower envelope of a stretch of the series. The range of the
 //! residuals measures its uncertainty.
 
 use super::critical::critical;
@@ -120,7 +120,7 @@ impl Envelope {
 
 /// Slope, and value at the first exposure; `None` for fewer than two distinct exposures. Exposures are counted from
 /// the first one and values from the first value, so that large counts keep their last bits.
-fn least_squares(points: &[Point]) -> Option<(f64, f64)> {
+pub(super) fn least_squares(points: &[Point]) -> Option<(f64, f64)> {
     let (x0, y0) = *points.first()?;
     let n = points.len() as f64;
     let (sum_x, sum_y) =

@@ -46,18 +46,37 @@ impl Exposure {
     }
 
     /// The series of `metric` over this exposure; `None` if it was not measured.
+    ///
+    /// Memory of the process is without what malloc has from the kernel, where that is known. The heap is judged by itself, and what malloc
+    /// holds free is no leak: in 1.6 million cycles of heavy fragmentation anonymous memory went from 4.0 to 5.0 MB, and what was outside of
+    /// malloc stayed within 44 to 124 KB.
     pub(super) fn series(&self, points: &Checkpoints, metric: Metric) -> Option<Vec<Point>> {
         let index = points.position(metric)?;
-        let value = |row: &usize| points.rows.get(*row)?.get(index).map(|value| *value as f64);
+        let value = |row: &usize| {
+            let value = points.rows.get(*row)?.get(index)?;
+            Some((value - of_malloc(points, metric, *row)) as f64)
+        };
         let series: Vec<Point> =
             self.at.iter().zip(&self.rows).filter_map(|(x, row)| Some((*x, value(row)?))).collect();
         (!series.is_empty()).then_some(series)
+    }
+
+    /// What the series of a metric leaves out at one of its points.
+    pub(super) fn left_out(&self, points: &Checkpoints, metric: Metric, point: usize) -> f64 {
+        self.rows.get(point).map_or(0.0, |row| of_malloc(points, metric, *row) as f64)
     }
 
     /// Exposure from the first to the last row.
     pub(super) fn length(&self) -> f64 {
         self.at.last().unwrap_or(&0.0) - self.at.first().unwrap_or(&0.0)
     }
+}
+
+/// What malloc has from the kernel at a row, if that is a part of this metric and known.
+fn of_malloc(points: &Checkpoints, metric: Metric, row: usize) -> i64 {
+    let holds = matches!(metric, Metric::Rss | Metric::Anon | Metric::Virtual);
+    let known = || points.rows.get(row)?.get(points.position(Column::Malloc)?).copied();
+    if holds { known().unwrap_or(0) } else { 0 }
 }
 
 /// Real loads per cycle of a library that is unloaded, where they are clearly fewer than one.

@@ -2,10 +2,10 @@
 
 use dlsoak_record::Evidence as Left;
 use dlsoak_record::{
-    Agent, AllowedPointer, Blame, Cause, CauseFacts, Code, Dependency, Ended, Exhausted, Facts, Finding,
-    Judged, Leak, LeakFacts, Limits, Measured, Metric, MetricRate, Note, OddLimit, OneTime, OpenGrowth,
-    OutcomeKind, Pass, Pattern, PatternVerdict, PlaceTrend, Problem, RanOut, Replaced, Residue, ResidueKind,
-    Resource, Run, Severity, SourcePlace, Trend, Undiagnosed, UnloadState, Unsettled, Verdict,
+    Agent, AllowedPointer, Blame, Cause, CauseFacts, Code, Collection, Dependency, Ended, Exhausted, Facts,
+    Finding, Judged, Leak, LeakFacts, Limits, Measured, Metric, MetricRate, Note, OddLimit, OneTime,
+    OpenGrowth, OutcomeKind, Pass, Pattern, PatternVerdict, PlaceTrend, Problem, RanOut, Replaced, Residue,
+    ResidueKind, Resource, Run, Severity, SourcePlace, Trend, Undiagnosed, UnloadState, Unsettled, Verdict,
 };
 
 use super::growth::{
@@ -70,6 +70,7 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     case.exhausted();
     case.ended();
     case.leaks(leak.as_ref());
+    case.decided();
     case.residue(&residue);
     case.replaced(leak.as_ref(), leaking);
     case.unload();
@@ -258,10 +259,32 @@ impl Case<'_> {
         }
     }
 
+    /// What decided growth of the heap that was open, or of memory that a collector frees.
+    fn decided(&mut self) {
+        let note = |facts, pass| Finding::new(Severity::Note, facts).of_pass(pass);
+        let survivors = self.evidence.iter().find_map(|e| e.survivors.clone());
+        self.findings.extend(survivors.map(|survivors| note(Facts::Survivors(survivors), Pass::Cohorts)));
+        let of = |metric| self.evidence.iter().find(|e| e.collected && e.growth.metric == metric);
+        let collected = of(Metric::Anon).or_else(|| self.evidence.iter().find(|e| decides(e) && e.collected));
+        let found = collected.and_then(|e| {
+            let exposure = Exposure::of(self.soak, None);
+            let series = exposure.series(&self.soak.checkpoints, e.growth.metric)?;
+            let (first, last) = (series.first()?, series.last()?);
+            let without = (last.1 - first.1) / (last.0 - first.0).max(1.0) * exposure.per_cycle;
+            Some(Collection { metric: e.growth.metric, without, with: e.growth.clone() })
+        });
+        self.findings.extend(found.map(|found| note(Facts::Collected(found), Pass::Collected)));
+    }
+
     /// The place that most of what grows comes from.
     fn traced(&mut self) {
-        let Some(trace) = &self.soak.trace else { return };
-        let Some(place) = trace.places.iter().find(|place| place.trend == PlaceTrend::Growing) else {
+        let traced = self.soak.trace.as_ref().map(|trace| (&trace.places, Pass::Trace));
+        let leaks =
+            self.evidence.iter().any(|e| e.survivors.as_ref().is_some_and(|survivors| survivors.leak));
+        let noted =
+            self.soak.cohorts.as_ref().filter(|_| leaks).map(|cohorts| (&cohorts.places, Pass::Cohorts));
+        let Some((places, pass)) = traced.or(noted) else { return };
+        let Some(place) = places.iter().find(|place| place.trend == PlaceTrend::Growing) else {
             return;
         };
         let facts = Facts::Leaker {
@@ -274,8 +297,7 @@ impl Case<'_> {
         };
         let source =
             SourcePlace { function: place.function.clone(), file: place.file.clone(), line: place.line };
-        let finding =
-            Finding { place: Some(source), ..Finding::new(Severity::Note, facts).of_pass(Pass::Trace) };
+        let finding = Finding { place: Some(source), ..Finding::new(Severity::Note, facts).of_pass(pass) };
         self.findings.push(finding);
     }
 
@@ -386,16 +408,15 @@ impl Case<'_> {
             return;
         }
         let severity = if verdict == Verdict::Inconclusive { Severity::Undecided } else { Severity::Note };
-        for answer in [Answer::Late, Answer::Fading, Answer::Undecided] {
+        for answer in Answer::OPEN {
             let alike: Vec<&Evidence> =
                 self.evidence.iter().filter(|e| decides(e) && e.answer == answer).collect();
-            let Some((first, others)) = alike.split_first() else { continue };
-            let also = others.iter().map(|e| e.growth.metric).collect();
-            let open = unsettled(first, also);
-            self.add(severity, Facts::Unsettled(open));
+            if !alike.is_empty() {
+                self.add(severity, Facts::Unsettled(unsettled(&alike)));
+            }
         }
         let heap = self.evidence.iter().find(|e| e.growth.metric == Metric::Heap);
-        let open = |e: &&Evidence| !matches!(e.answer, Answer::Leak | Answer::Clean);
+        let open = |e: &&Evidence| e.answer.is_open();
         if verdict == Verdict::Inconclusive && heap.filter(open).is_some() {
             self.shared(None);
         }
@@ -504,21 +525,25 @@ impl Case<'_> {
     }
 }
 
-/// The facts of a metric that is open, with the others that are open in the same way.
-fn unsettled(evidence: &Evidence, also: Vec<Metric>) -> Unsettled {
+/// The facts of the metrics that are open in one way. What would decide the first must decide the others, too.
+fn unsettled(alike: &[&Evidence]) -> Unsettled {
+    let evidence = alike[0];
     let why = match evidence.answer {
         _ if evidence.growth.high > UNBOUNDED => OpenGrowth::TooFewCheckpoints,
         Answer::Late => OpenGrowth::Late,
         Answer::Fading => OpenGrowth::Fading,
+        Answer::Doubling => OpenGrowth::Doubling,
+        Answer::Collected => OpenGrowth::Collected,
         Answer::Undecided | Answer::Leak | Answer::Clean => OpenGrowth::Straddles,
     };
+    let needed: Option<Vec<u64>> = alike.iter().map(|e| e.cycles_needed).collect();
     Unsettled {
         why,
         growth: evidence.growth.clone(),
         rates: evidence.rates.iter().rev().copied().collect(),
         clean_below: evidence.bounds.clean_below,
-        cycles_needed: evidence.cycles_needed,
-        also,
+        cycles_needed: needed.and_then(|needed| needed.into_iter().max()),
+        also: alike.iter().skip(1).map(|e| e.growth.metric).collect(),
     }
 }
 
@@ -584,7 +609,7 @@ fn is_counted(found: &Residue, evidence: &[Evidence]) -> bool {
     of_metric.is_some_and(|e| match e.answer {
         Answer::Leak => true,
         Answer::Clean => rate <= e.bounds.leak_above,
-        Answer::Undecided | Answer::Late | Answer::Fading => false,
+        _ => false,
     })
 }
 
@@ -628,8 +653,7 @@ pub(super) fn has(evidence: &[Evidence], answer: Answer) -> bool {
 
 /// Whether any metric that decides is neither clean nor a leak, or nothing was measured.
 pub(super) fn is_undecided(evidence: &[Evidence]) -> bool {
-    evidence.is_empty()
-        || [Answer::Undecided, Answer::Late, Answer::Fading].into_iter().any(|answer| has(evidence, answer))
+    evidence.is_empty() || Answer::OPEN.into_iter().any(|answer| has(evidence, answer))
 }
 
 /// The growth of memory that is proven, in the metric that says most about its kind: the narrowest that accounts for at least half of what

@@ -20,6 +20,8 @@ pub enum Column {
     TlsKeys,
     /// Instances of inotify.
     Inotify,
+    /// Bytes that malloc has from the kernel, in use or free (`mallinfo2(3)`).
+    Malloc,
     /// A metric, under its own name.
     #[serde(untagged)]
     Metric(Metric),
@@ -29,7 +31,11 @@ impl Column {
     /// All columns, in the order of a row.
     pub fn all() -> impl Iterator<Item = Self> {
         let counters = [Self::Cycle, Self::ActiveNs, Self::Loads, Self::Unloads];
-        counters.into_iter().chain(Metric::ALL.map(Self::Metric)).chain([Self::TlsKeys, Self::Inotify])
+        counters.into_iter().chain(Metric::ALL.map(Self::Metric)).chain([
+            Self::TlsKeys,
+            Self::Inotify,
+            Self::Malloc,
+        ])
     }
 
     /// Its name, as in the record.
@@ -41,6 +47,7 @@ impl Column {
             Self::Unloads => "unloads",
             Self::TlsKeys => "tls_keys",
             Self::Inotify => "inotify",
+            Self::Malloc => "malloc",
             Self::Metric(metric) => metric.name(),
         }
     }

@@ -104,6 +104,10 @@ pub enum Facts {
         /// Bytes per cycle of memory that this run would have detected.
         detectable: f64,
     },
+    /// What old cycles allocated survives, or does not.
+    Survivors(Survivors),
+    /// How memory grows that a collector frees where that runs often.
+    Collected(Collection),
     /// Memory that the first loads kept and no later one did.
     KeptOnce(Vec<OneTime>),
     /// The library was unloaded, and objects that it brought were not.
@@ -197,6 +201,8 @@ impl Facts {
             Self::Unsettled(open) => match open.why {
                 OpenGrowth::Late => Code::GrowthLate,
                 OpenGrowth::Fading => Code::GrowthFading,
+                OpenGrowth::Doubling => Code::GrowthDoubles,
+                OpenGrowth::Collected => Code::GrowthUncollected,
                 OpenGrowth::Straddles => Code::GrowthUndecided,
                 OpenGrowth::TooFewCheckpoints => Code::TooFewCheckpoints,
             },
@@ -204,6 +210,8 @@ impl Facts {
             Self::HeapNotMeasured {} => Code::HeapNotMeasured,
             Self::WithinLimit { .. } => Code::GrowthWithinLimit,
             Self::NoGrowth { .. } => Code::NoGrowth,
+            Self::Survivors(_) => Code::Survivors,
+            Self::Collected(_) => Code::Collected,
             Self::KeptOnce(_) => Code::KeptOnce,
             Self::DependenciesStay { .. } => Code::DependenciesStay,
             Self::Replaced(replaced) if replaced.stale > 0 => Code::OldBuildAnswers,
@@ -392,6 +400,10 @@ pub enum OpenGrowth {
     Late,
     /// It slows down.
     Fading,
+    /// It grows in jumps that become rarer, as a container that doubles does.
+    Doubling,
+    /// It is memory that a collector frees, and less than the garbage that may pile up.
+    Collected,
     /// The interval straddles the limit.
     Straddles,
     /// There are too few checkpoints.
@@ -472,6 +484,40 @@ pub struct Dependency {
     pub cycles: u64,
 }
 
+/// What is left of the blocks that cycles allocated long before the end of a soak.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Survivors {
+    /// Cycles of the soak.
+    pub cycles: u64,
+    /// First of the cycles that allocated them, after the warm-up.
+    pub from: u64,
+    /// The cycle after the last of them.
+    pub to: u64,
+    /// Blocks of theirs that are alive at the end.
+    pub blocks: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Bytes per cycle that survive.
+    pub per_cycle: f64,
+    /// Lower bound of the 95 % interval.
+    pub low: f64,
+    /// Upper bound; where nothing grows, what is excluded.
+    pub high: f64,
+    /// Whether they are a leak; otherwise growth is excluded.
+    pub leak: bool,
+}
+
+/// Memory that a collector frees, in the soak and in one in which the collector runs often.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Collection {
+    /// The metric that was judged.
+    pub metric: Metric,
+    /// Its growth per cycle in the soak.
+    pub without: f64,
+    /// Its growth where the collector runs often.
+    pub with: Growth,
+}
+
 /// Something that is wrong with a soak and may be a dependency's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "problem", rename_all = "kebab-case")]
@@ -536,6 +582,10 @@ named! {
         GrowthLate = "growth-late",
         /// Growth slows down.
         GrowthFading = "growth-fading",
+        /// Growth in jumps that become rarer, as of a container that doubles.
+        GrowthDoubles = "growth-doubles",
+        /// Memory of a collected heap grows by less than the garbage that may pile up in it.
+        GrowthUncollected = "growth-uncollected",
         /// The interval straddles the limit.
         GrowthUndecided = "growth-undecided",
         /// There are too few checkpoints to say anything.
@@ -714,6 +764,12 @@ named! {
         ThreadsOfHost = "threads-of-host",
         /// It could not be soaked in another host.
         OtherHostNotMade = "other-host-not-made",
+        /// Blocks of old cycles survive, or do not.
+        Survivors = "survivors",
+        /// Memory was judged where its collector runs often.
+        Collected = "collected",
+        /// No notes could be taken of allocations.
+        CohortsNotMade = "cohorts-not-made",
         /// It depends on the thread that calls.
         PatternsDiffer = "patterns-differ",
         /// Fewer cycles than asked for.

@@ -5,6 +5,7 @@
 
 mod cause;
 pub mod checkup;
+mod cohorts;
 mod column;
 mod exhausted;
 pub mod explanation;
@@ -48,6 +49,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cause::{Cause, CauseFacts, CauseKind, Certainty, Keeper, OpenedBy, Prediction, Undiagnosed};
+pub use cohorts::{Alive, Cohorts, Stretch};
 pub use column::{Column, OverTimeColumn};
 pub use dlsoak_settings::{
     AllowedPointer, Blame, Call, CallFrom, CountLimits, HostKind, Increase, LeakRate, Limits, Metric, Mode,
@@ -55,8 +57,9 @@ pub use dlsoak_settings::{
 };
 pub use exhausted::{Allowance, Exhausted, Resource};
 pub use finding::{
-    Behaviour, Code, Dependency, Ended, Facts, Finding, LeakFacts, LimitFacts, MetricRate, OddLimit,
-    OpenGrowth, PatternVerdict, Problem, RanOut, Severity, Share, Sharer, SourcePlace, Unsettled,
+    Behaviour, Code, Collection, Dependency, Ended, Facts, Finding, LeakFacts, LimitFacts, MetricRate,
+    OddLimit, OpenGrowth, PatternVerdict, Problem, RanOut, Severity, Share, Sharer, SourcePlace, Survivors,
+    Unsettled,
 };
 pub use gate::{Gate, Rule, RuleMeasured, RuleName};
 pub use growth::{Fit, Growth, Leak, OneTime, Trend};
@@ -220,6 +223,9 @@ pub struct Measured {
     /// The same library soaked shortly without its calls, where the calls may have a part in what grows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub without_calls: Option<Box<Measured>>,
+    /// The same soak with a collector that runs often (`GOGC=10`), where memory that a collector frees grows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub collected: Option<Box<Measured>>,
     /// The same library soaked shortly by each calling pattern (`--patterns all`).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub pattern_soaks: Vec<Measured>,
@@ -229,6 +235,9 @@ pub struct Measured {
     /// What instances cost that stay, in the modes `copies` and `namespace`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub instances: Option<Instances>,
+    /// What is left of what each stretch of cycles allocated, where growth of the heap was undecided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cohorts: Option<Cohorts>,
     /// Who left what behind (`dlsoak trace`, `--trace-on-leak`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trace: Option<Trace>,

@@ -66,6 +66,11 @@ pub enum Note {
         /// Why.
         why: EndedEarly,
     },
+    /// Growth of the heap is undecided, and no notes of its allocations could be taken.
+    CohortsNotMade {
+        /// Why.
+        why: EndedEarly,
+    },
     /// The library could not be soaked in another host.
     OtherHostNotMade {
         /// Why.
@@ -109,6 +114,7 @@ impl Note {
             Self::FileMapped { .. } => Code::FileMapped,
             Self::Contended { .. } => Code::Contended,
             Self::NotTraced { .. } => Code::NotTraced,
+            Self::CohortsNotMade { .. } => Code::CohortsNotMade,
             Self::OtherHostNotMade { .. } => Code::OtherHostNotMade,
             Self::ThreadsOfHost { .. } => Code::ThreadsOfHost,
             Self::PointersNotSought { .. } => Code::PointersNotSought,

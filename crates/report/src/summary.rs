@@ -178,11 +178,15 @@ fn explains(code: Code) -> bool {
             | Code::DependencyAtFault
             | Code::BuildAtFault
             | Code::HostsDiffer
+            | Code::Survivors
+            | Code::Collected
             | Code::KeptOnce
             | Code::GrowthWithinLimit
             | Code::DependenciesStay
             | Code::GrowthLate
             | Code::GrowthFading
+            | Code::GrowthDoubles
+            | Code::GrowthUncollected
             | Code::GrowthUndecided
             | Code::TooFewCheckpoints
             | Code::LimitAllowsChunk
@@ -242,6 +246,7 @@ fn warns(finding: &Finding, mark: Mark) -> bool {
         | Code::BaselineMissing
         | Code::NotTraced
         | Code::OtherHostNotMade
+        | Code::CohortsNotMade
         | Code::PointersNotSought => true,
         Code::DependencyAtFault
         | Code::BuildAtFault

@@ -67,6 +67,10 @@ named! {
         Recheck = "recheck",
         /// A few loads, each kept from coming back to its address, after which memory is searched for pointers to what is gone.
         Pointers = "pointers",
+        /// The same with notes of each allocation, which show whether blocks of old cycles survive.
+        Cohorts = "cohorts",
+        /// The same with a collector that runs often, where a runtime with a collector is in the process.
+        Collected = "collected",
         /// The same, shortly and without its calls.
         WithoutCalls = "without-calls",
         /// The same, shortly, in another host: one of the other kind, or one that links what the library needs.
@@ -84,10 +88,12 @@ named! {
 
 impl Pass {
     /// All that can be run, in the order in which they run.
-    pub const RUN: [Self; 8] = [
+    pub const RUN: [Self; 10] = [
         Self::Measure,
         Self::Recheck,
         Self::Diagnose,
+        Self::Cohorts,
+        Self::Collected,
         Self::Pointers,
         Self::WithoutCalls,
         Self::OtherHost,
@@ -96,6 +102,14 @@ impl Pass {
     ];
 
     /// Those that run where nobody says otherwise, each where its condition holds.
-    pub const USUAL: [Self; 6] =
-        [Self::Measure, Self::Recheck, Self::Diagnose, Self::Pointers, Self::WithoutCalls, Self::OtherHost];
+    pub const USUAL: [Self; 8] = [
+        Self::Measure,
+        Self::Recheck,
+        Self::Diagnose,
+        Self::Cohorts,
+        Self::Collected,
+        Self::Pointers,
+        Self::WithoutCalls,
+        Self::OtherHost,
+    ];
 }

@@ -11,11 +11,12 @@ use crate::fault::Fault;
 use crate::host;
 use crate::record::why::CrashCause;
 use crate::record::{
-    CallFrom, Doubt, EndedEarly, Evidence, HostChange, Measured, Mode, Note, OtherHost, OutcomeKind, Pass,
-    PassMade, Phase, Problem, Proof, Residue, Run, SCHEMA, Soak, Tool, Trace, Verdict, Why,
+    CallFrom, Cohorts, Doubt, EndedEarly, Evidence, HostChange, Measured, Mode, Note, OtherHost, OutcomeKind,
+    Pass, PassMade, Phase, Problem, Proof, Residue, Run, SCHEMA, Soak, Tool, Trace, Verdict, Why,
 };
 use crate::settings::{Hold, Sandboxing};
 use crate::suite::plan::{Purpose, SoakPlan};
+use crate::suite::variants::GOGC;
 use crate::supervisor::{self, Context};
 
 /// Most cycles of the short soak that leaves the calls out; not more than the soak itself took.
@@ -23,6 +24,13 @@ const WITHOUT_CALLS: u64 = 10_000;
 
 /// Cycles of a trace where nobody said how many.
 const TRACED: u64 = 2_000;
+
+/// Cycles whose allocations are noted where growth of the heap is undecided: at first, and where these leave it open; and fewest cycles of
+/// a soak that they follow. The second takes no more than so many seconds, as cycles took before.
+const COHORTS: u64 = 10_000;
+const COHORTS_LONG: u64 = 100_000;
+const FEWEST_COHORTS: u64 = 1_000;
+const COHORTS_SECONDS: f64 = 60.0;
 
 /// Loads after which pointers are looked for where nobody said how many: at most, at least, and no more than take so many seconds, as
 /// cycles took before.
@@ -73,6 +81,19 @@ pub trait Instrument {
         context: &Context<'_>,
     ) -> Result<Trace, EndedEarly>;
 
+    /// Soaks a library that was soaked before over this many cycles, and says what is left of the blocks that each stretch of them
+    /// allocated.
+    ///
+    /// # Errors
+    /// Why no notes could be taken.
+    fn cohorts(
+        &self,
+        plan: &SoakPlan,
+        soak: &Measured,
+        cycles: u64,
+        context: &Context<'_>,
+    ) -> Result<Cohorts, EndedEarly>;
+
     /// Looks for pointers into a library that was soaked before, after each of the cycles of this plan, and then waits this long for
     /// what uses it by itself; where that is no time, it does not wait. The note says what of the search was left out, where something
     /// was.
@@ -98,6 +119,19 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
         // What all others follow; what the measurement itself asks, which knows the file; and what comes from an earlier run.
         Pass::Measure | Pass::Diagnose | Pass::Baseline => false,
         Pass::WithoutCalls => calls && matches!(verdict, Verdict::Leak | Verdict::Inconclusive),
+        // What fewer cycles would show is warm-up.
+        Pass::Cohorts => {
+            plan.replace.is_none()
+                && soak.measured.cycles.completed >= FEWEST_COHORTS
+                && analysis::is_heap_open(&soak.measured)
+        }
+        Pass::Collected => {
+            let gogc = plan.env.get("GOGC").and_then(|percent| percent.parse::<u32>().ok());
+            let may_show = gogc.is_none_or(|percent| percent > GOGC) && plan.mode != Mode::Namespace;
+            may_show
+                && soak.outcome.kind == OutcomeKind::Completed
+                && analysis::may_be_garbage(&soak.measured)
+        }
         Pass::Trace => {
             let leaks = plan.trace_on_leak && verdict == Verdict::Leak;
             return (leaks || plan.passes.contains(pass)) && soak.outcome.kind != OutcomeKind::LoadFailed;
@@ -217,6 +251,35 @@ impl Conductor<'_> {
                 cycles = alone.cycles.completed;
                 if alone.outcome.kind == OutcomeKind::Completed {
                     measured.without_calls = Some(Box::new(alone));
+                }
+            }
+            Pass::Cohorts => {
+                let asked = measured.cycles.completed;
+                let in_time = (COHORTS_SECONDS / (measured.seconds / asked as f64)) as u64;
+                // Twice as many where the first ones leave it open, if they were not all.
+                for most in [COHORTS, COHORTS_LONG].map(|most| asked.min(most)) {
+                    if cycles > 0
+                        && (most < 2 * cycles || most > in_time || !analysis::is_heap_open(&measured))
+                    {
+                        break;
+                    }
+                    match self.instrument.cohorts(&self.rest(plan.clone()), &measured, most, self.context) {
+                        Ok(cohorts) => {
+                            cycles += cohorts.cycles;
+                            measured.cohorts = Some(cohorts);
+                        }
+                        Err(why) => {
+                            measured.notes.push(Note::CohortsNotMade { why });
+                            break;
+                        }
+                    }
+                }
+            }
+            Pass::Collected => {
+                let collected = self.aside(self.rest(plan.collected(measured.cycles.completed)))?;
+                cycles = collected.cycles.completed;
+                if collected.outcome.kind == OutcomeKind::Completed {
+                    measured.collected = Some(Box::new(collected));
                 }
             }
             Pass::Trace => {
@@ -468,6 +531,17 @@ mod tests {
         ) -> Result<Trace, EndedEarly> {
             self.asked.borrow_mut().push(format!("trace of {cycles} cycles"));
             self.traces.borrow_mut().remove(0)
+        }
+
+        fn cohorts(
+            &self,
+            _: &SoakPlan,
+            _: &Measured,
+            cycles: u64,
+            _: &Context<'_>,
+        ) -> Result<Cohorts, EndedEarly> {
+            self.asked.borrow_mut().push(format!("cohorts of {cycles} cycles"));
+            Ok(Cohorts { cycles, ..Cohorts::default() })
         }
 
         fn pointers(

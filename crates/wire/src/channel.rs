@@ -72,6 +72,8 @@ pub struct Header {
     pub blocks: AtomicU64,
     /// Bytes in use by glibc's own account, `mallinfo2(3)`, which counts what [`Header::cached`] says; [`UNKNOWN`] where it has none.
     pub malloc_in_use: AtomicU64,
+    /// Bytes that malloc has from the kernel for its arenas, by the same account.
+    pub malloc_arenas: AtomicU64,
     /// Bytes that lie in the thread caches of the cycling threads; [`UNKNOWN`] where this glibc's caches can't be read.
     pub cached: AtomicU64,
     /// Not 0 once a thread found no room to count in.

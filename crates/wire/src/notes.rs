@@ -62,6 +62,11 @@ impl Kind {
         // Never 0, which is a free entry; addresses have less than 57 bits.
         value | ((self as u64 + 1) << 59)
     }
+
+    /// Whether a key is of this kind.
+    pub fn is_of(self, key: u64) -> bool {
+        key >> 59 == self as u64 + 1
+    }
 }
 
 /// The phase of a thread that makes no cycles.
@@ -133,8 +138,8 @@ pub struct Value {
     pub size: AtomicU64,
     /// Number of the place it came from.
     pub place: AtomicU32,
-    /// Cycle of its thread that it came in, the low bits.
-    pub cycle: AtomicU32,
+    /// The [`Memory::stretch`] that it came in.
+    pub stretch: AtomicU32,
 }
 
 /// One living mapping.
@@ -147,8 +152,8 @@ pub struct Range {
     pub len: AtomicU64,
     /// Number of the place it came from.
     pub place: AtomicU32,
-    /// Cycle of its thread that it came in.
-    pub cycle: AtomicU32,
+    /// The [`Memory::stretch`] that it came in.
+    pub stretch: AtomicU32,
 }
 
 /// All of it.
@@ -169,6 +174,9 @@ pub struct Memory {
     pub private_len: AtomicU32,
     /// For one thread at a time: the ranges.
     pub ranges_lock: AtomicU32,
+    /// Number of the stretch of cycles under way, for what comes in it. By the supervisor.
+    pub stretch: AtomicU32,
+    _room: AtomicU32,
     /// That directory's name.
     pub private: [AtomicU8; NAME],
     /// Files that code was loaded from, by hash.

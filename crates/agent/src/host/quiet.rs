@@ -91,7 +91,7 @@ pub(super) fn loads() -> (u64, u64) {
 
 fn observe_heap(channel: &Parts) {
     let header = channel.header();
-    let mut by_malloc = UNKNOWN;
+    let (mut by_malloc, mut arenas) = (UNKNOWN, UNKNOWN);
     let mut mapped = 0;
     let real = MALLINFO2.address();
     if !real.is_null() {
@@ -99,9 +99,11 @@ fn observe_heap(channel: &Parts) {
         let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo2>(real)() }.0;
         let (in_arenas, in_mappings) = (info[7] as u64, info[4] as u64);
         (by_malloc, mapped) = (in_arenas.saturating_add(in_mappings), in_mappings);
+        arenas = info[0] as u64;
     }
     header.state.malloc_mapped.store(mapped, Relaxed);
     header.malloc_in_use.store(by_malloc, Relaxed);
+    header.malloc_arenas.store(arenas, Relaxed);
     if !cfg!(dlsoak_counting) {
         header.heap.store(by_malloc, Relaxed);
         header.blocks.store(UNKNOWN, Relaxed);

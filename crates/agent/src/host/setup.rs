@@ -57,7 +57,7 @@ pub(super) struct Room {
 }
 
 /// See `dlsoak_trace_thread` in `preload`.
-type Announce = unsafe extern "C" fn(*const c_void, usize, usize);
+type Announce = unsafe extern "C" fn(*const c_void);
 
 impl Task {
     /// Makes it from the job in the channel.
@@ -269,10 +269,10 @@ impl Task {
         Ok(Room { order, found, slots })
     }
 
-    /// Says to the library that takes notes where the calling thread's cycle and phase are to be read, until the value is dropped.
+    /// Says to the library that takes notes where the calling thread's phase is to be read, until the value is dropped.
     pub(super) fn announce(&self, slot: &Slot) -> Announced {
         let announced = Announced(self.announce);
-        announced.say(core::ptr::from_ref(slot).cast());
+        announced.say((&raw const slot.phase).cast());
         announced
     }
 }
@@ -281,11 +281,10 @@ impl Task {
 pub(super) struct Announced(Option<Announce>);
 
 impl Announced {
-    fn say(&self, slot: *const c_void) {
-        use core::mem::offset_of;
+    fn say(&self, phase: *const c_void) {
         if let Some(announce) = self.0 {
-            // SAFETY: the offsets are those of the words in a slot, which lives until this is called with null.
-            unsafe { announce(slot, offset_of!(Slot, completed), offset_of!(Slot, phase)) };
+            // SAFETY: the word is a slot's, which lives until this is called with null.
+            unsafe { announce(phase) };
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Where a call comes from: which thread, cycle and phase, and which code, as a file and an address in it.
+//! Where a call comes from: which thread and phase, and which code, as a file and an address in it.
 
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
 use super::objects;
 use crate::c;
@@ -16,9 +16,6 @@ static MEMORY: AtomicPtr<Memory> = AtomicPtr::new(null_mut());
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// The key under which each thread has its [`Thread`].
 static KEY: AtomicU32 = AtomicU32::new(0);
-/// Where in what a cycling thread announces its count of cycles and its phase are.
-static CYCLES_AT: AtomicUsize = AtomicUsize::new(0);
-static PHASE_AT: AtomicUsize = AtomicUsize::new(0);
 /// Numbers of places, plus 1, that calls from objects which stay come from, by a hash of the call: the loader's are the same
 /// in each cycle. The rest of each word is the hash.
 static SITES: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
@@ -55,31 +52,24 @@ impl Thread {
         (value & Self::RECORD != 0).then_some(value >> 2)
     }
 
-    /// Phase and cycle.
-    fn position(self) -> (u64, u32) {
+    /// The phase that it is in.
+    fn phase(self) -> u64 {
         let at = self.0 & !3;
         if at == 0 || self.0 & Self::RECORD != 0 {
-            return (OTHER_THREAD, 0);
+            return OTHER_THREAD;
         }
-        // SAFETY: the thread announced an address at which these two words are until it announces another one.
-        unsafe {
-            let phase = &*core::ptr::with_exposed_provenance::<AtomicU32>(at + PHASE_AT.load(Relaxed));
-            let cycles = &*core::ptr::with_exposed_provenance::<AtomicU64>(at + CYCLES_AT.load(Relaxed));
-            (u64::from(phase.load(Relaxed)), cycles.load(Relaxed) as u32)
-        }
+        // SAFETY: the thread announced an address at which this word is until it announces another one.
+        u64::from(unsafe { &*core::ptr::with_exposed_provenance::<AtomicU32>(at) }.load(Relaxed))
     }
 }
 
-/// The worker's thread says where its position is to be read: `at` a pointer to its slot, or null when it makes no more
-/// cycles; then the offsets in it.
+/// The worker's thread says where its phase is to be read, or null when it makes no more cycles.
 ///
 /// # Safety
-/// What lies there is what the worker's slots are, and stays until the thread says otherwise.
+/// What lies there is an aligned word that stays until the thread says otherwise.
 #[cfg_attr(dlsoak_program = "preload", unsafe(no_mangle))]
-pub unsafe extern "C" fn dlsoak_trace_thread(at: *const c_void, cycles_at: usize, phase_at: usize) {
-    CYCLES_AT.store(cycles_at, Relaxed);
-    PHASE_AT.store(phase_at, Relaxed);
-    Thread(at.expose_provenance()).set();
+pub unsafe extern "C" fn dlsoak_trace_thread(phase: *const c_void) {
+    Thread(phase.expose_provenance()).set();
 }
 
 /// From now on notes are taken.
@@ -119,15 +109,15 @@ pub(super) fn heap(address: u64, size: u64, caller: usize) {
     if thread.0 & Thread::INSIDE != 0 {
         return;
     }
-    let (phase, cycle) = thread.position();
-    let meta = Meta::new(Kind::Heap, phase, size);
+    let meta = Meta::new(Kind::Heap, thread.phase(), size);
     let Some(site) = site(memory, meta, caller) else {
         memory.lost.fetch_add(1, Relaxed);
         return;
     };
     let wanted = memory.places.get(site as usize).is_some_and(|p| p.wanted.load(Relaxed) & WANT_STACK != 0);
     let place = if wanted { stack(memory, thread, meta, site + 1).unwrap_or(site) } else { site };
-    memory.born(Kind::Heap.key(address), Live { place, cycle, size });
+    let stretch = memory.stretch.load(Relaxed);
+    memory.born(Kind::Heap.key(address), Live { place, stretch, size });
 }
 
 /// The place of one frame that a call for heap memory comes from.
@@ -153,12 +143,11 @@ pub(super) fn place(memory: &Memory, kind: Kind) -> Option<Live> {
     if thread.0 & Thread::INSIDE != 0 {
         return None;
     }
-    let (phase, cycle) = thread.position();
-    let place = stack(memory, thread, Meta::new(kind, phase, 0), 0);
+    let place = stack(memory, thread, Meta::new(kind, thread.phase(), 0), 0);
     if place.is_none() {
         memory.lost.fetch_add(1, Relaxed);
     }
-    Some(Live { place: place?, cycle, size: 0 })
+    Some(Live { place: place?, stretch: memory.stretch.load(Relaxed), size: 0 })
 }
 
 /// A walk under way.

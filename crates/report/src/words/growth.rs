@@ -1,8 +1,8 @@
 //! Growth in sentences: leaks, what is open, and what does not grow.
 
 use dlsoak_record::{
-    Growth, LeakFacts, Metric, OneTime, OpenGrowth, Part, Phase, PlaceKind, Share, Sharer, SourcePlace, Unit,
-    Unsettled, units,
+    Collection, Growth, LeakFacts, Metric, OneTime, OpenGrowth, Part, Phase, PlaceKind, Share, Sharer,
+    SourcePlace, Survivors, Trend, Unit, Unsettled, units,
 };
 
 use super::{Text, listed};
@@ -182,6 +182,15 @@ pub(super) fn unsettled(open: &Unsettled) -> Text {
                 units::number(before)
             ))
         }
+        OpenGrowth::Doubling => Text::fact(format!(
+            "{name} grows in jumps that become larger and rarer: {}{unit} per cycle, over twice as many cycles each time{also}",
+            rates(open.rates.len().min(3))
+        ))
+        .means("a container that doubles behaves like this as long as it grows"),
+        OpenGrowth::Collected => Text::fact(format!(
+            "{name} grows by {}, which may be garbage that the collector has not freed yet{also}",
+            interval(growth)
+        )),
         OpenGrowth::Straddles => {
             Text::fact(format!("{name} is undecided: it grows by {}{also}", interval(growth))).means(format!(
                 "dlsoak calls it clean when the interval lies below {}",
@@ -190,6 +199,14 @@ pub(super) fn unsettled(open: &Unsettled) -> Text {
         }
     };
     match open.cycles_needed {
+        Some(cycles) if open.why == OpenGrowth::Doubling => text.help(format!(
+            "run about {} cycles (-n): by then it has doubled again if it grows, or has stopped",
+            units::count(cycles)
+        )),
+        Some(cycles) if open.why == OpenGrowth::Collected => text.help(format!(
+            "run about {} cycles (-n), or set GOGC=10 in the environment of the soak",
+            units::count(cycles)
+        )),
         Some(cycles) => {
             text.help(format!("run about {} cycles (-n), or --until-decided", units::count(cycles)))
         }
@@ -220,6 +237,48 @@ pub(super) fn kept_once(kept: &[OneTime]) -> Text {
         .map(|one| format!("{} of {}", units::bytes(one.amount as f64), metric(one.metric)))
         .collect();
     Text::fact(format!("one-time cost of the first loads: {}", kept.join(", ")))
+}
+
+/// What old cycles allocated is still there, or is not.
+pub(super) fn survivors(of: &Survivors) -> Text {
+    let cycles = format!("cycles {} to {}", units::count(of.from), units::count(of.to));
+    let blocks = super::counted(of.blocks, "block");
+    let bytes = units::bytes(of.bytes as f64);
+    let fact = if of.blocks == 0 {
+        format!("of what {cycles} allocated, nothing is left")
+    } else {
+        format!(
+            "of what {cycles} allocated, {blocks} ({bytes}) {} left",
+            if of.blocks == 1 { "is" } else { "are" }
+        )
+    };
+    let after = format!("after {} cycles with notes of each allocation", units::count(of.cycles));
+    let means = if of.leak {
+        format!("{after}; nothing frees them, so they are a leak and not a cache or noise")
+    } else {
+        format!(
+            "{after}; at most {} survive, so the heap moves and does not grow",
+            rate(Metric::Heap, of.high)
+        )
+    };
+    Text::fact(fact).means(means)
+}
+
+/// How memory grows where the collector runs often.
+pub(super) fn collected(of: &Collection) -> Text {
+    let (name, with) = (metric(of.metric), interval(&of.with));
+    let fact = if of.with.trend == Trend::Growing {
+        format!("{name} also grows where Go's collector runs often (GOGC=10): by {with}")
+    } else {
+        format!("{name} moves by {with} where Go's collector runs often (GOGC=10)")
+    };
+    let without = rate(of.metric, of.without);
+    let means = if of.with.trend == Trend::Growing {
+        "something in the library keeps the memory".to_owned()
+    } else {
+        format!("the growth by {without} of the soak is garbage that its collector had not freed yet")
+    };
+    Text::fact(fact).means(means)
 }
 
 pub(super) fn leaker(

@@ -62,6 +62,9 @@ pub(super) fn note(note: &Note) -> Text {
                 .means("latencies and all rates per second are contended")
         }
         Note::NotTraced { why } => Text::fact(format!("the leak could not be traced: {}", super::early(why))),
+        Note::CohortsNotMade { why } => {
+            Text::fact(format!("the allocations of the cycles could not be noted: {}", super::early(why)))
+        }
         Note::OtherHostNotMade { why } => {
             Text::fact(format!("the library could not be soaked in another host: {}", super::early(why)))
         }

@@ -118,6 +118,8 @@ fn of_facts(finding: &Finding) -> Text {
         }
         Facts::WithinLimit { growth, limit } => growth::within_limit(growth, *limit),
         Facts::NoGrowth { cycles, detectable } => growth::none(*cycles, *detectable),
+        Facts::Survivors(survivors) => growth::survivors(survivors),
+        Facts::Collected(collection) => growth::collected(collection),
         Facts::KeptOnce(kept) => growth::kept_once(kept),
         Facts::DependenciesStay { objects } => stays::dependencies(objects),
         Facts::Replaced(replaced) => replaced::answers(replaced),

@@ -7,4 +7,4 @@ pub mod partition;
 pub mod plan;
 pub mod suite_error;
 pub(crate) mod together;
-mod variants;
+pub(crate) mod variants;

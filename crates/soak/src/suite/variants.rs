@@ -10,6 +10,9 @@ use crate::settings::{Companion, Hold, Order, Per, command};
 /// Most checkpoints of a soak that only separates growth with the call from growth without it: 33 in each octave that decides.
 const CHECKPOINTS_ASIDE: u32 = 100;
 
+/// Garbage that Go's collector lets pile up, in percent of what is alive, in the pass `collected`.
+pub(crate) const GOGC: u32 = 10;
+
 impl SoakPlan {
     /// Whether it must not run beside others: it is gated by time, which passes more slowly for its cycles then, so that a
     /// leak per second appears smaller; or what disturbs it would disturb them.
@@ -60,6 +63,16 @@ impl SoakPlan {
         (plan.asked.call, plan.asked.exercise) = (None, None);
         plan.checkpoints = self.checkpoints.min(CHECKPOINTS_ASIDE);
         plan.purpose = Purpose::Share { leak };
+        plan
+    }
+
+    /// The same soak over this many cycles with Go's collector at [`GOGC`].
+    #[must_use]
+    pub fn collected(&self, cycles: u64) -> Self {
+        let mut plan = self.shortened(cycles);
+        plan.name = format!("{}, with GOGC={GOGC}", self.name);
+        plan.env.insert("GOGC".to_owned(), GOGC.to_string());
+        plan.purpose = Purpose::Share { leak: None };
         plan
     }
 

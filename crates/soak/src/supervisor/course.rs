@@ -252,7 +252,7 @@ mod tests {
             (decided, steps.measured())
         };
         // What is counted to the byte is certain at the first look.
-        assert_eq!(ends("c-leak-constructor"), (true, 1024));
+        assert_eq!(ends("c-leak-constructor"), (true, 128));
         let (decided, cycles) = ends("c-clean");
         assert!(decided && (1024..=160_000).contains(&cycles), "{cycles}");
         // What stays loaded may hold a cache that is not full yet.

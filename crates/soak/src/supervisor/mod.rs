@@ -6,6 +6,7 @@ mod allowances;
 mod answers;
 mod causes;
 mod chaos;
+mod cohorts;
 mod course;
 mod end;
 mod failure;
@@ -20,6 +21,7 @@ mod limits;
 mod linked;
 mod loads;
 mod measure;
+mod noted;
 mod original;
 mod over_time;
 mod pace;
@@ -50,8 +52,8 @@ use crate::conduct::Instrument;
 use crate::elf;
 use crate::fault::{self, Fault};
 use crate::record::{
-    Agent, CallFrom, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, Language, LoadCause, Measured,
-    Mode, Note, Outcome, Phase, Residue, Trace, Worker,
+    Agent, CallFrom, Cohorts, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, Language, LoadCause,
+    Measured, Mode, Note, Outcome, Phase, Residue, Trace, Worker,
 };
 use crate::replace::Other;
 use crate::sampling::Sampler;
@@ -150,6 +152,16 @@ impl Instrument for Supervisor {
         context: &Context<'_>,
     ) -> Result<Trace, EndedEarly> {
         trace::trace(plan, soak, cycles, context)
+    }
+
+    fn cohorts(
+        &self,
+        plan: &SoakPlan,
+        soak: &Measured,
+        cycles: u64,
+        context: &Context<'_>,
+    ) -> Result<Cohorts, EndedEarly> {
+        cohorts::cohorts(plan, soak, cycles, context)
     }
 
     fn pointers(

@@ -133,8 +133,11 @@ mod tests {
     fn an_undecided_soak_doubles_up_to_its_bound() {
         let decided =
             Settings { cycles: "1000".parse().ok(), until_decided: Some(true), ..Settings::default() };
-        assert_eq!(ends(decided.clone()), [1024, 2048, 4096, 8000]);
-        assert_eq!(ends(Settings { max_cycles: "1300".parse().ok(), ..decided }), [1024, 1300]);
+        assert_eq!(ends(decided.clone()), [128, 256, 512, 1024, 2048, 4096, 8000]);
+        assert_eq!(
+            ends(Settings { max_cycles: "1300".parse().ok(), ..decided }),
+            [128, 256, 512, 1024, 1300]
+        );
     }
 
     #[test]

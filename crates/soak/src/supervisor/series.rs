@@ -22,8 +22,16 @@ pub(super) struct Observation {
     pub(super) subs: u64,
     /// `None` where nothing can tell.
     pub(super) heap: Option<u64>,
+    /// What malloc has from the kernel; `None` where it keeps no account.
+    pub(super) malloc: Option<u64>,
     /// Thread-specific keys in use.
     pub(super) tls_keys: u64,
+}
+
+/// Bytes that malloc has from the kernel, by its own account; `None` where it keeps none.
+fn of_malloc(channel: &Channel) -> Option<u64> {
+    let header = channel.header();
+    Some(known(&header.malloc_arenas)? + known(&header.state.malloc_mapped)?)
 }
 
 /// Reads the worker's own observation.
@@ -36,6 +44,7 @@ pub(super) fn observation(channel: &Channel) -> Observation {
         adds: bounded(&header.adds),
         subs: header.subs.load(Relaxed).cast_signed().clamp(-most, most).cast_unsigned(),
         heap: known(&header.heap),
+        malloc: of_malloc(channel),
         tls_keys: header.state.keys_in_use.load(Relaxed).into(),
     }
 }
@@ -65,8 +74,6 @@ pub(super) struct Series {
     pub(super) checkpoints: Checkpoints,
     /// Whether what was counted can be believed.
     pub(super) check: Check,
-    /// Whether anything could tell the heap at all.
-    has_heap: bool,
     /// Observation at the first measured checkpoint.
     first: Observation,
     last: Observation,
@@ -76,19 +83,22 @@ impl Series {
     /// A series, in which the heap has a column only where something can tell it: a namespace of `dlmopen` has a C library and a
     /// heap of its own, which neither the agent nor `mallinfo2` of the host's sees.
     pub(super) fn new(has_heap: bool) -> Self {
-        let columns = Column::all().filter(|column| has_heap || *column != Column::Metric(Metric::Heap));
+        let of_heap = [Column::Metric(Metric::Heap), Column::Malloc];
+        let columns = Column::all().filter(|column| has_heap || !of_heap.contains(column));
         let checkpoints =
             Checkpoints { columns: columns.collect(), rows: Vec::new(), before_first_open: None };
         let (first, last) = (Observation::default(), Observation::default());
-        Self { checkpoints, check: Check::default(), has_heap, first, last }
+        Self { checkpoints, check: Check::default(), first, last }
     }
 
     /// Keeps a checkpoint from before anything was opened.
     pub(super) fn before_first_open(&mut self, channel: &Channel, sample: &Sample) {
         let observation = observation(channel);
-        if self.has_heap && observation.heap.is_none() {
-            *self = Self::new(false);
-        }
+        self.checkpoints.columns.retain(|column| match column {
+            Column::Metric(Metric::Heap) => observation.heap.is_some(),
+            Column::Malloc => observation.malloc.is_some(),
+            _ => true,
+        });
         self.checkpoints.before_first_open = Some(self.row(0, 0, &observation, sample));
     }
 
@@ -116,23 +126,29 @@ impl Series {
 
     fn row(&self, cycle: u64, active_ns: u64, seen: &Observation, sample: &Sample) -> Vec<i64> {
         let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        // `subs` may be below zero; see `totals`.
-        let mut row = vec![count(cycle), count(active_ns), count(seen.adds), seen.subs.cast_signed()];
-        row.extend(self.has_heap.then(|| count(seen.heap.unwrap_or(0))));
-        row.extend([
-            count(sample.rss),
-            count(sample.anon),
-            count(sample.private_dirty),
-            count(sample.pss),
-            count(sample.virt),
-            count(sample.page_tables),
-            count(sample.mappings),
-            count(sample.threads),
-            count(sample.fds),
-            count(seen.tls_keys),
-            count(sample.inotify),
-        ]);
-        row
+        let value = |column: &Column| match column {
+            Column::Cycle => count(cycle),
+            Column::ActiveNs => count(active_ns),
+            Column::Loads => count(seen.adds),
+            // It may be below zero; see `totals`.
+            Column::Unloads => seen.subs.cast_signed(),
+            Column::TlsKeys => count(seen.tls_keys),
+            Column::Inotify => count(sample.inotify),
+            Column::Malloc => count(seen.malloc.unwrap_or(0)),
+            Column::Metric(metric) => match metric {
+                Metric::Heap => count(seen.heap.unwrap_or(0)),
+                Metric::Rss => count(sample.rss),
+                Metric::Anon => count(sample.anon),
+                Metric::PrivateDirty => count(sample.private_dirty),
+                Metric::Pss => count(sample.pss),
+                Metric::Virtual => count(sample.virt),
+                Metric::PageTables => count(sample.page_tables),
+                Metric::Mappings => count(sample.mappings),
+                Metric::Threads => count(sample.threads),
+                Metric::Fds => count(sample.fds),
+            },
+        };
+        self.checkpoints.columns.iter().map(value).collect()
     }
 
     /// Cycles of the checkpoints.

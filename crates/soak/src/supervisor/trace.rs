@@ -1,25 +1,16 @@
 //! The traced soak: a worker of its own that takes notes of all it obtains, and at quiet points a look at what is alive.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
-use super::latency::Histograms;
-use super::limits::Limits;
-use super::process;
+use super::Context;
+use super::noted::{Noted, Noting};
 use super::series::Series;
-use super::session::{Bounds, End, Session};
-use super::staging::{Files, Staging};
-use super::{Context, Progress, SHARED_STRIDE, WARMUP, start};
-use crate::channel;
-use crate::fault::Fault;
-use crate::record::{Agent, Column, EndedEarly, Explained, LoadCause, Measured, Metric, Mode, Trace};
+use super::session::End;
+use crate::record::{Column, EndedEarly, Explained, LoadCause, Measured, Metric, Mode, Trace};
 use crate::suite::plan::SoakPlan;
+use crate::trace::Shared;
 use crate::trace::series::{Amount, Census, census, left, sites, want_stacks};
-use crate::trace::{Shared, names};
 use dlsoak_wire::notes::{Kind, LIVE, Memory, Meta};
 
 /// Quiet points of the traced cycles.
@@ -43,45 +34,14 @@ pub(super) fn trace(
     cycles: u64,
     context: &Context<'_>,
 ) -> Result<Trace, EndedEarly> {
-    let not_started = |fault: Fault| EndedEarly::NotStarted { problem: fault.to_string() };
-    let files = Files::of(plan.mode, plan.threads, soak.share_path);
-    let staging = Staging::new(plan.libraries(), plan.threads, files).map_err(not_started)?;
-    let shared = Shared::create(staging.directory()).map_err(|e| not_started(Fault::new(e)))?;
-    let mut env = soak.env.clone();
-    let inherited = || std::env::var("LD_PRELOAD").ok();
-    env.extend(shared.environment(env.get("LD_PRELOAD").cloned().or_else(inherited)));
-    let env = process::environment(&env, Agent::Plain);
-    let bounds = Bounds {
-        stall: plan.stall_timeout,
-        limits: Limits::of(plan),
-        deadline: plan.duration.and_then(|d| Instant::now().checked_add(d)),
-        stride: if soak.share_path && plan.mode == Mode::Reopen { SHARED_STRIDE } else { u64::MAX },
-    };
-    let warmup = plan.warmup.unwrap_or(WARMUP.min(cycles)).max(2);
-    (context.progress)(Progress::Begin { name: &plan.name, cycles: cycles.saturating_add(warmup) });
-    let mut session = start(plan, (staging.paths(), None), &env, bounds, context).map_err(not_started)?;
     let mut notes = Notes { before: Census::new(), points: Vec::new() };
     let mut series = Series::new(plan.mode != Mode::Namespace);
-    let end = run(&mut session, shared.memory(), (warmup, cycles), &mut notes, &mut series);
-    (context.progress)(Progress::End);
-    let ended = match end {
-        Ok(ended) => ended,
-        Err(End::Failed { failure, .. }) => {
-            Some(EndedEarly::LoadFailed(Box::new(staging.unstaged_failure(*failure))))
-        }
-        Err(end) => Some(end.early()),
-    };
-    let memory = shared.memory();
-    if memory.ready.load(Relaxed) == 0 {
-        return Err(ended.unwrap_or(EndedEarly::NoNotes));
-    }
-    let files = names::Files {
-        library: staging.original(),
-        preloaded: shared.preloaded(),
-        program: PathBuf::from(OsStr::from_bytes(dlsoak_agent::HOST_NAME.to_bytes())),
-    };
+    let noted = Noted::soak(plan, soak, cycles, context, |noting, warmup| {
+        run(noting, (warmup, cycles), &mut notes, &mut series)
+    })?;
+    let memory = noted.memory();
     let sites = sites(memory, notes.points.iter().map(|(_, census)| census).chain([&notes.before]));
-    let places = names::places(memory, &left(&notes.before, &notes.points, &sites), &files);
+    let places = noted.places(&left(&notes.before, &notes.points, &sites));
     let rows = &series.checkpoints;
     let explained = explained(memory, &notes, rows);
     let heap = explained.iter().find(|e| e.metric == Metric::Heap);
@@ -92,8 +52,8 @@ pub(super) fn trace(
         places,
         explained,
         lost: memory.lost.load(Relaxed),
-        notes_bytes: shared.used(),
-        ended,
+        notes_bytes: noted.bytes(),
+        ended: noted.ended,
     })
 }
 
@@ -104,17 +64,12 @@ pub(super) fn is_asked_for(env: &BTreeMap<String, String>) -> bool {
 
 /// Cycles from quiet point to quiet point; why it ended before the last one, where it did.
 fn run(
-    session: &mut Session<'_>,
-    memory: &Memory,
+    noting: &mut Noting<'_, '_>,
     (warmup, cycles): (u64, u64),
     notes: &mut Notes,
     series: &mut Series,
 ) -> Result<Option<EndedEarly>, End> {
-    let mut histograms =
-        Histograms::new().map_err(|_| End::of(LoadCause::SetupFailed { errno: libc::EINVAL }))?;
-    session.ready()?;
-    // As in a measured soak: what the loader allocates once for being asked is no growth.
-    session.look(channel::Look::Presence)?;
+    let memory = noting.memory;
     notes.before = census(memory);
     let mut last: Option<Census> = None;
     let look = |last: &mut Option<Census>| {
@@ -127,18 +82,19 @@ fn run(
         now
     };
     for cycle in (0..).map(|power| 1_u64 << power).take_while(|cycle| *cycle < warmup).chain([warmup]) {
-        session.advance(cycle, &mut histograms)?;
+        noting.advance(cycle)?;
         look(&mut last);
     }
     let step = |point: u64| cycles * point / POINTS.min(cycles).max(1);
     for cycle in (0..=POINTS.min(cycles)).map(step) {
-        let reached = session.advance(warmup + cycle, &mut histograms);
+        let reached = noting.advance(warmup + cycle);
         // An end at a quiet point still gets its look.
         if let Err(end) = &reached
             && !matches!(end, End::TimeUp | End::Interrupted { quiet: true } | End::Failed { .. })
         {
             return reached.map(|()| None);
         }
+        let session = &mut *noting.session;
         let done = session.completed().saturating_sub(warmup);
         let now = look(&mut last);
         let alive: i64 = now.values().map(|amount| amount.count).sum();

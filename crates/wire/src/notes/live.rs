@@ -17,8 +17,8 @@ const BUCKETS: usize = LIVE / BUCKET;
 pub struct Live {
     /// Number of the place it came from.
     pub place: u32,
-    /// Cycle that it came in.
-    pub cycle: u32,
+    /// Number of the stretch of cycles that it came in.
+    pub stretch: u32,
     /// Bytes.
     pub size: u64,
 }
@@ -71,7 +71,7 @@ impl Memory {
                 if cell.compare_exchange(0, key, AcqRel, Relaxed).is_ok() {
                     let value = &self.values[at];
                     value.size.store(live.size, Relaxed);
-                    value.cycle.store(live.cycle, Relaxed);
+                    value.stretch.store(live.stretch, Relaxed);
                     value.place.store(live.place, Release);
                     return true;
                 }
@@ -92,7 +92,7 @@ impl Memory {
                 let value = &self.values[at];
                 let live = Live {
                     place: value.place.load(Acquire),
-                    cycle: value.cycle.load(Relaxed),
+                    stretch: value.stretch.load(Relaxed),
                     size: value.size.load(Relaxed),
                 };
                 self.keys[at].store(0, Release);

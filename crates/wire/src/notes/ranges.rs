@@ -74,7 +74,7 @@ impl Memory {
         range.start.store(start, Relaxed);
         range.len.store(live.size, Relaxed);
         range.place.store(live.place, Relaxed);
-        range.cycle.store(live.cycle, Relaxed);
+        range.stretch.store(live.stretch, Relaxed);
         self.book(live, 1);
         true
     }
@@ -89,7 +89,7 @@ impl Memory {
             if from == 0 || to <= start || end <= from {
                 continue;
             }
-            let live = Live { place: range.place.load(Relaxed), cycle: range.cycle.load(Relaxed), size };
+            let live = Live { place: range.place.load(Relaxed), stretch: range.stretch.load(Relaxed), size };
             if from == start {
                 first = Some(live);
             }

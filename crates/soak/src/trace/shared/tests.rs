@@ -8,7 +8,7 @@ use dlsoak_wire::notes::{DEPTH, Kind, LIBRARY, LIVE, Meta};
 
 fn live(memory: &Memory, size: u64) -> Live {
     let place = memory.place(Meta::new(Kind::Heap, 1, size), 0, &[size]).unwrap();
-    Live { place, cycle: 1, size }
+    Live { place, stretch: 1, size }
 }
 
 fn alive(memory: &Memory) -> i64 {

@@ -1,0 +1,198 @@
+//! The least upper bound on the growth of a series that noise leaves open: the least of several, each of which is right for another
+//! kind of noise.
+//!
+//! The interval of a line takes noise for a random walk, which is right for no noise that comes back: the error of its slope falls with
+//! the run to the power of 1.5, and not of 0.5. So these bounds take the noise for stationary where its correlation is short, and the
+//! interval is that of least squares with an effective number of blocks (Santer et al. 2000), and a correlation of which the bias is
+//! taken out (Marriott and Pope 1954).
+//!
+//! Nothing shrinks for ever, so a slope below 0 counts as 0: no bound is below its half-width, and a run that is too short to see growth
+//! at the limit can't exclude it by luck.
+
+use super::kind::Kind;
+use super::line::{Line, Point, least_squares};
+use super::quantile;
+
+/// Parts of the run that the bounds are sought in, each from this share to the end.
+const STATIONARY: [f64; 3] = [0.25, 1.0 / 3.0, 0.5];
+/// The same for the interval of a line.
+const WALKS: [f64; 3] = [0.25, 0.5, 0.75];
+/// The same for a stretch without a fall, from and to.
+const RISING: [(f64, f64); 5] = [(0.25, 0.5), (0.5, 1.0), (0.5, 0.75), (0.75, 1.0), (0.25, 1.0)];
+/// One-sided error probability of the bounds, at the end of a soak, and two-sided for a line.
+const ALPHA: f64 = 0.005;
+/// See [`ALPHA`].
+const ALPHA_WALK: f64 = 0.01;
+/// Most blocks of a window.
+const BLOCKS: usize = 44;
+/// Fewest blocks of a window.
+const FEWEST_BLOCKS: usize = 10;
+/// Checkpoints per block.
+const PER_BLOCK: usize = 3;
+/// Fewest checkpoints of a window.
+const FEWEST: usize = 40;
+/// Largest correlation of neighbouring blocks.
+const CORRELATED: f64 = 0.6;
+/// Fewest effective blocks.
+const FEWEST_EFFECTIVE: f64 = 6.0;
+/// Fewest checkpoints of a stretch without a fall.
+const FEWEST_RISING: usize = 8;
+/// A sawtooth returns when it falls by more than this part of its range.
+const RETURN: f64 = 0.5;
+/// Fewest returns.
+const FEWEST_RETURNS: usize = 3;
+/// Part of the run from the first return to the last, at least.
+const RETURNS_SPAN: f64 = 0.5;
+/// Fewest points on either side of a step.
+const STEP_POINTS: usize = 6;
+/// Degrees of freedom of the interval on the number of events, which are many.
+const MANY: f64 = 200.0;
+
+/// Upper bounds on the growth of a series, per unit of exposure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Bound {
+    /// The least.
+    pub upper: f64,
+    /// Slope and half-width of the widest interval that takes the noise for stationary; `None` if the noise has too long a memory for it.
+    pub noise: Option<(f64, f64)>,
+}
+
+impl Bound {
+    /// The bound on a series, where each error probability is multiplied by `share`.
+    pub(super) fn of(series: &[Point], kind: Kind, share: f64) -> Self {
+        let mut bound = Self { upper: f64::INFINITY, noise: None };
+        let (Some(first), Some(last)) = (series.first(), series.last()) else { return bound };
+        let within = |from: f64, to: f64| {
+            let at = |part: f64| first.0 + (last.0 - first.0) * part;
+            let start = series.partition_point(|point| point.0 < at(from));
+            let end = series.partition_point(|point| point.0 <= at(to));
+            &series[start..end.max(start)]
+        };
+        let alpha = ALPHA * share;
+        for window in
+            STATIONARY.map(|from| within(from, 1.0)).into_iter().filter(|window| window.len() >= FEWEST)
+        {
+            let length = window[window.len() - 1].0 - window[0].0;
+            let blocks = (window.len() / PER_BLOCK).min(BLOCKS);
+            for (count, lowest) in [(blocks, false), (blocks, true), (blocks / 2, false), (blocks / 2, true)]
+            {
+                let Some((slope, half)) = stationary(window, count, lowest, alpha) else { continue };
+                let few =
+                    quantile::student(MANY, 1.0 - alpha) * (slope.max(0.0) * kind.event() / length).sqrt();
+                bound.upper = bound.upper.min(slope.max(0.0) + half.hypot(few));
+                if bound.noise.is_none_or(|(_, widest)| half > widest) {
+                    bound.noise = Some((slope, half));
+                }
+            }
+        }
+        for line in WALKS.iter().filter_map(|from| Line::through(within(*from, 1.0))) {
+            bound.upper = bound.upper.min(line.slope.max(0.0) + line.half_width(ALPHA_WALK * share, 0.0));
+        }
+        bound.upper = bound.upper.min(returns(series).unwrap_or(f64::INFINITY));
+        // An event as large as any that the last two octaves show may come again.
+        let event =
+            within(0.25, 1.0).windows(2).map(|pair| pair[1].1 - pair[0].1).fold(kind.event(), f64::max);
+        for stretch in RISING.map(|(from, to)| within(from, to)) {
+            bound.upper = bound.upper.min(rising(stretch, event, alpha).unwrap_or(f64::INFINITY));
+        }
+        let recent = within(0.25, 1.0);
+        bound.upper = bound.upper.max(-alpha.ln() * step(recent) / (last.0 - first.0));
+        bound
+    }
+}
+
+/// Slope and half-width at one-sided error `alpha`, if the noise is stationary with a short correlation.
+fn stationary(window: &[Point], blocks: usize, lowest: bool, alpha: f64) -> Option<(f64, f64)> {
+    let (trend, level) = least_squares(window)?;
+    let (start, end) = (window.first()?.0, window.last()?.0);
+    let block_of = |x: f64| (((x - start) / (end - start) * blocks as f64) as usize).min(blocks - 1);
+    let left: Vec<Point> = window.iter().map(|(x, y)| (*x, y - level - trend * (x - start))).collect();
+    let points: Vec<Point> = left
+        .chunk_by(|a, b| block_of(a.0) == block_of(b.0))
+        .map(|block| {
+            let count = block.len() as f64;
+            let values = block.iter().map(|point| point.1);
+            let value =
+                if lowest { values.fold(f64::INFINITY, f64::min) } else { values.sum::<f64>() / count };
+            (block.iter().map(|point| point.0).sum::<f64>() / count, value)
+        })
+        .collect();
+    if points.len() < FEWEST_BLOCKS {
+        return None;
+    }
+    let count = points.len() as f64;
+    let (slope, level) = least_squares(&points)?;
+    let origin = points.first()?.0;
+    let noise: Vec<f64> = points.iter().map(|(x, y)| y - level - slope * (x - origin)).collect();
+    let squares: f64 = noise.iter().map(|value| value * value).sum();
+    let products: f64 = noise.windows(2).map(|pair| pair[0] * pair[1]).sum();
+    let found = if squares > 0.0 { products / squares } else { 0.0 };
+    // A correlation is found too small in a short series from which a line was taken.
+    let correlation = found + (1.0 + 4.0 * found.max(0.0)) / count;
+    let inflation = (1.0 + correlation.max(0.0)) / (1.0 - correlation.max(0.0));
+    let effective = count / inflation;
+    if correlation > CORRELATED || effective < FEWEST_EFFECTIVE {
+        return None;
+    }
+    let middle = points.iter().map(|point| point.0).sum::<f64>() / count;
+    let spread: f64 = points.iter().map(|point| (point.0 - middle).powi(2)).sum();
+    let error = (squares / (count - 2.0) * inflation / spread).sqrt();
+    Some((trend + slope, quantile::student((effective - 2.0).max(1.0), 1.0 - alpha) * error))
+}
+
+/// The bound from the values to which a sawtooth returns, where it does so [`FEWEST_RETURNS`] times and they lie on a line. Each is seen
+/// at the first checkpoint after it, when at most the largest rise between two checkpoints has been added again.
+fn returns(series: &[Point]) -> Option<f64> {
+    let (first, last) = (series.first()?, series.last()?);
+    let values = || series.iter().map(|point| point.1);
+    let range = values().fold(f64::NEG_INFINITY, f64::max) - values().fold(f64::INFINITY, f64::min);
+    let mut floors: Vec<Point> = Vec::new();
+    let (mut top, mut rise) = (f64::NEG_INFINITY, 0.0_f64);
+    for pair in series.windows(2) {
+        top = top.max(pair[0].1);
+        rise = rise.max(pair[1].1 - pair[0].1);
+        if top - pair[1].1 > RETURN * range {
+            floors.push(pair[1]);
+            top = f64::NEG_INFINITY;
+        }
+    }
+    let span = floors.last()?.0 - floors.first()?.0;
+    if floors.len() < FEWEST_RETURNS || span < RETURNS_SPAN * (last.0 - first.0) {
+        return None;
+    }
+    let (slope, level) = least_squares(&floors)?;
+    let origin = floors[0].0;
+    let off = floors.iter().map(|(x, y)| (y - level - slope * (x - origin)).abs()).fold(0.0, f64::max);
+    (off <= rise).then(|| slope.max(0.0) + 2.0 * rise / span)
+}
+
+/// The largest step that a series took and did not take back: all values after it are higher than all before. It may come again.
+fn step(series: &[Point]) -> f64 {
+    let mut before = f64::NEG_INFINITY;
+    let highest: Vec<f64> = series
+        .iter()
+        .map(|(_, y)| {
+            before = before.max(*y);
+            before
+        })
+        .collect();
+    let end = series.len().saturating_sub(STEP_POINTS);
+    let mut after = series[end..].iter().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
+    let mut largest = 0.0_f64;
+    for index in (STEP_POINTS..end).rev() {
+        after = after.min(series[index].1);
+        largest = largest.max(after - highest[index - 1]);
+    }
+    largest
+}
+
+/// The bound on a stretch without a fall, on which nothing that comes back can hide a leak. `event` is the amount of one event at most,
+/// so that there are few of them.
+fn rising(stretch: &[Point], event: f64, alpha: f64) -> Option<f64> {
+    let (first, last) = (stretch.first()?, stretch.last()?);
+    if stretch.len() < FEWEST_RISING || stretch.windows(2).any(|pair| pair[1].1 < pair[0].1) {
+        return None;
+    }
+    let events = (last.1 - first.1) / event;
+    Some(quantile::gamma(events + 1.0, 1.0 - alpha) * event / (last.0 - first.0))
+}

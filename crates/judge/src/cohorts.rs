@@ -1,0 +1,175 @@
+//! What the survivors of old cycles say about growth of the heap. The heap as a whole may hide a leak in noise: blocks live and die, a
+//! cache fills, a generation is freed at once. Of the blocks that one stretch of cycles allocated, those that live later are counted
+//! here, and noise does not touch them.
+//!
+//! The rate of survivors is bounded as that of a compound Poisson process. They are a leak if those of two windows in a row exceed the
+//! limit, the newer one no less than the older, and if hardly any of those that lived half-way has died since.
+
+use std::ops::Range;
+
+use dlsoak_record::{Alive, Cohorts, Survivors};
+
+use super::growth::{Answer, Bounds};
+use super::{quantile, staircase};
+
+/// Windows of birth, in parts of 64 of the soak: an eighth to a quarter, a quarter to half, half to three quarters. The last quarter
+/// has not had time to die.
+const PARTS: usize = 64;
+const OLD: Range<usize> = 8..16;
+const MIDDLE: Range<usize> = 16..32;
+const LATE: Range<usize> = 32..48;
+/// Where a shape is fitted.
+const SHAPED: Range<usize> = 4..48;
+/// One-sided errors: of each of the three upper bounds for clean, and of each of the two lower bounds for a leak.
+const ALPHA_CLEAN: f64 = 0.0125;
+const ALPHA_LEAK: f64 = 0.0025;
+/// Error of the interval that is reported, on each side.
+const ALPHA_SHOWN: f64 = 0.025;
+/// Assumed bytes of a block where none is alive.
+const BLOCK: f64 = 1024.0;
+/// With so many survivors in the two windows their ratio is known, and the newer one has at least [`LASTING`] of the older one's rate.
+const MANY: u64 = 400;
+const LASTING: f64 = 0.9;
+/// Otherwise it has at least this part, and the shape is that of a leak: see [`staircase::shape`].
+const RECENT: f64 = 0.6;
+const LEAST_SHAPE: f64 = 0.85;
+const Z_SHAPE: f64 = 2.326;
+const SQUARE_ROOT: f64 = 0.5;
+/// The part of the old survivors that may have died in the second half, with error [`ALPHA_DIED`].
+const DIED: f64 = 0.1;
+const ALPHA_DIED: f64 = 0.01;
+/// Where there are too few of the old ones for that, none may have died, and there are at least so many of them, and of the others.
+const FEWEST_OLD: u64 = 6;
+const FEWEST: u64 = 25;
+
+/// The answer that the survivors give, where they give one; `doubles` where the heap's series does, as a container does whose one block
+/// is replaced by a larger one, so that no old block survives.
+pub(super) fn answer(cohorts: &Cohorts, bounds: Bounds, doubles: bool) -> Option<(Answer, Survivors)> {
+    if cohorts.stretches.len() != PARTS || cohorts.ended.is_some() || cohorts.lost > 0 {
+        return None;
+    }
+    let window = |range: Range<usize>| Window::of(cohorts, range);
+    let (middle, late, both) = (window(MIDDLE), window(LATE), window(MIDDLE.start..LATE.end));
+    let answer = if leaks(cohorts, &middle, &late, bounds.leak_above) {
+        Answer::Leak
+    } else if !doubles
+        && excludes(
+            &[window(OLD.start..MIDDLE.end), window(MIDDLE.start..LATE.end)],
+            &late,
+            bounds.clean_below,
+        )
+    {
+        Answer::Clean
+    } else {
+        return None;
+    };
+    let high = match answer {
+        Answer::Clean => [window(OLD.start..MIDDLE.end), both, late]
+            .map(|window| window.high(ALPHA_CLEAN))
+            .into_iter()
+            .fold(f64::INFINITY, f64::min),
+        _ => both.high(ALPHA_SHOWN),
+    };
+    let cycle = |part: usize| cohorts.cycles * part as u64 / PARTS as u64;
+    let survivors = Survivors {
+        cycles: cohorts.cycles,
+        from: cycle(MIDDLE.start),
+        to: cycle(LATE.end),
+        blocks: both.alive.blocks,
+        bytes: both.alive.bytes,
+        per_cycle: both.rate(),
+        low: both.low(ALPHA_SHOWN),
+        high,
+        leak: answer == Answer::Leak,
+    };
+    Some((answer, survivors))
+}
+
+/// What is left of a window of births.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    alive: Alive,
+    cycles: f64,
+}
+
+impl Window {
+    fn of(cohorts: &Cohorts, range: Range<usize>) -> Self {
+        let mut alive = Alive::default();
+        for stretch in &cohorts.stretches[range.clone()] {
+            alive += stretch.end;
+        }
+        Self { alive, cycles: cohorts.cycles as f64 * range.len() as f64 / PARTS as f64 }
+    }
+
+    /// Bytes of one event, those weighing more that weigh more.
+    fn event(&self) -> f64 {
+        if self.alive.bytes == 0 { BLOCK } else { self.alive.squares / self.alive.bytes as f64 }
+    }
+
+    /// Bytes per cycle.
+    fn rate(&self) -> f64 {
+        self.alive.bytes as f64 / self.cycles
+    }
+
+    fn low(&self, alpha: f64) -> f64 {
+        quantile::gamma(self.alive.bytes as f64 / self.event(), alpha) * self.event() / self.cycles
+    }
+
+    fn high(&self, alpha: f64) -> f64 {
+        quantile::gamma(self.alive.bytes as f64 / self.event() + 1.0, 1.0 - alpha) * self.event()
+            / self.cycles
+    }
+}
+
+/// Whether the least of the upper bounds is below the limit. A leak that began in the first half shows in the latest window.
+fn excludes(windows: &[Window], late: &Window, limit: f64) -> bool {
+    let highs = windows.iter().chain([late]).map(|window| window.high(ALPHA_CLEAN));
+    late.rate() < limit && highs.fold(f64::INFINITY, f64::min) < limit
+}
+
+fn leaks(cohorts: &Cohorts, middle: &Window, late: &Window, limit: f64) -> bool {
+    let grows = [middle, late].iter().all(|window| window.low(ALPHA_LEAK) > limit);
+    grows && lasts(cohorts, middle, late) && live(cohorts, middle, late)
+}
+
+/// Whether the newer window has no fewer survivors than the older one.
+fn lasts(cohorts: &Cohorts, middle: &Window, late: &Window) -> bool {
+    let ratio = late.rate() / middle.rate();
+    let steady = || {
+        let events: Vec<(f64, f64)> = SHAPED
+            .filter_map(|part| {
+                let blocks = cohorts.stretches[part].end.blocks as f64;
+                (blocks > 0.0).then(|| ((part as f64 + 0.5) / LATE.end as f64, blocks))
+            })
+            .collect();
+        let from = SHAPED.start as f64 / LATE.end as f64;
+        staircase::shape(&events, from)
+            .is_some_and(|(shape, error)| shape >= LEAST_SHAPE && shape - Z_SHAPE * error > SQUARE_ROOT)
+    };
+    middle.alive.blocks + late.alive.blocks >= MANY && ratio >= LASTING || ratio >= RECENT && steady()
+}
+
+/// Whether hardly any of the old survivors has died since half-way.
+fn live(cohorts: &Cohorts, middle: &Window, late: &Window) -> bool {
+    let old = &cohorts.stretches[OLD];
+    let before: u64 = old.iter().map(|stretch| stretch.halfway.blocks).sum();
+    let after: u64 = old.iter().map(|stretch| stretch.end.blocks).sum();
+    let died = before.saturating_sub(after);
+    let few = died == 0 && before >= FEWEST_OLD && middle.alive.blocks + late.alive.blocks >= FEWEST;
+    few || chance_of_at_most(died, before) < ALPHA_DIED
+}
+
+/// The probability that no more than `died` of `all` die where each does with probability [`DIED`]: where it is small, fewer do
+/// (Clopper and Pearson 1934).
+fn chance_of_at_most(died: u64, all: u64) -> f64 {
+    if died as f64 >= DIED * all as f64 {
+        return 1.0;
+    }
+    let mut term = all as f64 * (1.0 - DIED).ln();
+    let mut sum = term.exp();
+    for dead in 0..died {
+        term += ((all - dead) as f64 / (dead + 1) as f64 * DIED / (1.0 - DIED)).ln();
+        sum += term.exp();
+    }
+    sum
+}

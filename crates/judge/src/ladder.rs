@@ -1,0 +1,178 @@
+//! Growth in jumps that become larger and rarer, as that of a container that doubles. To a line its jumps are noise; over two octaves
+//! they cancel out.
+
+use super::line::Point;
+
+/// Part of the points of the last two octaves that may lie below [`STEADY`], because a jump and a checkpoint at a quarter of it never
+/// match exactly.
+const MISALIGNED: f64 = 0.15;
+/// Growth is to t to the power of at least this. A square root has 0.5, a steady leak 1.
+const STEADY: f64 = 0.8;
+/// The same in the mean of the last quarter.
+const STEADY_AT_LAST: f64 = 0.85;
+/// The mean of the last octave is at least this part of that in the octave before.
+const LASTING: f64 = 0.85;
+/// An octave's lowest value is at least this many times that of the octave before.
+const NO_RETURN: f64 = 1.3;
+/// With this many rises in the last octave, those of its second half are at least half as many as those of its first.
+const MANY_RISES: usize = 8;
+/// Fewest points in the last two octaves.
+const FEWEST: usize = 40;
+/// A maximum that has risen by less than this part has not risen.
+const ROSE: f64 = 1.02;
+/// A doubling container has grown by this factor over the last three octaves.
+const GREW: f64 = 4.0;
+/// By this many times the cycle of its last rise it has doubled again, and the jump lies back far enough to be compared with those before.
+const NEXT: f64 = 2.8;
+/// The largest rise of an octave is at least this many times that of the octave before, where jumps grow.
+const JUMPS_GROW: f64 = 1.3;
+
+/// What the running maximum of a series shows, octave by octave.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ladder {
+    /// The maximum above the first checkpoint at N, N/2, N/4 and N/8.
+    heights: [f64; 4],
+    /// The exponent of the growth over two octaves: the quantile [`MISALIGNED`] of the last two octaves, and the means of the last
+    /// quarter, the last octave and the one before. `None` where there is nothing to compare with.
+    exponents: Option<[f64; 4]>,
+    /// Rises in the last four octaves, newest first.
+    rises: [usize; 4],
+    /// The largest rise of the last octave and of the one before.
+    jumps: [f64; 2],
+    /// Rises in the last quarter and in the one before.
+    quarters: [usize; 2],
+    /// Whether it came back down in one of the last three octaves.
+    returns: bool,
+    /// Least, typical and largest growth per unit of exposure.
+    rates: (f64, f64, f64),
+    /// Exposure at the last rise.
+    last_rise: f64,
+    /// Exposure of the run.
+    length: f64,
+}
+
+impl Ladder {
+    pub(super) fn of(series: &[Point]) -> Option<Self> {
+        let (first, last) = (series.first()?, series.last()?);
+        let length = last.0 - first.0;
+        if length <= 0.0 {
+            return None;
+        }
+        let mut highest = first.1;
+        let ladder: Vec<Point> = series
+            .iter()
+            .map(|(x, y)| {
+                highest = highest.max(*y);
+                (x - first.0, highest - first.1)
+            })
+            .collect();
+        // The first point at or after this exposure: the higher one errs on the side of less growth.
+        let at = |x: f64| {
+            let index = ladder.partition_point(|point| point.0 < x - 1e-9);
+            ladder.get(index).map_or(highest - first.1, |point| point.1)
+        };
+        let heights = [1.0, 2.0, 4.0, 8.0].map(|part| at(length / part));
+        let recent = &ladder[ladder.partition_point(|point| point.0 < length / 4.0 * 0.999)..];
+        let exponents: Vec<Point> =
+            recent.iter().map(|(x, height)| (x / length, (height / at(x / 4.0)).log(4.0))).collect();
+        let known = exponents.len() >= FEWEST && exponents.iter().all(|(_, exponent)| exponent.is_finite());
+        let part =
+            |from: f64, to: f64| mean(exponents.iter().filter(|(x, _)| from < *x && *x <= to).map(|e| e.1));
+        let exponents = known.then(|| {
+            let mut sorted: Vec<f64> = exponents.iter().map(|exponent| exponent.1).collect();
+            sorted.sort_by(f64::total_cmp);
+            let index = MISALIGNED * (sorted.len() - 1) as f64;
+            let below = sorted[index as usize];
+            let above = sorted[(index as usize + 1).min(sorted.len() - 1)];
+            [below + (above - below) * index.fract(), part(0.75, 1.0), part(0.5, 1.0), part(0.0, 0.5)]
+        });
+        let rose: Vec<f64> =
+            ladder.windows(2).filter(|pair| pair[1].1 > pair[0].1).map(|pair| pair[1].0 / length).collect();
+        let count = |from: f64, to: f64| rose.iter().filter(|x| from < **x && **x <= to).count();
+        let lowest = |from: f64, to: f64| {
+            let inside = series.iter().filter(|(x, _)| {
+                let share = (x - first.0) / length;
+                from < share && share <= to
+            });
+            inside.map(|(_, y)| y - first.1).fold(f64::INFINITY, f64::min)
+        };
+        let floors = [lowest(0.5, 1.0), lowest(0.25, 0.5), lowest(0.125, 0.25)];
+        let largest = |from: f64, to: f64| {
+            let inside =
+                ladder.windows(2).filter(|pair| from < pair[1].0 / length && pair[1].0 / length <= to);
+            inside.map(|pair| pair[1].1 - pair[0].1).fold(0.0, f64::max)
+        };
+        let per_exposure = |(x, height): &Point| height / x;
+        let newest = recent.iter().filter(|(x, _)| *x > length / 2.0);
+        Some(Self {
+            heights,
+            exponents,
+            rises: [count(0.5, 1.0), count(0.25, 0.5), count(0.125, 0.25), count(0.0625, 0.125)],
+            jumps: [largest(0.5, 1.0), largest(0.25, 0.5)],
+            quarters: [count(0.75, 1.0), count(0.5, 0.75)],
+            returns: !floors.windows(2).all(|pair| pair[0] > NO_RETURN * pair[1].max(1.0)),
+            rates: (
+                recent.iter().map(per_exposure).fold(f64::INFINITY, f64::min),
+                mean(newest.map(|point| per_exposure(point).ln())).exp(),
+                recent.iter().map(per_exposure).fold(0.0, f64::max),
+            ),
+            last_rise: rose.last().map_or(0.0, |share| share * length),
+            length,
+        })
+    }
+
+    /// Whether it grows by more than `limit` and as fast as ever.
+    pub(super) fn grows(&self, limit: f64) -> bool {
+        let Some([low, last, newest, before]) = self.exponents else { return false };
+        let stops = self.rises[0] >= MANY_RISES && 2 * self.quarters[0] < self.quarters[1];
+        low >= STEADY
+            && last >= STEADY_AT_LAST
+            && newest >= LASTING * before
+            && self.rises.iter().all(|rises| *rises > 0)
+            && !stops
+            && !self.returns
+            && self.rates.0 > limit
+    }
+
+    /// Whether it may be a container that doubles and grows by more than `limit`: it rose in each of the last three octaves, and
+    /// threefold over all of them.
+    pub(super) fn doubles(&self, limit: f64) -> bool {
+        let [now, .., long_ago] = self.heights;
+        self.rates.2 > limit
+            && now > GREW * long_ago.max(1.0)
+            && self.heights.windows(2).all(|pair| pair[0] > ROSE * pair[1])
+    }
+
+    /// Whether it climbs in jumps that become larger, and never came back down.
+    pub(super) fn jumps(&self) -> bool {
+        let [last, before] = self.jumps;
+        !self.returns && self.rises[0] < MANY_RISES && last >= JUMPS_GROW * before
+    }
+
+    /// Whether growth of this size and shape is more than the garbage that a collector lets pile up: half of the run ago it was above
+    /// `garbage` already, it goes on, and it does not come back.
+    pub(super) fn outgrows(&self, garbage: f64) -> bool {
+        let lasts = self.exponents.is_some_and(|[_, last, ..]| last >= 0.75);
+        self.heights[1] > garbage && lasts && !self.returns
+    }
+
+    /// Growth per unit of exposure: the mean, the least, and the largest.
+    pub(super) fn rate(&self) -> (f64, f64, f64) {
+        (self.rates.1, self.rates.0, self.rates.2)
+    }
+
+    /// Exposure by which it doubles again, if it grows.
+    pub(super) fn next(&self) -> f64 {
+        NEXT * self.last_rise
+    }
+
+    /// Exposure by which half of it had grown by `amount`, if it goes on as before.
+    pub(super) fn reaches(&self, amount: f64) -> f64 {
+        2.0 * amount * self.length / self.heights[0]
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    sum / count
+}

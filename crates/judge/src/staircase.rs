@@ -1,0 +1,234 @@
+//! Sparse growth of an exact count: a staircase whose steps are events. A line through it measures the noise of their number; this
+//! counts them.
+//!
+//! The rate is bounded as that of a compound Poisson process. Its shape is that of the power-law process (Crow 1974): events come with
+//! an intensity of t^(b-1). A steady leak has b = 1, a square root 0.5, a logarithm and everything that warms up 0.
+
+use super::line::Point;
+use super::quantile;
+
+/// Part of the run that the shape is fitted to, each from this share on. What the warm-up freed may lie in the first ones.
+const STARTS: [f64; 3] = [1.0 / 64.0, 1.0 / 16.0, 1.0 / 4.0];
+/// Falls may be up to this part of the rises.
+const FALLS: f64 = 0.02;
+/// Fewest intervals that rise in each of the last two octaves.
+const FEWEST_RISES: usize = 6;
+/// The largest rise is at most this part of all.
+const ONE_JUMP: f64 = 0.3;
+/// Parts of the last two octaves that show how regular the events are.
+const PARTS: usize = 12;
+/// Sums of these parts that vary by less than this part of what chance would make of them are regular: chance does so in 0.2 %.
+const REGULAR: f64 = 0.2;
+/// Where at least this part of the intervals rises, and the rises are smooth, a line is the better measure.
+const DENSE: f64 = 0.6;
+/// See [`DENSE`]: roughness as a part of what it would be if each interval had one event.
+const SMOOTH: f64 = 0.1;
+/// Each event of a regular staircase counts for so many: their number is known that much better.
+const REGULAR_COUNTS: f64 = 4.0;
+/// The shape of a square root. The shape of a leak is above it by [`Z_SHAPE`] standard errors.
+const SQUARE_ROOT: f64 = 0.5;
+/// Normal quantile at 1 %.
+const Z_SHAPE: f64 = 2.326;
+/// Least shape of a leak.
+const LEAST_SHAPE: f64 = 0.75;
+/// Events of the last quarter, as a part of those in the quarter before.
+const RECENT: f64 = 0.6;
+/// Normal quantile at 5 %: so much rarer may the last quarter's events be by chance.
+const Z_RECENT: f64 = 1.645;
+/// With this many events in the last half the ratio of its quarters is known well, and is at least [`RECENT_OF_MANY`].
+const MANY: f64 = 400.0;
+/// See [`MANY`].
+const RECENT_OF_MANY: f64 = 0.9;
+
+/// The events of a sparse series, in its last two octaves.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Staircase {
+    /// Rises and length of the octaves, newest first.
+    octaves: [Octave; 2],
+    /// The amount of one event, with the larger ones weighing more.
+    event: f64,
+    /// Shape and standard error, for each of [`STARTS`] without falls.
+    shapes: Vec<(f64, f64)>,
+    /// Events in the last quarter of the run and in the one before.
+    quarters: [f64; 2],
+}
+
+/// What an octave adds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Octave {
+    rise: f64,
+    length: f64,
+}
+
+/// A rise between two checkpoints.
+struct Step {
+    /// Middle of the interval, as a share of the run.
+    at: f64,
+    /// Number of events.
+    events: f64,
+    rise: f64,
+}
+
+impl Staircase {
+    /// The staircase of a series; `None` if it is none: it falls, or rises too seldom, or most of the rise is one jump.
+    pub(super) fn of(series: &[Point]) -> Option<Self> {
+        let (first, last) = (series.first()?.0, series.last()?.0);
+        let length = last - first;
+        let from =
+            |share: f64| &series[series.partition_point(|(x, _)| x - first < share * length * 0.999)..];
+        let recent = from(0.25);
+        let mut rises: Vec<f64> = rises(recent)?;
+        let sum: f64 = rises.iter().sum();
+        let largest = rises.iter().copied().fold(0.0, f64::max);
+        if largest > ONE_JUMP * sum {
+            return None;
+        }
+        rises.sort_by(f64::total_cmp);
+        let unit = rises[rises.len() / 10];
+        let event = rises.iter().map(|rise| rise * rise).sum::<f64>() / sum;
+        let parts = parts(recent);
+        let dense = rises.len() as f64 >= DENSE * (recent.len() - 1) as f64;
+        if dense && roughness(&parts) < SMOOTH * event {
+            return None;
+        }
+        let count = if dispersion(&parts) < REGULAR * event { REGULAR_COUNTS } else { 1.0 };
+        let event = event / count;
+        let steps = |part: &[Point]| -> Vec<Step> {
+            let rising = part.windows(2).filter(|pair| pair[1].1 > pair[0].1);
+            rising
+                .map(|pair| {
+                    let rise = pair[1].1 - pair[0].1;
+                    let at = (f64::midpoint(pair[0].0, pair[1].0) - first) / length;
+                    Step { at, events: (rise / unit).round().max(1.0) * count, rise }
+                })
+                .collect()
+        };
+        let shapes = STARTS
+            .iter()
+            .filter_map(|start| {
+                let part = from(*start);
+                self::rises(part)?;
+                shape(
+                    &steps(part).iter().map(|step| (step.at, step.events)).collect::<Vec<_>>(),
+                    (part.first()?.0 - first) / length,
+                )
+            })
+            .collect();
+        let steps = steps(recent);
+        let within = |from: f64, to: f64| steps.iter().filter(move |step| from < step.at && step.at <= to);
+        let octave = |from: f64, to: f64, length: f64| {
+            let enough = within(from, to).count() >= FEWEST_RISES;
+            enough.then(|| Octave { rise: within(from, to).map(|step| step.rise).sum(), length })
+        };
+        let newest = octave(0.5, 1.0, length / 2.0)?;
+        let before = octave(0.0, 0.5, first + length / 2.0 - recent.first()?.0)?;
+        let events = |from: f64, to: f64| within(from, to).map(|step| step.events).sum();
+        Some(Self {
+            octaves: [newest, before],
+            event,
+            shapes,
+            quarters: [events(0.75, 1.0), events(0.5, 0.75)],
+        })
+    }
+
+    /// Whether it grows by more than `limit` in both octaves, each with error `alpha`, and neither fades nor ends.
+    pub(super) fn leaks(&self, limit: f64, alpha: f64) -> bool {
+        self.rises_by(limit, alpha) && self.is_steady() && !self.has_become_rare()
+    }
+
+    /// Whether both octaves grow by more than `limit`, each with error `alpha`.
+    pub(super) fn rises_by(&self, limit: f64, alpha: f64) -> bool {
+        self.octaves.iter().all(|octave| self.low(octave, alpha) > limit)
+    }
+
+    /// Growth per unit of exposure in the last octave, with its interval at one-sided error `alpha`.
+    pub(super) fn rate(&self, alpha: f64) -> (f64, f64, f64) {
+        let newest = &self.octaves[0];
+        let events = newest.rise / self.event;
+        let high = quantile::gamma(events + 1.0, 1.0 - alpha) * self.event / newest.length;
+        (newest.rise / newest.length, self.low(newest, alpha), high)
+    }
+
+    /// Events per unit of exposure in a series that never falls in its last two octaves, however few there are; `None` if there is none.
+    pub(super) fn frequency(series: &[Point]) -> Option<f64> {
+        let (first, last) = (series.first()?.0, series.last()?.0);
+        let recent = &series[series.partition_point(|(x, _)| x - first < (last - first) * 0.25)..];
+        let rises = recent.windows(2).filter(|pair| pair[1].1 > pair[0].1).count();
+        let falls = recent.windows(2).any(|pair| pair[1].1 < pair[0].1);
+        (rises > 0 && !falls).then(|| rises as f64 / (last - recent[0].0))
+    }
+
+    fn low(&self, octave: &Octave, alpha: f64) -> f64 {
+        quantile::gamma(octave.rise / self.event, alpha) * self.event / octave.length
+    }
+
+    fn is_steady(&self) -> bool {
+        self.shapes
+            .iter()
+            .any(|(shape, error)| *shape >= LEAST_SHAPE && shape - Z_SHAPE * error > SQUARE_ROOT)
+    }
+
+    fn has_become_rare(&self) -> bool {
+        let [last, before] = self.quarters;
+        let all = last + before;
+        let by_chance = Z_RECENT * (all / 4.0).sqrt();
+        last < RECENT * before
+            || last - all / 2.0 <= -by_chance
+            || all >= MANY && last < RECENT_OF_MANY * before
+    }
+}
+
+/// What [`PARTS`] nearly equal parts of a stretch add, and what they would add if it grew evenly.
+fn parts(stretch: &[Point]) -> Vec<(f64, f64)> {
+    let (first, last) = (stretch[0], stretch[stretch.len() - 1]);
+    let rate = (last.1 - first.1) / (last.0 - first.0);
+    let edge = |part: usize| {
+        let at = first.0 + (last.0 - first.0) * part as f64 / PARTS as f64;
+        stretch[stretch.partition_point(|(x, _)| *x < at).min(stretch.len() - 1)]
+    };
+    let parts = (0..PARTS).map(|part| (edge(part), edge(part + 1))).filter(|(from, to)| to.0 > from.0);
+    parts.map(|(from, to)| (to.1 - from.1, rate * (to.0 - from.0))).collect()
+}
+
+/// Variance of what the parts add, over its mean: the amount of one event, if the events come at random.
+fn dispersion(parts: &[(f64, f64)]) -> f64 {
+    let squares = parts.iter().map(|(added, expected)| (added - expected).powi(2) / expected);
+    squares.sum::<f64>() / (PARTS - 1) as f64
+}
+
+/// The same from the differences of neighbouring parts, so that growth that slows down adds nothing (von Neumann 1941).
+fn roughness(parts: &[(f64, f64)]) -> f64 {
+    let differences = parts.windows(2).map(|pair| {
+        let off = |(added, expected): (f64, f64)| (added - expected) / expected.sqrt();
+        (off(pair[1]) - off(pair[0])).powi(2) / 2.0
+    });
+    differences.sum::<f64>() / (PARTS - 1) as f64
+}
+
+/// The rises between checkpoints; `None` if there are falls beyond [`FALLS`], or too few rises.
+fn rises(part: &[Point]) -> Option<Vec<f64>> {
+    let steps = part.windows(2).map(|pair| pair[1].1 - pair[0].1);
+    let (up, down): (Vec<f64>, Vec<f64>) = steps.filter(|step| *step != 0.0).partition(|step| *step > 0.0);
+    let fallen: f64 = -down.iter().sum::<f64>();
+    (up.len() >= 2 * FEWEST_RISES && fallen <= FALLS * up.iter().sum::<f64>()).then_some(up)
+}
+
+/// The shape b of a power-law process on (`from`, 1], and its standard error: the maximum of the likelihood, where the score
+/// K / b + sum ln t + K a^b ln a / (1 - a^b) is 0. Each step is a time and a number of events.
+pub(super) fn shape(steps: &[(f64, f64)], from: f64) -> Option<(f64, f64)> {
+    let events: f64 = steps.iter().map(|(_, events)| events).sum();
+    let logs: f64 = steps.iter().map(|(at, events)| events * at.ln()).sum();
+    if events < 8.0 || !(0.0..1.0).contains(&from) || from <= 0.0 {
+        return None;
+    }
+    let (mut low, mut high) = (0.01, 8.0);
+    let start = from.ln();
+    for _ in 0..50 {
+        let b = f64::midpoint(low, high);
+        let power = from.powf(b);
+        if events / b + logs + events * power * start / (1.0 - power) > 0.0 { low = b } else { high = b }
+    }
+    let power = from.powf(low);
+    let information = events / (low * low) - events * power * start * start / (1.0 - power).powi(2);
+    Some((low, information.max(1e-9).sqrt().recip()))
+}

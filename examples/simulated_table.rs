@@ -1,0 +1,188 @@
+//! Prints how simulated series of known truth are judged: `cargo run --release --example simulated_table -- CYCLES RUNS LIMIT KIND...`.
+//! LIMIT is `-` for the default limits. A kind is a sum of parts with a parameter, for example `ar:1500+leak:2`; see [`add`]. The columns
+//! are the runs that are clean, leak or undecided, then the undecided ones with a promise and the promises that the same run keeps.
+
+#![allow(clippy::print_stdout, reason = "printing the table is what this program is for")]
+
+#[path = "../tests/it/reference.rs"]
+mod reference;
+
+use anyhow::{Context, bail};
+use dlsoak::analysis::judge;
+use dlsoak::analysis::schedule::{DEFAULT_CHECKPOINTS, Schedule};
+use dlsoak::record::{Column, Facts, Judged, Limits, Measured, Metric, Verdict};
+
+/// Cycles before the first checkpoint.
+const WARMUP: f64 = 500.0;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [cycles, runs, limit, kinds @ ..] = arguments.as_slice() else { bail!("CYCLES RUNS LIMIT KIND...") };
+    let (cycles, runs): (u64, u64) = (cycles.parse()?, runs.parse()?);
+    let max_leak_rate = if limit == "-" { None } else { Some(limit.parse().context("LIMIT")?) };
+    let limits = Limits { max_leak_rate, ..Limits::default() };
+    println!(
+        "{:24} {:>8} {:>6} {:>6} {:>9} {:>8} {:>5}",
+        "kind", "cycles", "clean", "leak", "undecided", "promised", "kept"
+    );
+    for kind in kinds {
+        let (mut clean, mut leak, mut undecided, mut promised, mut kept) = (0, 0, 0, 0, 0);
+        for seed in 0..runs {
+            let judged = judge(&soak(kind, cycles, seed)?, &limits);
+            match judged.verdict {
+                Verdict::Clean => clean += 1,
+                Verdict::Leak => leak += 1,
+                _ => {
+                    undecided += 1;
+                    let Some(then) = promise(&judged) else { continue };
+                    promised += 1;
+                    let then = judge(&soak(kind, then, seed)?, &limits).verdict;
+                    kept += u32::from(matches!(then, Verdict::Clean | Verdict::Leak));
+                }
+            }
+        }
+        println!("{kind:24} {cycles:8} {clean:6} {leak:6} {undecided:9} {promised:8} {kept:5}");
+    }
+    Ok(())
+}
+
+/// The cycles that decide everything that is open.
+fn promise(judged: &Judged) -> Option<u64> {
+    let open = judged.findings.iter().filter_map(|finding| match &finding.facts {
+        Facts::Unsettled(open) => Some(open.cycles_needed),
+        _ => None,
+    });
+    open.collect::<Option<Vec<u64>>>()?.into_iter().max()
+}
+
+/// A soak whose heap is the sum of the parts of `kind`.
+fn soak(kind: &str, cycles: u64, seed: u64) -> anyhow::Result<Measured> {
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995);
+    let mut heap = vec![0.0; cycles as usize + 1];
+    for part in kind.split('+') {
+        let (name, parameter) = part.split_once(':').unwrap_or((part, "0"));
+        add(name, parameter.parse().context("a parameter")?, &mut heap, &mut random)?;
+    }
+    let mut soak = reference::soak("simulated", 1, cycles, vec![Column::Cycle, Column::Metric(Metric::Heap)]);
+    soak.checkpoints.rows = Schedule::new(cycles, DEFAULT_CHECKPOINTS, seed)
+        .map(|cycle| vec![cycle as i64, 1_000_000 + heap[cycle as usize] as i64])
+        .collect();
+    Ok(soak)
+}
+
+/// Adds one part to the heap after each cycle.
+fn add(name: &str, parameter: f64, heap: &mut [f64], random: &mut Random) -> anyhow::Result<()> {
+    let cycles = heap.len() as f64 - 1.0;
+    let mut count = 0.0;
+    let mut events = |heap: &mut [f64], bytes: f64, rate: &dyn Fn(f64) -> f64| {
+        for (at, value) in heap.iter_mut().enumerate() {
+            *value += bytes * count;
+            count += f64::from(u8::from(random.uniform() < rate(at as f64)));
+        }
+    };
+    match name {
+        // Nothing.
+        "flat" => {}
+        // A leak of so many bytes per cycle in chunks of 32 B, regular and at random.
+        "leak" => heap
+            .iter_mut()
+            .enumerate()
+            .for_each(|(at, value)| *value += 32.0 * (parameter / 32.0 * at as f64).floor()),
+        "random-leak" => events(heap, 32.0, &|_| parameter / 32.0),
+        // 4,016 B in one cycle of so many.
+        "rare" => events(heap, 4016.0, &|_| 1.0 / parameter),
+        // So many blocks of 4,016 B, as a square root, t^0.6, and a logarithm.
+        "root" => events(heap, 4016.0, &|at| 0.5 * parameter / ((at + WARMUP) * cycles).sqrt()),
+        "power6" => {
+            events(heap, 4016.0, &|at| 0.6 * parameter / ((at + WARMUP).powf(0.4) * cycles.powf(0.6)))
+        }
+        "log" => events(heap, 4016.0, &|at| parameter / (cycles / WARMUP).ln() / (at + WARMUP)),
+        // A cache of 80 B entries that fills linearly, and with random keys.
+        "cache" => {
+            heap.iter_mut().enumerate().for_each(|(at, value)| *value += 80.0 * parameter.min(at as f64))
+        }
+        "random-cache" => {
+            for value in heap.iter_mut() {
+                *value += 80.0 * count;
+                count += f64::from(u8::from(random.uniform() > count / parameter));
+            }
+        }
+        // Noise of 50 KB with this correlation time.
+        "ar" => {
+            let keep = (-1.0 / parameter).exp();
+            let mut noise = random.normal();
+            for value in heap.iter_mut() {
+                *value += 50e3 * noise;
+                noise = keep * noise + (1.0 - keep * keep).sqrt() * random.normal();
+            }
+        }
+        // Blocks of 32 to 512 B that live for so many cycles in the mean.
+        "lifetimes" => {
+            let mut changes = vec![0.0; heap.len() + WARMUP as usize];
+            for born in 0..changes.len() {
+                let bytes = (32.0 + 480.0 * random.uniform()).floor();
+                changes[born] += bytes;
+                if let Some(change) =
+                    changes.get_mut(born + (-random.uniform().ln() * parameter).ceil() as usize)
+                {
+                    *change -= bytes;
+                }
+            }
+            let mut alive: f64 = changes[..WARMUP as usize].iter().sum();
+            for (value, change) in heap.iter_mut().zip(&changes[WARMUP as usize..]) {
+                alive += change;
+                *value += alive;
+            }
+        }
+        // A sawtooth of this period, one whose periods vary by half, and four at once that drift apart.
+        "saw" | "uneven-saw" | "four-saws" => {
+            let teeth = if name == "four-saws" { 4 } else { 1 };
+            for _ in 0..teeth {
+                let height = (200e3 + 200e3 * random.uniform()) / f64::from(teeth);
+                let drift = if teeth > 1 { 0.97 + 0.06 * random.uniform() } else { 1.0 };
+                let mut period = parameter * drift;
+                let mut since = random.uniform() * period;
+                for value in heap.iter_mut() {
+                    *value += (since / parameter * height / 16.0).floor() * 16.0;
+                    since += 1.0;
+                    if since >= period {
+                        since = 0.0;
+                        if name == "uneven-saw" {
+                            period = parameter * (0.5 + random.uniform());
+                        }
+                    }
+                }
+            }
+        }
+        // A container of 32 B entries, one per cycle, that grows by this factor.
+        "container" => {
+            let mut capacity = 4.0 + (12.0 * random.uniform()).floor();
+            for (at, value) in heap.iter_mut().enumerate() {
+                while at as f64 + WARMUP > capacity {
+                    capacity = (capacity * parameter).ceil();
+                }
+                *value += 32.0 * capacity;
+            }
+        }
+        _ => bail!("no kind `{name}`"),
+    }
+    Ok(())
+}
+
+/// The numbers of `SplitMix64`, as the schedule uses them.
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((((bits ^ (bits >> 31)) >> 11) as f64) + 0.5) / (1_u64 << 53) as f64
+    }
+
+    /// By Box and Muller.
+    fn normal(&mut self) -> f64 {
+        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+}

@@ -1,0 +1,67 @@
+//! The passes that decide what growth alone leaves open: whether blocks of old cycles survive (`cohorts`), and how memory grows where the
+//! collector runs often (`collected`).
+
+use dlsoak::record::{Code, Facts, Finding, Metric, Pass, Soak, Trend, Verdict};
+
+use crate::support::{Finished, fixture, has, run, soak};
+
+fn finding(soak: &Soak, code: Code) -> &Finding {
+    soak.judged.findings.iter().find(|finding| finding.code == code).unwrap()
+}
+
+fn passes(finished: &Finished) -> Vec<Pass> {
+    finished.soak().passes.iter().map(|made| made.pass).collect()
+}
+
+#[test]
+fn a_leak_that_noise_hides_is_found_by_what_survives() {
+    let leaks = soak(&fixture("c-churn-leak"), &["-n", "4000", "--allow-pinned"]);
+    let found = leaks.soak();
+    assert_eq!(found.judged.verdict, Verdict::Leak, "{}", leaks.stdout);
+    let leak = found.judged.leak.as_ref().unwrap();
+    assert!(leak.metric == Metric::Heap && (32.0..36.0).contains(&leak.bytes_per_cycle), "{leak:?}");
+    let Facts::Survivors(survivors) = &finding(found, Code::Survivors).facts else { panic!() };
+    // One block of each call in half of the calls.
+    assert!(
+        survivors.leak && survivors.blocks >= 2000 && survivors.to - survivors.from == 2000,
+        "{survivors:?}"
+    );
+    let place = finding(found, Code::Leaker).place.as_ref().unwrap();
+    assert!(place.file.as_deref().is_some_and(|file| file.ends_with("churn.c")), "{place:?}");
+}
+
+#[test]
+fn noise_without_a_leak_is_no_growth() {
+    let noise = soak(&fixture("c-churn"), &["-n", "4000", "--allow-pinned"]);
+    let found = noise.soak();
+    assert!(passes(&noise).contains(&Pass::Cohorts) && found.judged.leak.is_none(), "{}", noise.stdout);
+    let heap = found.judged.growth.iter().find(|growth| growth.metric == Metric::Heap).unwrap();
+    assert!(heap.trend == Trend::Flat && heap.high < 16.0, "{heap:?}");
+    let Facts::Survivors(survivors) = &finding(found, Code::Survivors).facts else { panic!() };
+    assert!(!survivors.leak, "{survivors:?}");
+    // What is decided needs no notes.
+    let exact = soak(&fixture("c-clean"), &["-n", "2000"]);
+    assert!(
+        !passes(&exact).contains(&Pass::Cohorts) && !has(exact.soak(), Code::Survivors),
+        "{}",
+        exact.stdout
+    );
+}
+
+#[test]
+fn garbage_is_no_leak_and_a_map_that_grows_is_one() {
+    let at = |name: &str, call: &str, cycles: &str| {
+        run(&[fixture(name).to_str().unwrap(), "-n", cycles, "--allow-pinned", "-c", call])
+    };
+    for (name, call) in
+        [("go-map-erase", "MapErase(1000)"), ("go-garbage", "Garbage(1000)"), ("go-pool", "Pool(100)")]
+    {
+        let garbage = at(name, call, "50k");
+        assert!(garbage.soak().judged.leak.is_none(), "{name}: {}", garbage.stdout);
+    }
+    let grows = at("go-slices", "Slices(1000)", "100k");
+    let found = grows.soak();
+    assert_eq!(found.judged.verdict, Verdict::Leak, "{}", grows.stdout);
+    let Facts::Collected(collected) = &finding(found, Code::Collected).facts else { panic!() };
+    assert!(collected.with.trend == Trend::Growing && collected.with.per_cycle > 500.0, "{collected:?}");
+}
