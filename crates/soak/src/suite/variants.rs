@@ -66,7 +66,7 @@ impl SoakPlan {
         plan
     }
 
-    /// The same soak over this many cycles with Go's collector at [`GOGC`].
+    /// The same soak over this many cycles with `GOGC=10`.
     #[must_use]
     pub fn collected(&self, cycles: u64) -> Self {
         let mut plan = self.shortened(cycles);
