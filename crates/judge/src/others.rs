@@ -106,7 +106,7 @@ pub(super) fn is_all_gone(soak: &Measured, problem: Problem, limits: &Limits) ->
     let links = soak.other_hosts.iter().filter(|host| matches!(host.change, HostChange::Links { .. }));
     let mut there = links.filter(|host| host.soak.outcome.kind == OutcomeKind::Completed);
     let is_part = |e: &Evidence| e.growth.metric == metric || is_memory(metric) && is_memory(e.growth.metric);
-    let grows = |e: &Evidence| matches!(e.answer, Answer::Leak | Answer::Late | Answer::Fading) && decides(e);
+    let grows = |e: &Evidence| !matches!(e.answer, Answer::Clean | Answer::Undecided) && decides(e);
     there.any(|host| !growth_of(&host.soak, limits).iter().any(|e| is_part(e) && grows(e)))
 }
 
