@@ -32,7 +32,7 @@ fn of(soak: &Soak, code: Code) -> &Finding {
 #[test]
 fn a_pointer_that_one_library_leaves_crashes_the_load_of_another() {
     let built = Built::new();
-    built.library("libreg.so", "../together/registry.c", &[]);
+    built.library("libreg.so", "registry.c", &[]);
     let plugins = |name: &str, undone: &[&str]| {
         // The large one comes first: what is loaded after it does not reach down to its strings.
         [("first", &["-DLARGE"][..]), ("second", &[][..])].map(|(which, large)| {
@@ -73,7 +73,7 @@ fn a_pointer_that_one_library_leaves_crashes_the_load_of_another() {
 #[test]
 fn a_pointer_into_the_last_library_is_found_too() {
     let built = Built::new();
-    built.library("libreg.so", "../together/registry.c", &[]);
+    built.library("libreg.so", "registry.c", &[]);
     let hold = built.text("libreg.so");
     let clean = leaving(&built, &[("clean", &[])]).remove(0);
     let bad = built.library("libbad.so", "../together/scanned.c", &["-DNAME=\"bad\"", "-lreg"]);

@@ -193,6 +193,5 @@ fn rising(stretch: &[Point], event: f64, alpha: f64) -> Option<f64> {
     if stretch.len() < FEWEST_RISING || stretch.windows(2).any(|pair| pair[1].1 < pair[0].1) {
         return None;
     }
-    let events = (last.1 - first.1) / event;
-    Some(quantile::gamma(events + 1.0, 1.0 - alpha) * event / (last.0 - first.0))
+    Some(quantile::rate_at_most(last.1 - first.1, event, last.0 - first.0, alpha))
 }

@@ -14,7 +14,7 @@ use super::{quantile, staircase};
 
 /// Windows of birth, in parts of 64 of the soak: an eighth to a quarter, a quarter to half, half to three quarters. The last quarter
 /// has not had time to die.
-const PARTS: usize = 64;
+const PARTS: usize = Cohorts::STRETCHES;
 const OLD: Range<usize> = 8..16;
 const MIDDLE: Range<usize> = 16..32;
 const LATE: Range<usize> = 32..48;
@@ -27,18 +27,16 @@ const ALPHA_LEAK: f64 = 0.0025;
 const ALPHA_SHOWN: f64 = 0.025;
 /// Assumed bytes of a block where none is alive.
 const BLOCK: f64 = 1024.0;
-/// With so many survivors in the two windows their ratio is known, and the newer one has at least [`LASTING`] of the older one's rate.
+/// With this many survivors in the two windows their ratio is known, and the newer one has at least [`LASTING`] of the older one's rate.
 const MANY: u64 = 400;
 const LASTING: f64 = 0.9;
 /// Otherwise it has at least this part, and the shape is that of a leak: see [`staircase::shape`].
 const RECENT: f64 = 0.6;
 const LEAST_SHAPE: f64 = 0.85;
-const Z_SHAPE: f64 = 2.326;
-const SQUARE_ROOT: f64 = 0.5;
 /// The part of the old survivors that may have died in the second half, with error [`ALPHA_DIED`].
 const DIED: f64 = 0.1;
 const ALPHA_DIED: f64 = 0.01;
-/// Where there are too few of the old ones for that, none may have died, and there are at least so many of them, and of the others.
+/// Where there are too few of the old ones for that, none may have died, and there are at least this many of them, and of the others.
 const FEWEST_OLD: u64 = 6;
 const FEWEST: u64 = 25;
 
@@ -50,25 +48,16 @@ pub(super) fn answer(cohorts: &Cohorts, bounds: Bounds, doubles: bool) -> Option
     }
     let window = |range: Range<usize>| Window::of(cohorts, range);
     let (middle, late, both) = (window(MIDDLE), window(LATE), window(MIDDLE.start..LATE.end));
-    let answer = if leaks(cohorts, &middle, &late, bounds.leak_above) {
-        Answer::Leak
-    } else if !doubles
-        && excludes(
-            &[window(OLD.start..MIDDLE.end), window(MIDDLE.start..LATE.end)],
-            &late,
-            bounds.clean_below,
-        )
-    {
-        Answer::Clean
+    let bounds_on_clean = [window(OLD.start..MIDDLE.end), both, late].map(|window| window.high(ALPHA_CLEAN));
+    let least = bounds_on_clean.into_iter().fold(f64::INFINITY, f64::min);
+    // A leak that began in the first half shows in the latest window.
+    let excluded = late.rate() < bounds.clean_below && least < bounds.clean_below;
+    let (answer, high) = if leaks(cohorts, &middle, &late, bounds.leak_above) {
+        (Answer::Leak, both.high(ALPHA_SHOWN))
+    } else if excluded && !doubles {
+        (Answer::Clean, least)
     } else {
         return None;
-    };
-    let high = match answer {
-        Answer::Clean => [window(OLD.start..MIDDLE.end), both, late]
-            .map(|window| window.high(ALPHA_CLEAN))
-            .into_iter()
-            .fold(f64::INFINITY, f64::min),
-        _ => both.high(ALPHA_SHOWN),
     };
     let cycle = |part: usize| cohorts.cycles * part as u64 / PARTS as u64;
     let survivors = Survivors {
@@ -112,19 +101,12 @@ impl Window {
     }
 
     fn low(&self, alpha: f64) -> f64 {
-        quantile::gamma(self.alive.bytes as f64 / self.event(), alpha) * self.event() / self.cycles
+        quantile::rate_at_least(self.alive.bytes as f64, self.event(), self.cycles, alpha)
     }
 
     fn high(&self, alpha: f64) -> f64 {
-        quantile::gamma(self.alive.bytes as f64 / self.event() + 1.0, 1.0 - alpha) * self.event()
-            / self.cycles
+        quantile::rate_at_most(self.alive.bytes as f64, self.event(), self.cycles, alpha)
     }
-}
-
-/// Whether the least of the upper bounds is below the limit. A leak that began in the first half shows in the latest window.
-fn excludes(windows: &[Window], late: &Window, limit: f64) -> bool {
-    let highs = windows.iter().chain([late]).map(|window| window.high(ALPHA_CLEAN));
-    late.rate() < limit && highs.fold(f64::INFINITY, f64::min) < limit
 }
 
 fn leaks(cohorts: &Cohorts, middle: &Window, late: &Window, limit: f64) -> bool {
@@ -143,8 +125,7 @@ fn lasts(cohorts: &Cohorts, middle: &Window, late: &Window) -> bool {
             })
             .collect();
         let from = SHAPED.start as f64 / LATE.end as f64;
-        staircase::shape(&events, from)
-            .is_some_and(|(shape, error)| shape >= LEAST_SHAPE && shape - Z_SHAPE * error > SQUARE_ROOT)
+        staircase::shape(&events, from).is_some_and(|shape| staircase::is_steady(shape, LEAST_SHAPE))
     };
     middle.alive.blocks + late.alive.blocks >= MANY && ratio >= LASTING || ratio >= RECENT && steady()
 }

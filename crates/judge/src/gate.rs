@@ -86,7 +86,7 @@ fn memory(soak: &Measured, limits: &Limits, evidence: &[Evidence], leak: Option<
     let passed = outcome(&of_memory);
     let matters = |e: &&Evidence| match passed {
         Some(false) => leak.is_some_and(|leak| leak.metric == e.growth.metric),
-        None => !matches!(e.answer, Answer::Leak | Answer::Clean),
+        None => e.answer.is_open(),
         Some(true) => true,
     };
     let worst = of_memory.iter().filter(matters).max_by(|a, b| a.growth.high.total_cmp(&b.growth.high));

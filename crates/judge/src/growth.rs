@@ -168,7 +168,7 @@ pub(super) fn evidence(
 }
 
 impl Evidence {
-    /// Decides growth of the heap by what is left of old cycles, if they tell.
+    /// Decides growth of the heap by what is left of old cycles, if that is clear.
     fn decide_by(&mut self, cohorts: &Cohorts, soak: &Measured) {
         let doubles = self.answer == Answer::Doubling;
         let Some((answer, survivors)) = cohorts::answer(cohorts, self.bounds, doubles) else { return };
@@ -196,7 +196,8 @@ fn assess(
     let (answer, way) = seen.answer(errors, bounds);
     // The trend does not depend on whether a limit lets the growth pass.
     let natural = Bounds { leak_above: default_leak_above(metric).min(bounds.leak_above), ..bounds };
-    let trend = match seen.answer(errors, natural).0 {
+    let by_itself = if natural == bounds { answer } else { seen.answer(errors, natural).0 };
+    let trend = match by_itself {
         Answer::Leak => Trend::Growing,
         Answer::Clean => Trend::Flat,
         Answer::Fading => Trend::Decaying,

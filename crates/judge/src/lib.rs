@@ -53,9 +53,8 @@ pub fn judge_run(run: Run) -> Run {
 
 /// Whether growth of the heap is neither proven nor excluded.
 pub fn is_heap_open(soak: &Measured) -> bool {
-    at_the_end(soak)
-        .iter()
-        .any(|evidence| evidence.growth.metric == Metric::Heap && evidence.answer.is_open())
+    let evidence = others::growth_of(soak, &soak.asked.limits());
+    evidence.iter().any(|evidence| evidence.growth.metric == Metric::Heap && evidence.answer.is_open())
 }
 
 /// Whether memory grows, or may grow, that a collector would free.
@@ -65,13 +64,9 @@ pub fn may_be_garbage(soak: &Measured) -> bool {
             && kind::is_collected(evidence.growth.metric)
             && evidence.answer != Answer::Clean
     };
-    growth::has_collector(soak) && soak.instances.is_none() && at_the_end(soak).iter().any(grows)
-}
-
-/// The evidence of a soak on its growth, by its own limits.
-fn at_the_end(soak: &Measured) -> Vec<Evidence> {
-    let exposure = series::Exposure::of(soak, judged_until(soak, &exhausted(soak)));
-    growth::evidence(soak, &exposure, Errors::at_the_end(), verdict::bounds(soak, &soak.asked.limits()))
+    growth::has_collector(soak)
+        && soak.instances.is_none()
+        && others::growth_of(soak, &soak.asked.limits()).iter().any(grows)
 }
 
 /// What a look during a soak says.

@@ -18,7 +18,7 @@ const CHUNK: f64 = 32.0;
 const NEWEST: usize = 2;
 
 /// The evidence of a soak on its growth.
-fn growth_of(soak: &Measured, limits: &Limits) -> Vec<Evidence> {
+pub(super) fn growth_of(soak: &Measured, limits: &Limits) -> Vec<Evidence> {
     let exposure = Exposure::of(soak, judged_until(soak, &exhausted(soak)));
     evidence(soak, &exposure, Errors::at_the_end(), bounds(soak, limits))
 }

@@ -13,7 +13,7 @@ const NARROWS: f64 = 1.5;
 const RESERVE: f64 = 1.5;
 /// The few events that were seen may be more than there usually are, with this probability.
 const UNLUCKY: f64 = 0.1;
-/// What is so many times as far away can't be foreseen.
+/// What is farther away than this many times the run can't be foreseen.
 const MOST: f64 = 100.0;
 /// Cycles that the lines need.
 const FEWEST: f64 = 64.0;

@@ -13,6 +13,17 @@ pub(super) fn gamma(shape: f64, p: f64) -> f64 {
     if shape <= 0.0 { 0.0 } else { bisect(|x| lower_gamma(shape, x), p, shape + 1.0) }
 }
 
+/// Lower bound, with error `alpha`, on the rate of a compound Poisson process whose events add up to `sum` over `length`, each of them about
+/// `event` (Garwood 1936).
+pub(super) fn rate_at_least(sum: f64, event: f64, length: f64, alpha: f64) -> f64 {
+    gamma(sum / event, alpha) * event / length
+}
+
+/// The upper bound on the same.
+pub(super) fn rate_at_most(sum: f64, event: f64, length: f64, alpha: f64) -> f64 {
+    gamma(sum / event + 1.0, 1.0 - alpha) * event / length
+}
+
 /// The `p` quantile of Student's t, for `p` from 0.5.
 pub(super) fn student(freedom: f64, p: f64) -> f64 {
     bisect(|t| 1.0 - beta(freedom / 2.0, 0.5, freedom / (freedom + t * t)) / 2.0, p, 4.0)

@@ -23,7 +23,7 @@ const REGULAR: f64 = 0.2;
 const DENSE: f64 = 0.6;
 /// See [`DENSE`]: roughness as a part of what it would be if each interval had one event.
 const SMOOTH: f64 = 0.1;
-/// Each event of a regular staircase counts for so many: their number is known that much better.
+/// Each event of a regular staircase counts for this many: their number is known that much better.
 const REGULAR_COUNTS: f64 = 4.0;
 /// The shape of a square root. The shape of a leak is above it by [`Z_SHAPE`] standard errors.
 const SQUARE_ROOT: f64 = 0.5;
@@ -144,8 +144,7 @@ impl Staircase {
     /// Growth per unit of exposure in the last octave, with its interval at one-sided error `alpha`.
     pub(super) fn rate(&self, alpha: f64) -> (f64, f64, f64) {
         let newest = &self.octaves[0];
-        let events = newest.rise / self.event;
-        let high = quantile::gamma(events + 1.0, 1.0 - alpha) * self.event / newest.length;
+        let high = quantile::rate_at_most(newest.rise, self.event, newest.length, alpha);
         (newest.rise / newest.length, self.low(newest, alpha), high)
     }
 
@@ -159,13 +158,11 @@ impl Staircase {
     }
 
     fn low(&self, octave: &Octave, alpha: f64) -> f64 {
-        quantile::gamma(octave.rise / self.event, alpha) * self.event / octave.length
+        quantile::rate_at_least(octave.rise, self.event, octave.length, alpha)
     }
 
     fn is_steady(&self) -> bool {
-        self.shapes
-            .iter()
-            .any(|(shape, error)| *shape >= LEAST_SHAPE && shape - Z_SHAPE * error > SQUARE_ROOT)
+        self.shapes.iter().any(|shape| is_steady(*shape, LEAST_SHAPE))
     }
 
     fn has_become_rare(&self) -> bool {
@@ -211,6 +208,11 @@ fn rises(part: &[Point]) -> Option<Vec<f64>> {
     let (up, down): (Vec<f64>, Vec<f64>) = steps.filter(|step| *step != 0.0).partition(|step| *step > 0.0);
     let fallen: f64 = -down.iter().sum::<f64>();
     (up.len() >= 2 * FEWEST_RISES && fallen <= FALLS * up.iter().sum::<f64>()).then_some(up)
+}
+
+/// Whether a shape is at least `least`, and surely above that of a square root.
+pub(super) fn is_steady((shape, error): (f64, f64), least: f64) -> bool {
+    shape >= least && shape - Z_SHAPE * error > SQUARE_ROOT
 }
 
 /// The shape b of a power-law process on (`from`, 1], and its standard error: the maximum of the likelihood, where the score

@@ -633,17 +633,9 @@ pub(super) fn bounds(soak: &Measured, policy: &Limits) -> impl Fn(Metric) -> Bou
     }
 }
 
-/// Whether the metric takes part in the verdict. The proportional set size does not: it moves when other processes
-/// come and go. Nor does private dirty memory: pages of files that were written just now count as dirty, and turn
-/// from shared to private when another process that maps them ends. What a library leaks there is in `anon` or, for
-/// shared mappings, in `rss` too.
+/// Whether the evidence takes part in the verdict; see [`Metric::takes_part`].
 pub(super) fn decides(evidence: &Evidence) -> bool {
-    takes_part(evidence.growth.metric)
-}
-
-/// See [`decides`].
-pub(super) fn takes_part(metric: Metric) -> bool {
-    !matches!(metric, Metric::Pss | Metric::PrivateDirty)
+    evidence.growth.metric.takes_part()
 }
 
 /// Whether a metric that decides has that finding.

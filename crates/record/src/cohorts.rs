@@ -41,6 +41,11 @@ pub struct Alive {
     pub squares: f64,
 }
 
+impl Cohorts {
+    /// Number of stretches. The windows of the judgement begin and end at their borders, and a shape is fitted to their middles.
+    pub const STRETCHES: usize = 64;
+}
+
 impl std::ops::AddAssign for Alive {
     fn add_assign(&mut self, other: Self) {
         self.blocks += other.blocks;

@@ -38,6 +38,14 @@ impl Metric {
             _ => Unit::Bytes,
         }
     }
+
+    /// Whether it takes part in the verdict. The proportional set size does not: it moves when other processes
+    /// come and go. Nor does private dirty memory: pages of files that were written just now count as dirty, and turn
+    /// from shared to private when another process that maps them ends. What a library leaks there is in `anon` or, for
+    /// shared mappings, in `rss` too.
+    pub fn takes_part(self) -> bool {
+        !matches!(self, Self::Pss | Self::PrivateDirty)
+    }
 }
 
 /// Unit of a metric.

@@ -101,15 +101,8 @@ impl Pass {
         Self::Patterns,
     ];
 
-    /// Those that run where nobody says otherwise, each where its condition holds.
-    pub const USUAL: [Self; 8] = [
-        Self::Measure,
-        Self::Recheck,
-        Self::Diagnose,
-        Self::Cohorts,
-        Self::Collected,
-        Self::Pointers,
-        Self::WithoutCalls,
-        Self::OtherHost,
-    ];
+    /// Whether it runs where nobody says otherwise, if its condition holds.
+    pub fn is_usual(self) -> bool {
+        !matches!(self, Self::Trace | Self::Patterns)
+    }
 }

@@ -80,41 +80,6 @@ impl fmt::Display for Program {
     }
 }
 
-/// The file of another build of the library.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtherBuild(PathBuf);
-
-impl OtherBuild {
-    /// Its path.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The same file, by a path that is relative to this directory.
-    #[must_use]
-    pub fn in_directory(&self, directory: &Path) -> Self {
-        Self(directory.join(&self.0))
-    }
-}
-
-impl FromStr for OtherBuild {
-    type Err = UnitError;
-
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        if text.is_empty() || text.contains('\0') {
-            Err(UnitError::new("expected the path of another build of the library"))
-        } else {
-            Ok(Self(PathBuf::from(text)))
-        }
-    }
-}
-
-impl fmt::Display for OtherBuild {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.display())
-    }
-}
-
 /// One variable of the measured process's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
@@ -201,7 +166,8 @@ impl Passes {
 
 impl Default for Passes {
     fn default() -> Self {
-        Self { text: String::new(), passes: Pass::USUAL.to_vec() }
+        let usual = Pass::RUN.into_iter().filter(|pass| pass.is_usual());
+        Self { text: String::new(), passes: usual.collect() }
     }
 }
 
@@ -220,7 +186,7 @@ impl FromStr for Passes {
         if signed > 0 && signed < words.len() {
             return Err(UnitError::new("give either names, or names that all have + or - before them"));
         }
-        let mut passes = if signed > 0 { Pass::USUAL.to_vec() } else { vec![Pass::Measure, Pass::Recheck] };
+        let mut passes = if signed > 0 { Self::default().passes } else { vec![Pass::Measure, Pass::Recheck] };
         for word in words {
             let name = word.trim_start_matches(['+', '-']);
             let Some(pass) = Pass::RUN.into_iter().find(|pass| pass.name() == name) else {
@@ -375,6 +341,6 @@ mod tests {
         let program = |text: &str| text.parse::<Program>().unwrap();
         assert_eq!(program("nginx").in_directory(Path::new("/a")), program("nginx"));
         assert_eq!(program("./nginx").in_directory(Path::new("/a")).path(), Some(Path::new("/a/./nginx")));
-        assert!("".parse::<Program>().is_err() && "".parse::<OtherBuild>().is_err());
+        assert!("".parse::<Program>().is_err());
     }
 }

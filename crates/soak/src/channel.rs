@@ -42,7 +42,7 @@ impl Deref for Channel {
 }
 
 impl Channel {
-    /// Makes the memory for so many threads and libraries, with rings of `capacity` entries, with a table for stale pointers where they are looked
+    /// Makes the memory for this many threads and libraries, with rings of `capacity` entries, with a table for stale pointers where they are looked
     /// for, and puts `job` into it.
     ///
     /// # Errors

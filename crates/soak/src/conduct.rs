@@ -26,7 +26,7 @@ const WITHOUT_CALLS: u64 = 10_000;
 const TRACED: u64 = 2_000;
 
 /// Cycles whose allocations are noted where growth of the heap is undecided: at first, and where these leave it open; and fewest cycles of
-/// a soak that they follow. The second takes no more than so many seconds, as cycles took before.
+/// a soak that they follow. The second takes no more than this many seconds, as cycles took before.
 const COHORTS: u64 = 10_000;
 const COHORTS_LONG: u64 = 100_000;
 const FEWEST_COHORTS: u64 = 1_000;
@@ -48,7 +48,7 @@ const GROWS: u64 = 1_000;
 const GROWS_PROBE: u64 = 64;
 const STAYS: u64 = 64;
 const STAYS_PROBE: u64 = 16;
-/// A crash is a dependency's if a host that links it lives so many times as many cycles; one that comes later than in this cycle is not
+/// A crash is a dependency's if a host that links it lives this many times the cycles. One that comes later than in this cycle is not
 /// looked at.
 const OUTLIVED: u64 = 8;
 const LATEST_CRASH: u64 = 250;
@@ -256,7 +256,7 @@ impl Conductor<'_> {
             Pass::Cohorts => {
                 let asked = measured.cycles.completed;
                 let in_time = (COHORTS_SECONDS / (measured.seconds / asked as f64)) as u64;
-                // Twice as many where the first ones leave it open, if they were not all.
+                // Once more where the first ones leave it open, if that is at least twice as many and does not take too long.
                 for most in [COHORTS, COHORTS_LONG].map(|most| asked.min(most)) {
                     if cycles > 0
                         && (most < 2 * cycles || most > in_time || !analysis::is_heap_open(&measured))

@@ -74,7 +74,7 @@ fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
     }
 }
 
-/// Whether several libraries can be told apart in one process: the loader takes two of one name for the same.
+/// Whether several libraries can be distinguished in one process: the loader takes two of one name for the same.
 fn check_together(plan: &SoakPlan) -> Result<(), Fault> {
     if plan.together.is_empty() {
         return Ok(());

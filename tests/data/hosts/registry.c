@@ -17,6 +17,15 @@ int reg_add(const char *name, void (*callback)(void)) {
     return 0;
 }
 
+void reg_remove(const char *name) {
+    for (int i = 0; i < count; i++)
+        if (!strcmp(table[i].name, name)) {
+            table[i] = table[--count];
+            memset(&table[count], 0, sizeof table[count]);
+            return;
+        }
+}
+
 void reg_call(void) {
     for (int i = 0; i < count; i++) table[i].callback();
 }

@@ -1,6 +1,5 @@
 //! Decides whether a metric grows faster or slower than before.
 
-use super::super::verdict::takes_part;
 use super::{Change, Changed, GrowthChange};
 use dlsoak_record::{Growth, Metric, Soak, Trend};
 
@@ -13,7 +12,7 @@ pub(super) fn growth(base: &Soak, other: &Soak) -> Vec<GrowthChange> {
         |soak: &'_ Soak, metric| soak.judged.growth.iter().find(|growth| growth.metric == metric).cloned();
     Metric::ALL
         .into_iter()
-        .filter(|metric| takes_part(*metric))
+        .filter(|metric| metric.takes_part())
         .filter_map(|metric| Some(difference(&of(base, metric)?, &of(other, metric)?)))
         .collect()
 }

@@ -7,7 +7,7 @@ use dlsoak_record::{
 };
 
 use super::super::growth::is_memory;
-use super::super::verdict::{seconds_per_cycle, takes_part};
+use super::super::verdict::seconds_per_cycle;
 use super::growth::difference;
 use super::latency::{self, LatencyChange};
 
@@ -96,7 +96,7 @@ fn leak(base: &BaselineSoak, growth: &[Growth], limit: f64) -> (RuleMeasured, Op
     let of = |metric| base.growth.iter().find(|growth| growth.metric == metric);
     let differences: Vec<_> = growth
         .iter()
-        .filter(|growth| is_memory(growth.metric) && takes_part(growth.metric))
+        .filter(|growth| is_memory(growth.metric) && growth.metric.takes_part())
         .filter_map(|growth| Some(difference(of(growth.metric)?, growth)))
         .collect();
     let worst = |passed: Option<bool>| {

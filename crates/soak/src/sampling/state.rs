@@ -125,15 +125,17 @@ fn threads(process: &Process, channel: &Channel, memory: Option<&Memory>) -> pro
         let Ok(status) = task.status() else { continue };
         let id = u32::try_from(task.tid).unwrap_or(0);
         let own = own(id);
-        let mut syscall = task_syscall(process.pid(), task.tid);
-        let mut waits = syscall.as_deref().and_then(wait);
-        while own.is_none() && syscall.is_some() && waits.is_none() && Instant::now() < until {
+        let look = || {
+            let syscall = task_syscall(process.pid(), task.tid);
+            (syscall.is_some(), syscall.as_deref().and_then(wait))
+        };
+        let (mut is_known, mut waits) = look();
+        while own.is_none() && is_known && waits.is_none() && Instant::now() < until {
             std::thread::sleep(SPUN);
-            syscall = task_syscall(process.pid(), task.tid);
-            waits = syscall.as_deref().and_then(wait);
+            (is_known, waits) = look();
         }
         // A thread of ours that is not parked in a call runs a signal handler, and for as long as that its mask is the handler's.
-        let is_parked = syscall.is_none() || waits.is_some_and(|(call, ..)| call >= 0);
+        let is_parked = !is_known || waits.is_some_and(|(call, ..)| call >= 0);
         let blocked = Some(status.sigblk).filter(|_| own.is_none() || is_parked);
         let waits = waits.filter(|_| own.is_none()).map(|(call, stack, at)| Wait {
             call,

@@ -3,22 +3,18 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Context;
-use super::noted::{Noted, Noting};
+use super::noted::{Noted, Noting, is_full};
 use super::session::End;
 use crate::record::{Alive, Cohorts, EndedEarly, Measured, Stretch};
 use crate::suite::plan::SoakPlan;
 use crate::trace::cohorts::{alive, places};
-use crate::trace::series::{Census, census, want_stacks};
-use dlsoak_wire::notes::LIVE;
+use dlsoak_wire::notes::Memory;
 
-/// Stretches of the cycles. The windows of the judgement begin and end at their borders, and a shape is fitted to their middles.
-const STRETCHES: u32 = 64;
+const STRETCHES: u32 = Cohorts::STRETCHES as u32;
 /// The stretches whose survivors are named: from a quarter of the cycles to three quarters.
 const NAMED: std::ops::Range<u32> = STRETCHES / 4 + 1..STRETCHES * 3 / 4 + 1;
 /// Most places that are named.
 const PLACES: usize = 16;
-/// Blocks that may be alive: of more, some might find no room in the table.
-const ROOM: i64 = LIVE as i64 / 2;
 
 /// Soaks `cycles` cycles of a library that was soaked before, as it was soaked.
 ///
@@ -32,16 +28,14 @@ pub(super) fn cohorts(
 ) -> Result<Cohorts, EndedEarly> {
     let (mut halfway, mut end, mut named) = (Vec::new(), Vec::new(), Vec::new());
     let noted = Noted::soak(plan, soak, cycles, context, |noting, warmup| {
-        let ended = run(noting, (warmup, cycles), |memory, stretch| {
+        run(noting, (warmup, cycles), |memory, stretch| {
             if stretch == STRETCHES / 2 {
                 halfway = alive(memory, stretch);
             } else if stretch == STRETCHES {
                 end = alive(memory, stretch);
                 named = places(memory, NAMED, cycles / 2, PLACES);
             }
-        });
-        noting.memory.stretch.store(0, Relaxed);
-        ended
+        })
     })?;
     let at = |part: &[Alive], index: usize| part.get(index).copied().unwrap_or_default();
     let stretches =
@@ -59,26 +53,20 @@ pub(super) fn cohorts(
 fn run(
     noting: &mut Noting<'_, '_>,
     (warmup, cycles): (u64, u64),
-    mut look: impl FnMut(&dlsoak_wire::notes::Memory, u32),
+    mut look: impl FnMut(&Memory, u32),
 ) -> Result<Option<EndedEarly>, End> {
     let memory = noting.memory;
     noting.advance(warmup)?;
-    let mut before: Option<Census> = None;
     for stretch in 1..=STRETCHES {
         memory.stretch.store(stretch, Relaxed);
         let done = u128::from(cycles) * u128::from(stretch) / u128::from(STRETCHES);
         let done = u64::try_from(done).unwrap_or(cycles);
         noting.advance(warmup + done)?;
-        let now = census(memory);
-        if let Some(before) = &before {
-            want_stacks(memory, before, &now);
-        }
+        let now = noting.look();
         look(memory, stretch);
-        let living: i64 = now.values().map(|amount| amount.count).sum();
-        if living > ROOM && stretch < STRETCHES {
+        if is_full(&now) && stretch < STRETCHES {
             return Ok(Some(EndedEarly::NotesFull { cycles: done }));
         }
-        before = Some(now);
     }
     Ok(None)
 }

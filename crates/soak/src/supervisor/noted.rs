@@ -17,9 +17,17 @@ use crate::channel;
 use crate::fault::Fault;
 use crate::record::{Agent, EndedEarly, LoadCause, Measured, Mode, TracePlace};
 use crate::suite::plan::SoakPlan;
-use crate::trace::series::Left;
+use crate::trace::series::{Census, Left, census, want_stacks};
 use crate::trace::{Shared, names};
-use dlsoak_wire::notes::Memory;
+use dlsoak_wire::notes::{LIVE, Memory};
+
+/// Looks are taken until this part of the table of living resources is used: after that, some might find no room.
+const ROOM: i64 = LIVE as i64 / 2;
+
+/// Whether there may be no room for what comes next.
+pub(super) fn is_full(now: &Census) -> bool {
+    now.values().map(|amount| amount.count).sum::<i64>() > ROOM
+}
 
 /// A soak that was noted.
 pub(super) struct Noted {
@@ -34,6 +42,8 @@ pub(super) struct Noting<'a, 'b> {
     pub(super) session: &'a mut Session<'b>,
     pub(super) memory: &'a Memory,
     histograms: Histograms,
+    /// What was alive at the last look.
+    last: Option<Census>,
 }
 
 impl Noting<'_, '_> {
@@ -43,6 +53,17 @@ impl Noting<'_, '_> {
     /// Why it ended before.
     pub(super) fn advance(&mut self, cycle: u64) -> Result<(), End> {
         self.session.advance(cycle, &mut self.histograms)
+    }
+
+    /// What is alive now. Stacks are asked for where that is more than at the last look: of what the first load keeps, they are not worth
+    /// their price.
+    pub(super) fn look(&mut self) -> Census {
+        let now = census(self.memory);
+        if let Some(before) = &self.last {
+            want_stacks(self.memory, before, &now);
+        }
+        self.last = Some(now.clone());
+        now
     }
 }
 
@@ -121,5 +142,5 @@ fn noting<'b>(
     session.ready()?;
     // As in a measured soak: what the loader allocates once for being asked is no growth.
     session.look(channel::Look::Presence)?;
-    run(&mut Noting { session, memory, histograms })
+    run(&mut Noting { session, memory, histograms, last: None })
 }

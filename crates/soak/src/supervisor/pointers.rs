@@ -18,7 +18,7 @@ use super::limits::Limits;
 use super::session::{Bounds, End, Outside as _, Session};
 use super::staging::{Files, Staging};
 use super::{Context, Progress, start};
-use crate::channel::{Phase, read_bytes};
+use crate::channel::read_bytes;
 use crate::elf::lines::Symbols;
 use crate::observer::{Caught, Mapping, Seen};
 use crate::record::why::Access;
@@ -79,7 +79,8 @@ pub(super) fn look(
     let end = run(&mut session, plan.cycles).and_then(|()| wait_for_use(&mut session, wait));
     let seen = session.worker.seen();
     let cycling = session.cycling();
-    let library = end.is_err().then(|| busy_with(&session, &staging)).flatten();
+    let slot = session.channel.slots().first().filter(|_| end.is_err());
+    let library = slot.and_then(|slot| staging.busy_with(slot));
     session.worker.kill();
     (context.progress)(Progress::End);
     let Some(table) = session.channel.pointers() else { return Err(EndedEarly::NoNotes) };
@@ -97,15 +98,6 @@ pub(super) fn look(
             }),
         },
     }
-}
-
-/// The library that the first thread is busy with, where a cycle opens several.
-fn busy_with(session: &Session<'_>, staging: &Staging) -> Option<String> {
-    let slot = session.channel.slots().first()?;
-    let is_inside = Phase::from_u32(slot.phase.load(Relaxed)) != Phase::Between;
-    let names = staging.names();
-    let library = names.get(slot.library.load(Relaxed) as usize).filter(|_| names.len() > 1 && is_inside);
-    library.cloned()
 }
 
 fn with_during(pointer: DanglingPointer, library: Option<String>) -> DanglingPointer {

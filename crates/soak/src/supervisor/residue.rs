@@ -32,7 +32,7 @@ impl Watch {
     pub(super) fn new<'p>(libraries: impl Iterator<Item = &'p std::path::Path>) -> Self {
         let (mut file_bytes, mut makes_shared_files) = (0, false);
         for library in libraries {
-            // The file was read a moment ago; without it, less is told and nothing wrong.
+            // The file was read a moment ago; without it, less is reported and nothing wrong.
             let bytes = crate::elf::read_library(library).unwrap_or_default();
             // Linkers keep a name that another one ends with as a part of that.
             let takes = |name: &str| memchr::memmem::find(&bytes, format!("{name}\0").as_bytes()).is_some();

@@ -38,15 +38,19 @@ fn of_malloc(channel: &Channel) -> Option<u64> {
 pub(super) fn observation(channel: &Channel) -> Observation {
     let header = channel.header();
     let bounded = |word: &AtomicU64| word.load(Relaxed).min(MOST);
-    let most = MOST.cast_signed();
     Observation {
         active_ns: bounded(&header.active_ns),
         adds: bounded(&header.adds),
-        subs: header.subs.load(Relaxed).cast_signed().clamp(-most, most).cast_unsigned(),
+        subs: signed(&header.subs).cast_unsigned(),
         heap: known(&header.heap),
         malloc: of_malloc(channel),
         tls_keys: header.state.keys_in_use.load(Relaxed).into(),
     }
+}
+
+/// A count of the worker's that may be below zero.
+pub(super) fn signed(word: &AtomicU64) -> i64 {
+    word.load(Relaxed).cast_signed().clamp(-MOST.cast_signed(), MOST.cast_signed())
 }
 
 /// A figure of the worker's; `None` where it can't be had.

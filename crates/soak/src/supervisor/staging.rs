@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::original::{Stamp, stamp};
 use super::private::PrivateDirectory;
+use crate::channel::{Phase, Slot};
 use crate::elf::{Difference, Facts};
 use crate::fault::Fault;
 use crate::record::{LoadCause, LoadFailure, Mode, Shortage};
@@ -239,6 +241,13 @@ impl Staging {
     pub(super) fn names(&self) -> Vec<String> {
         let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.originals.iter().map(|(original, _)| name(original)).collect()
+    }
+
+    /// The name of the library that a thread is busy with, where a cycle opens several.
+    pub(super) fn busy_with(&self, slot: &Slot) -> Option<String> {
+        let is_inside = Phase::from_u32(slot.phase.load(Relaxed)) != Phase::Between;
+        let library = slot.library.load(Relaxed) as usize;
+        self.names().into_iter().nth(library).filter(|_| is_inside && self.originals.len() > 1)
     }
 
     /// The private directory of the copies, where there are any.

@@ -2,11 +2,9 @@
 //! its open until after its close. All else is looked at before the warm-up, in visits of one library alone with a quiet point after them: what
 //! has appeared there was not there one library before.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::SoakPlan;
 use super::measure::Library;
-use super::series::Series;
+use super::series::{self, Series};
 use super::session::{End, Session};
 use crate::channel::Channel;
 use crate::record::{Agent, Member, Metric, MetricRate, Residue, UnloadState};
@@ -83,9 +81,11 @@ impl Watch {
     /// Takes what was counted up to a checkpoint.
     pub(super) fn checkpoint(&mut self, cycle: u64, channel: &Channel) {
         let libraries = self.names.len();
-        let counts = channel.visits().iter().take(libraries).map(|visit| {
-            [&visit.heap, &visit.adds, &visit.subs].map(|count| bounded(count.load(Relaxed).cast_signed()))
-        });
+        let counts = channel
+            .visits()
+            .iter()
+            .take(libraries)
+            .map(|visit| [&visit.heap, &visit.adds, &visit.subs].map(series::signed));
         self.readings.push(Reading { cycle, counts: counts.collect() });
         if self.readings.len() > KEPT {
             let mut index = 0;
@@ -161,12 +161,6 @@ impl Watch {
     }
 }
 
-/// A count of the worker's, of which differences can't overflow.
-fn bounded(count: i64) -> i64 {
-    const MOST: i64 = 1 << 56;
-    count.clamp(-MOST, MOST)
-}
-
 fn point(session: &mut Session<'_>, series: &Series) -> Result<Point, End> {
     let sample: Sample = session.worker.sample().map_err(|error| super::measure::gone(session, &error))?;
     session.worker.settle();
@@ -180,16 +174,14 @@ fn grown(series: &Series, before: &[i64], after: &[i64], visits: u32) -> Vec<Met
         let grown = after.get(column)?.checked_sub(*before.get(column)?)?;
         (grown != 0).then(|| MetricRate { metric, per_cycle: grown as f64 / f64::from(visits) })
     };
-    // The two that take no part in a verdict move by themselves.
-    let decides = |metric: &Metric| !matches!(metric, Metric::Pss | Metric::PrivateDirty);
-    Metric::ALL.into_iter().filter(decides).filter_map(of).collect()
+    Metric::ALL.into_iter().filter(|metric| metric.takes_part()).filter_map(of).collect()
 }
 
 /// What has appeared from one quiet point to the next.
 fn left(before: &Point, after: &Point) -> Vec<Residue> {
     let (Some(first), Some(second)) = (&before.snapshot, &after.snapshot) else { return Vec::new() };
     let context = residue::Context {
-        // What is left here and is told at the end is told because nothing holds it there.
+        // What is left here and reported at the end is reported because nothing holds it there.
         state: UnloadState::Unloaded,
         objects_left: &[],
         until: u64::MAX,

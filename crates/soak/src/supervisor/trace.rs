@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Context;
-use super::noted::{Noted, Noting};
+use super::noted::{Noted, Noting, is_full};
 use super::series::Series;
 use super::session::End;
 use crate::record::{Column, EndedEarly, Explained, LoadCause, Measured, Metric, Mode, Trace};
 use crate::suite::plan::SoakPlan;
 use crate::trace::Shared;
-use crate::trace::series::{Amount, Census, census, left, sites, want_stacks};
-use dlsoak_wire::notes::{Kind, LIVE, Memory, Meta};
+use crate::trace::series::{Amount, Census, census, left, sites};
+use dlsoak_wire::notes::{Kind, Memory, Meta};
 
 /// Quiet points of the traced cycles.
 const POINTS: u64 = 40;
-/// Looks are taken until this part of the table of living resources is used: after that, some might find no room.
-const ROOM: i64 = LIVE as i64 / 2;
-
 /// What was alive, before anything was opened and at quiet points after the warm-up.
 struct Notes {
     before: Census,
@@ -71,19 +68,9 @@ fn run(
 ) -> Result<Option<EndedEarly>, End> {
     let memory = noting.memory;
     notes.before = census(memory);
-    let mut last: Option<Census> = None;
-    let look = |last: &mut Option<Census>| {
-        let now = census(memory);
-        // Of what the first load keeps, stacks are not worth their price.
-        if let Some(before) = &*last {
-            want_stacks(memory, before, &now);
-        }
-        *last = Some(now.clone());
-        now
-    };
     for cycle in (0..).map(|power| 1_u64 << power).take_while(|cycle| *cycle < warmup).chain([warmup]) {
         noting.advance(cycle)?;
-        look(&mut last);
+        noting.look();
     }
     let step = |point: u64| cycles * point / POINTS.min(cycles).max(1);
     for cycle in (0..=POINTS.min(cycles)).map(step) {
@@ -94,10 +81,10 @@ fn run(
         {
             return reached.map(|()| None);
         }
+        let now = noting.look();
+        let is_full = is_full(&now);
         let session = &mut *noting.session;
         let done = session.completed().saturating_sub(warmup);
-        let now = look(&mut last);
-        let alive: i64 = now.values().map(|amount| amount.count).sum();
         notes.points.push((done, now));
         let sample = session
             .worker
@@ -106,7 +93,7 @@ fn run(
             .map_err(|error| End::of(LoadCause::ProcessUnreadable { problem: error.to_string() }))?;
         series.take(done, &session.channel, &sample);
         reached?;
-        if alive > ROOM && cycle < cycles {
+        if is_full && cycle < cycles {
             return Ok(Some(EndedEarly::NotesFull { cycles: done }));
         }
     }

@@ -25,7 +25,7 @@ pub fn alive(memory: &Memory, stretches: u32) -> Vec<Alive> {
     alive
 }
 
-/// Where the living blocks of these stretches come from, which are so many cycles; the `most` places of most bytes.
+/// Where the living blocks of these stretches come from, which are this many cycles; the `most` places of most bytes.
 pub fn places(memory: &Memory, stretches: Range<u32>, cycles: u64, most: usize) -> Vec<Left> {
     let mut places: BTreeMap<u32, Amount> = BTreeMap::new();
     for (_, place, size) in blocks(memory).filter(|(stretch, ..)| stretches.contains(stretch)) {

@@ -81,9 +81,7 @@ impl Ending<'_, '_> {
             let now = crate::channel::recorded(Phase::from_u32(slot.phase.load(Relaxed)));
             Some(slot.completed.load(Relaxed)) == cycle && Some(now) == phase
         };
-        let slot = slots.iter().find(is_at).filter(|_| self.libraries.len() > 1)?;
-        let is_inside = Phase::from_u32(slot.phase.load(Relaxed)) != Phase::Between;
-        self.staging.names().into_iter().nth(slot.library.load(Relaxed) as usize).filter(|_| is_inside)
+        self.staging.busy_with(slots.iter().find(is_at)?)
     }
 
     fn of_end(&mut self, end: End) -> Outcome {

@@ -1,51 +1,10 @@
-//! Libraries that are soaked in one process: which, and in which order.
+//! In which order the libraries of one process are opened.
 
 use std::fmt;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::UnitError;
-
-/// A library that each cycle opens after the one that the soak is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Companion(PathBuf);
-
-impl Companion {
-    /// The library in this file; `None` where its path is no text, or can't be a path.
-    pub fn new(path: &Path) -> Option<Self> {
-        path.to_str()?.parse().ok()
-    }
-
-    /// Its file.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The same library, where a path is relative to this directory.
-    #[must_use]
-    pub fn in_directory(&self, directory: &Path) -> Self {
-        Self(directory.join(&self.0))
-    }
-}
-
-impl FromStr for Companion {
-    type Err = UnitError;
-
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        if text.is_empty() || text.contains('\0') {
-            Err(UnitError::new("expected the path of a library"))
-        } else {
-            Ok(Self(PathBuf::from(text)))
-        }
-    }
-}
-
-impl fmt::Display for Companion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.display().fmt(f)
-    }
-}
 
 /// In which order a cycle opens several libraries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,12 +65,5 @@ mod tests {
         for wrong in ["", "shuffle:", "shuffle:0", "shuffle:-1", "random", "shuffled"] {
             assert!(wrong.parse::<Order>().unwrap_err().to_string().contains("shuffle:SEED"), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_companion_is_a_path() {
-        let companion: Companion = "b/liba.so".parse().unwrap();
-        assert_eq!(companion.in_directory(Path::new("/x")).to_string(), "/x/b/liba.so");
-        assert!("".parse::<Companion>().is_err());
     }
 }
