@@ -3,7 +3,7 @@
 
 use dlsoak::record::{Code, Facts, Finding, Metric, Pass, Soak, Trend, Verdict};
 
-use crate::support::{Finished, fixture, has, run, soak};
+use crate::support::{Finished, dlsoak, finished, fixture, has, run, soak};
 
 fn finding(soak: &Soak, code: Code) -> &Finding {
     soak.judged.findings.iter().find(|finding| finding.code == code).unwrap()
@@ -64,4 +64,22 @@ fn garbage_is_no_leak_and_a_map_that_grows_is_one() {
     assert_eq!(found.judged.verdict, Verdict::Leak, "{}", grows.stdout);
     let Facts::Collected(collected) = &finding(found, Code::Collected).facts else { panic!() };
     assert!(collected.with.trend == Trend::Growing && collected.with.per_cycle > 500.0, "{collected:?}");
+}
+
+#[test]
+fn a_gogc_that_is_inherited_is_in_the_record_and_counts() {
+    let soaked = |name: &str, args: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let mut command = dlsoak();
+        command.env("GOGC", "10").arg("run").arg(fixture(name)).args(args).arg("-o").arg(out.path());
+        finished(&command.output().unwrap(), &out)
+    };
+    let garbage = ["-n", "20k", "--allow-pinned", "-c", "Garbage(1000)"];
+    let inherited = soaked("go-garbage", &garbage);
+    assert_eq!(inherited.soak().env["GOGC"], "10");
+    assert!(!passes(&inherited).contains(&Pass::Collected), "{}", inherited.stdout);
+    // What the soak sets comes first, and a library without a collector has no use for it.
+    let set = soaked("go-garbage", &[&garbage[..], &["--env", "GOGC=400"]].concat());
+    assert_eq!(set.soak().env["GOGC"], "400");
+    assert!(soaked("c-clean", &["-n", "500"]).soak().env.is_empty());
 }

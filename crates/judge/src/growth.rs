@@ -435,8 +435,18 @@ fn may_double(metric: Metric) -> bool {
 }
 
 /// Whether the library has a runtime with a collector.
-pub(super) fn has_collector(soak: &Measured) -> bool {
+pub fn has_collector(soak: &Measured) -> bool {
     soak.language == Language::Go || soak.toolchain.go.is_some()
+}
+
+/// Garbage in percent of what is alive that Go's collector lets pile up, as Go reads `GOGC`: infinite where the collector is off, and 100
+/// where the variable is not set or no number.
+pub fn gogc(soak: &Measured) -> f64 {
+    match soak.env.get("GOGC").map(|percent| (percent.as_str(), percent.parse::<i32>())) {
+        Some(("off", _) | (_, Ok(..0))) => f64::INFINITY,
+        Some((_, Ok(percent))) => f64::from(percent),
+        Some((_, Err(_))) | None => 100.0,
+    }
 }
 
 /// Bytes of garbage that a collector in this library lets pile up; `None` where there is none.
@@ -445,13 +455,7 @@ fn garbage(soak: &Measured) -> Option<f64> {
     if !has_collector(soak) || soak.instances.is_some() {
         return None;
     }
-    Some(match soak.env.get("GOGC").map(String::as_str) {
-        Some("off") => f64::INFINITY,
-        percent => {
-            let percent: f64 = percent.and_then(|percent| percent.parse().ok()).unwrap_or(100.0);
-            (GARBAGE * percent / 100.0).max(LEAST_GARBAGE)
-        }
-    })
+    Some((GARBAGE * gogc(soak) / 100.0).max(LEAST_GARBAGE))
 }
 
 /// The series without the largest upward jump of each octave.

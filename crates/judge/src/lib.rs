@@ -29,6 +29,7 @@ use dlsoak_record::{Growth, Judged, Limits, Measured, Metric, Run, Soak, UnloadS
 use growth::{Answer, Errors, Evidence};
 
 pub use exhausted::{exhausted, judged_until};
+pub use growth::{gogc, has_collector};
 pub use others::{is_gone, object_at_fault, problems};
 pub use shares::is_all_of_it;
 pub use verdict::unused_exceptions;
@@ -64,7 +65,7 @@ pub fn may_be_garbage(soak: &Measured) -> bool {
             && kind::is_collected(evidence.growth.metric)
             && evidence.answer != Answer::Clean
     };
-    growth::has_collector(soak)
+    has_collector(soak)
         && soak.instances.is_none()
         && others::growth_of(soak, &soak.asked.limits()).iter().any(grows)
 }

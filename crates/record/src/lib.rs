@@ -184,7 +184,8 @@ pub struct Measured {
     /// are contended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub beside: u32,
-    /// Environment variables set for the worker, besides those inherited.
+    /// Environment variables set for the worker, and those that it inherits and that the judgement depends on: `GOGC`, where the library
+    /// contains Go.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// What the worker was kept from (`--sandbox`).

@@ -126,8 +126,7 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
                 && analysis::is_heap_open(&soak.measured)
         }
         Pass::Collected => {
-            let gogc = plan.env.get("GOGC").and_then(|percent| percent.parse::<u32>().ok());
-            let may_show = gogc.is_none_or(|percent| percent > GOGC) && plan.mode != Mode::Namespace;
+            let may_show = analysis::gogc(&soak.measured) > f64::from(GOGC) && plan.mode != Mode::Namespace;
             may_show
                 && soak.outcome.kind == OutcomeKind::Completed
                 && analysis::may_be_garbage(&soak.measured)
@@ -711,6 +710,27 @@ mod tests {
             let Some(Why::Crash(crash)) = &soak.outcome.why else { panic!("{:?}", soak.outcome) };
             assert_eq!((Some(&crash.cause), &soak.residue), (cause.as_ref(), &left));
             assert!(soak.notes.is_empty() && instrument.pointers.borrow().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_library_with_go_is_soaked_again_with_a_collector_that_runs_often() {
+        let grows = |gogc: Option<&str>| {
+            let mut measured = recorded(Verdict::Leak);
+            measured.language = crate::record::Language::Go;
+            measured.env.extend(gogc.map(|percent| ("GOGC".to_owned(), percent.to_owned())));
+            Ok((measured, None))
+        };
+        for gogc in [None, Some("100"), Some("off"), Some("11")] {
+            let (soak, _) = conducted(&["no calls"], vec![grows(gogc), grows(Some("10"))], Vec::new());
+            let soak = soak.unwrap();
+            assert_eq!(passes(&soak), [Pass::Measure, Pass::Collected], "{gogc:?}");
+            assert!(soak.collected.is_some());
+        }
+        // It ran so in the soak itself, whether that set the variable or inherited it.
+        for gogc in ["10", "5"] {
+            let (soak, _) = conducted(&["no calls"], vec![grows(Some(gogc))], Vec::new());
+            assert_eq!(passes(&soak.unwrap()), [Pass::Measure], "{gogc}");
         }
     }
 

@@ -46,6 +46,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::analysis;
 use crate::calls;
 use crate::channel::{self, Channel, Clock};
 use crate::conduct::Instrument;
@@ -269,6 +270,12 @@ fn prepare<'a>(
     }
     if libraries.iter().any(|library| library.facts.language != soak.language) {
         soak.language = Language::Unknown;
+    }
+    if analysis::has_collector(soak)
+        && let Ok(percent) = std::env::var("GOGC")
+    {
+        // The worker inherits it, and what is judged depends on it.
+        soak.env.entry("GOGC".to_owned()).or_insert(percent);
     }
     let data = |library: &Library, symbol: &str| library.facts.export(symbol) == Some(elf::ExportKind::Data);
     let is_data = |symbol: &str| libraries.iter().any(|library| data(library, symbol));
