@@ -321,6 +321,28 @@ fn a_page_with_a_trace_shows_its_stacks() {
 }
 
 #[test]
+fn a_page_shows_what_is_left_of_old_cycles() {
+    let Some(mut browser) = Browser::start() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let library = crate::support::fixture("c-churn-leak");
+    let mut command = dlsoak();
+    command.arg("run").arg(library).args(["-c", "fibonacci(20)", "-n", "4000", "-o"]).arg(out.path());
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    look_at(&mut browser, &out.path().join("report.html"), "survivors");
+    let ages = "[...document.querySelectorAll('figure[id$=survivors] tbody tr')].map(tr => [...tr.cells].map(td => td.textContent))";
+    let ages = browser.value(ages);
+    let ages = ages.as_array().unwrap();
+    assert_eq!(ages.len(), 8);
+    assert_eq!((&ages[0][0], &ages[7][0]), (&json!("0 to 500"), &json!("3,500 to 4,000")));
+    // What was allocated after half of the cycles was not there half-way.
+    assert!(ages[3][1] != "-" && ages[4][1] == ages[7][1], "{ages:?}");
+    let bars = "document.querySelectorAll('figure[id$=survivors] svg .f-heap').length";
+    assert_eq!(browser.value(bars), 8);
+    let note = browser.value("document.querySelector('figure[id$=survivors] .note').textContent");
+    assert!(note.as_str().unwrap().contains("churn.c"), "{note}");
+}
+
+#[test]
 fn a_page_of_odd_soaks_fits_too() {
     let Some(mut browser) = Browser::start() else { return };
     let out = tempfile::tempdir().unwrap();
@@ -336,6 +358,14 @@ fn a_page_of_odd_soaks_fits_too() {
     odd.outcome.stacks = Some(vec![dlsoak::record::Stack { frames: vec![frame; 30], ..Default::default() }]);
     odd.judged.gate.passed = Some(false);
     odd.trace = Some(odd_trace());
+    let alive = dlsoak::record::Alive { blocks: u64::MAX / 64, bytes: u64::MAX / 64, squares: 1e300 };
+    odd.cohorts = Some(dlsoak::record::Cohorts {
+        cycles: 3_000_000_000,
+        stretches: vec![dlsoak::record::Stretch { halfway: alive, end: alive }; 64],
+        places: odd_trace().places,
+        lost: u64::MAX,
+        ended: odd_trace().ended,
+    });
     let crashed = &mut run.soaks[1];
     crashed.judged.verdict = dlsoak::record::Verdict::Crashed;
     crashed.checkpoints = Default::default();

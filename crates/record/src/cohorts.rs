@@ -48,8 +48,8 @@ impl Cohorts {
 
 impl std::ops::AddAssign for Alive {
     fn add_assign(&mut self, other: Self) {
-        self.blocks += other.blocks;
-        self.bytes += other.bytes;
+        self.blocks = self.blocks.saturating_add(other.blocks);
+        self.bytes = self.bytes.saturating_add(other.bytes);
         self.squares += other.squares;
     }
 }

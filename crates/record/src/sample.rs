@@ -387,6 +387,22 @@ pub fn trace() -> Trace {
     }
 }
 
+/// Survivors of a leak of 32 B per cycle beside a cache that holds what the last 1,000 of 4,000 cycles allocated.
+pub fn cohorts() -> Cohorts {
+    let cycles = 4_000;
+    let each = cycles / Cohorts::STRETCHES as u64;
+    let alive = |from: u64, now: u64| {
+        let cached = now > from && from + 1_000 >= now;
+        let (blocks, bytes) = if cached { (2 * each, each * (32 + 96)) } else { (each, each * 32) };
+        if now > from { Alive { blocks, bytes, squares: (bytes * 64) as f64 } } else { Alive::default() }
+    };
+    let at = |from: u64| Stretch { halfway: alive(from, cycles / 2), end: alive(from, cycles) };
+    let stretches =
+        (0..Cohorts::STRETCHES as u64).map(|index| at(cycles * index / Cohorts::STRETCHES as u64));
+    let places = trace().places;
+    Cohorts { cycles, stretches: stretches.collect(), places, lost: 0, ended: None }
+}
+
 /// A soak of which nothing was measured.
 pub fn load_failed() -> Soak {
     let mut soak = soak(&SHAPES[0], 0);

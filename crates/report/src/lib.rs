@@ -7,6 +7,7 @@
 #![cfg_attr(not(feature = "files"), allow(dead_code, unused_imports))]
 
 mod advice;
+mod ages;
 pub mod annotations;
 pub mod built;
 mod cells;

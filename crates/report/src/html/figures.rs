@@ -1,11 +1,12 @@
 //! The charts of a soak, each with what it shows in words, its key, and the table behind it.
 
+use super::super::ages::{self, Age};
 use super::super::chart::small::{self, Chart, Key, Name};
 use super::super::histogram::phases;
 use super::super::summary::{self, Figure as Growth};
-use super::super::{Error, units};
+use super::super::{Error, units, words};
 use super::Detail;
-use dlsoak_record::{Column, Latency, Metric, OverTime, Soak};
+use dlsoak_record::{Cohorts, Column, Latency, Metric, OverTime, Soak};
 
 /// A chart in the page.
 pub(super) struct Figure {
@@ -13,7 +14,7 @@ pub(super) struct Figure {
     pub(super) title: &'static str,
     pub(super) svg: String,
     pub(super) key: Vec<Key>,
-    pub(super) note: &'static str,
+    pub(super) note: String,
     pub(super) table: Table,
 }
 
@@ -28,16 +29,16 @@ pub(super) struct Table {
 pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<Figure>, Error> {
     let rows = detail.rows;
     let mut figures = Vec::new();
-    let mut add =
-        |id: &str, title: &'static str, note: &'static str, says: String, chart: Chart, table: Table| {
-            let id = format!("{anchor}-{id}");
-            let full = format!("{title}: {}", units::printable(&soak.name));
-            let name = Name { id: &id, title: &full, description: &says };
-            if let Some(drawing) = chart(soak, detail.points, &name)? {
-                figures.push(Figure { id, title, svg: drawing.svg, key: drawing.key, note, table });
-            }
-            Ok::<(), Error>(())
-        };
+    let mut add = |id: &str, title: &'static str, note: &str, says: String, chart: Chart, table: Table| {
+        let id = format!("{anchor}-{id}");
+        let full = format!("{title}: {}", units::printable(&soak.name));
+        let name = Name { id: &id, title: &full, description: &says };
+        if let Some(drawing) = chart(soak, detail.points, &name)? {
+            let (svg, key, note) = (drawing.svg, drawing.key, note.to_owned());
+            figures.push(Figure { id, title, svg, key, note, table });
+        }
+        Ok::<(), Error>(())
+    };
     add(
         "memory",
         "Memory gained since cycle 0",
@@ -63,6 +64,18 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
         small::KINDS,
         of_series(soak.resident_by_kind.as_ref(), "Resident memory by kind of mapping", rows, units::bytes),
     )?;
+    if let Some(cohorts) = &soak.cohorts {
+        add(
+            "survivors",
+            "What is left of old cycles",
+            &ages::told(cohorts),
+            "Bars of the bytes per cycle that are left at the end, by the cycles that allocated them, and lines of those that were left \
+             half-way; the table gives the figures."
+                .to_owned(),
+            small::SURVIVORS,
+            survivors(cohorts),
+        )?;
+    }
     add(
         "latency",
         "Latency by percentile",
@@ -174,6 +187,37 @@ fn of_series(series: Option<&OverTime>, caption_of: &str, most: usize, cell: fn(
                 shown.iter().map(value).collect()
             })
             .collect(),
+    }
+}
+
+/// What is left of what cycles allocated, oldest first.
+fn survivors(cohorts: &Cohorts) -> Table {
+    let bytes = |bytes: u64| units::bytes(bytes as f64);
+    let row = |age: &Age| {
+        let [halfway, end] = [age.halfway, Some(age.end)].map(|alive| {
+            let Some(alive) = alive else { return [none(), none(), none()] };
+            [units::count(alive.blocks), bytes(alive.bytes), units::bytes(age.per_cycle(alive))]
+        });
+        let cycles = format!("{} to {}", units::count(age.from), units::count(age.to));
+        std::iter::once(cycles).chain(halfway).chain(end).collect()
+    };
+    Table {
+        caption: format!(
+            "What is left of what {} allocated, by age",
+            words::counted(cohorts.cycles, "cycle")
+        ),
+        head: [
+            "cycles",
+            "blocks half-way",
+            "bytes half-way",
+            "per cycle half-way",
+            "blocks at the end",
+            "bytes at the end",
+            "per cycle at the end",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        rows: ages::ages(cohorts).iter().map(row).collect(),
     }
 }
 

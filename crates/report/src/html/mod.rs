@@ -97,12 +97,13 @@ fn when(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dlsoak_record::{Cause, CauseFacts, EndedEarly, Frame, Note, Stack, Trace, sample};
+    use dlsoak_record::{Cause, CauseFacts, Cohorts, EndedEarly, Frame, Note, Stack, Trace, sample};
 
     #[test]
     fn nothing_is_fetched_and_nothing_is_run() {
         let mut run = sample::run(8);
         run.soaks[1].trace = Some(sample::trace());
+        run.soaks[1].cohorts = Some(sample::cohorts());
         let page = render(&run).unwrap();
         for word in
             ["<script", "javascript:", " src=", "@import", "url(", "<link", "<iframe", "<img", "onload="]
@@ -152,6 +153,8 @@ mod tests {
             }
         }
         trace.ended = Some(EndedEarly::NotStarted { problem: bad.clone() });
+        let (places, ended) = (trace.places.clone(), trace.ended.clone());
+        soak.cohorts = Some(Cohorts { places, ended, ..sample::cohorts() });
         soak.trace = Some(trace);
         run.host.kernel = bad;
         let page = render(&run).unwrap();

@@ -6,6 +6,7 @@ mod heat;
 mod kinds;
 mod latency;
 mod memory;
+mod survivors;
 
 use super::super::Error;
 use super::axis::Scale;
@@ -57,6 +58,8 @@ pub(in super::super) type Chart = fn(&Soak, usize, &Name<'_>) -> Result<Option<D
 pub(in super::super) const MEMORY: Chart = memory::draw;
 /// What grew, by kind of mapping.
 pub(in super::super) const KINDS: Chart = kinds::draw;
+/// What is left of what cycles allocated, by their age.
+pub(in super::super) const SURVIVORS: Chart = survivors::draw;
 /// Latency by percentile, a line per phase.
 pub(in super::super) const LATENCY: Chart = latency::draw;
 /// Latency over the cycles, as a heatmap.
@@ -150,9 +153,9 @@ fn themed(svg: &str, name: &Name<'_>, height: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dlsoak_record::sample;
+    use dlsoak_record::{Cohorts, sample};
 
-    const ALL: [Chart; 5] = [MEMORY, KINDS, LATENCY, HEAT, COUNTS];
+    const ALL: [Chart; 6] = [MEMORY, KINDS, SURVIVORS, LATENCY, HEAT, COUNTS];
 
     fn name() -> Name<'static> {
         Name { id: "a\"b", title: "<t>", description: "d & e" }
@@ -160,9 +163,10 @@ mod tests {
 
     #[test]
     fn every_colour_of_a_small_chart_has_a_name() {
-        for soak in &sample::run(8).soaks {
+        for mut soak in sample::run(8).soaks {
+            soak.cohorts = Some(sample::cohorts());
             for chart in ALL {
-                let drawing = chart(soak, 60, &name()).unwrap().unwrap();
+                let drawing = chart(&soak, 60, &name()).unwrap().unwrap();
                 let document = resvg::usvg::roxmltree::Document::parse(&drawing.svg);
                 assert!(document.is_err() || !drawing.svg.contains("\"#"), "{}", drawing.svg);
                 assert!(!drawing.svg.contains("\"#"), "{}", drawing.svg);
@@ -180,6 +184,8 @@ mod tests {
             let mut odd = sample::run(1).soaks.remove(0);
             odd.checkpoints.rows.truncate(2);
             odd.checkpoints.rows[1] = vec![i64::MAX; odd.checkpoints.columns.len()];
+            let odd_cohorts = Cohorts { cycles: u64::MAX, ..sample::cohorts() };
+            odd.cohorts = Some(odd_cohorts);
             let measured = &mut odd.measured;
             let series = [&mut measured.latency_over_time, &mut measured.resident_by_kind];
             for series in series.into_iter().flatten() {
