@@ -1,4 +1,5 @@
 /* Drivers for --exercise. `attempt_it` calls `attempt` of the library under test and hands on what it returns, 0 for success.
+ * `slices_it` calls `Slices(1000)` of go/collected.
  * `close_it` calls `fibonacci`, closes the library and waits: what still runs there runs in code that is gone, and nothing else is mapped
  * in its place. */
 #include <dlfcn.h>
@@ -10,6 +11,14 @@ FIXTURE_EXPORT int attempt_it(void *handle) {
     int (*attempt)(void);
     *(void **)&attempt = dlsym(handle, "attempt");
     return attempt ? attempt() : -1;
+}
+
+FIXTURE_EXPORT int slices_it(void *handle) {
+    void (*slices)(int);
+    *(void **)&slices = dlsym(handle, "Slices");
+    if (!slices) return -1;
+    slices(1000);
+    return 0;
 }
 
 FIXTURE_EXPORT int close_it(void *handle) {

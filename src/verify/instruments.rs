@@ -331,11 +331,8 @@ fn span(points: &[u64]) -> Span {
 
 fn by_gctrace(peer: &Peer<'_>, request: &Request<'_>) -> Result<Observation, PeerError> {
     let own = request.plan.env.get("GODEBUG").cloned().or_else(|| std::env::var("GODEBUG").ok());
-    let godebug = match own.filter(|own| !own.is_empty()) {
-        None => "gctrace=1".to_owned(),
-        Some(own) => format!("{own},gctrace=1"),
-    };
-    let env = vec![("GODEBUG", OsString::from(godebug)), ("GOGC", OsString::from(gctrace::GOGC.to_string()))];
+    let godebug = OsString::from(crate::gctrace::godebug(own));
+    let env = vec![("GODEBUG", godebug), ("GOGC", OsString::from(gctrace::GOGC.to_string()))];
     let points = points(request);
     let span = span(&points);
     let lines = peer.run(&Run { env, points, ..Run::default() }, |_, _| Ok(()))?;

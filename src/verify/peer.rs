@@ -17,9 +17,9 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use super::gctrace::{self, Line};
 use super::workspace::Workspace;
 use crate::calls::{Float, Made, Sequence, Word};
+use crate::gctrace::{self, Line};
 use crate::record::Mode;
 use crate::record::verification::Failure;
 use crate::settings::{Call, Reading};

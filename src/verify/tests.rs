@@ -3,7 +3,7 @@
 use dlsoak_agent::bare;
 
 use super::blocks::{blocks, top};
-use super::gctrace::{self, Collection, Line};
+use super::gctrace::growth;
 use super::instruments::{observed, without};
 use super::memcheck::{self, LossKind};
 use super::peer::PeerError;
@@ -11,6 +11,7 @@ use super::reconcile::{Reconciled, reconcile};
 use super::status::{self, Reading};
 use super::trend::trend;
 use super::{Leaked, lsan};
+use crate::gctrace::{Collection, Line, STEP, line};
 use crate::record::verification::{
     Agreement, Answer, Chunks, Content, Doubt, Failure, Figure, Frame, Instrument, Observation, PlaceKind,
     Quantity, Source, Span, State, Subject,
@@ -154,7 +155,7 @@ fn the_loop_is_recognised_and_its_controls_do_not_count() {
 #[test]
 fn each_version_of_go_is_read() {
     for text in GO {
-        let collections: Vec<_> = text.lines().map(gctrace::line).collect();
+        let collections: Vec<_> = text.lines().map(line).collect();
         assert!(
             collections.len() > 3 && collections.iter().all(|l| matches!(l, Some(Line::Collection(_)))),
             "{text}"
@@ -162,7 +163,7 @@ fn each_version_of_go_is_read() {
         let Some(Some(Line::Collection(last))) = collections.last() else { panic!("{text}") };
         assert!(last.live >= 3 && last.goal >= 3, "{last:?}");
     }
-    let of = |text: &str| gctrace::line(text);
+    let of = |text: &str| line(text);
     let whole = "gc 5 @0.108s 0%: 0.009+0.22+0.008 ms clock, 0.018+0.018/0.16/0.014+0.016 ms cpu, 4->5->3 MB, 6 MB goal";
     let collection = Line::Collection(Collection { number: 5, before: 4, after: 5, live: 3, goal: 6 });
     // Lines before Go 1.18 end here. The library's own text may precede a line, and a collection may be forced.
@@ -191,10 +192,10 @@ fn live_heap_grows_only_if_it_keeps_growing() {
     let points = |collections: &dyn Fn(u64) -> Vec<Line>| -> Vec<Line> {
         (0..=10_u64).flat_map(|p| [vec![Line::At(500 + p * 1000)], collections(p)].concat()).collect()
     };
-    let grows = gctrace::growth(&points(&|p| vec![gc(p, p + 1)])).unwrap();
+    let grows = growth(&points(&|p| vec![gc(p, p + 1)])).unwrap();
     assert_eq!(grows.trend, Trend::Growing);
     let (low, per_cycle, high) = grows.per_cycle;
-    let mib = gctrace::STEP as f64;
+    let mib = STEP as f64;
     assert!((per_cycle - 10.0 * mib / 10_000.0).abs() < 1.0 && low < per_cycle && per_cycle < high);
     for (what, lines, trend) in [
         ("flat", points(&|_| vec![gc(3, 4)]), Trend::Flat),
@@ -208,12 +209,12 @@ fn live_heap_grows_only_if_it_keeps_growing() {
             Trend::Unclear,
         ),
     ] {
-        assert_eq!(gctrace::growth(&lines).unwrap().trend, trend, "{what}");
+        assert_eq!(growth(&lines).unwrap().trend, trend, "{what}");
     }
-    assert_eq!(gctrace::growth(&points(&|_| vec![])), Err(Failure::NoCollections));
-    assert_eq!(gctrace::growth(&[gc(1, 2)]), Err(Failure::NoProgress));
+    assert_eq!(growth(&points(&|_| vec![])), Err(Failure::NoCollections));
+    assert_eq!(growth(&[gc(1, 2)]), Err(Failure::NoProgress));
     assert_eq!(
-        gctrace::growth(&points(&|_| vec![gc(1, 2), Line::Unreadable])),
+        growth(&points(&|_| vec![gc(1, 2), Line::Unreadable])),
         Err(Failure::UnreadableTrace { unreadable: 11, readable: 11 })
     );
 }

@@ -64,6 +64,57 @@ fn garbage_is_no_leak_and_a_map_that_grows_is_one() {
     assert_eq!(found.judged.verdict, Verdict::Leak, "{}", grows.stdout);
     let Facts::Collected(collected) = &finding(found, Code::Collected).facts else { panic!() };
     assert!(collected.with.trend == Trend::Growing && collected.with.per_cycle > 500.0, "{collected:?}");
+    // Its collector says the same: 1,000 B of each of 100,000 calls are alive, half of them half-way.
+    let ran = collected.collections.unwrap();
+    assert!(ran.measured > 0 && ran.live_after > 80 << 20, "{ran:?}");
+    assert!(ran.live_halfway > 40 << 20 && ran.live_halfway < ran.live_after, "{ran:?}");
+    // What a driver calls is called in the pass, too.
+    let driver = format!("{}:slices_it", fixture("c-driver").display());
+    let driven =
+        run(&[fixture("go-slices").to_str().unwrap(), "-n", "100k", "--allow-pinned", "--exercise", &driver]);
+    assert_eq!(driven.soak().judged.verdict, Verdict::Leak, "{}", driven.stdout);
+    let Facts::Collected(collected) = &finding(driven.soak(), Code::Collected).facts else { panic!() };
+    assert!(collected.with.per_cycle > 500.0, "{collected:?}");
+}
+
+#[test]
+fn go_s_collector_tells_of_its_heap_and_not_in_the_output() {
+    let soaked = |args: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let mut command = dlsoak();
+        command.env("GODEBUG", "madvdontneed=1").arg("run").arg(fixture("go-map-erase"));
+        command
+            .args(["-n", "20k", "--allow-pinned", "-c", "MapErase(1000)", "-o"])
+            .arg(out.path())
+            .args(args);
+        finished(&command.output().unwrap(), &out)
+    };
+    let one = soaked(&[]);
+    let collected = one.soak().collected.as_ref().unwrap_or_else(|| panic!("{}", one.stdout));
+    assert_eq!(collected.env["GODEBUG"], "madvdontneed=1,gctrace=1");
+    // A map of 1,000 entries is less than a MiB.
+    let ran = collected.collections.unwrap();
+    assert!(ran.gogc == 10 && ran.measured > 0 && ran.total >= ran.measured, "{ran:?}");
+    assert!(ran.live_halfway <= 1 << 20 && ran.live_after <= 1 << 20, "{ran:?}");
+    assert_eq!(collected.worker.output_tail, "");
+    assert!(one.soak().collections.is_none() && one.soak().env.is_empty());
+    // Two copies have a runtime each, and a line does not say whose it is.
+    let two = soaked(&["-t", "2"]);
+    let collected = two.soak().collected.as_ref().unwrap_or_else(|| panic!("{}", two.stdout));
+    assert!(collected.collections.is_none() && !collected.env.contains_key("GODEBUG"));
+}
+
+#[test]
+fn what_malloc_holds_free_is_told_and_never_judged() {
+    let args = ["-n", "4000", "--allow-pinned"];
+    let held = soak(&fixture("c-free-held"), &args);
+    assert_eq!((held.code, held.soak().judged.verdict), (0, Verdict::Pinned), "{}", held.stdout);
+    let Facts::MallocHoldsFree(free) = finding(held.soak(), Code::MallocHoldsFree).facts else { panic!() };
+    assert!(free.end > 1_000_000 && free.halfway > 600_000 && free.least_before < 200_000, "{free:?}");
+    assert!(held.soak().judged.leak.is_none(), "{:?}", held.soak().judged.growth);
+    let returned = soak(&fixture("c-free-returned"), &args);
+    assert_eq!((returned.code, returned.soak().judged.verdict), (0, Verdict::Pinned), "{}", returned.stdout);
+    assert!(!has(returned.soak(), Code::MallocHoldsFree), "{:?}", returned.soak().judged.findings);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod cohorts;
 pub mod compare;
 mod critical;
 mod exhausted;
+mod free;
 mod gate;
 mod growth;
 mod kind;

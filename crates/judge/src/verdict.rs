@@ -12,7 +12,7 @@ use super::growth::{
     Answer, Bounds, CLEAN_BELOW, COUNT_CLEAN_BELOW, Errors, Evidence, LEAK_ABOVE, evidence, is_memory,
 };
 use super::series::Exposure;
-use super::{compare, exhausted, gate, others, shares, together};
+use super::{compare, exhausted, free, gate, others, shares, together};
 
 /// Judges a soak; see [`super::judge`].
 pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
@@ -271,7 +271,8 @@ impl Case<'_> {
             let series = exposure.series(&self.soak.checkpoints, e.growth.metric)?;
             let (first, last) = (series.first()?, series.last()?);
             let without = (last.1 - first.1) / (last.0 - first.0).max(1.0) * exposure.per_cycle;
-            Some(Collection { metric: e.growth.metric, without, with: e.growth.clone() })
+            let collections = self.soak.collected.as_ref().and_then(|collected| collected.collections);
+            Some(Collection { metric: e.growth.metric, without, with: e.growth.clone(), collections })
         });
         self.findings.extend(found.map(|found| note(Facts::Collected(found), Pass::Collected)));
     }
@@ -452,6 +453,8 @@ impl Case<'_> {
             self.add(Severity::Note, Facts::NoGrowth { cycles: self.soak.cycles.completed, detectable });
         }
         self.kept_once();
+        let held = free::held(self.soak);
+        self.findings.extend(held.map(|held| Finding::new(Severity::Note, Facts::MallocHoldsFree(held))));
         self.fewer_cycles(verdict);
         if patterns.iter().any(|one| {
             let of = |pattern: &Pattern| (pattern.end, pattern.state, pattern.verdict);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use dlsoak_settings::{CallFrom, HostKind, LeakRate, Metric, Pass, Reason, ResidueKind, named};
 
+use super::verification::Collections;
 use super::{
     Cause, CauseKind, Disturbance, Exhausted, Growth, Note, OneTime, Outcome, OutcomeKind, Part, Phase,
     PlaceKind, Replaced, Residue, Rule, RuleName, Sandbox, UnloadState, Verdict,
@@ -110,6 +111,8 @@ pub enum Facts {
     Collected(Collection),
     /// Memory that the first loads kept and no later one did.
     KeptOnce(Vec<OneTime>),
+    /// What malloc holds free has grown, which is no leak.
+    MallocHoldsFree(HeldFree),
     /// The library was unloaded, and objects that it brought were not.
     DependenciesStay {
         /// The objects.
@@ -213,6 +216,7 @@ impl Facts {
             Self::Survivors(_) => Code::Survivors,
             Self::Collected(_) => Code::Collected,
             Self::KeptOnce(_) => Code::KeptOnce,
+            Self::MallocHoldsFree(_) => Code::MallocHoldsFree,
             Self::DependenciesStay { .. } => Code::DependenciesStay,
             Self::Replaced(replaced) if replaced.stale > 0 => Code::OldBuildAnswers,
             Self::Replaced(_) => Code::BuildsAlternate,
@@ -507,6 +511,19 @@ pub struct Survivors {
     pub leak: bool,
 }
 
+/// What malloc has from the kernel beyond the blocks in use, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldFree {
+    /// Half-way through the soak.
+    pub halfway: u64,
+    /// At its end.
+    pub end: u64,
+    /// The least at any checkpoint of the first half.
+    pub least_before: u64,
+    /// The least at any checkpoint of the second half.
+    pub least_after: u64,
+}
+
 /// Memory that a collector frees, in the soak and in one in which the collector runs often.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Collection {
@@ -516,6 +533,9 @@ pub struct Collection {
     pub without: f64,
     /// Its growth where the collector runs often.
     pub with: Growth,
+    /// What the collector did there, where its runtime told.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub collections: Option<Collections>,
 }
 
 /// Something that is wrong with a soak and may be a dependency's.
@@ -600,6 +620,8 @@ named! {
         NoGrowth = "no-growth",
         /// Memory that the first loads kept.
         KeptOnce = "kept-once",
+        /// Memory that malloc has from the kernel and nobody uses.
+        MallocHoldsFree = "malloc-holds-free",
         /// The library goes, and something that it brought stays.
         DependenciesStay = "dependencies-stay",
         /// The library's file was replaced, and the old build answered.

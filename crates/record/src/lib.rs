@@ -57,9 +57,9 @@ pub use dlsoak_settings::{
 };
 pub use exhausted::{Allowance, Exhausted, Resource};
 pub use finding::{
-    Behaviour, Code, Collection, Dependency, Ended, Facts, Finding, LeakFacts, LimitFacts, MetricRate,
-    OddLimit, OpenGrowth, PatternVerdict, Problem, RanOut, Severity, Share, Sharer, SourcePlace, Survivors,
-    Unsettled,
+    Behaviour, Code, Collection, Dependency, Ended, Facts, Finding, HeldFree, LeakFacts, LimitFacts,
+    MetricRate, OddLimit, OpenGrowth, PatternVerdict, Problem, RanOut, Severity, Share, Sharer, SourcePlace,
+    Survivors, Unsettled,
 };
 pub use gate::{Gate, Rule, RuleMeasured, RuleName};
 pub use growth::{Fit, Growth, Leak, OneTime, Trend};
@@ -85,6 +85,7 @@ pub use surroundings::{Disturbance, Lack, Missing, Refusal, Restriction, Sandbox
 pub use together::{Member, Part};
 pub use toolchain::Toolchain;
 pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
+use verification::Collections;
 pub use why::{EndedEarly, FileChange, HostCall, Why};
 
 /// The value of [`Run::schema`] that this version writes and reads.
@@ -227,6 +228,9 @@ pub struct Measured {
     /// The same soak with a collector that runs often (`GOGC=10`), where memory that a collector frees grows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub collected: Option<Box<Measured>>,
+    /// In the record of that soak: what Go's collector did in it, as its runtime told (`GODEBUG=gctrace=1`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub collections: Option<Collections>,
     /// The same library soaked shortly by each calling pattern (`--patterns all`).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub pattern_soaks: Vec<Measured>,

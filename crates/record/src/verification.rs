@@ -142,6 +142,8 @@ pub struct Collections {
     pub measured: u64,
     /// Live heap before these cycles, in bytes.
     pub live_before: u64,
+    /// Live heap after the last collection in the first half of these cycles, in bytes.
+    pub live_halfway: u64,
     /// Live heap after the last collection, in bytes.
     pub live_after: u64,
 }

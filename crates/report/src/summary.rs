@@ -181,6 +181,7 @@ fn explains(code: Code) -> bool {
             | Code::Survivors
             | Code::Collected
             | Code::KeptOnce
+            | Code::MallocHoldsFree
             | Code::GrowthWithinLimit
             | Code::DependenciesStay
             | Code::GrowthLate

@@ -629,6 +629,7 @@ mod tests {
                 total: 10,
                 measured: 9,
                 live_before: 1 << 20,
+                live_halfway: 2 << 20,
                 live_after: 3 << 20,
             }),
             ..observed(Instrument::Gctrace, vec![figure(Quantity::GoHeap, 0.0, Trend::Flat)])

@@ -9,6 +9,7 @@ pub mod channel;
 pub mod conduct;
 pub mod fault;
 pub mod files;
+pub mod gctrace;
 pub mod host;
 pub mod lddebug;
 pub mod observer;

@@ -4,7 +4,7 @@
 mod further;
 mod table;
 
-use dlsoak_record::{Code, Run, Soak};
+use dlsoak_record::{Code, Finding, Run, Soak};
 
 use super::summary::{self, Figure, Mark};
 use super::{units, words};
@@ -57,9 +57,15 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
             wrap(&mut out, "warning: ", "         ", &text, width);
         }
     }
-    for soak in run.soaks.iter().filter(|_| verbose) {
-        let unchecked = soak.judged.findings.iter().filter(|finding| finding.code == Code::CallsUnchecked);
-        for note in unchecked.map(words::finding) {
+    for soak in &run.soaks {
+        // Where the soak did not pass, it is among the reasons.
+        let passed = Mark::of(soak) == Mark::Pass;
+        let noted = |finding: &&Finding| match finding.code {
+            Code::CallsUnchecked => verbose,
+            Code::MallocHoldsFree => passed,
+            _ => false,
+        };
+        for note in soak.judged.findings.iter().filter(noted).map(words::finding) {
             let text = format!("{}: {}", units::printable(&soak.name), note.line());
             wrap(&mut out, "note: ", "      ", &text, width);
         }
@@ -224,8 +230,7 @@ mod tests {
     use super::*;
     use dlsoak_record::why::{Crash, CrashCause};
     use dlsoak_record::{
-        Ended, Facts, Finding, Frame, Outcome, OutcomeKind, Phase, Severity, Stack, ThreadName, Verdict, Why,
-        sample,
+        Ended, Facts, Frame, Outcome, OutcomeKind, Phase, Severity, Stack, ThreadName, Verdict, Why, sample,
     };
 
     /// Eight libraries and one that does not load.

@@ -1,8 +1,9 @@
 //! Growth in sentences: leaks, what is open, and what does not grow.
 
+use dlsoak_record::verification::Collections;
 use dlsoak_record::{
-    Collection, Growth, LeakFacts, Metric, OneTime, OpenGrowth, Part, Phase, PlaceKind, Share, Sharer,
-    SourcePlace, Survivors, Trend, Unit, Unsettled, units,
+    Collection, Growth, HeldFree, LeakFacts, Metric, OneTime, OpenGrowth, Part, Phase, PlaceKind, Share,
+    Sharer, SourcePlace, Survivors, Trend, Unit, Unsettled, units,
 };
 
 use super::{Text, listed};
@@ -203,10 +204,10 @@ pub(super) fn unsettled(open: &Unsettled) -> Text {
             "run about {} cycles (-n): by then it has doubled again if it grows, or has stopped",
             units::count(cycles)
         )),
-        Some(cycles) if open.why == OpenGrowth::Collected => text.help(format!(
-            "run about {} cycles (-n), or set GOGC=10 in the environment of the soak",
-            units::count(cycles)
-        )),
+        // More often than in the pass `collected`, the collector does not run.
+        Some(cycles) if open.why == OpenGrowth::Collected => {
+            text.help(format!("run about {} cycles (-n)", units::count(cycles)))
+        }
         Some(cycles) => {
             text.help(format!("run about {} cycles (-n), or --until-decided", units::count(cycles)))
         }
@@ -237,6 +238,17 @@ pub(super) fn kept_once(kept: &[OneTime]) -> Text {
         .map(|one| format!("{} of {}", units::bytes(one.amount as f64), metric(one.metric)))
         .collect();
     Text::fact(format!("one-time cost of the first loads: {}", kept.join(", ")))
+}
+
+/// What malloc holds free.
+pub(super) fn malloc_holds_free(held: &HeldFree) -> Text {
+    let bytes = |bytes: u64| units::bytes(bytes as f64);
+    Text::fact(format!(
+        "malloc holds {} free at the end ({} half-way), which is no leak",
+        bytes(held.end),
+        bytes(held.halfway)
+    ))
+    .means("malloc gives memory back to the kernel only from the end of an arena, so a block in use above it keeps it resident")
 }
 
 /// What old cycles allocated is still there, or is not.
@@ -273,12 +285,35 @@ pub(super) fn collected(of: &Collection) -> Text {
         format!("{name} moves by {with} where Go's collector runs often (GOGC=10)")
     };
     let without = rate(of.metric, of.without);
-    let means = if of.with.trend == Trend::Growing {
-        "something in the library keeps the memory".to_owned()
-    } else {
-        format!("the growth by {without} of the soak is garbage that its collector had not freed yet")
+    let means = match of.with.trend {
+        Trend::Growing => "something in the library keeps the memory".to_owned(),
+        Trend::Flat => {
+            format!("the growth by {without} of the soak is garbage that its collector had not freed yet")
+        }
+        Trend::Decaying | Trend::Unclear => {
+            format!("whether the growth by {without} of the soak is garbage is undecided")
+        }
     };
-    Text::fact(fact).means(means)
+    let ran = of.collections.map(|collections| format!("{}; ", ran(&collections)));
+    Text::fact(fact).means(ran.unwrap_or_default() + &means)
+}
+
+/// How often a collector ran, and what it left.
+fn ran(of: &Collections) -> String {
+    // Go's runtime tells whole MiB, rounded down.
+    let live = |bytes: u64| match bytes >> 20 {
+        0 => "less than 1 MiB".to_owned(),
+        mib => format!("{} MiB", units::count(mib)),
+    };
+    let times = match of.measured {
+        0 => "Go's collector did not run".to_owned(),
+        1 => "Go's collector ran once".to_owned(),
+        times => format!("Go's collector ran {} times", units::count(times)),
+    };
+    let (halfway, end) = (live(of.live_halfway), live(of.live_after));
+    let alive =
+        if halfway == end { format!("{end} half-way and") } else { format!("{halfway} half-way and {end}") };
+    format!("{times}, and its live heap was {alive} at the end")
 }
 
 pub(super) fn leaker(

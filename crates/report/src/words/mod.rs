@@ -121,6 +121,7 @@ fn of_facts(finding: &Finding) -> Text {
         Facts::Survivors(survivors) => growth::survivors(survivors),
         Facts::Collected(collection) => growth::collected(collection),
         Facts::KeptOnce(kept) => growth::kept_once(kept),
+        Facts::MallocHoldsFree(held) => growth::malloc_holds_free(held),
         Facts::DependenciesStay { objects } => stays::dependencies(objects),
         Facts::Replaced(replaced) => replaced::answers(replaced),
         Facts::BuildsLeak(replaced) => replaced::leaks(replaced),

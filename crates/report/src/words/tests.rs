@@ -1,8 +1,10 @@
 //! Sentences are pinned here and nowhere else: each snapshot has all that can be said of one subject.
 
+use dlsoak_record::verification::Collections;
 use dlsoak_record::{
-    Cause, CauseFacts, CauseKind, Certainty, Disturbance, EndedEarly, Facts, Finding, Keeper, Lack, Language,
-    Missing, OpenedBy, Prediction, Refusal, Restriction, Sandbox, Severity, Undiagnosed,
+    Cause, CauseFacts, CauseKind, Certainty, Collection, Disturbance, EndedEarly, Facts, Finding, Growth,
+    HeldFree, Keeper, Lack, Language, Metric, Missing, OpenedBy, Prediction, Refusal, Restriction, Sandbox,
+    Severity, Trend, Undiagnosed, sample,
 };
 
 use super::{Text, cause, finding, prediction};
@@ -145,6 +147,34 @@ fn what_kept_and_disturbed_the_process() {
         refused("cold-cache@10Hz", Refusal::NotDropped { path: path(), errno: ENOSPC }),
         refused("memory-pressure@10Hz", Refusal::NotReclaimed { errno: EPERM }),
         refused("memory-pressure@10Hz", Refusal::NotReclaimed { errno: ENOSPC }),
+    ];
+    let texts = facts.map(|facts| finding(&Finding::new(Severity::Note, facts)));
+    insta::assert_snapshot!(written(texts));
+}
+
+#[test]
+fn what_does_not_count_as_a_leak() {
+    let growth = |trend| Growth { trend, ..sample::run(2).soaks[1].judged.growth[0].clone() };
+    let mib = |count: u64| count << 20;
+    let (gogc, total, live_before) = (10, 220, 0);
+    let ran = |measured, halfway, after| {
+        let (live_halfway, live_after) = (mib(halfway), mib(after));
+        Some(Collections { gogc, total, measured, live_before, live_halfway, live_after })
+    };
+    let collected = |trend, collections| {
+        Facts::Collected(Collection { metric: Metric::Anon, without: 34.0, with: growth(trend), collections })
+    };
+    let facts = [
+        collected(Trend::Flat, ran(214, 1, 1)),
+        collected(Trend::Unclear, ran(1, 0, 0)),
+        collected(Trend::Growing, ran(61, 48, 95)),
+        collected(Trend::Flat, None),
+        Facts::MallocHoldsFree(HeldFree {
+            halfway: 653_616,
+            end: 1_046_832,
+            least_before: 129_328,
+            least_after: 653_616,
+        }),
     ];
     let texts = facts.map(|facts| finding(&Finding::new(Severity::Note, facts)));
     insta::assert_snapshot!(written(texts));

@@ -180,6 +180,8 @@ pub enum Purpose {
         /// What leaks with the calls, per cycle. When the load is seen to leak as much, no more is to be learned.
         leak: Option<(Metric, f64)>,
     },
+    /// How it grows where Go's collector runs often: all steps of a cycle are made, and otherwise it is as in [`Purpose::Share`].
+    Collected,
     /// How it behaves in another host: as in [`Purpose::Share`], and why it stays where it does.
     OtherHost,
     /// What still points into the library after each of its cycles, which are as few as stated.

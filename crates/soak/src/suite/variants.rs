@@ -72,7 +72,7 @@ impl SoakPlan {
         let mut plan = self.shortened(cycles);
         plan.name = format!("{}, with GOGC={GOGC}", self.name);
         plan.env.insert("GOGC".to_owned(), GOGC.to_string());
-        plan.purpose = Purpose::Share { leak: None };
+        plan.purpose = Purpose::Collected;
         plan
     }
 

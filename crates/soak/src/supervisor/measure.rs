@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::Progress;
 use super::allowances::Allowances;
 use super::answers::Answers;
 use super::causes::{self, Pending};
@@ -19,11 +18,13 @@ use super::session::{End, Outside as _, Session};
 use super::staging::Staging;
 use super::together;
 use super::unload::Watch;
+use super::{Progress, has_one_trace};
 use crate::channel;
 use crate::elf;
 use crate::fault::Fault;
 use crate::record::{Agent, Build, Doubt, LoadCause, Measured, Mode, Note, Replaced, Residue};
 use crate::suite::plan::{Purpose, SoakPlan};
+use crate::suite::variants::GOGC;
 use crate::sys::clock;
 
 /// How long after the last time what was measured is told again, at least and at most; in between, a tenth of the time
@@ -158,7 +159,7 @@ impl<'a> Measurement<'a> {
             let facts = &self.libraries[0].facts;
             instances::explain(instances, &mut soak.outcome, facts, self.plan.mode);
         }
-        if !matches!(self.plan.purpose, Purpose::Share { .. } | Purpose::OtherHost) {
+        if !matches!(self.plan.purpose, Purpose::Share { .. } | Purpose::Collected | Purpose::OtherHost) {
             soak.latency_ns = self.histograms.to_record();
             soak.warmup_latency_ns = self.warm.to_record();
             soak.latency_over_time = self.histograms.over_time();
@@ -182,6 +183,11 @@ impl<'a> Measurement<'a> {
             soak.notes.push(Note::ProcessesKilled { count: killed });
         }
         soak.worker.output_tail = self.session.worker.process.output_tail();
+        if has_one_trace(self.plan, soak) {
+            let tally = self.session.worker.process.collections();
+            // Where it did not run, or its lines can't be read, there is nothing to tell.
+            soak.collections = tally.and_then(|tally| tally.collections(GOGC.into()).ok());
+        }
         soak.notes.extend(self.unload.notes(&self.staging));
         if matches!(self.plan.purpose, Purpose::Everything | Purpose::OtherHost) {
             let context = self.session.context();
@@ -320,6 +326,7 @@ impl Steps for Measurement<'_> {
         let done = self.measured();
         let sample = self.session.worker.sample().map_err(|error| gone(&mut self.session, &error))?;
         self.series.take(done, &self.session.channel, &sample);
+        self.session.worker.process.completed(done);
         self.allowances.checkpoint(self.session.worker.process.pid(), &sample);
         if let Some(kinds) = &mut self.kinds {
             kinds.checkpoint(done, sample.mappings, &self.session.worker.sampler, &self.staging);

@@ -52,6 +52,7 @@ use crate::channel::{self, Channel, Clock};
 use crate::conduct::Instrument;
 use crate::elf;
 use crate::fault::{self, Fault};
+use crate::gctrace;
 use crate::record::{
     Agent, CallFrom, Cohorts, Cycles, Disturbance, Doubt, EndedEarly, FileProblem, Language, LoadCause,
     Measured, Mode, Note, Outcome, Phase, Residue, Trace, Worker,
@@ -181,7 +182,7 @@ impl Instrument for Supervisor {
 fn once(plan: &SoakPlan, context: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault> {
     let most = match plan.purpose {
         Purpose::Everything => plan.cycles,
-        Purpose::Share { .. } | Purpose::OtherHost => plan.cycles / WARMUP_ASIDE,
+        Purpose::Share { .. } | Purpose::Collected | Purpose::OtherHost => plan.cycles / WARMUP_ASIDE,
         Purpose::Pointers => 0,
     };
     let warmup = plan.warmup.unwrap_or(WARMUP.min(most));
@@ -298,6 +299,10 @@ fn prepare<'a>(
         soak.share_path = true;
         soak.notes.push(Note::OnePath);
     }
+    if has_one_trace(plan, soak) {
+        let own = soak.env.get("GODEBUG").cloned().or_else(|| std::env::var("GODEBUG").ok());
+        soak.env.insert("GODEBUG".to_owned(), gctrace::godebug(own));
+    }
     let files = Files::of(plan.mode, plan.threads, soak.share_path);
     let mut staging = match (&plan.replace, difference) {
         (Some(other), Some(difference)) => Staging::replaced(&plan.path, other.path(), difference)?,
@@ -324,6 +329,16 @@ fn prepare<'a>(
     let worker = &mut session.worker;
     worker.disturber = chaos::Disturber::new(&plan.chaos, worker.process.pid(), staging.paths());
     Ok(Measurement::new(plan, warmup, session, staging, libraries, other)?)
+}
+
+/// Whether Go's runtime is to tell of its collections, and only one does: its lines do not say whose they are. Each copy of a library has a
+/// runtime of its own. As Go's libraries are never unloaded, that of one path starts once.
+fn has_one_trace(plan: &SoakPlan, soak: &Measured) -> bool {
+    plan.purpose == Purpose::Collected
+        && (plan.threads == 1 || soak.share_path)
+        && plan.mode == Mode::Reopen
+        && plan.together.is_empty()
+        && plan.replace.is_none()
 }
 
 /// Starts a worker with one thread per file of each library, which has not opened anything yet. A file may change places with that of
@@ -370,8 +385,10 @@ fn start<'a>(
         Agent::Plain => dlsoak_agent::HOST,
     };
     let (env, links) = linked::environment(&with_stubs.linked, env)?;
-    let mut process = WorkerProcess::start(&channel, image, &env, bounds.limits.file_bytes(), ruleset)
-        .map_err(|e| Fault::new(format!("cannot start the measured process: {e}")))?;
+    let traced = plan.purpose == Purpose::Collected;
+    let mut process =
+        WorkerProcess::start(&channel, image, &env, bounds.limits.file_bytes(), ruleset, traced)
+            .map_err(|e| Fault::new(format!("cannot start the measured process: {e}")))?;
     let sampler = Sampler::new(process.pid()).map_err(|e| match process.ended_within(STARTED) {
         Some(status) if !plan.linked.is_empty() || !plan.held.is_empty() => {
             linked::refusal(plan, None, Some(status), &process.output_tail())

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use dlsoak_wire::keeper::{Message, Orders};
 use super::family;
 use super::image::{self, Image, Place};
 use crate::channel::Channel;
+use crate::gctrace;
 use crate::record::Agent;
 
 /// Bytes of the worker's output that are kept: the last ones, where the message before a crash is.
@@ -63,6 +64,22 @@ struct Output {
     kept: Mutex<Vec<u8>>,
     /// How many there were.
     written: AtomicU64,
+    /// What Go's collector told, which is not among them, where it was asked to.
+    trace: Option<Mutex<gctrace::Filter>>,
+}
+
+impl Output {
+    fn keep(&self, bytes: &[u8]) {
+        self.written.fetch_add(bytes.len() as u64, Relaxed);
+        let mut kept = lock(&self.kept);
+        kept.extend_from_slice(bytes);
+        let excess = kept.len().saturating_sub(OUTPUT_KEPT);
+        kept.drain(..excess);
+    }
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Environment of a worker: what is inherited, with these changes.
@@ -84,7 +101,7 @@ pub(super) fn environment(given: &BTreeMap<String, String>, agent: Agent) -> BTr
 
 impl WorkerProcess {
     /// Starts a keeper, which starts the program `image` as a worker on `channel`. `ruleset` is a descriptor that the worker
-    /// inherits.
+    /// inherits. Where it is `traced`, lines of Go's collector are no output, but counted.
     ///
     /// # Errors
     /// When one of the processes can't be started.
@@ -94,8 +111,9 @@ impl WorkerProcess {
         env: &BTreeMap<String, String>,
         file_bytes: u64,
         ruleset: Option<i32>,
+        traced: bool,
     ) -> std::io::Result<Self> {
-        let start = |place| Self::start_from(place, channel, image, env, file_bytes, ruleset);
+        let start = |place| Self::start_from(place, channel, image, env, file_bytes, ruleset, traced);
         // A system may forbid memfds as such, or only their execution.
         match start(Place::Memory) {
             Err(error) if image::is_refusal(&error) => start(Place::File),
@@ -110,6 +128,7 @@ impl WorkerProcess {
         env: &BTreeMap<String, String>,
         file_bytes: u64,
         ruleset: Option<i32>,
+        traced: bool,
     ) -> std::io::Result<Self> {
         let program = Image::new(place, KEEPER_NAME, KEEPER)?;
         let host = Image::new(place, HOST_NAME, image)?;
@@ -133,13 +152,14 @@ impl WorkerProcess {
         }
         let mut keeper = command.spawn().map_err(|error| program.refused(error))?;
         drop(theirs);
-        let output = Arc::new(Output::default());
+        let trace = traced.then(Mutex::default);
+        let output = Arc::new(Output { trace, ..Output::default() });
         let mut readers = Vec::new();
         if let Some(out) = keeper.stdout.take() {
-            readers.push(drain(out, Arc::clone(&output)).map_err(|error| program.refused(error))?);
+            readers.push(drain(out, Arc::clone(&output), false).map_err(|error| program.refused(error))?);
         }
         if let Some(err) = keeper.stderr.take() {
-            readers.push(drain(err, Arc::clone(&output)).map_err(|error| program.refused(error))?);
+            readers.push(drain(err, Arc::clone(&output), traced).map_err(|error| program.refused(error))?);
         }
         let mark = mark();
         let started =
@@ -302,8 +322,19 @@ impl WorkerProcess {
         while self.readers.iter().any(|r| !r.is_finished()) && begin.elapsed() < Duration::from_millis(100) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let kept = self.output.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept).into_owned()
+        String::from_utf8_lossy(&lock(&self.output.kept)).into_owned()
+    }
+
+    /// Says to the trace of Go's collector that this many cycles are complete. A line that was written just before may come after.
+    pub(super) fn completed(&self, cycles: u64) {
+        if let Some(trace) = &self.output.trace {
+            lock(trace).tally.take(gctrace::Line::At(cycles));
+        }
+    }
+
+    /// What Go's collector told, where it was asked to. Whole after [`Self::output_tail`].
+    pub(super) fn collections(&self) -> Option<gctrace::Tally> {
+        self.output.trace.as_ref().map(|trace| lock(trace).tally.clone())
     }
 }
 
@@ -384,18 +415,25 @@ fn in_keeper(handed: &[i32]) -> std::io::Result<()> {
     Ok(())
 }
 
-fn drain(mut from: impl Read + Send + 'static, to: Arc<Output>) -> std::io::Result<JoinHandle<()>> {
+fn drain(
+    mut from: impl Read + Send + 'static,
+    to: Arc<Output>,
+    traced: bool,
+) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().spawn(move || {
+        let trace = to.trace.as_ref().filter(|_| traced);
         let mut buffer = [0_u8; 8192];
         while let Ok(count) = from.read(&mut buffer) {
             if count == 0 {
                 break;
             }
-            to.written.fetch_add(count as u64, Relaxed);
-            let mut kept = to.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.extend_from_slice(&buffer[..count]);
-            let excess = kept.len().saturating_sub(OUTPUT_KEPT);
-            kept.drain(..excess);
+            match trace {
+                Some(trace) => to.keep(&lock(trace).take(&buffer[..count])),
+                None => to.keep(&buffer[..count]),
+            }
+        }
+        if let Some(trace) = trace {
+            to.keep(&lock(trace).end());
         }
     })
 }
