@@ -1,7 +1,7 @@
 //! Soaks that stop when the verdict is certain or the time is up, and the short soak that leaves the calls out.
 
 use crate::support::{DECIDED, Finished, column, fixture, growth, has, run, soak};
-use dlsoak::record::{Agent, Code, Metric, OutcomeKind, RuleMeasured, RuleName, Trend, Verdict};
+use dlsoak::record::{Agent, Code, Metric, OutcomeKind, Pass, RuleMeasured, RuleName, Trend, Verdict};
 
 #[test]
 fn a_leak_and_a_clean_library_are_decided_early() {
@@ -46,11 +46,47 @@ fn latencies_are_gated_only_against_those_of_the_same_agent() {
 
 #[test]
 fn a_cache_kept_by_what_stays_is_no_leak_however_early_one_looks() {
-    let finished = soak(&fixture("c-cache-dependency"), &["-n", "100k", "--until-decided"]);
+    // In the second one, the library itself allocates what the cache holds.
+    for name in ["c-cache-dependency", "c-cache-handed"] {
+        let finished = soak(&fixture(name), &["-n", "100k", "--until-decided"]);
+        let soak = finished.soak();
+        assert_ne!(soak.judged.verdict, Verdict::Leak, "{name}: {:?}", soak.judged.findings);
+        // 5,000 entries: before that there is growth to see, and a verdict would be a guess.
+        assert!(soak.cycles.completed >= 5_000, "{name}: {:?} {:?}", soak.cycles, soak.judged.findings);
+        assert!(!has(soak, Code::Lost), "{name}: {:?}", soak.judged.findings);
+    }
+}
+
+#[test]
+fn what_nothing_points_to_is_a_leak_whatever_stays() {
+    for more in [&[][..], &["-t", "4"], &["-c", "fibonacci(10)"]] {
+        let finished = soak(&fixture("c-lost"), &[&["-n", "100k", "--until-decided"], more].concat());
+        let soak = finished.soak();
+        assert_eq!(soak.judged.verdict, Verdict::Leak, "{more:?}: {:?}", soak.judged.findings);
+        assert_eq!(soak.cycles.completed, 128, "{more:?}: {:?}", soak.passes);
+        assert_eq!(soak.outcome.why, Some(dlsoak::record::Why::Decided));
+        assert!(has(soak, Code::Lost) && has(soak, Code::DependenciesStay), "{more:?}");
+        let passes: Vec<(Pass, u64)> =
+            soak.passes.iter().map(|made| (made.pass, made.cycles)).take(2).collect();
+        assert_eq!(passes, [(Pass::Measure, 128), (Pass::Lost, 128)]);
+        // The load alone leaks as much, so that this soak ends early, too.
+        let alone = soak.without_calls.as_ref().map_or(0, |alone| alone.cycles.completed);
+        assert!(alone <= 256, "{more:?}: {alone}");
+    }
+    let left_out = ["-n", "500", "--until-decided", "--max-cycles", "1000", "--passes", "-lost"];
+    let finished = soak(&fixture("c-lost"), &left_out);
+    assert_eq!(finished.soak().cycles.completed, 1000);
+    assert!(finished.soak().lost.is_none());
+}
+
+#[test]
+fn a_leak_beside_a_cache_is_measured_once_the_cache_is_full() {
+    let finished = soak(&fixture("c-lost-and-cache"), &["-n", "100k", "--until-decided"]);
     let soak = finished.soak();
-    assert_ne!(soak.judged.verdict, Verdict::Leak, "{:?}", soak.judged.findings);
-    // 5,000 entries: before that there is growth to see, and a verdict would be a guess.
-    assert!(soak.cycles.completed >= 5_000, "{:?} {:?}", soak.cycles, soak.judged.findings);
+    assert_eq!(soak.judged.verdict, Verdict::Leak, "{:?}", soak.judged.findings);
+    let leak = soak.judged.leak.as_ref().unwrap();
+    assert!((31.9..32.5).contains(&leak.bytes_per_cycle), "{leak:?} after {:?}", soak.cycles);
+    assert!((5_000..100_000).contains(&soak.cycles.completed) && has(soak, Code::Lost), "{:?}", soak.passes);
 }
 
 #[test]

@@ -304,6 +304,12 @@ impl Block {
         }
     }
 
+    /// Takes back that it can be reached.
+    pub fn forget(&self) {
+        // SAFETY: as above.
+        unsafe { word(self.header).write(word(self.header).read() & !REACHED) }
+    }
+
     /// Whether that was noted.
     pub fn is_reached(&self) -> bool {
         // SAFETY: as above.
@@ -545,6 +551,8 @@ mod tests {
         assert_eq!(starts.block(at(first) - 1), None);
         let found = starts.block(at(first)).unwrap();
         assert!(!found.is_reached() && found.reach() && !found.reach() && found.is_reached());
+        found.forget();
+        assert!(!found.is_reached());
         // SAFETY: each block is freed once; what was written is the reservation's.
         unsafe {
             large.cast::<u8>().write_bytes(0xff, LARGE + 5);

@@ -14,6 +14,7 @@ mod growth;
 mod kind;
 mod ladder;
 mod line;
+mod lost;
 pub mod merge;
 mod others;
 mod promise;
@@ -25,7 +26,7 @@ mod staircase;
 mod together;
 mod verdict;
 
-use dlsoak_record::{Growth, Judged, Limits, Measured, Metric, Run, Soak, UnloadState};
+use dlsoak_record::{Growth, Judged, Limits, Measured, Metric, Run, Soak};
 
 use growth::{Answer, Errors, Evidence};
 
@@ -53,6 +54,11 @@ pub fn judge_run(run: Run) -> Run {
     Run { passed, soaks, ..run }
 }
 
+/// Whether growth of the heap is proven, and nothing points to the memory that grows.
+pub fn is_lost(soak: &Measured) -> bool {
+    lost::growth(soak, &others::growth_of(soak, &soak.asked.limits())).is_some()
+}
+
 /// Whether growth of the heap is neither proven nor excluded.
 pub fn is_heap_open(soak: &Measured) -> bool {
     let evidence = others::growth_of(soak, &soak.asked.limits());
@@ -78,6 +84,8 @@ pub enum Look {
     Clean,
     /// A leak that more cycles would not make go away: the soak may stop.
     Leak,
+    /// What looks like a leak, but what stays loaded may hold it, as a cache that is not full yet. Whether the memory is lost decides.
+    LeakOrCache,
     /// Not decided.
     GoOn,
 }
@@ -94,9 +102,9 @@ fn looked(soak: &Measured, limits: &Limits, look_index: u32) -> (Look, Vec<Growt
     let bounds = verdict::bounds(soak, limits);
     let evidence = growth::evidence(soak, &exposure, Errors::at_look(look_index), bounds);
     let look = if verdict::has(&evidence, Answer::Leak) {
-        // What stays loaded may hold a cache that is not full yet.
-        let nothing_stays = soak.unload.state == UnloadState::Unloaded && soak.unload.objects_left.is_empty();
-        if nothing_stays { Look::Leak } else { Look::GoOn }
+        // What stays loaded may hold a cache that is not full yet, but no memory that nothing points to.
+        let may_be_held = lost::stays(soak) && lost::growth(soak, &evidence).is_none();
+        if may_be_held { Look::LeakOrCache } else { Look::Leak }
     } else if verdict::is_undecided(&evidence) {
         Look::GoOn
     } else {

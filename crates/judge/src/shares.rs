@@ -12,13 +12,19 @@ fn is_same(without: f64, with: f64) -> bool {
 }
 
 /// Whether a soak without its calls, which is under way, leaks for certain, and as much per cycle as was found with them.
-/// `look_index` as in [`super::look`].
-pub fn is_all_of_it(alone: &Measured, metric: Metric, with: f64, limits: &Limits, look_index: u32) -> bool {
+/// `lost`: with the calls, nothing points to what leaks, so no cache holds it here either. `look_index` as in [`super::look`].
+pub fn is_all_of_it(
+    alone: &Measured,
+    (metric, with): (Metric, f64),
+    lost: bool,
+    limits: &Limits,
+    look_index: u32,
+) -> bool {
     let (look, growth) = looked(alone, limits, look_index);
     let is_it = |growth: &Growth| {
         growth.metric == metric && growth.trend == Trend::Growing && is_same(growth.per_cycle, with)
     };
-    look == Look::Leak && growth.iter().any(is_it)
+    (look == Look::Leak || lost && look == Look::LeakOrCache) && growth.iter().any(is_it)
 }
 
 /// What part of `growth` is left when the calls are left out, as in `alone`; `None` where the two can't be compared.

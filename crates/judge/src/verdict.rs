@@ -12,7 +12,7 @@ use super::growth::{
     Answer, Bounds, CLEAN_BELOW, COUNT_CLEAN_BELOW, Errors, Evidence, LEAK_ABOVE, evidence, is_memory,
 };
 use super::series::Exposure;
-use super::{compare, exhausted, free, gate, others, shares, together};
+use super::{compare, exhausted, free, gate, lost, others, shares, together};
 
 /// Judges a soak; see [`super::judge`].
 pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
@@ -259,11 +259,13 @@ impl Case<'_> {
         }
     }
 
-    /// What decided growth of the heap that was open, or of memory that a collector frees.
+    /// What decided growth of the heap that was open or might have been a cache's, or of memory that a collector frees.
     fn decided(&mut self) {
         let note = |facts, pass| Finding::new(Severity::Note, facts).of_pass(pass);
         let survivors = self.evidence.iter().find_map(|e| e.survivors.clone());
         self.findings.extend(survivors.map(|survivors| note(Facts::Survivors(survivors), Pass::Cohorts)));
+        let lost = lost::growth(self.soak, self.evidence);
+        self.findings.extend(lost.map(|lost| note(Facts::Lost(lost), Pass::Lost)));
         let of = |metric| self.evidence.iter().find(|e| e.collected && e.growth.metric == metric);
         let collected = of(Metric::Anon).or_else(|| self.evidence.iter().find(|e| decides(e) && e.collected));
         let found = collected.and_then(|e| {

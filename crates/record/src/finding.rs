@@ -107,6 +107,8 @@ pub enum Facts {
     },
     /// What old cycles allocated survives, or does not.
     Survivors(Survivors),
+    /// Nothing points to the memory that grows.
+    Lost(LostGrowth),
     /// How memory grows that a collector frees where that runs often.
     Collected(Collection),
     /// Memory that the first loads kept and no later one did.
@@ -214,6 +216,7 @@ impl Facts {
             Self::WithinLimit { .. } => Code::GrowthWithinLimit,
             Self::NoGrowth { .. } => Code::NoGrowth,
             Self::Survivors(_) => Code::Survivors,
+            Self::Lost(_) => Code::Lost,
             Self::Collected(_) => Code::Collected,
             Self::KeptOnce(_) => Code::KeptOnce,
             Self::MallocHoldsFree(_) => Code::MallocHoldsFree,
@@ -511,6 +514,21 @@ pub struct Survivors {
     pub leak: bool,
 }
 
+/// Memory that grows and that nothing points to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LostGrowth {
+    /// Cycles of the soak in which it was looked for.
+    pub cycles: u64,
+    /// The cycle from which on growth was counted.
+    pub from: u64,
+    /// By how many blocks the heap grew.
+    pub blocks: i64,
+    /// By how many of those that nothing points to.
+    pub lost_blocks: i64,
+    /// Whether something stayed loaded.
+    pub stays: bool,
+}
+
 /// What malloc has from the kernel beyond the blocks in use, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldFree {
@@ -788,6 +806,8 @@ named! {
         OtherHostNotMade = "other-host-not-made",
         /// Blocks of old cycles survive, or do not.
         Survivors = "survivors",
+        /// Nothing points to the memory that grows.
+        Lost = "lost",
         /// Memory was judged where its collector runs often.
         Collected = "collected",
         /// No notes could be taken of allocations.

@@ -22,6 +22,7 @@ mod language;
 mod latency;
 mod limits;
 mod load_failure;
+mod lost;
 mod modes;
 mod note;
 mod outcome;
@@ -58,8 +59,8 @@ pub use dlsoak_settings::{
 pub use exhausted::{Allowance, Exhausted, Resource};
 pub use finding::{
     Behaviour, Code, Collection, Dependency, Ended, Facts, Finding, HeldFree, LeakFacts, LimitFacts,
-    MetricRate, OddLimit, OpenGrowth, PatternVerdict, Problem, RanOut, Severity, Share, Sharer, SourcePlace,
-    Survivors, Unsettled,
+    LostGrowth, MetricRate, OddLimit, OpenGrowth, PatternVerdict, Problem, RanOut, Severity, Share, Sharer,
+    SourcePlace, Survivors, Unsettled,
 };
 pub use gate::{Gate, Rule, RuleMeasured, RuleName};
 pub use growth::{Fit, Growth, Leak, OneTime, Trend};
@@ -68,6 +69,7 @@ pub use language::Language;
 pub use latency::{Latencies, Latency};
 pub use limits::{Excess, Limit, LimitName, LimitReached};
 pub use load_failure::{Exports, FileProblem, LoadCause, LoadFailure, OpenFds, Provider, Shortage, Staying};
+pub use lost::{Lost, Reached};
 pub use modes::{InstanceCost, Instances, Pattern};
 pub use note::{Doubt, Note, Witness, WitnessCount};
 pub use outcome::{Fault, Outcome, OutcomeKind};
@@ -243,6 +245,9 @@ pub struct Measured {
     /// What is left of what each stretch of cycles allocated, where growth of the heap was undecided.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cohorts: Option<Cohorts>,
+    /// What of the heap's growth nothing points to, where `--until-decided` saw a leak and something stays loaded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lost: Option<Lost>,
     /// Who left what behind (`dlsoak trace`, `--trace-on-leak`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trace: Option<Trace>,

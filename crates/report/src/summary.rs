@@ -179,6 +179,7 @@ fn explains(code: Code) -> bool {
             | Code::BuildAtFault
             | Code::HostsDiffer
             | Code::Survivors
+            | Code::Lost
             | Code::Collected
             | Code::KeptOnce
             | Code::MallocHoldsFree

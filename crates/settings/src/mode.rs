@@ -67,6 +67,8 @@ named! {
         Recheck = "recheck",
         /// A few loads, each kept from coming back to its address, after which memory is searched for pointers to what is gone.
         Pointers = "pointers",
+        /// A few cycles of the same, after which memory is searched for pointers to the blocks of the heap.
+        Lost = "lost",
         /// The same with notes of each allocation, which show whether blocks of old cycles survive.
         Cohorts = "cohorts",
         /// The same with a collector that runs often, where a runtime with a collector is in the process.
@@ -88,10 +90,11 @@ named! {
 
 impl Pass {
     /// All that can be run, in the order in which they run.
-    pub const RUN: [Self; 10] = [
+    pub const RUN: [Self; 11] = [
         Self::Measure,
         Self::Recheck,
         Self::Diagnose,
+        Self::Lost,
         Self::Cohorts,
         Self::Collected,
         Self::Pointers,

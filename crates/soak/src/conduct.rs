@@ -117,7 +117,7 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
         // Without it there would be no figures at all.
         Pass::Recheck => return doubted,
         // What all others follow; what the measurement itself asks, which knows the file; and what comes from an earlier run.
-        Pass::Measure | Pass::Diagnose | Pass::Baseline => false,
+        Pass::Measure | Pass::Diagnose | Pass::Lost | Pass::Baseline => false,
         Pass::WithoutCalls => calls && matches!(verdict, Verdict::Leak | Verdict::Inconclusive),
         // What fewer cycles would show is warm-up.
         Pass::Cohorts => {
@@ -246,7 +246,8 @@ impl Conductor<'_> {
             Pass::WithoutCalls => {
                 let leak = soak.judged.leak.as_ref().map(|leak| (leak.metric, leak.bytes_per_cycle));
                 let most = measured.cycles.completed.clamp(1, WITHOUT_CALLS);
-                let alone = self.aside(self.rest(plan.without_calls(most, leak)))?;
+                let lost = analysis::is_lost(&measured);
+                let alone = self.aside(self.rest(plan.without_calls(most, leak, lost)))?;
                 cycles = alone.cycles.completed;
                 if alone.outcome.kind == OutcomeKind::Completed {
                     measured.without_calls = Some(Box::new(alone));
@@ -336,7 +337,7 @@ impl Conductor<'_> {
                 measured.pattern_soaks = soaks.collect::<Result<_, _>>()?;
                 cycles = measured.pattern_soaks.iter().map(|soak| soak.cycles.completed).sum();
             }
-            Pass::Measure | Pass::Diagnose | Pass::Baseline => {}
+            Pass::Measure | Pass::Diagnose | Pass::Lost | Pass::Baseline => {}
         }
         let agent = measured.worker.agent;
         made.push(PassMade { pass, cycles, seconds: began.elapsed().as_secs_f64(), agent });
@@ -443,12 +444,15 @@ impl Conductor<'_> {
         self.doubt = doubt;
         measured.replay = plan.replay();
         measured.baseline.clone_from(&plan.baseline);
-        measured.passes = vec![PassMade {
+        // Those that were made while this one waited.
+        let beside: f64 = measured.passes.iter().map(|made| made.seconds).sum();
+        let made = PassMade {
             pass,
             cycles: measured.cycles.completed,
-            seconds: began.elapsed().as_secs_f64(),
+            seconds: began.elapsed().as_secs_f64() - beside,
             agent: measured.worker.agent,
-        }];
+        };
+        measured.passes.insert(0, made);
         Ok(measured)
     }
 
@@ -750,6 +754,17 @@ mod tests {
         );
         assert_eq!(asked[1], "100000 cycles, plain, with calls");
         assert!(soak.notes.contains(&Note::MeasuredAgain(Doubt::Threads)));
+    }
+
+    #[test]
+    fn a_pass_that_a_measurement_makes_itself_is_not_in_its_time() {
+        let agent = Agent::Counting;
+        let lost = PassMade { pass: Pass::Lost, cycles: 128, seconds: 1e6, agent };
+        let measured = Measured { passes: vec![lost.clone()], ..recorded(Verdict::Clean) };
+        let (soak, _) = conducted(&[], vec![Ok((measured, None))], Vec::new());
+        let [measure, second] = &soak.unwrap().passes[..] else { panic!() };
+        assert_eq!((measure.pass, second), (Pass::Measure, &lost));
+        assert!(measure.seconds < 0.0, "{measure:?}");
     }
 
     #[test]

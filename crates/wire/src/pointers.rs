@@ -1,5 +1,6 @@
 //! What the pass for stale pointers hands over: the ranges of what went with each load and of what holds a pointer, and the words that
-//! still pointed into a range once it had gone. All zero is its valid beginning.
+//! still pointed into a range once it had gone; and what the pass for lost memory does: how much of the heap nothing points to. All zero is
+//! its valid beginning.
 
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
@@ -22,6 +23,12 @@ pub struct Table {
     pub loads: AtomicU32,
     /// Not 0 once the last close was looked at, and it is known which blocks can be reached.
     pub done: AtomicU32,
+    /// The load, counted from 1, after whose close blocks are counted for the first time; the second time is after the last one. Nothing
+    /// else is looked for then. 0: pointers are. By the supervisor.
+    pub count_from: AtomicU32,
+    _room: AtomicU32,
+    /// What was alive each time.
+    pub counts: [Count; 2],
     /// Ranges written.
     pub ranges_used: AtomicU32,
     /// Words written.
@@ -36,6 +43,20 @@ pub struct Table {
     pub ranges: [Range; RANGES],
     /// The words.
     pub words: [Word; WORDS],
+}
+
+/// Living blocks of the heap.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Count {
+    /// Their number.
+    pub blocks: AtomicU64,
+    /// Bytes of them that may be used.
+    pub bytes: AtomicU64,
+    /// The number of those among them that nothing points to.
+    pub lost_blocks: AtomicU64,
+    /// Bytes of these.
+    pub lost_bytes: AtomicU64,
 }
 
 /// Where an object is or was.

@@ -119,18 +119,23 @@ pub(super) struct Maps {
     used: usize,
     threads: [usize; THREADS],
     threads_used: usize,
+    /// There was room for all of it.
+    pub(super) is_whole: bool,
     list: [u8; LIST],
 }
 
 impl Maps {
-    /// Reads the list anew. `stack_from` is the first address of the stack of the thread that runs `main` that is to be searched.
-    pub(super) fn read(&mut self, stack_from: usize) {
+    /// Reads the list anew. `stack_from` is the first address of the stack of the thread that runs `main` that is to be searched. Wants
+    /// `all` memory that may be written, or else that which is the process's own and in use.
+    pub(super) fn read(&mut self, stack_from: usize, all: bool) {
+        self.is_whole = true;
         self.find_threads();
         let len = read_file(c"/proc/self/maps", &mut self.list);
+        self.is_whole &= len < LIST;
         self.used = 0;
         let mut guard_end = 0;
         for line in self.list[..len].split(|byte| *byte == b'\n') {
-            let Some((low, high, is_data, is_guard, name)) = parse(line) else { continue };
+            let Some((low, high, is_data, is_guard, name)) = parse(line, all) else { continue };
             let (mut low, mut memory) = (low, Memory::Anonymous);
             let mut is_wanted = is_data;
             if name == b"[stack]" {
@@ -140,11 +145,15 @@ impl Maps {
                 let pointers = &self.threads[..self.threads_used];
                 let pointer = pointers.iter().find(|pointer| low <= **pointer && **pointer < high);
                 (low, memory) = (pointer.copied().unwrap_or(low), Memory::Stack);
-                is_wanted = pointer.is_some();
+                // A thread that runs does not say how much of it is in use.
+                is_wanted = all || pointer.is_some();
             }
-            if is_wanted && low < high && self.used < MAPPINGS {
-                self.areas[self.used] = (low, high, memory as u32);
-                self.used += 1;
+            if is_wanted && low < high {
+                self.is_whole &= self.used < MAPPINGS;
+                if let Some(area) = self.areas.get_mut(self.used) {
+                    *area = (low, high, memory as u32);
+                    self.used += 1;
+                }
             }
             guard_end = if is_guard { high } else { 0 };
         }
@@ -183,8 +192,9 @@ fn stack_pointer(thread: c_int) -> Option<usize> {
     hexadecimal(numbers.next()?.strip_prefix(b"0x")?)
 }
 
-/// Low and high address, whether it is private data without a file, whether nothing may be done with it, and its name.
-fn parse(line: &[u8]) -> Option<(usize, usize, bool, bool, &[u8])> {
+/// Low and high address, whether it is private data without a file or `all` that may be written, whether nothing may be done with it, and
+/// its name.
+fn parse(line: &[u8], all: bool) -> Option<(usize, usize, bool, bool, &[u8])> {
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let (range, access) = (words.next()?, words.next()?);
     let (_offset, _device, inode) = (words.next()?, words.next()?, words.next()?);
@@ -192,7 +202,8 @@ fn parse(line: &[u8]) -> Option<(usize, usize, bool, bool, &[u8])> {
     let dash = range.iter().position(|byte| *byte == b'-')?;
     let (low, high) = (hexadecimal(&range[..dash])?, hexadecimal(&range[dash + 1..])?);
     let without_file = inode == b"0" && (name.is_empty() || name == b"[heap]" || name.starts_with(b"[anon"));
-    let is_data = (without_file || name == b"[stack]") && access.starts_with(b"rw") && access.ends_with(b"p");
+    let is_own = (without_file || name == b"[stack]") && access.ends_with(b"p");
+    let is_data = (is_own || all) && access.starts_with(b"rw");
     Some((low, high, is_data, access.starts_with(b"---"), name))
 }
 
@@ -227,12 +238,16 @@ mod tests {
     #[test]
     fn mappings_are_told_apart() {
         let heap = b"55d4-55e5 rw-p 00000000 00:00 0                          [heap]";
-        assert_eq!(parse(heap), Some((0x55d4, 0x55e5, true, false, &b"[heap]"[..])));
+        assert_eq!(parse(heap, false), Some((0x55d4, 0x55e5, true, false, &b"[heap]"[..])));
         let guard = b"7f00-7f10 ---p 00000000 00:00 0 ";
-        assert_eq!(parse(guard), Some((0x7f00, 0x7f10, false, true, &b""[..])));
+        assert_eq!(parse(guard, true), Some((0x7f00, 0x7f10, false, true, &b""[..])));
         let file = b"7f00-7f10 rw-p 00002000 fe:00 1234   /usr/lib/libc.so.6";
-        assert_eq!(parse(file).map(|parsed| parsed.2), Some(false));
-        assert_eq!(parse(b""), None);
+        let shared = b"7f00-7f10 rw-s 00000000 00:01 7      /memfd:pool";
+        let code = b"7f00-7f10 r-xp 00002000 fe:00 1234   /usr/lib/libc.so.6";
+        for (line, own, all) in [(&file[..], false, true), (shared, false, true), (code, false, false)] {
+            assert_eq!([false, true].map(|all| parse(line, all).unwrap().2), [own, all]);
+        }
+        assert_eq!(parse(b"", false), None);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! What still points into a library that is gone. After each close, the ranges that went are kept without access, so that the next load
 //! goes elsewhere and code that uses an old pointer faults at once; and memory that stays is searched for words that point into them.
-//! What is found is only written down. What it means the supervisor knows.
+//! What is found is only written down. What it means the supervisor knows. Or else it counts the blocks of the heap that nothing points to.
 
 use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use dlsoak_wire::channel::write_bytes;
 use dlsoak_wire::job::SLOT_STRIDE;
-use dlsoak_wire::pointers::{Memory, NAME, NO_RANGE, RANGES, Range, STAYS, Table, WORDS};
+use dlsoak_wire::pointers::{Count, Memory, NAME, NO_RANGE, RANGES, Range, STAYS, Table, WORDS};
 
 use super::memory::{self, Area};
 use super::state;
@@ -287,6 +287,9 @@ impl Search {
 
     /// Before a close: notes what has come with this load, since a thread that runs its code may crash before the close is over.
     pub(super) fn note(&mut self) {
+        if self.count_from().is_some() {
+            return;
+        }
         self.before.list();
         self.coming = self.table.ranges_used.load(Relaxed) as usize;
         let is_new = |object: &&Object| object.low < object.high && self.after.at(object.low).is_none();
@@ -297,10 +300,20 @@ impl Search {
 
     /// After a close; `last` is the number of the last load, counted from 1.
     pub(super) fn scan(&mut self, last: usize) {
+        if let Some(from) = self.count_from() {
+            let load = self.loads as usize + 1;
+            if load == from || load >= last {
+                let is_known = self.count(&self.table.counts[usize::from(load >= last)]);
+                self.table.done.store(u32::from(is_known && load >= last), Relaxed);
+            }
+            self.loads += 1;
+            self.table.loads.store(self.loads, Relaxed);
+            return;
+        }
         self.after.list();
         let newest = self.gone_used;
         self.keep_free();
-        self.maps.read(STACK_FROM.load(Relaxed));
+        self.maps.read(STACK_FROM.load(Relaxed), false);
         let load = self.loads as usize + 1;
         let is_last = load >= last;
         // What is seen at the end decides, so half of the room is kept for it. Of the other half each load has its part.
@@ -313,6 +326,33 @@ impl Search {
         self.loads += 1;
         self.table.loads.store(self.loads, Relaxed);
         self.table.done.store(u32::from(is_last && starts.is_some()), Relaxed);
+    }
+
+    /// The load after which blocks are counted for the first time, where that is all that is wanted.
+    fn count_from(&self) -> Option<usize> {
+        Some(self.table.count_from.load(Relaxed) as usize).filter(|from| *from > 0)
+    }
+
+    /// Counts the blocks, and those that nothing points to. False where there was no room to look at all memory.
+    fn count(&mut self, count: &Count) -> bool {
+        self.after.list();
+        self.maps.read(STACK_FROM.load(Relaxed), true);
+        let Ok(starts) = Starts::new() else { return false };
+        self.reach(&starts);
+        let (mut all, mut lost) = ((0, 0), (0, 0));
+        for block in arena::blocks() {
+            let with = |sum: (u64, u64)| (sum.0 + 1, sum.1 + block.size as u64);
+            all = with(all);
+            if !block.is_reached() {
+                lost = with(lost);
+            }
+            block.forget();
+        }
+        let to = [&count.blocks, &count.bytes, &count.lost_blocks, &count.lost_bytes];
+        for (to, amount) in to.into_iter().zip([all.0, all.1, lost.0, lost.1]) {
+            to.store(amount, Relaxed);
+        }
+        self.maps.is_whole && self.after.used < OBJECTS
     }
 
     /// Keeps what went free of anything else, and without access.

@@ -2,8 +2,8 @@
 
 use dlsoak_record::verification::Collections;
 use dlsoak_record::{
-    Collection, Growth, HeldFree, LeakFacts, Metric, OneTime, OpenGrowth, Part, Phase, PlaceKind, Share,
-    Sharer, SourcePlace, Survivors, Trend, Unit, Unsettled, units,
+    Collection, Growth, HeldFree, LeakFacts, LostGrowth, Metric, OneTime, OpenGrowth, Part, Phase, PlaceKind,
+    Share, Sharer, SourcePlace, Survivors, Trend, Unit, Unsettled, units,
 };
 
 use super::{Text, listed};
@@ -274,6 +274,22 @@ pub(super) fn survivors(of: &Survivors) -> Text {
         )
     };
     Text::fact(fact).means(means)
+}
+
+/// Nothing points to the memory that grows.
+pub(super) fn lost(of: &LostGrowth) -> Text {
+    let lost = super::counted(of.lost_blocks.unsigned_abs(), "block");
+    let of_all = if of.lost_blocks < of.blocks {
+        format!(" of the {}", units::count(of.blocks.unsigned_abs()))
+    } else {
+        String::new()
+    };
+    let (from, to) = (units::count(of.from), units::count(of.cycles));
+    let fact = format!(
+        "nothing in the process points to {lost}{of_all} that cycles {from} to {to} left on the heap"
+    );
+    let cache = if of.stays { "no cache of what stays loaded" } else { "no cache" };
+    Text::fact(fact).means(format!("nobody can use or free this memory, so it is a leak and {cache}"))
 }
 
 /// How memory grows where the collector runs often.

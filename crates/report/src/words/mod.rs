@@ -119,6 +119,7 @@ fn of_facts(finding: &Finding) -> Text {
         Facts::WithinLimit { growth, limit } => growth::within_limit(growth, *limit),
         Facts::NoGrowth { cycles, detectable } => growth::none(*cycles, *detectable),
         Facts::Survivors(survivors) => growth::survivors(survivors),
+        Facts::Lost(lost) => growth::lost(lost),
         Facts::Collected(collection) => growth::collected(collection),
         Facts::KeptOnce(kept) => growth::kept_once(kept),
         Facts::MallocHoldsFree(held) => growth::malloc_holds_free(held),

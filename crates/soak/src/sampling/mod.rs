@@ -193,6 +193,11 @@ impl Sampler {
         Ok(kinds::kinds(self.files.borrow_mut().smaps.read()?, &pointers, is_library))
     }
 
+    /// Kibibytes of the process that are swapped out; `None` where the kernel does not say.
+    pub fn swapped(&self) -> Option<u64> {
+        self.process.status().ok()?.vmswap
+    }
+
     /// Takes a snapshot of everything else that a library could leave behind, after `cycle` measured cycles.
     ///
     /// # Errors

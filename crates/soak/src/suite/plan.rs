@@ -179,12 +179,14 @@ pub enum Purpose {
     Share {
         /// What leaks with the calls, per cycle. When the load is seen to leak as much, no more is to be learned.
         leak: Option<(Metric, f64)>,
+        /// Whether nothing points to what leaks, with the calls.
+        lost: bool,
     },
     /// How it grows where Go's collector runs often: all steps of a cycle are made, and otherwise it is as in [`Purpose::Share`].
     Collected,
     /// How it behaves in another host: as in [`Purpose::Share`], and why it stays where it does.
     OtherHost,
-    /// What still points into the library after each of its cycles, which are as few as stated.
+    /// What still points into the library after each of its cycles, which are as few as stated, or what is lost.
     Pointers,
 }
 

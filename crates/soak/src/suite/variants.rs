@@ -53,16 +53,17 @@ impl SoakPlan {
         plan
     }
 
-    /// The same soak without its calls, of at most `cycles` cycles; `leak` is what was found with them.
+    /// The same soak without its calls, of at most `cycles` cycles; `leak` is what was found with them, and `lost` whether nothing points to
+    /// it.
     #[must_use]
-    pub fn without_calls(&self, cycles: u64, leak: Option<(Metric, f64)>) -> Self {
+    pub fn without_calls(&self, cycles: u64, leak: Option<(Metric, f64)>, lost: bool) -> Self {
         let mut plan = self.shortened(cycles);
         plan.name = format!("{}, without the call", self.name);
         // The driver stays for what it sets up: that is the host's, and there in both soaks.
         plan.calls = Vec::new();
         (plan.asked.call, plan.asked.exercise) = (None, None);
         plan.checkpoints = self.checkpoints.min(CHECKPOINTS_ASIDE);
-        plan.purpose = Purpose::Share { leak };
+        plan.purpose = Purpose::Share { leak, lost };
         plan
     }
 

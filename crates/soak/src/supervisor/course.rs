@@ -5,8 +5,14 @@ use super::pace::Pace;
 use super::series::Series;
 use super::session::End;
 use crate::analysis::{self, Look};
-use crate::record::Measured;
+use crate::record::{Measured, Mode, Pass};
 use crate::suite::plan::{Purpose, SoakPlan};
+
+/// After how many times the cycles it is sought again whether what grows is lost: all of that together takes a seventh of the cycles that
+/// the soak itself takes.
+const SEEK_AGAIN: u64 = 8;
+/// Most cycles in which that is sought. In psqlodbc, 128 show 764 of 764 B per cycle.
+const MOST_SOUGHT: u64 = 10_000;
 
 /// What a course is made of: a measurement, or in tests one that was recorded.
 pub(super) trait Steps {
@@ -31,6 +37,9 @@ pub(super) trait Steps {
     /// Asks the loader itself whether the library is there, and what is pending. It costs a round of its own, so it is
     /// not done at each checkpoint.
     fn look(&mut self) -> Result<(), End>;
+    /// Has this many cycles run in another process to find out whether what grows is lost, and puts that into the record. The worker is
+    /// parked meanwhile.
+    fn seek_lost(&mut self, soak: &mut Measured, cycles: u64);
 }
 
 /// Runs to the end; true when it stopped because the verdict was certain.
@@ -45,6 +54,7 @@ pub(super) fn run(
     let runs_out = steps.warm_up(if stay && plan.warmup.is_none() { 0 } else { warmup })?;
     let mut pace = Pace::new(plan, stay, runs_out);
     let mut looks = 0;
+    let mut sought_at = 0;
     let mut points: u32 = 0;
     loop {
         while let Some(cycle) = pace.next() {
@@ -61,7 +71,14 @@ pub(super) fn run(
         }
         if pace.looks() {
             steps.fill(soak);
-            if is_decided(plan, soak, looks) {
+            let mut answer = is_decided(plan, soak, looks);
+            let cycles = steps.measured();
+            if answer.is_none() && may_seek_lost(plan) && cycles >= SEEK_AGAIN * sought_at {
+                steps.seek_lost(soak, cycles.min(MOST_SOUGHT));
+                sought_at = cycles;
+                answer = is_decided(plan, soak, looks);
+            }
+            if answer == Some(true) {
                 steps.look()?;
                 return Ok(true);
             }
@@ -88,14 +105,23 @@ fn checkpoint(steps: &mut impl Steps, cycle: u64) -> Result<(), End> {
     reached
 }
 
-/// Whether no more cycles are needed to tell what this soak is for.
-fn is_decided(plan: &SoakPlan, soak: &Measured, looks: u32) -> bool {
+/// Whether no more cycles are needed to tell what this soak is for; `None` where that depends on whether what grows is lost.
+fn is_decided(plan: &SoakPlan, soak: &Measured, looks: u32) -> Option<bool> {
     match plan.purpose {
-        Purpose::Share { leak: Some((metric, rate)) } => {
-            analysis::is_all_of_it(soak, metric, rate, &plan.limits, looks)
+        Purpose::Share { leak: Some(leak), lost } => {
+            Some(analysis::is_all_of_it(soak, leak, lost, &plan.limits, looks))
         }
-        _ => analysis::look(soak, &plan.limits, looks) != Look::GoOn,
+        _ => match analysis::look(soak, &plan.limits, looks) {
+            Look::Clean | Look::Leak => Some(true),
+            Look::LeakOrCache => None,
+            Look::GoOn => Some(false),
+        },
     }
+}
+
+/// Whether it can be found out if what grows is lost. What two builds leave in turn is not looked at.
+fn may_seek_lost(plan: &SoakPlan) -> bool {
+    plan.passes.contains(Pass::Lost) && plan.mode != Mode::Namespace && plan.replace.is_none()
 }
 
 #[cfg(test)]
@@ -104,7 +130,9 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::record::{Column, Excess, LimitReached, LoadCause, Metric, Run, UnloadState, sample};
+    use crate::record::{
+        Column, Excess, LimitReached, LoadCause, Lost, Metric, Reached, Run, UnloadState, sample,
+    };
     use crate::settings::Settings;
     use crate::suite::plan::Plan;
 
@@ -121,6 +149,9 @@ mod tests {
         /// More threads than can be counted from this cycle on.
         full: Option<u64>,
         asked: Vec<&'static str>,
+        /// Whether what grows is lost, and in how many cycles that was sought.
+        lost: bool,
+        sought: Vec<u64>,
     }
 
     impl Recorded {
@@ -133,8 +164,19 @@ mod tests {
             soak.unload.state = UnloadState::Unloaded;
             let mut series = Series::new(true);
             series.checkpoints = soak.checkpoints.clone();
-            let (end, full, asked) = (None, None, Vec::new());
-            (Self { rows, series, warmup: 0, completed: 0, stays: false, end, full, asked }, soak)
+            let recorded = Self {
+                rows,
+                series,
+                warmup: 0,
+                completed: 0,
+                stays: false,
+                end: None,
+                full: None,
+                asked: Vec::new(),
+                lost: false,
+                sought: Vec::new(),
+            };
+            (recorded, soak)
         }
 
         /// What was measured at this cycle, or would have been, between two checkpoints.
@@ -198,6 +240,17 @@ mod tests {
             self.asked.push("look");
             Ok(())
         }
+
+        fn seek_lost(&mut self, soak: &mut Measured, cycles: u64) {
+            self.sought.push(cycles);
+            let from = cycles / 2;
+            let count = |blocks| Reached { blocks, bytes: 16 * blocks, ..Reached::default() };
+            let (before, mut after) = (count(0), count(cycles - from));
+            if self.lost {
+                (after.lost_blocks, after.lost_bytes) = (after.blocks, after.bytes);
+            }
+            soak.lost = Some(Lost { cycles, from, before, after });
+        }
     }
 
     fn plan(settings: serde_json::Value) -> SoakPlan {
@@ -255,20 +308,49 @@ mod tests {
         assert_eq!(ends("c-leak-constructor"), (true, 128));
         let (decided, cycles) = ends("c-clean");
         assert!(decided && (1024..=160_000).contains(&cycles), "{cycles}");
+    }
+
+    #[test]
+    fn a_leak_beside_what_stays_ends_a_soak_once_it_is_lost() {
+        let settings = |passes: &str| {
+            serde_json::json!({
+                "cycles": 900, "until-decided": true, "max-cycles": 3000, "passes": passes
+            })
+        };
         // What stays loaded may hold a cache that is not full yet.
-        let (mut steps, mut soak) = Recorded::of("c-leak-constructor");
-        soak.unload.state = UnloadState::Pinned;
-        let settings = serde_json::json!({ "cycles": 900, "until-decided": true, "max-cycles": 3000 });
-        assert!(!run(&plan(settings), 500, &mut steps, &mut soak).unwrap());
-        assert_eq!(steps.measured(), 3000);
+        for (lost, passes, end, sought) in [
+            (true, "+lost", (true, 128), &[128][..]),
+            (false, "+lost", (false, 3000), &[128, 1024]),
+            (true, "-lost", (false, 3000), &[]),
+        ] {
+            let (mut steps, mut soak) = Recorded::of("c-leak-constructor");
+            soak.unload.state = UnloadState::Pinned;
+            steps.lost = lost;
+            let decided = run(&plan(settings(passes)), 500, &mut steps, &mut soak).unwrap();
+            assert_eq!((decided, steps.measured()), end, "{lost} {passes}");
+            assert_eq!(steps.sought, sought);
+        }
+        // What is certain needs no search, and neither does what is not seen to grow.
+        for name in ["c-leak-constructor", "c-clean"] {
+            let (mut steps, mut soak) = Recorded::of(name);
+            run(&plan(settings("+lost")), 500, &mut steps, &mut soak).unwrap();
+            assert!(steps.sought.is_empty());
+        }
     }
 
     #[test]
     fn without_its_calls_a_soak_ends_once_it_leaks_as_much_as_with_them() {
         let with = plan(serde_json::json!({ "call": ["f"], "cycles": 2000 }));
-        for (rate, end) in [(32.0, (true, 256)), (64.0, (false, 2000))] {
+        let (gone, stays) = (UnloadState::Unloaded, UnloadState::Partial);
+        for (rate, state, lost, end) in [
+            (32.0, gone, false, (true, 256)),
+            (64.0, gone, false, (false, 2000)),
+            (32.0, stays, false, (false, 2000)),
+            (32.0, stays, true, (true, 256)),
+        ] {
             let (mut steps, mut soak) = Recorded::of("c-leak-constructor");
-            let plan = with.without_calls(2000, Some((Metric::Heap, rate)));
+            soak.unload.state = state;
+            let plan = with.without_calls(2000, Some((Metric::Heap, rate)), lost);
             let decided = run(&plan, 8, &mut steps, &mut soak).unwrap();
             assert_eq!((decided, steps.measured()), end, "{rate} B/cycle");
         }

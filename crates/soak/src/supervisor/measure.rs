@@ -12,17 +12,20 @@ use super::instances;
 use super::kinds::Kinds;
 use super::latency::Histograms;
 use super::original::Original;
+use super::pointers;
 use super::residue;
 use super::series::{self, Series};
 use super::session::{End, Outside as _, Session};
 use super::staging::Staging;
 use super::together;
 use super::unload::Watch;
-use super::{Progress, has_one_trace};
+use super::{Context, Progress, has_one_trace};
 use crate::channel;
 use crate::elf;
 use crate::fault::Fault;
-use crate::record::{Agent, Build, Doubt, LoadCause, Measured, Mode, Note, Replaced, Residue};
+use crate::record::{
+    Agent, Build, Doubt, LoadCause, Measured, Mode, Note, Pass, PassMade, Replaced, Residue,
+};
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::suite::variants::GOGC;
 use crate::sys::clock;
@@ -354,6 +357,18 @@ impl Steps for Measurement<'_> {
             self.unload.looked(there);
         }
         Ok(())
+    }
+
+    fn seek_lost(&mut self, soak: &mut Measured, cycles: u64) {
+        let began = Instant::now();
+        let plan = self.plan.for_pointers(cycles);
+        let plan = SoakPlan { allowance: plan.allowance.after(self.began.elapsed()), ..plan };
+        // Its progress is not that of the soak.
+        let context = Context { progress: &|_| {}, ..*self.session.context() };
+        soak.lost = pointers::lost(&plan, soak, &context).ok();
+        let cycles = soak.lost.as_ref().map_or(0, |lost| lost.cycles);
+        let (seconds, agent) = (began.elapsed().as_secs_f64(), soak.worker.agent);
+        soak.passes.push(PassMade { pass: Pass::Lost, cycles, seconds, agent });
     }
 
     fn tell(&mut self, soak: &mut Measured) {

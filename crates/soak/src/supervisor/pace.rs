@@ -33,7 +33,7 @@ impl Pace {
     /// `stay`: each cycle leaves an instance behind. `runs_out`: after so many cycles something runs out, and growth is judged by the
     /// cycles before, so they are a stretch of their own.
     pub(super) fn new(plan: &SoakPlan, stay: bool, runs_out: Option<u64>) -> Self {
-        let shares = matches!(plan.purpose, Purpose::Share { leak: Some(_) });
+        let shares = matches!(plan.purpose, Purpose::Share { leak: Some(_), .. });
         let (first, last) = if plan.until_decided {
             let last = plan.max_cycles.unwrap_or_else(|| plan.cycles.saturating_mul(PATIENCE));
             (FIRST_LOOK, last)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use dlsoak_wire::pointers::{Memory, NAME, Range, STAYS, Table, Word};
+use dlsoak_wire::pointers::{Count, Memory, NAME, Range, STAYS, Table, Word};
 
 use super::end::stacks::{Named, Namer};
 use super::latency::Histograms;
@@ -23,8 +23,8 @@ use crate::elf::lines::Symbols;
 use crate::observer::{Caught, Mapping, Seen};
 use crate::record::why::Access;
 use crate::record::{
-    DanglingPointer, EndedEarly, Evidence, HolderMemory, LoadCause, Measured, Note, PointerHolder,
-    PointerTarget, Proof, Residue, Use, User,
+    DanglingPointer, EndedEarly, Evidence, HolderMemory, LoadCause, Lost, Measured, Note, PointerHolder,
+    PointerTarget, Proof, Reached, Residue, Use, User,
 };
 use crate::suite::plan::SoakPlan;
 use crate::sys::signal_name;
@@ -65,17 +65,7 @@ pub(super) fn look(
     wait: Duration,
     context: &Context<'_>,
 ) -> Result<(Vec<Residue>, Option<Note>), EndedEarly> {
-    let not_started = |fault: crate::fault::Fault| EndedEarly::NotStarted { problem: fault.to_string() };
-    let files = Files::of(plan.mode, plan.threads, false);
-    let staging = Staging::new(plan.libraries(), plan.threads, files).map_err(not_started)?;
-    let bounds =
-        Bounds { stall: plan.stall_timeout, limits: Limits::of(plan), deadline: None, stride: u64::MAX };
-    (context.progress)(Progress::Begin { name: &plan.name, cycles: plan.cycles });
-    let mut env = soak.env.clone();
-    for (name, value) in ONE_BY_ONE {
-        env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-    }
-    let mut session = start(plan, (staging.paths(), None), &env, bounds, context).map_err(not_started)?;
+    let (mut session, staging) = begin(plan, soak, context)?;
     let end = run(&mut session, plan.cycles).and_then(|()| wait_for_use(&mut session, wait));
     let seen = session.worker.seen();
     let cycling = session.cycling();
@@ -98,6 +88,55 @@ pub(super) fn look(
             }),
         },
     }
+}
+
+/// Carries out the plan, and says how much of what the heap grows by in its second half nothing points to.
+///
+/// # Errors
+/// Why that is not known.
+pub(super) fn lost(plan: &SoakPlan, soak: &Measured, context: &Context<'_>) -> Result<Lost, EndedEarly> {
+    let (mut session, _staging) = begin(plan, soak, context)?;
+    let from = plan.cycles / 2;
+    let loads = |cycles: u64| cycles.saturating_mul(plan.together.len() as u64 + 1);
+    if let Some(table) = session.channel.pointers() {
+        table.count_from.store(u32::try_from(loads(from)).unwrap_or(u32::MAX), Relaxed);
+    }
+    let end = run(&mut session, plan.cycles);
+    // What is swapped out is not searched.
+    let is_here = session.worker.sampler.swapped() == Some(0);
+    session.worker.kill();
+    (context.progress)(Progress::End);
+    end.map_err(|end| end.early())?;
+    let table = session.channel.pointers().filter(|table| is_here && table.done.load(Relaxed) != 0);
+    let Some(table) = table else { return Err(EndedEarly::NoNotes) };
+    let count = |of: &Count| Reached {
+        blocks: of.blocks.load(Relaxed),
+        bytes: of.bytes.load(Relaxed),
+        lost_blocks: of.lost_blocks.load(Relaxed),
+        lost_bytes: of.lost_bytes.load(Relaxed),
+    };
+    let [before, after] = table.counts.each_ref().map(count);
+    Ok(Lost { cycles: plan.cycles, from, before, after })
+}
+
+/// A process that has not opened anything yet, with its files.
+fn begin<'a>(
+    plan: &SoakPlan,
+    soak: &Measured,
+    context: &'a Context<'a>,
+) -> Result<(Session<'a>, Staging), EndedEarly> {
+    let not_started = |fault: crate::fault::Fault| EndedEarly::NotStarted { problem: fault.to_string() };
+    let files = Files::of(plan.mode, plan.threads, false);
+    let staging = Staging::new(plan.libraries(), plan.threads, files).map_err(not_started)?;
+    let bounds =
+        Bounds { stall: plan.stall_timeout, limits: Limits::of(plan), deadline: None, stride: u64::MAX };
+    (context.progress)(Progress::Begin { name: &plan.name, cycles: plan.cycles });
+    let mut env = soak.env.clone();
+    for (name, value) in ONE_BY_ONE {
+        env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    let session = start(plan, (staging.paths(), None), &env, bounds, context).map_err(not_started)?;
+    Ok((session, staging))
 }
 
 fn with_during(pointer: DanglingPointer, library: Option<String>) -> DanglingPointer {
