@@ -26,7 +26,7 @@ mod staircase;
 mod together;
 mod verdict;
 
-use dlsoak_record::{Growth, Judged, Limits, Measured, Metric, Run, Soak};
+use dlsoak_record::{Growth, Judged, Limits, Measured, Metric, Run, Soak, Trend};
 
 use growth::{Answer, Errors, Evidence};
 
@@ -77,6 +77,10 @@ pub fn may_be_garbage(soak: &Measured) -> bool {
         && others::growth_of(soak, &soak.asked.limits()).iter().any(grows)
 }
 
+/// Bytes that no store in the C library is assumed to hold; see [`is_plain`]. In 200 simulated soaks a sawtooth of 1,337 cycles and 200 to
+/// 400 kB that survives each unload is a leak in 107, and without this in 180; a leak of 770 B per cycle shows within 256 cycles all the same.
+const PLAIN: f64 = 131_072.0;
+
 /// What a look during a soak says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
@@ -93,7 +97,34 @@ pub enum Look {
 /// Looks at a soak that is under way; `look_index` counts the looks from 0. Look when the cycles have doubled, not
 /// more often: each look spends half of the error probability that is left.
 pub fn look(soak: &Measured, limits: &Limits, look_index: u32) -> Look {
-    looked(soak, limits, look_index).0
+    let (look, growth) = looked(soak, limits, look_index);
+    // Beside what stays loaded, a leak is memory that nothing points to, which is certain at once.
+    let early = look_index < schedule::LEAK_LOOKS && !lost::stays(soak);
+    if look == Look::Leak && early && !is_plain(soak, limits, look_index, &growth) {
+        Look::GoOn
+    } else {
+        look
+    }
+}
+
+/// Whether a leak is plain at an early look: the look before found it, too, and what it adds is too much for a store of the C library, which
+/// is all that survives an unload. Two octaves of the first look fit between two falls of a sawtooth of 133 cycles, which was a leak in 58 of
+/// 200 simulated soaks, and is in none.
+fn is_plain(soak: &Measured, limits: &Limits, look_index: u32, growth: &[Growth]) -> bool {
+    if look_index == 0 {
+        return false;
+    }
+    let half = series::Exposure::of(soak, Some(soak.cycles.completed / 2));
+    let before =
+        growth::evidence(soak, &half, Errors::at_look(look_index - 1), verdict::bounds(soak, limits));
+    let leaks = |now: &Growth| {
+        let added = now.per_cycle * soak.cycles.completed as f64;
+        let leaked = |found: &Evidence| found.growth.metric == now.metric && found.answer == Answer::Leak;
+        now.trend == Trend::Growing
+            && (added >= PLAIN || !growth::is_memory(now.metric))
+            && before.iter().any(leaked)
+    };
+    growth.iter().any(leaks)
 }
 
 /// What a look says, and the growth that it saw.
