@@ -12,7 +12,7 @@ mod reference;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
-use dlsoak::analysis::{Look, judge, look};
+use dlsoak::analysis::{Look, interval_of_share, judge, look};
 use dlsoak::record::{Judged, Limits};
 use dlsoak::record::{Measured, Metric, Trend, Verdict};
 use reference::Truth;
@@ -66,12 +66,26 @@ fn main() -> anyhow::Result<()> {
         row.growing.extend(judgement.growth.iter().filter(|g| g.trend == Trend::Growing).map(|g| g.metric));
     }
     println!("truth      case                   threads  cycles  clean  leak  undecided  growing");
+    let mut sums: BTreeMap<(Truth, u64), [u32; 3]> = BTreeMap::new();
     for ((truth, case, threads, cycles), row) in table {
-        let truth = format!("{truth:?}");
         let Row { clean, leak, undecided, growing } = row;
+        let sum = sums.entry((truth, cycles)).or_default();
+        for (sum, part) in sum.iter_mut().zip([clean, leak, undecided]) {
+            *sum += part;
+        }
+        let truth = format!("{truth:?}");
         println!(
             "{truth:10} {case:22} {threads:7} {cycles:7} {clean:6} {leak:5} {undecided:10}  {growing:?}"
         );
+    }
+    println!("\ntruth       cycles  clean  leak  undecided   clean, 95 %    leak, 95 %");
+    for ((truth, cycles), [clean, leak, undecided]) in sums {
+        let share = |part: u32| {
+            let (low, high) = interval_of_share(u64::from(part), u64::from(clean + leak + undecided));
+            format!("{:.1}-{:.1}", low * 100.0, high * 100.0)
+        };
+        let (truth, passed, found) = (format!("{truth:?}"), share(clean), share(leak));
+        println!("{truth:10} {cycles:7} {clean:6} {leak:5} {undecided:10} {passed:>13} {found:>13}");
     }
     println!("\n95 % intervals that cover the truth, runs of 20,000 cycles and more");
     for ((truth, metric), (covered, all)) in coverage {

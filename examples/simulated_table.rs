@@ -1,6 +1,7 @@
 //! Prints how simulated series of known truth are judged: `cargo run --release --example simulated_table -- CYCLES RUNS LIMIT KIND...`.
-//! LIMIT is `-` for the default limits. A kind is a sum of parts with a parameter, for example `ar:1500+leak:2`; see [`add`]. The columns
-//! are the runs that are clean, leak or undecided, then the undecided ones with a promise and the promises that the same run keeps.
+//! LIMIT is `-` for the default limits, and CYCLES `..131072` is `--until-decided` with at most so many. A kind is a sum of parts with a parameter, for example `ar:1500+leak:2`; see [`add`]. The columns
+//! are the runs that are clean, leak or undecided, the 95 % intervals of the shares that are clean and leak, then the undecided ones with a
+//! promise and the promises that the same run keeps.
 
 #![allow(clippy::print_stdout, reason = "printing the table is what this program is for")]
 
@@ -8,8 +9,8 @@
 mod reference;
 
 use anyhow::{Context, bail};
-use dlsoak::analysis::judge;
-use dlsoak::analysis::schedule::{DEFAULT_CHECKPOINTS, Schedule};
+use dlsoak::analysis::schedule::{DEFAULT_CHECKPOINTS, FIRST_LOOK, Schedule};
+use dlsoak::analysis::{Look, interval_of_share, judge, look};
 use dlsoak::record::{Column, Facts, Judged, Limits, Measured, Metric, Verdict};
 
 /// Cycles before the first checkpoint.
@@ -18,12 +19,16 @@ const WARMUP: f64 = 500.0;
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [cycles, runs, limit, kinds @ ..] = arguments.as_slice() else { bail!("CYCLES RUNS LIMIT KIND...") };
-    let (cycles, runs): (u64, u64) = (cycles.parse()?, runs.parse()?);
+    let runs: u64 = runs.parse()?;
     let max_leak_rate = if limit == "-" { None } else { Some(limit.parse().context("LIMIT")?) };
     let limits = Limits { max_leak_rate, ..Limits::default() };
+    if let Some(most) = cycles.strip_prefix("..") {
+        return until_decided(kinds, most.parse()?, runs, &limits);
+    }
+    let cycles: u64 = cycles.parse()?;
     println!(
-        "{:24} {:>8} {:>6} {:>6} {:>9} {:>8} {:>5}",
-        "kind", "cycles", "clean", "leak", "undecided", "promised", "kept"
+        "{:24} {:>8} {:>6} {:>6} {:>9} {:>12} {:>12} {:>8} {:>5}",
+        "kind", "cycles", "clean", "leak", "undecided", "clean, 95 %", "leak, 95 %", "promised", "kept"
     );
     for kind in kinds {
         let (mut clean, mut leak, mut undecided, mut promised, mut kept) = (0, 0, 0, 0, 0);
@@ -41,7 +46,57 @@ fn main() -> anyhow::Result<()> {
                 }
             }
         }
-        println!("{kind:24} {cycles:8} {clean:6} {leak:6} {undecided:9} {promised:8} {kept:5}");
+        let [passed, found] = [clean, leak].map(|part| share(part, runs));
+        println!(
+            "{kind:24} {cycles:8} {clean:6} {leak:6} {undecided:9} {passed:>12} {found:>12} {promised:8} {kept:5}"
+        );
+    }
+    Ok(())
+}
+
+/// The 95 % interval of a share, in percent.
+fn share(part: u64, all: u64) -> String {
+    let (low, high) = interval_of_share(part, all);
+    format!("{:.1}-{:.1}", low * 100.0, high * 100.0)
+}
+
+/// The same with `--until-decided`, where nothing stays loaded. The last column is the median of the cycles after which a soak ends.
+fn until_decided(kinds: &[String], most: u64, runs: u64, limits: &Limits) -> anyhow::Result<()> {
+    println!(
+        "{:24} {:>8} {:>6} {:>6} {:>9} {:>12} {:>12} {:>8}",
+        "kind", "at most", "clean", "leak", "undecided", "clean, 95 %", "leak, 95 %", "median"
+    );
+    for kind in kinds {
+        let (mut clean, mut leak, mut undecided, mut ends) = (0, 0, 0, Vec::new());
+        for seed in 0..runs {
+            let heap = heap(kind, most, seed)?;
+            let mut cycles = FIRST_LOOK.min(most);
+            let mut looks = 0;
+            let decided = loop {
+                let soak = measured(&heap, cycles, seed);
+                let decided = look(&soak, limits, looks);
+                if decided == Look::GoOn && cycles == most {
+                    break match judge(&soak, limits).verdict {
+                        Verdict::Clean => Look::Clean,
+                        Verdict::Leak => Look::Leak,
+                        _ => Look::GoOn,
+                    };
+                } else if decided != Look::GoOn {
+                    break decided;
+                }
+                (cycles, looks) = ((2 * cycles).min(most), looks + 1);
+            };
+            match decided {
+                Look::Clean => clean += 1,
+                Look::Leak => leak += 1,
+                Look::GoOn => undecided += 1,
+            }
+            ends.push(cycles);
+        }
+        ends.sort_unstable();
+        let median = ends.get(ends.len() / 2).context("no runs")?;
+        let [passed, found] = [clean, leak].map(|part| share(part, runs));
+        println!("{kind:24} {most:8} {clean:6} {leak:6} {undecided:9} {passed:>12} {found:>12} {median:8}");
     }
     Ok(())
 }
@@ -57,17 +112,27 @@ fn promise(judged: &Judged) -> Option<u64> {
 
 /// A soak whose heap is the sum of the parts of `kind`.
 fn soak(kind: &str, cycles: u64, seed: u64) -> anyhow::Result<Measured> {
+    Ok(measured(&heap(kind, cycles, seed)?, cycles, seed))
+}
+
+/// The heap after each cycle.
+fn heap(kind: &str, cycles: u64, seed: u64) -> anyhow::Result<Vec<f64>> {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995);
     let mut heap = vec![0.0; cycles as usize + 1];
     for part in kind.split('+') {
         let (name, parameter) = part.split_once(':').unwrap_or((part, "0"));
         add(name, parameter.parse().context("a parameter")?, &mut heap, &mut random)?;
     }
+    Ok(heap)
+}
+
+/// The first `cycles` cycles of a soak with this heap.
+fn measured(heap: &[f64], cycles: u64, seed: u64) -> Measured {
     let mut soak = reference::soak("simulated", 1, cycles, vec![Column::Cycle, Column::Metric(Metric::Heap)]);
     soak.checkpoints.rows = Schedule::new(cycles, DEFAULT_CHECKPOINTS, seed)
         .map(|cycle| vec![cycle as i64, 1_000_000 + heap[cycle as usize] as i64])
         .collect();
-    Ok(soak)
+    soak
 }
 
 /// Adds one part to the heap after each cycle.

@@ -7,6 +7,7 @@ use clap::Args;
 use xtask::fixtures::{self, Fixture, Situation, Table};
 use xtask::judge;
 
+use crate::truth::Soaked;
 use crate::{build, demo, truth};
 
 /// What to build, and whether to look at it.
@@ -40,21 +41,22 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
         let Some(truth) = fixture.truth(&Situation::default()) else { continue };
         let Some(state) = &truth.state else { continue };
         let cycles = truth.max_cycles.map_or(CYCLES, |most| most.min(CYCLES));
-        let (said, differences) = match truth::soak(&dlsoak, &scratch, fixture, cycles, 1) {
-            Ok(soak) => {
-                let causes = soak.unload.causes.iter().map(|cause| cause.kind.as_str());
-                let residue = soak.residue.iter().map(|left| left.kind.as_str());
-                let mut differences = judge::unloading(truth, &soak);
-                judge::residue(truth, &soak, &mut differences);
-                // A short soak may not prove what grows.
-                if soak.verdict == truth.verdict {
-                    differences.extend(judge::codes(truth, &soak));
+        let (said, differences) =
+            match Soaked::of(fixture, cycles, 1).and_then(|what| truth::soak(&dlsoak, &scratch, &what)) {
+                Ok(soak) => {
+                    let causes = soak.unload.causes.iter().map(|cause| cause.kind.as_str());
+                    let residue = soak.residue.iter().map(|left| left.kind.as_str());
+                    let mut differences = judge::unloading(truth, &soak);
+                    judge::residue(truth, &soak, &mut differences);
+                    // A short soak may not prove what grows.
+                    if soak.verdict == truth.verdict {
+                        differences.extend(judge::codes(truth, &soak));
+                    }
+                    (words(&soak.unload.state, causes, residue), differences)
                 }
-                (words(&soak.unload.state, causes, residue), differences)
-            }
-            // A row, not the end: the other fixtures still tell.
-            Err(error) => ("no record".to_owned(), vec![format!("{error:#}")]),
-        };
+                // A row, not the end: the other fixtures still tell.
+                Err(error) => ("no record".to_owned(), vec![format!("{error:#}")]),
+            };
         let causes = truth.causes.iter().map(String::as_str);
         let expected = words(state, causes, truth.residue.iter().map(|left| left.kind.as_str()));
         println!("{:<26} {expected:<44} {said:<44}", fixture.name);

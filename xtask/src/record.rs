@@ -44,6 +44,12 @@ pub struct Soak {
     /// What was concluded.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// The survivors of old cycles, where growth of the heap was undecided.
+    #[serde(default)]
+    pub cohorts: serde_json::Value,
+    /// The soak in which a collector runs often, where memory that it frees grew or was undecided.
+    #[serde(default)]
+    pub collected: serde_json::Value,
 }
 
 /// One conclusion.

@@ -1,14 +1,16 @@
 //! `cargo xtask truth`: soaks every fixture many times and counts how often the verdict is wrong, how far exact rates
-//! are off, and how often the 95 % intervals hold the true rate. The figures in `docs/method.md` come from it.
+//! are off, and how often the 95 % intervals hold the true rate. With `--leak-free` it counts how often what keeps nothing stays undecided.
+//! The figures in `docs/method.md` come from it.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use xtask::fixtures::{self, Fixture, Situation, Table, Truth};
+use dlsoak_judge::interval_of_share;
+use xtask::fixtures::{self, Fixture, Language, Situation, Table, Truth};
 use xtask::record::{self, Soak};
 use xtask::{judge, record::Growth};
 
@@ -38,6 +40,15 @@ pub(crate) struct Options {
     /// Judge the soak that the record's own command makes, from another directory
     #[arg(long)]
     replay: bool,
+    /// Soak what keeps nothing, with this limit or the default ones, and count what is not found to be clean; repeatable
+    #[arg(long, value_name = "RATE|default", conflicts_with_all = ["within", "replay"])]
+    leak_free: Vec<String>,
+    /// Cycles of the soaks of --leak-free
+    #[arg(short = 'n', long, default_value_t = 100_000, requires = "leak_free")]
+    cycles: u64,
+    /// With --leak-free, soak this library, too, without calls; repeatable
+    #[arg(long, value_name = "FILE", requires = "leak_free")]
+    library: Vec<PathBuf>,
 }
 
 /// One line of the table: a fixture at a number of threads.
@@ -73,6 +84,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let scratch = root.join("target/truth");
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
+    if !options.leak_free.is_empty() {
+        return leak_free(options, &dlsoak, &scratch, &table);
+    }
 
     println!(
         "{:<24} {:>3} {:>7}  {:<28} {:<34} {:>8} {:>9}",
@@ -91,8 +105,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
                 continue;
             }
             let mut row = Row::default();
+            let run = Soaked::of(fixture, truth.cycles, threads)?;
             for _ in 0..options.runs {
-                let made = soak(&dlsoak, &scratch, fixture, truth.cycles, threads);
+                let made = soak(&dlsoak, &scratch, &run);
                 let made = if options.replay { made.and_then(|soak| again(&dlsoak, &soak)) } else { made };
                 match made {
                     Ok(soak) => row.add(fixture, truth, &soak, &mut metrics),
@@ -118,21 +133,126 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(good && all.value() >= COVERAGE)
 }
 
-/// One soak by the program, as a user would call it.
-pub(crate) fn soak(
-    dlsoak: &Path,
-    scratch: &Path,
-    fixture: &Fixture,
+/// Fewest cycles in which the truth of a fixture shows that is soaked with `--leak-free`: it is smaller where a cycle takes long.
+const QUICK: u64 = 4_000;
+
+/// What became of the leak-free soaks of one group under one limit.
+#[derive(Default)]
+struct LeakFree {
+    clean: u32,
+    leak: u32,
+    undecided: u32,
+    /// Soaks that the passes `cohorts` and `collected` were made for.
+    passes: [u32; 2],
+}
+
+/// Soaks what keeps nothing and prints what was not found to be clean, and a table; false when something was called a leak.
+fn leak_free(options: &Options, dlsoak: &Path, scratch: &Path, table: &Table) -> Result<bool> {
+    let keeps_nothing = |fixture: &Fixture, truth: &Truth| {
+        let wanted = options.only.is_empty() || options.only.contains(&fixture.name);
+        let able = truth.max_cycles.is_none_or(|most| most >= options.cycles) && truth.cycles >= QUICK;
+        let clean = ["clean", "pinned"].contains(&truth.verdict.as_str()) && truth.growth.is_empty();
+        wanted && !fixture.hostile && able && clean
+    };
+    let mut runs: Vec<(&str, Soaked)> = Vec::new();
+    for &threads in &options.threads {
+        for fixture in &table.fixtures {
+            let situation = Situation { threads, ..Situation::default() };
+            if fixture.truth(&situation).is_some_and(|truth| keeps_nothing(fixture, truth)) {
+                let group = if fixture.language == Language::Go { "Go" } else { "C, C++ and Rust" };
+                runs.push((group, Soaked::of(fixture, options.cycles, threads)?));
+            }
+        }
+        for library in &options.library {
+            let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let more = Vec::new();
+            let run = Soaked { name, library: library.clone(), cycles: options.cycles, threads, more };
+            runs.push(("other libraries", run));
+        }
+    }
+    let mut groups: BTreeMap<(&str, &str), LeakFree> = BTreeMap::new();
+    for ((group, run), limit) in runs.iter().flat_map(|run| options.leak_free.iter().map(move |l| (run, l))) {
+        let mut run = run.clone();
+        run.more.push("--allow-pinned=measured anyway".to_owned());
+        if limit != "default" {
+            run.more.push(format!("--max-leak-rate={limit}"));
+        }
+        // They stay, so that what is not clean can be studied.
+        let records = scratch.join(limit.replace('/', "-"));
+        fs::create_dir_all(&records).with_context(|| format!("cannot create {}", records.display()))?;
+        let name = run.name.clone();
+        for index in 0..options.runs {
+            run.name = format!("{name}-{}-{index}", run.threads);
+            let made = soak(dlsoak, &records, &run)?;
+            let group = groups.entry((limit, group)).or_default();
+            group.passes[0] += u32::from(!made.cohorts.is_null());
+            group.passes[1] += u32::from(!made.collected.is_null());
+            let open: Vec<&str> =
+                made.findings.iter().filter(|f| f.severity == "undecided").map(|f| f.code.as_str()).collect();
+            if made.verdict == "leak" {
+                group.leak += 1;
+            } else if open.is_empty() && ["clean", "pinned"].contains(&made.verdict.as_str()) {
+                group.clean += 1;
+                continue;
+            } else {
+                group.undecided += 1;
+            }
+            let open = open.join(", ");
+            println!("{limit}, {}: {}, {open}", run.name, made.verdict);
+        }
+    }
+    println!(
+        "\n| limit | what | clean / leak / undecided | passes cohorts, collected | undecided, 95 % | leak, 95 % |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- |");
+    let mut leaks = 0;
+    for ((limit, what), LeakFree { clean, leak, undecided, passes: [cohorts, collected] }) in &groups {
+        let all = u64::from(clean + leak + undecided);
+        let share = |part: u32| percent(interval_of_share(u64::from(part), all));
+        println!(
+            "| {limit} | {what} | {clean} / {leak} / {undecided} | {cohorts}, {collected} | {} | {} |",
+            share(*undecided),
+            share(*leak)
+        );
+        leaks += leak;
+    }
+    println!("\nleak-free soaks that were called a leak: {leaks}");
+    Ok(leaks == 0)
+}
+
+/// An interval of a share, in percent.
+fn percent((low, high): (f64, f64)) -> String {
+    format!("{:.1} to {:.1} %", low * 100.0, high * 100.0)
+}
+
+/// What is soaked, and how.
+#[derive(Clone)]
+pub(crate) struct Soaked {
+    name: String,
+    library: PathBuf,
     cycles: u64,
     threads: u32,
-) -> Result<Soak> {
-    let out = record::fresh(scratch.join(&fixture.name))?;
+    /// Further arguments of `dlsoak run`.
+    more: Vec<String>,
+}
+
+impl Soaked {
+    /// A fixture with the calls, settings and environment that its truth is about.
+    pub(crate) fn of(fixture: &Fixture, cycles: u64, threads: u32) -> Result<Self> {
+        let calls = fixture.calls.iter().map(|call| format!("--call={call}"));
+        let env = fixture.env.iter().map(|(name, value)| format!("--env={name}={value}"));
+        let more = calls.chain(fixture.arguments()).chain(env).collect();
+        let library = fixture.library(&fixtures::root())?;
+        Ok(Self { name: fixture.name.clone(), library, cycles, threads, more })
+    }
+}
+
+/// One soak by the program, as a user would call it.
+pub(crate) fn soak(dlsoak: &Path, scratch: &Path, what: &Soaked) -> Result<Soak> {
+    let out = record::fresh(scratch.join(&what.name))?;
     let mut command = Command::new(dlsoak);
-    command.current_dir(scratch).arg("run").arg(fixture.library(&fixtures::root())?);
-    command.args(["-n", &cycles.to_string(), "-t", &threads.to_string()]);
-    command.args(fixture.calls.iter().flat_map(|call| ["-c", call])).args(fixture.arguments());
-    command
-        .args(fixture.env.iter().flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]));
+    command.current_dir(scratch).arg("run").arg(&what.library).args(&what.more);
+    command.args(["-n", &what.cycles.to_string(), "-t", &what.threads.to_string()]);
     command.args(["--force", "-o"]).arg(&out).stdin(Stdio::null());
     command::soaks(&mut command, command::CARGO)?;
     only(&out)

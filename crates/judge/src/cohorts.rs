@@ -137,20 +137,6 @@ fn live(cohorts: &Cohorts, middle: &Window, late: &Window) -> bool {
     let after: u64 = old.iter().map(|stretch| stretch.end.blocks).sum();
     let died = before.saturating_sub(after);
     let few = died == 0 && before >= FEWEST_OLD && middle.alive.blocks + late.alive.blocks >= FEWEST;
-    few || chance_of_at_most(died, before) < ALPHA_DIED
-}
-
-/// The probability that no more than `died` of `all` die where each does with probability [`DIED`]: where it is small, fewer do
-/// (Clopper and Pearson 1934).
-fn chance_of_at_most(died: u64, all: u64) -> f64 {
-    if died as f64 >= DIED * all as f64 {
-        return 1.0;
-    }
-    let mut term = all as f64 * (1.0 - DIED).ln();
-    let mut sum = term.exp();
-    for dead in 0..died {
-        term += ((all - dead) as f64 / (dead + 1) as f64 * DIED / (1.0 - DIED)).ln();
-        sum += term.exp();
-    }
-    sum
+    // Where so few would rarely die if the part were this large, fewer do (Clopper and Pearson 1934).
+    few || quantile::binomial(died, before, DIED) < ALPHA_DIED
 }

@@ -1,4 +1,4 @@
-//! Quantiles of the gamma distribution and of Student's t, by bisection of their distribution functions.
+//! Quantiles of the gamma distribution, of the beta distribution and of Student's t, by bisection of their distribution functions.
 //!
 //! The functions are the usual series and continued fractions (Abramowitz and Stegun 1964, 6.1, 6.5 and 26.5).
 
@@ -27,6 +27,21 @@ pub(super) fn rate_at_most(sum: f64, event: f64, length: f64, alpha: f64) -> f64
 /// The `p` quantile of Student's t, for `p` from 0.5.
 pub(super) fn student(freedom: f64, p: f64) -> f64 {
     bisect(|t| 1.0 - beta(freedom / 2.0, 0.5, freedom / (freedom + t * t)) / 2.0, p, 4.0)
+}
+
+/// The probability that at most `part` of `all` are so, where each is with probability `p`.
+pub(super) fn binomial(part: u64, all: u64, p: f64) -> f64 {
+    if part >= all { 1.0 } else { beta((all - part) as f64, part as f64 + 1.0, 1.0 - p) }
+}
+
+/// The 95 % interval of a probability, where `part` of `all` trials were so (Clopper and Pearson 1934): two-sided, but one-sided where none
+/// or all were so.
+pub fn share(part: u64, all: u64) -> (f64, f64) {
+    let alpha = if part == 0 || part >= all { 0.05 } else { 0.025 };
+    let at_most = |part: u64| {
+        if part >= all { 1.0 } else { bisect(|p| 1.0 - binomial(part, all, p), 1.0 - alpha, 1.0) }
+    };
+    (1.0 - at_most(all - part.min(all)), at_most(part))
 }
 
 /// Where the distribution function, of values above 0, reaches `p`.
@@ -140,5 +155,21 @@ mod tests {
             assert!((student(freedom, p) - tabulated).abs() < 1e-3, "{freedom}");
         }
         assert_eq!(gamma(0.0, 0.9), 0.0);
+    }
+
+    #[test]
+    fn intervals_of_shares_are_those_of_the_tables() {
+        // The rule of three is exact for none, and the others are in Clopper and Pearson's charts.
+        for (part, all, low, high) in [
+            (0, 100, 0.0, 1.0 - 0.05_f64.powf(0.01)),
+            (100, 100, 0.05_f64.powf(0.01), 1.0),
+            (1, 10, 0.00253, 0.44502),
+            (10, 100, 0.04900, 0.17622),
+            (0, 0, 0.0, 1.0),
+        ] {
+            let found = share(part, all);
+            assert!((found.0 - low).abs() < 1e-4 && (found.1 - high).abs() < 1e-4, "{part} {all} {found:?}");
+        }
+        assert!((binomial(2, 10, 0.1) - 0.929_809).abs() < 1e-6);
     }
 }
