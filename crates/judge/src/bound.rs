@@ -69,9 +69,13 @@ impl Bound {
             &series[start..end.max(start)]
         };
         let alpha = ALPHA * share;
-        for window in
-            STATIONARY.map(|from| within(from, 1.0)).into_iter().filter(|window| window.len() >= FEWEST)
-        {
+        // A count that never falls has no noise, only events, and their bound is the one below. Blocks of 4,016 B in one cycle of 2,000 at
+        // random, taken for noise around a line, passed a limit of 1.4 B per cycle in 22 of 300 simulated runs of 20,000 cycles.
+        let is_noisy = |window: &[Point]| !kind.is_exact() || falls(window);
+        for window in STATIONARY.map(|from| within(from, 1.0)) {
+            if window.len() < FEWEST || !is_noisy(window) {
+                continue;
+            }
             let length = window[window.len() - 1].0 - window[0].0;
             let blocks = (window.len() / PER_BLOCK).min(BLOCKS);
             for (count, lowest) in [(blocks, false), (blocks, true), (blocks / 2, false), (blocks / 2, true)]
@@ -85,7 +89,8 @@ impl Bound {
                 }
             }
         }
-        for line in WALKS.iter().filter_map(|from| Line::through(within(*from, 1.0))) {
+        let walks = WALKS.iter().map(|from| within(*from, 1.0)).filter(|window| is_noisy(window));
+        for line in walks.filter_map(Line::through) {
             bound.upper = bound.upper.min(line.slope.max(0.0) + line.half_width(ALPHA_WALK * share, 0.0));
         }
         bound.upper = bound.upper.min(returns(series).unwrap_or(f64::INFINITY));
@@ -99,6 +104,10 @@ impl Bound {
         bound.upper = bound.upper.max(-alpha.ln() * step(recent) / (last.0 - first.0));
         bound
     }
+}
+
+fn falls(stretch: &[Point]) -> bool {
+    stretch.windows(2).any(|pair| pair[1].1 < pair[0].1)
 }
 
 /// Slope and half-width at one-sided error `alpha`, if the noise is stationary with a short correlation.
@@ -190,8 +199,102 @@ fn step(series: &[Point]) -> f64 {
 /// so that there are few of them.
 fn rising(stretch: &[Point], event: f64, alpha: f64) -> Option<f64> {
     let (first, last) = (stretch.first()?, stretch.last()?);
-    if stretch.len() < FEWEST_RISING || stretch.windows(2).any(|pair| pair[1].1 < pair[0].1) {
+    if stretch.len() < FEWEST_RISING || falls(stretch) {
         return None;
     }
     Some(quantile::rate_at_most(last.1 - first.1, event, last.0 - first.0, alpha))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::{events, noise, series};
+    use super::*;
+
+    const CYCLES: u64 = 20_000;
+
+    fn bound(value: impl Fn(f64) -> f64) -> Bound {
+        Bound::of(&series(CYCLES, value), Kind::Bytes, 1.0)
+    }
+
+    /// Asserts that at most 5 % of the bounds are below the true rate, as for any pass, though the least of many is taken, each of which
+    /// errs in 0.5 %; and that none is so far below it that 2 B per cycle pass a limit of 1.4.
+    fn holds(rate: f64, upper: impl Fn(u64) -> f64) {
+        let uppers: Vec<f64> = (0..200).map(upper).collect();
+        let below = |limit: f64| uppers.iter().filter(|upper| **upper < limit).count();
+        assert!(below(rate) <= 10, "{} of 200", below(rate));
+        assert_eq!(below(rate * 0.7), 0);
+    }
+
+    #[test]
+    fn under_noise_the_bound_is_above_the_true_slope() {
+        for correlation in [1.0, 30.0, 300.0] {
+            holds(2.0, |seed| {
+                let noise = noise(CYCLES, seed, correlation);
+                bound(|cycle| 50e3 * noise[cycle as usize] + 2.0 * cycle).upper
+            });
+        }
+    }
+
+    #[test]
+    fn under_noise_without_growth_it_falls_with_the_noise_and_says_how_wide_it_is() {
+        let upper = |deviation: f64| {
+            let noise = noise(CYCLES, 1, 30.0);
+            let found = bound(|cycle| deviation * noise[cycle as usize]);
+            let (_, half) = found.noise.unwrap();
+            assert!(half > 0.0 && found.upper < 2.0 * half + 1.0, "{found:?}");
+            found.upper
+        };
+        assert!(upper(5e3) < upper(50e3));
+        // A walk is no stationary noise.
+        let mut sum = 0.0;
+        let walk: Vec<f64> = noise(CYCLES, 1, 1.0)
+            .iter()
+            .map(|step| {
+                sum += step;
+                1e3 * sum
+            })
+            .collect();
+        assert_eq!(bound(|cycle| walk[cycle as usize]).noise, None);
+    }
+
+    #[test]
+    fn falls_never_make_it_negative() {
+        for slope in [0.0, -1.0, -10.0, -1e3] {
+            for seed in 0..20 {
+                let noise = noise(CYCLES, seed, 30.0);
+                let falling = bound(|cycle| 50e3 * noise[cycle as usize] + slope * cycle);
+                assert!(falling.upper > 0.0, "{slope}: {falling:?}");
+                // What falls may hide as much as what does not.
+                let half = falling.noise.map_or(0.0, |(_, half)| half);
+                assert!(falling.upper > half / 10.0, "{slope}: {falling:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stretch_without_a_fall_bounds_rare_events() {
+        holds(1024.0 / 400.0, |seed| {
+            let count = events(CYCLES, seed, |_| 1.0 / 400.0);
+            bound(|cycle| 1024.0 * count[cycle as usize]).upper
+        });
+        let flat = bound(|_| 1e6).upper;
+        assert!(flat > 0.0 && flat < 1.0, "{flat}");
+    }
+
+    #[test]
+    fn a_step_that_is_not_taken_back_may_come_again() {
+        for at in [0.3, 0.5, 0.6, 0.8] {
+            let stepped = bound(|cycle| if cycle > at * CYCLES as f64 { 100e3 } else { 0.0 });
+            assert!(stepped.upper >= 100e3 / CYCLES as f64, "{at}: {stepped:?}");
+        }
+    }
+
+    #[test]
+    fn a_sawtooth_is_bounded_by_the_values_that_it_returns_to() {
+        let saw = |slope: f64| bound(move |cycle| 16.0 * (cycle % 1_337.0) + slope * cycle).upper;
+        assert!(saw(0.0) < 1.4, "{}", saw(0.0));
+        for slope in [0.5, 2.0, 16.0] {
+            assert!(saw(slope) > slope, "{slope}: {}", saw(slope));
+        }
+    }
 }

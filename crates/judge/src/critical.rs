@@ -38,14 +38,12 @@ mod tests {
 
     /// Quantiles of |b| L / A over driftless Gaussian random walks of `points` points.
     fn simulate(points: usize, walks: usize, random: &mut SplitMix) -> [f64; 9] {
-        let mut uniform = || ((random.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
         let mut statistics: Vec<f64> = (0..walks)
             .map(|_| {
                 let mut at = 0.0;
                 let walk: Vec<Point> = (0..points)
                     .map(|x| {
-                        // Box and Muller.
-                        at += (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
+                        at += random.normal();
                         (x as f64, at)
                     })
                     .collect();

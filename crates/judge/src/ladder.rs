@@ -176,3 +176,73 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
     sum / count
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::{container, series};
+    use super::*;
+
+    /// Lengths within an octave, so that the last jump lies anywhere in the run.
+    fn lengths() -> impl Iterator<Item = u64> {
+        (0..24).map(|part| (80_000.0 * 2.0_f64.powf(f64::from(part) / 24.0)) as u64)
+    }
+
+    /// Of 24 lengths those that grow, and those that at least may double.
+    fn found(value: impl Fn(f64) -> f64) -> (usize, usize) {
+        let ladders: Vec<Ladder> =
+            lengths().map(|cycles| Ladder::of(&series(cycles, &value)).unwrap()).collect();
+        let count = |is: &dyn Fn(&Ladder) -> bool| ladders.iter().filter(|ladder| is(ladder)).count();
+        (count(&|ladder| ladder.grows(0.1)), count(&|ladder| ladder.grows(0.1) || ladder.doubles(0.1)))
+    }
+
+    #[test]
+    fn a_container_that_doubles_grows_at_most_lengths_and_passes_at_none() {
+        let (grows, suspected) = found(container(2.0));
+        assert!(grows >= 16 && suspected == 24, "{grows} {suspected}");
+        assert_eq!(found(container(1.5)), (24, 24));
+        assert_eq!(found(container(1.25)), (24, 24));
+    }
+
+    #[test]
+    fn a_container_of_factor_four_is_never_claimed() {
+        // It is flat for two octaves after its jump, and one that jumped once in the run looks the same.
+        assert_eq!(found(container(4.0)).0, 0);
+        let bounded = container(4.0);
+        assert_eq!(found(|cycle| bounded(cycle.min(30e3))).0, 0);
+    }
+
+    #[test]
+    fn what_fades_ends_or_comes_back_does_not_grow() {
+        let square_root = |cycle: f64| 1e4 * cycle.sqrt();
+        assert_eq!(found(square_root).0, 0);
+        let power = |cycle: f64| 1e3 * cycle.powf(0.7);
+        assert_eq!(found(power).0, 0);
+        let logarithm = |cycle: f64| 1e6 * (cycle + 500.0).ln();
+        assert_eq!(found(logarithm).0, 0);
+        let full_cache = |cycle: f64| 80.0 * cycle.min(40e3);
+        assert_eq!(found(full_cache).0, 0);
+        let cache_of_random_keys = |cycle: f64| 3.2e6 * (1.0 - (-cycle / 40e3).exp());
+        assert_eq!(found(cache_of_random_keys).0, 0);
+        let sawtooth = |cycle: f64| 80.0 * (cycle % 45e3);
+        assert_eq!(found(sawtooth).0, 0);
+        assert_eq!(found(|_| 1e6).0, 0);
+        assert_eq!(found(|cycle| -80.0 * cycle).0, 0);
+    }
+
+    #[test]
+    fn steady_growth_grows_at_its_rate_and_only_above_the_limit() {
+        let ladder = Ladder::of(&series(100_000, |cycle| 32.0 * cycle)).unwrap();
+        assert!(ladder.grows(31.9) && !ladder.grows(32.0));
+        let (rate, low, high) = ladder.rate();
+        assert!([rate, low, high].iter().all(|rate| (rate - 32.0).abs() < 1e-9), "{rate} {low} {high}");
+    }
+
+    #[test]
+    fn a_container_is_promised_to_show_by_a_cycle_at_which_it_does() {
+        let value = container(2.0);
+        for cycles in lengths() {
+            let next = Ladder::of(&series(cycles, &value)).unwrap().next();
+            assert!(Ladder::of(&series(next as u64, &value)).unwrap().grows(0.1), "{cycles}, then {next}");
+        }
+    }
+}

@@ -23,6 +23,8 @@ pub mod schedule;
 mod series;
 mod shares;
 mod staircase;
+#[cfg(test)]
+mod synthetic;
 mod together;
 mod verdict;
 

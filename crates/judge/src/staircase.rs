@@ -234,3 +234,90 @@ pub(super) fn shape(steps: &[(f64, f64)], from: f64) -> Option<(f64, f64)> {
     let information = events / (low * low) - events * power * start * start / (1.0 - power).powi(2);
     Some((low, information.max(1e-9).sqrt().recip()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::{events, series};
+    use super::*;
+
+    /// The part of the error probability of a leak that one octave has.
+    const ALPHA: f64 = 0.00125;
+    const BLOCK: f64 = 4016.0;
+
+    fn leaks(series: &[Point]) -> bool {
+        Staircase::of(series).is_some_and(|staircase| staircase.leaks(0.1, ALPHA))
+    }
+
+    fn at_random(seed: u64, rate: impl Fn(f64) -> f64) -> Vec<Point> {
+        let count = events(100_000, seed, rate);
+        series(100_000, |cycle| BLOCK * count[cycle as usize])
+    }
+
+    #[test]
+    fn a_regular_staircase_leaks_at_its_rate() {
+        for every in [1_000.0, 1_500.0, 2_000.0, 3_000.0] {
+            let series = series(100_000, |cycle| BLOCK * (cycle / every).floor());
+            let staircase = Staircase::of(&series).unwrap();
+            let (rate, low, high) = staircase.rate(0.025);
+            assert!(staircase.leaks(0.1, ALPHA) && !staircase.leaks(BLOCK / every, ALPHA), "{every}");
+            assert!(low < BLOCK / every && BLOCK / every < high, "{every}: {rate} {low} {high}");
+            assert!((rate / (BLOCK / every) - 1.0).abs() < 0.05, "{every}: {rate}");
+        }
+    }
+
+    #[test]
+    fn one_that_stops_or_fades_is_no_leak() {
+        for every in [300.0, 1_000.0] {
+            for stops in [30e3, 50e3, 60e3, 75e3, 80e3] {
+                let series = series(100_000, |cycle| BLOCK * (cycle.min(stops) / every).floor());
+                assert!(!leaks(&series), "every {every} up to {stops}");
+            }
+        }
+        for blocks in [100.0, 300.0, 1_000.0] {
+            let root = |cycle: f64| BLOCK * (blocks * ((cycle + 500.0) / 100_500.0).sqrt()).floor();
+            let log = |cycle: f64| BLOCK * (blocks / 5.3 * ((cycle + 500.0) / 500.0).ln()).floor();
+            assert!(!leaks(&series(100_000, root)), "{blocks} as a square root");
+            assert!(!leaks(&series(100_000, log)), "{blocks} as a logarithm");
+        }
+    }
+
+    #[test]
+    fn events_at_random_are_found_and_fading_ones_rarely() {
+        let found = |rate: fn(f64) -> f64| (0..40).filter(|seed| leaks(&at_random(*seed, rate))).count();
+        assert!(found(|_| 1.0 / 500.0) >= 37);
+        assert!(found(|at| 75.0 / ((at + 500.0) * 100_500.0).sqrt()) <= 2);
+        assert_eq!(found(|at| 28.0 / (at + 500.0)), 0);
+    }
+
+    #[test]
+    fn intervals_hold_the_true_rate() {
+        let held = (0..100).filter(|seed| {
+            let staircase = Staircase::of(&at_random(*seed, |_| 1.0 / 500.0));
+            let (_, low, high) = staircase.map_or((0.0, 0.0, 0.0), |staircase| staircase.rate(0.025));
+            low < BLOCK / 500.0 && BLOCK / 500.0 < high
+        });
+        assert!(held.count() >= 90);
+    }
+
+    #[test]
+    fn what_falls_or_jumps_once_is_no_staircase() {
+        let saw = series(100_000, |cycle| BLOCK * ((cycle % 20_000.0) / 1_000.0).floor());
+        assert_eq!(Staircase::of(&saw), None);
+        let jump = |cycle: f64| if cycle > 70e3 { 100.0 * BLOCK } else { 0.0 };
+        let jump = series(100_000, |cycle| BLOCK * (cycle / 1_000.0).floor() + jump(cycle));
+        assert_eq!(Staircase::of(&jump), None);
+        assert_eq!(Staircase::of(&series(100_000, |_| BLOCK)), None);
+    }
+
+    #[test]
+    fn the_shape_is_the_power_that_events_come_with() {
+        for power in [0.5, 0.7, 1.0, 1.5] {
+            let all = (1..=400).map(|event| (f64::from(event) / 400.0).powf(1.0 / power));
+            let steps: Vec<(f64, f64)> = all.filter(|at| *at > 1.0 / 64.0).map(|at| (at, 1.0)).collect();
+            let (found, error) = shape(&steps, 1.0 / 64.0).unwrap();
+            assert!((found - power).abs() < 0.02 + error / 2.0, "{power}: {found} {error}");
+            assert_eq!(is_steady((found, error), LEAST_SHAPE), power >= 1.0);
+        }
+        assert_eq!(shape(&[(0.5, 7.0)], 1.0 / 64.0), None, "too few");
+    }
+}
