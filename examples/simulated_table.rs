@@ -89,7 +89,7 @@ fn until_decided(kinds: &[String], most: u64, runs: u64, limits: &Limits) -> any
             match decided {
                 Look::Clean => clean += 1,
                 Look::Leak => leak += 1,
-                Look::GoOn => undecided += 1,
+                Look::LeakOrCache | Look::GoOn => undecided += 1,
             }
             ends.push(cycles);
         }

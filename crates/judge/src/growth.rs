@@ -268,7 +268,9 @@ impl<'a> Seen<'a> {
         let limit = bounds.leak_above / self.to_cycle;
         let outgrows = |garbage: f64| self.ladder.as_ref().is_some_and(|ladder| ladder.outgrows(garbage));
         let collected = self.garbage.is_some_and(|garbage| !outgrows(garbage));
-        let climbs = || errors.last && self.ladder.as_ref().is_some_and(|ladder| ladder.grows(limit));
+        let climbs = |limit: f64| {
+            errors.last && !collected && self.ladder.as_ref().is_some_and(|ladder| ladder.grows(limit))
+        };
         let doubles = || self.ladder.as_ref().is_some_and(|ladder| ladder.doubles(limit));
         // In jumps that become larger, or in some other way.
         let jumps = || self.ladder.as_ref().is_some_and(Ladder::jumps);
@@ -276,11 +278,14 @@ impl<'a> Seen<'a> {
         match answer {
             Answer::Leak if collected => (Answer::Collected, way),
             Answer::Leak => (Answer::Leak, way),
-            // To a line, what has just doubled is flat: in simulation, 42 of 53 undecided containers of factor 2.
-            Answer::Clean if doubles() && !collected && climbs() => (Answer::Leak, Way::Ladder),
+            // To a line, what has just doubled is flat: in simulation, 42 of 53 undecided containers of factor 2. It found no growth at or
+            // above the limit of a clean result, so the octaves must prove as much.
+            Answer::Clean if doubles() && climbs(bounds.clean_below / self.to_cycle) => {
+                (Answer::Leak, Way::Ladder)
+            }
             Answer::Clean if doubles() => (doubling(), way),
             Answer::Clean => (Answer::Clean, way),
-            _ if !collected && climbs() => (Answer::Leak, Way::Ladder),
+            _ if climbs(limit) => (Answer::Leak, Way::Ladder),
             _ if !suspect && !doubles() && self.is_bounded(errors, bounds) => (Answer::Clean, Way::Bound),
             _ if doubles() && jumps() => (Answer::Doubling, way),
             _ => (answer, way),
