@@ -204,6 +204,7 @@ fn record(c: &mut Criterion) {
             host: dlsoak::supervisor::host(),
             partition: None,
             soaks: vec![dlsoak::analysis::judged(soak(checkpoints))],
+            watch: None,
         };
         let bytes = serde_json::to_vec_pretty(&run).unwrap_or_default();
         let mut group = c.benchmark_group(format!("record, {checkpoints} checkpoints"));

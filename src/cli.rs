@@ -4,6 +4,7 @@ mod judge;
 mod machine;
 mod soaks;
 mod verify;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ use soaks::TRACED_HELP;
 pub use soaks::{MessageFormat, RunArgs, TraceArgs};
 use verify::CYCLES_HELP;
 pub use verify::VerifyArgs;
+use watch::WATCH_HELP;
+pub use watch::WatchArgs;
 
 const HELP: &str = "Examples:
   dlsoak run ./libplugin.so --until-decided
@@ -122,6 +125,11 @@ pub enum Command {
 Exit codes: 0 nothing grows, 1 something grows or the library ended the soak, 2 wrong usage or an error in dlsoak \
 itself, 3 undecided, because instruments disagree or the soak is inconclusive, 130 interrupted.")]
     Verify(Box<VerifyArgs>),
+    /// Start a host that loads its own libraries, and report which of them leak with each load and which are never unloaded.
+    ///
+    /// dlsoak neither stops nor traces the host. It reads what the host's loader and allocator report.
+    #[command(after_help = WATCH_HELP)]
+    Watch(Box<WatchArgs>),
     /// Judge a saved record again, with other limits.
     #[command(
         after_help = "Examples:\n  dlsoak judge record.json --max-leak-rate 64B/cycle\n  dlsoak judge record.json --allow-pinned \
@@ -268,6 +276,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::inspect(&args, global),
         Command::Trace(args) => commands::trace::trace(&args, global),
         Command::Verify(args) => commands::verify::verify(&args, global),
+        Command::Watch(args) => commands::watch::watch(&args, global),
         Command::Judge(args) => commands::judge::judge(&args, global),
         Command::Report(args) => commands::report::report(&args, global),
         Command::Compare(args) => commands::compare::compare(&args, global),

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::analysis::watch::passed;
 use crate::record::{OutcomeKind, Run};
 
 /// All soaks passed.
@@ -17,8 +18,13 @@ pub const INTERRUPTED: u8 = 130;
 
 /// The exit code that a run ends with.
 pub fn of(run: &Run) -> u8 {
+    let watched = run.watch.as_ref().map(passed);
     if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) {
         INTERRUPTED
+    } else if watched == Some(Some(false)) {
+        FAILED
+    } else if watched == Some(None) {
+        UNDECIDED
     } else if run.soaks.iter().any(|s| s.judged.gate.passed == Some(false)) {
         FAILED
     } else if run.soaks.iter().any(|s| s.judged.gate.passed.is_none()) {

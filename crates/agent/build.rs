@@ -28,7 +28,7 @@ fn main() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src");
     println!(
-        "cargo::rustc-check-cfg=cfg(dlsoak_program, values(none(), \"host\", \"loop\", \"keeper\", \"preload\"))"
+        "cargo::rustc-check-cfg=cfg(dlsoak_program, values(none(), \"host\", \"loop\", \"keeper\", \"preload\", \"audit\"))"
     );
     println!("cargo::rustc-check-cfg=cfg(dlsoak_counting)");
     println!("cargo::rustc-check-cfg=cfg(dlsoak_pointers)");
@@ -46,7 +46,8 @@ fn main() -> Result<(), String> {
     )?;
     build.program("loop", "loop", &[], [].iter())?;
     build.program("keeper", "keeper", &[], [].iter())?;
-    build.program("preload", "preload", &[], [].iter())
+    build.program("preload", "preload", &[], [].iter())?;
+    build.program("audit", "audit", &[], [].iter())
 }
 
 struct Build {
@@ -117,13 +118,14 @@ impl Build {
             return std::fs::write(&out, b"").map_err(|e| format!("cannot write {}: {e}", out.display()));
         }
         let mut rustc = self.rustc(&out);
-        let is_library = program == "preload";
+        let is_library = program == "preload" || program == "audit";
         rustc
             .args(["--crate-name", &format!("dlsoak_{program}")])
             .args(["--crate-type", if is_library { "cdylib" } else { "bin" }])
             .args(["--cfg", "dlsoak_program", "--cfg", &format!("dlsoak_program=\"{program}\"")])
             .args(cfgs.iter().flat_map(|cfg| ["--cfg", *cfg]))
-            .args(["-Clto=fat", "-Clink-arg=-lc", "--cap-lints", "allow"])
+            .args(["-Clto=fat", "--cap-lints", "allow"])
+            .arg(if program == "audit" { "-Clink-arg=-nostdlib" } else { "-Clink-arg=-lc" })
             .arg("--extern")
             .arg({
                 let mut argument = OsString::from("dlsoak_wire=");
@@ -138,7 +140,7 @@ impl Build {
         } else {
             rustc.arg("-Cstrip=symbols");
         }
-        if is_library {
+        if program == "preload" {
             rustc.arg("-Clink-arg=-lgcc_s");
         }
         // 3,500 bytes of 41,000: a cycle has no loop that is the faster for it. The search for pointers has.

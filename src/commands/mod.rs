@@ -12,6 +12,7 @@ pub mod report;
 pub mod run;
 pub mod trace;
 pub mod verify;
+pub mod watch;
 
 mod baselines;
 mod ci;

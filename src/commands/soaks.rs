@@ -178,6 +178,7 @@ impl Growing<'_> {
             host: self.run.host.clone(),
             partition: self.run.partition.clone(),
             soaks: soaks.into_values().cloned().collect(),
+            watch: None,
         };
         // Where that fails now, it does at the end as well, and is reported then.
         let _ = crate::publish::write(&run, out, &[report::Format::Json]);

@@ -37,7 +37,7 @@ impl Built {
         self.text(to)
     }
 
-    fn compile(&self, to: &str, source: &str, arguments: &[&str]) {
+    pub(crate) fn compile(&self, to: &str, source: &str, arguments: &[&str]) {
         let is_cxx = source.ends_with(".cc") || arguments.contains(&"-xc++");
         let compiler = if is_cxx { ("CXX", "c++") } else { ("CC", "cc") };
         let mut command = Command::new(std::env::var_os(compiler.0).unwrap_or(compiler.1.into()));

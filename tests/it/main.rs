@@ -59,4 +59,5 @@ mod trace;
 mod truths;
 mod verdicts;
 mod verify;
+mod watch;
 mod worker_cost;

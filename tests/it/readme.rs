@@ -30,8 +30,10 @@ fn what_it_links_to_is_there() {
 
 #[test]
 fn the_flags_it_shows_exist() {
-    let help = crate::support::dlsoak().args(["run", "--help"]).output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
+    let help: String = ["run", "watch"]
+        .map(|verb| crate::support::dlsoak().args([verb, "--help"]).output().unwrap().stdout)
+        .map(|help| String::from_utf8(help).unwrap())
+        .concat();
     let text = readme();
     let flags: Vec<&str> =
         text.split_whitespace().filter(|w| !w.trim_matches('-').is_empty() && w.starts_with("--")).collect();

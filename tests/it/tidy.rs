@@ -19,9 +19,9 @@ const UNSAFE: &[&str] = &[
     "crates/soak/src/sys/clock.rs",
     "crates/soak/src/sys/futex.rs",
     "crates/soak/src/sys/glibc.rs",
+    "crates/soak/src/sys/mapped.rs",
     "crates/soak/src/sys/pressure.rs",
     "crates/soak/src/sys/ptrace.rs",
-    "crates/soak/src/trace/shared.rs",
     "cdylib-fixtures/",
 ];
 

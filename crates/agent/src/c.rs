@@ -212,6 +212,7 @@ pub const MAP_NORESERVE: c_int = 0x4000;
 pub const MAP_POPULATE: c_int = 0x8000;
 pub const MAP_FIXED_NOREPLACE: c_int = 0x10_0000;
 pub const MADV_DONTNEED: c_int = 4;
+pub const MADV_REMOVE: c_int = 9;
 pub const MADV_DONTFORK: c_int = 10;
 pub const O_RDONLY: c_int = 0;
 pub const O_WRONLY: c_int = 1;

@@ -12,3 +12,5 @@ pub static KEEPER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/keeper"));
 pub static LOOP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/loop"));
 /// The library that a traced host is preloaded with.
 pub static PRELOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preload"));
+/// The library by which the loader of a watched host reports what it does.
+pub static AUDIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/audit"));

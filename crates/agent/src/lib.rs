@@ -1,10 +1,10 @@
 //! Everything of `dlsoak` that runs inside another process: the measured host, the loop that other instruments look at, the keeper
-//! between supervisor and host, and the library that a traced host is preloaded with.
+//! between supervisor and host, the library that a traced host is preloaded with, and the auditor of a watched one.
 //!
 //! **Invariant:** what runs beside a library under test is a plain C program. It needs `libc.so.6` and nothing else, has no runtime
 //! of its own, unwinds nothing, and allocates nothing. The host parses nothing, because its orders and its answers are data
-//! (`dlsoak-wire`); the loop takes its orders as arguments. The library that takes notes is the exception: it unwinds stacks, and so
-//! needs `libgcc_s.so.1` besides.
+//! (`dlsoak-wire`); the loop takes its orders as arguments. There are two exceptions. The library that takes notes unwinds stacks, and so
+//! needs `libgcc_s.so.1` besides. The auditor needs nothing at all.
 //!
 //! The sources are built several times. `build.rs` makes the programs, each with one call of the compiler and
 //! `--cfg dlsoak_program`; cargo builds this library, which offers the programs as bytes and has their tests.
@@ -17,6 +17,7 @@
 
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host"))]
 pub mod arena;
+#[cfg(not(dlsoak_program = "audit"))]
 pub mod c;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "loop"))]
 mod copies;
@@ -24,9 +25,11 @@ mod copies;
 mod short_lived;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "keeper"))]
 mod text;
-#[cfg(not(dlsoak_program = "preload"))]
+#[cfg(not(any(dlsoak_program = "preload", dlsoak_program = "audit")))]
 mod words;
 
+#[cfg(any(not(dlsoak_program), dlsoak_program = "audit"))]
+pub mod audit;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "loop"))]
 pub mod bare;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host"))]
@@ -49,11 +52,14 @@ pub const NEEDS_HOST: &str = "dlsoak_needs_host";
 #[cfg(not(dlsoak_program))]
 mod images;
 #[cfg(not(dlsoak_program))]
-pub use images::{HOST, HOST_COUNTING, HOST_POINTERS, KEEPER, LOOP, PRELOAD};
+pub use images::{AUDIT, HOST, HOST_COUNTING, HOST_POINTERS, KEEPER, LOOP, PRELOAD};
 
 /// Nothing can be said from here: a bug here must not go unnoticed.
 #[cfg(dlsoak_program)]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(dlsoak_program = "audit")]
+    audit::give_up();
+    #[cfg(not(dlsoak_program = "audit"))]
     c::give_up()
 }

@@ -2,6 +2,7 @@
 //! takes note of each resource when it is obtained, and forgets it when it is given back.
 
 mod fds;
+mod handles;
 mod heap;
 mod mappings;
 mod objects;

@@ -27,6 +27,7 @@ mod staircase;
 mod synthetic;
 mod together;
 mod verdict;
+pub mod watch;
 
 use dlsoak_record::{Growth, Judged, Limits, Measured, Metric, Run, Soak, Trend};
 
@@ -53,8 +54,11 @@ pub fn judged(measured: Measured) -> Soak {
 /// Judges a whole run again, by the limits that each soak was asked for with. A run that was cut short stays one that did not pass.
 pub fn judge_run(run: Run) -> Run {
     let soaks: Vec<Soak> = run.soaks.into_iter().map(|soak| judged(soak.measured)).collect();
-    let passed = !soaks.is_empty() && soaks.iter().all(|soak| soak.judged.gate.passed == Some(true));
-    Run { passed, soaks, ..run }
+    let watch = run.watch.map(watch::watch);
+    let watched = watch.as_ref().is_none_or(|watch| watch::passed(watch) == Some(true));
+    let something = !soaks.is_empty() || watch.is_some();
+    let passed = something && watched && soaks.iter().all(|soak| soak.judged.gate.passed == Some(true));
+    Run { passed, soaks, watch, ..run }
 }
 
 /// Whether growth of the heap is proven, and nothing points to the memory that grows.

@@ -62,6 +62,9 @@ pub enum MergeError {
         /// Numbers of those that are missing.
         missing: String,
     },
+    /// Two parts have a watched host each, and a record has one.
+    #[error("{0} and {1} are records of two watches, and a record holds one. help: keep them apart")]
+    Watches(String, String),
     /// A part lacks soaks of its share, or has others.
     #[error(
         "{file} is part {part} and should have {expected} soaks in the suite's order, but has {found}. help: run this part again"
@@ -94,6 +97,11 @@ pub fn merge(mut parts: Vec<Part>) -> Result<Merged, MergeError> {
     if order.is_some() {
         parts.sort_by_key(|part| part.run.partition.as_ref().map_or(0, |share| share.part));
     }
+    let watches: Vec<&Part> = parts.iter().filter(|part| part.run.watch.is_some()).collect();
+    if let [one, other, ..] = watches[..] {
+        return Err(MergeError::Watches(one.file.clone(), other.file.clone()));
+    }
+    let watch = watches.first().and_then(|part| part.run.watch.clone());
     let first = parts.first().ok_or(MergeError::Nothing)?;
     let (host, tool, schema) = (first.run.host.clone(), first.run.tool.clone(), first.run.schema.clone());
     let hosts_differ = parts.iter().any(|part| part.run.host != host);
@@ -113,7 +121,10 @@ pub fn merge(mut parts: Vec<Part>) -> Result<Merged, MergeError> {
             order.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         soaks.sort_by_key(|soak| place.get(soak.name.as_str()).copied());
     }
-    Ok(Merged { run: Run { schema, tool, started_at, passed, host, partition: None, soaks }, hosts_differ })
+    Ok(Merged {
+        run: Run { schema, tool, started_at, passed, host, partition: None, soaks, watch },
+        hosts_differ,
+    })
 }
 
 fn check_versions(parts: &[Part]) -> Result<(), MergeError> {
@@ -233,6 +244,7 @@ mod tests {
             host,
             partition,
             soaks: soaks.iter().map(soak).collect(),
+            watch: None,
         };
         Part { file: file.to_owned(), label: None, run }
     }

@@ -126,6 +126,22 @@ pub enum Facts {
     BuildsLeak(Replaced),
     /// Why an object stays.
     Stays(Cause),
+    /// A host has more handles of the library than it closed.
+    Held {
+        /// Handles that it opened; 0 where the C library opened it for the host.
+        opens: u64,
+        /// Handles that it closed.
+        closes: u64,
+        /// Objects whose code opened it.
+        openers: Vec<String>,
+    },
+    /// A host opened the library several times, and it was loaded once, because it was opened again before it was closed.
+    NeverReloaded {
+        /// Handles that it opened.
+        opens: u64,
+        /// Handles that it closed.
+        closes: u64,
+    },
     /// Something that the process was left with.
     Left(Residue),
     /// The soak did not complete.
@@ -225,6 +241,8 @@ impl Facts {
             Self::Replaced(_) => Code::BuildsAlternate,
             Self::BuildsLeak(_) => Code::BuildAtFault,
             Self::Stays(cause) => cause_code(cause.kind()),
+            Self::Held { .. } => Code::Held,
+            Self::NeverReloaded { .. } => Code::NeverReloaded,
             Self::Left(residue) => residue_code(residue.kind()),
             Self::Ended(ended) => ended.outcome.code(),
             Self::Limit(limit) => match limit.why {
@@ -664,6 +682,10 @@ named! {
         PinnedAlreadyLoaded = "pinned-already-loaded",
         /// Why it stays is not known.
         PinnedUnknown = "pinned-unknown",
+        /// A host keeps a handle of it.
+        Held = "held",
+        /// A host opens it again before it closes it.
+        NeverReloaded = "never-reloaded",
         /// Threads are left.
         ResidueThreads = "residue-threads",
         /// Descriptors are left open.

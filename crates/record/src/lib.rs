@@ -41,6 +41,7 @@ mod together;
 mod toolchain;
 mod trace;
 pub mod verification;
+mod watch;
 pub mod why;
 
 use dlsoak_settings::named;
@@ -88,6 +89,9 @@ pub use together::{Member, Part};
 pub use toolchain::Toolchain;
 pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
 use verification::Collections;
+pub use watch::{
+    Attached, HeapNotes, HostEnd, MappedLibrary, Watch, WatchAsked, WatchVerdict, WatchedHost, WatchedLibrary,
+};
 pub use why::{EndedEarly, FileChange, HostCall, Why};
 
 /// The value of [`Run::schema`] that this version writes and reads.
@@ -111,6 +115,9 @@ pub struct Run {
     pub partition: Option<Partition>,
     /// One entry per soak, in the order of the suite.
     pub soaks: Vec<Soak>,
+    /// The host that was watched (`dlsoak watch`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub watch: Option<Watch>,
 }
 
 /// One library: what was measured, and what was made of it. In JSON the fields of both stand side by side.

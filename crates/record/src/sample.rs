@@ -138,6 +138,7 @@ pub fn run(n: usize) -> Run {
         },
         partition: None,
         soaks,
+        watch: None,
     }
 }
 

@@ -43,6 +43,7 @@ pub mod terminal;
 #[cfg(feature = "files")]
 pub mod trace;
 pub mod verification;
+pub mod watch;
 pub mod words;
 
 pub use advice::Advice;

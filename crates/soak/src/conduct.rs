@@ -491,6 +491,7 @@ pub fn begin(now: jiff::Timestamp) -> Run {
         host: supervisor::host(),
         partition: None,
         soaks: Vec::new(),
+        watch: None,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod suite;
 pub mod supervisor;
 pub mod sys;
 pub mod trace;
+pub mod watch;
 
 use dlsoak_elf as elf;
 use dlsoak_judge as analysis;

@@ -1,6 +1,7 @@
 //! The memory that `dlsoak` shares with the processes it starts, defined once for both sides: the [`channel`] between a
 //! supervisor and the process it measures, the [`job`] that travels in it, the [`pointers`] that are left into what is gone, the
-//! [`notes`] of a traced process, and what is said to the [`keeper`] that stands between the two.
+//! [`notes`] of a traced process, what is said to the [`keeper`] that stands between the two, and what the loader of a [`watch`]ed host
+//! did.
 //!
 //! **Invariant:** only what is defined here crosses the process boundary. All of it is plain data: numbers, offsets, and bytes of
 //! names. Nothing in it has to be parsed, nothing in it is a sentence, and any bytes are valid, because the library under test can
@@ -27,3 +28,4 @@ pub mod job;
 pub mod keeper;
 pub mod notes;
 pub mod pointers;
+pub mod watch;

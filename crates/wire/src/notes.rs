@@ -69,6 +69,11 @@ impl Kind {
     }
 }
 
+/// All notes are taken.
+pub const READY: u64 = 1;
+/// Notes are taken, but not of memory from malloc, because the program has a malloc of its own.
+pub const NO_HEAP: u64 = 2;
+
 /// The phase of a thread that makes no cycles.
 pub const OTHER_THREAD: u64 = 7;
 /// Set by the supervisor: the stacks of what comes from this place are wanted.
@@ -162,7 +167,7 @@ pub struct Range {
 pub struct Memory {
     /// [`MAGIC`], by the supervisor.
     pub magic: AtomicU64,
-    /// Not 0 once the worker's process takes notes.
+    /// Not 0 once the process takes notes: [`READY`] or [`NO_HEAP`].
     pub ready: AtomicU64,
     /// What was not noted for lack of room.
     pub lost: AtomicU64,
@@ -176,7 +181,11 @@ pub struct Memory {
     pub ranges_lock: AtomicU32,
     /// Number of the stretch of cycles under way, for what comes in it. By the supervisor.
     pub stretch: AtomicU32,
-    _room: AtomicU32,
+    /// Not 0: take note of memory from malloc only where code asks for it that was loaded later, or the C library or a language's own does
+    /// for others. By the supervisor.
+    pub only_groups: AtomicU32,
+    /// The process that takes notes.
+    pub process: AtomicU32,
     /// That directory's name.
     pub private: [AtomicU8; NAME],
     /// Files that code was loaded from, by hash.

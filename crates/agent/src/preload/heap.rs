@@ -1,12 +1,33 @@
 //! The malloc family. It is called often, so at first only the caller's address is noted: each function is a few
 //! instructions that put it into the register behind the last argument, and go on to the part that takes the note.
+//!
+//! All of a family comes from the object that is next in the loader's order: in a host that links jemalloc, memory of the C library's
+//! would meet jemalloc's `malloc_usable_size`, which crashes.
 
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
 use super::origin::{heap, memory};
-use crate::c;
+use crate::c::{self, reals};
 use dlsoak_wire::notes::Kind;
+
+reals! {
+    malloc(usize) -> *mut c_void;
+    valloc(usize) -> *mut c_void;
+    pvalloc(usize) -> *mut c_void;
+    calloc(usize, usize) -> *mut c_void;
+    realloc(*mut c_void, usize) -> *mut c_void;
+    memalign(usize, usize) -> *mut c_void;
+    free(*mut c_void) -> ();
+    malloc_usable_size(*mut c_void) -> usize;
+}
+
+/// Whether the process allocates through these functions: an executable that has a malloc of its own comes first.
+pub(super) fn is_used() -> bool {
+    // SAFETY: the name ends in NUL; RTLD_DEFAULT is null.
+    let first = unsafe { c::dlsym(null_mut(), c"malloc".as_ptr()) };
+    core::ptr::eq(first, malloc as *const c_void)
+}
 
 c::with_caller! {
     malloc -> malloc_from, "rsi", "x1";
@@ -23,8 +44,8 @@ c::with_caller! {
 /// Bytes that malloc's books have for a chunk: those that can be used, and its header. Chunks of an arena are a multiple of
 /// 16 less a header of 8 that is followed by the next chunk's; one that has a mapping of its own has a header of 16.
 fn chunk(memory: *mut c_void) -> u64 {
-    // SAFETY: the memory came from the C library's allocator and was not freed.
-    let usable = unsafe { c::malloc_usable_size(memory) } as u64;
+    // SAFETY: the memory came from the same allocator and was not freed.
+    let usable = real::malloc_usable_size().map_or(0, |real| unsafe { real(memory) }) as u64;
     usable + if usable % 16 == 8 { 8 } else { 16 }
 }
 
@@ -36,28 +57,33 @@ fn noted(memory: *mut c_void, caller: usize) -> *mut c_void {
 }
 
 extern "C" fn malloc_from(size: usize, caller: usize) -> *mut c_void {
-    // SAFETY: malloc has no precondition.
-    noted(unsafe { c::__libc_malloc(size) }, caller)
+    let Some(real) = real::malloc() else { return null_mut() };
+    // SAFETY: no precondition.
+    noted(unsafe { real(size) }, caller)
 }
 
 extern "C" fn valloc_from(size: usize, caller: usize) -> *mut c_void {
+    let Some(real) = real::valloc() else { return null_mut() };
     // SAFETY: no precondition.
-    noted(unsafe { c::__libc_valloc(size) }, caller)
+    noted(unsafe { real(size) }, caller)
 }
 
 extern "C" fn pvalloc_from(size: usize, caller: usize) -> *mut c_void {
+    let Some(real) = real::pvalloc() else { return null_mut() };
     // SAFETY: no precondition.
-    noted(unsafe { c::__libc_pvalloc(size) }, caller)
+    noted(unsafe { real(size) }, caller)
 }
 
 extern "C" fn calloc_from(count: usize, size: usize, caller: usize) -> *mut c_void {
+    let Some(real) = real::calloc() else { return null_mut() };
     // SAFETY: no precondition.
-    noted(unsafe { c::__libc_calloc(count, size) }, caller)
+    noted(unsafe { real(count, size) }, caller)
 }
 
 extern "C" fn memalign_from(align: usize, size: usize, caller: usize) -> *mut c_void {
+    let Some(real) = real::memalign() else { return null_mut() };
     // SAFETY: no precondition.
-    noted(unsafe { c::__libc_memalign(align, size) }, caller)
+    noted(unsafe { real(align, size) }, caller)
 }
 
 extern "C" fn aligned_alloc_from(align: usize, size: usize, caller: usize) -> *mut c_void {
@@ -87,10 +113,11 @@ unsafe extern "C" fn posix_memalign_from(
 }
 
 unsafe extern "C" fn realloc_from(old: *mut c_void, size: usize, caller: usize) -> *mut c_void {
+    let Some(real) = real::realloc() else { return null_mut() };
     // Forgotten before: once it is freed, another thread may be given the same address.
     let before = memory().and_then(|memory| memory.gone(Kind::Heap.key(old as u64)));
     // SAFETY: the caller's contract.
-    let new = unsafe { c::__libc_realloc(old, size) };
+    let new = unsafe { real(old, size) };
     if new.is_null() && size != 0 {
         // Refused: the old memory is still there.
         if let (Some(memory), Some(before)) = (memory(), before) {
@@ -128,6 +155,8 @@ pub unsafe extern "C" fn free(old: *mut c_void) {
     {
         memory.gone(Kind::Heap.key(old as u64));
     }
-    // SAFETY: the caller's contract.
-    unsafe { c::__libc_free(old) };
+    if let Some(real) = real::free() {
+        // SAFETY: the caller's contract.
+        unsafe { real(old) };
+    }
 }

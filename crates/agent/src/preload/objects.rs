@@ -12,15 +12,20 @@ use dlsoak_wire::notes::{MODULE_SHIFT, Memory, NO_MODULE};
 /// `_dl_find_object`; null before glibc 2.35.
 static FIND_OBJECT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 /// Objects that are there from the beginning to the end: first and last address, and base and number of the module.
-static LASTING: [Lasting; 8] = [const { Lasting::new() }; 8];
+static LASTING: [Lasting; 64] = [const { Lasting::new() }; 64];
 /// Our own code.
 static OWN: Lasting = Lasting::new();
+
+/// How the names of files begin whose code allocates for others: the C library and the loader, and the languages' own libraries.
+const FOR_OTHERS: [&[u8]; 5] = [b"libc.so", b"ld-linux", b"libstdc++", b"libc++", b"libgcc_s"];
 
 struct Lasting {
     start: AtomicUsize,
     end: AtomicUsize,
     base: AtomicUsize,
     module: AtomicU64,
+    /// Not 0 where its code allocates for others.
+    for_others: AtomicU64,
 }
 
 impl Lasting {
@@ -30,6 +35,7 @@ impl Lasting {
             end: AtomicUsize::new(0),
             base: AtomicUsize::new(0),
             module: AtomicU64::new(0),
+            for_others: AtomicU64::new(0),
         }
     }
 
@@ -50,6 +56,11 @@ pub(super) fn begin(memory: &Memory) {
 /// Whether it is code of the program, which the loader has first.
 pub(super) fn is_program(address: usize) -> bool {
     LASTING[0].has(address)
+}
+
+/// Whether it is code that the host came with, and that allocates for itself.
+pub(super) fn is_of_the_host(address: usize) -> bool {
+    lasting(address).is_some_and(|lasting| lasting.for_others.load(Relaxed) == 0)
 }
 
 /// Whether it is our own code.
@@ -175,6 +186,9 @@ unsafe extern "C" fn note_lasting(info: *const c::ObjectInfo, _: usize, memory: 
             lasting.end.store(end, Relaxed);
             lasting.base.store(info.base, Relaxed);
             lasting.module.store(module, Relaxed);
+            let file = name.to_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let for_others = FOR_OTHERS.iter().any(|begin| file.starts_with(begin));
+            lasting.for_others.store(for_others.into(), Relaxed);
         }
     }
     0

@@ -12,6 +12,8 @@ use dlsoak_wire::notes::{DEPTH, Kind, Memory, Meta, OTHER_THREAD, PLACES, WANT_S
 
 /// The memory that notes go to; null while none are taken, and in a child of `fork`.
 static MEMORY: AtomicPtr<Memory> = AtomicPtr::new(null_mut());
+/// The same in a child of `fork`, which may become the host.
+static LATER: AtomicPtr<Memory> = AtomicPtr::new(null_mut());
 /// The process that takes notes.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// The key under which each thread has its [`Thread`].
@@ -80,13 +82,27 @@ pub(super) fn begin(memory: *mut Memory, key: c_uint) {
         PROCESS.store(c::getpid().cast_unsigned(), Relaxed);
         // SAFETY: the memory is mapped for as long as the process lives.
         objects::begin(&*memory);
+        (*memory).process.store(PROCESS.load(Relaxed), Relaxed);
     }
     MEMORY.store(memory, Relaxed);
 }
 
 /// From now on none are taken: the child of a `fork` shares the memory, and is not what is traced.
 pub(super) extern "C" fn end() {
-    MEMORY.store(null_mut(), Relaxed);
+    let before = MEMORY.swap(null_mut(), Relaxed);
+    if !before.is_null() {
+        LATER.store(before, Relaxed);
+    }
+}
+
+/// The child of a `fork` is the host now: it takes notes from here on.
+pub(super) fn resume(process: u32) {
+    // SAFETY: null, or mapped for as long as the process lives.
+    if let Some(memory) = unsafe { LATER.swap(null_mut(), Relaxed).as_ref() } {
+        PROCESS.store(process, Relaxed);
+        memory.process.store(process, Relaxed);
+        MEMORY.store(core::ptr::from_ref(memory).cast_mut(), Relaxed);
+    }
 }
 
 /// The memory, while notes are taken.
@@ -105,6 +121,9 @@ pub(super) fn memory_of_process() -> Option<&'static Memory> {
 /// Takes note of heap memory, for the caller alone unless more is wanted of it.
 pub(super) fn heap(address: u64, size: u64, caller: usize) {
     let Some(memory) = memory() else { return };
+    if memory.only_groups.load(Relaxed) != 0 && objects::is_of_the_host(caller) {
+        return;
+    }
     let thread = Thread::this();
     if thread.0 & Thread::INSIDE != 0 {
         return;

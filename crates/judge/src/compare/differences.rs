@@ -182,6 +182,7 @@ mod tests {
             host,
             partition: None,
             soaks: Vec::new(),
+            watch: None,
         };
         let of = |measured| Soak { measured, ..Soak::default() };
         let a = of(Measured { name: "a".to_owned(), ..Measured::default() });

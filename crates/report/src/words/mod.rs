@@ -127,6 +127,8 @@ fn of_facts(finding: &Finding) -> Text {
         Facts::Replaced(replaced) => replaced::answers(replaced),
         Facts::BuildsLeak(replaced) => replaced::leaks(replaced),
         Facts::Stays(cause) => stays::cause(cause),
+        Facts::Held { opens, closes, openers } => stays::held(*opens, *closes, openers),
+        Facts::NeverReloaded { opens, closes } => stays::never_reloaded(*opens, *closes),
         Facts::Left(left) => residue(left),
         Facts::Ended(ended) => ended::ended(ended),
         Facts::Limit(limit) => rule::odd_limit(limit),

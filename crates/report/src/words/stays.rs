@@ -35,6 +35,31 @@ pub(super) fn dependencies(objects: &[String]) -> Text {
     ))
 }
 
+/// A host keeps handles of the library.
+pub(super) fn held(opens: u64, closes: u64, openers: &[String]) -> Text {
+    if opens == 0 {
+        return Text::fact("the C library opened it for the host, and keeps it");
+    }
+    let by = if openers.is_empty() { String::new() } else { format!(" from {}", listed(openers)) };
+    Text::fact(format!("the host opened it {}{by} and closed it {}", times(opens), times(closes)))
+        .means("it stays loaded while a handle is open")
+}
+
+/// A host opens the library again before it closes it.
+pub(super) fn never_reloaded(opens: u64, closes: u64) -> Text {
+    Text::fact(format!(
+        "the host opened it {} and closed it {}, and it was loaded once",
+        times(opens),
+        times(closes)
+    ))
+    .means("each reload uses the code and the data of the first load")
+    .help("close every handle before you open the library again")
+}
+
+fn times(count: u64) -> String {
+    counted(count, "time")
+}
+
 /// `` `name` ``, or what stands for a symbol that the log does not name.
 fn symbol(symbol: Option<&str>) -> String {
     symbol.map_or_else(|| "a symbol".to_owned(), |symbol| format!("the symbol `{symbol}`"))

@@ -26,7 +26,7 @@ mod original;
 mod over_time;
 mod pace;
 mod pointers;
-mod private;
+pub(crate) mod private;
 mod process;
 mod residue;
 mod sandbox;

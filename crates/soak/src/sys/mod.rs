@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod futex;
 pub mod glibc;
+pub(crate) mod mapped;
 pub mod pressure;
 pub mod ptrace;
 

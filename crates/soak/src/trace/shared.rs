@@ -4,16 +4,15 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, io};
 
 use dlsoak_agent::PRELOAD;
 use dlsoak_wire::notes::{MAGIC, Memory, NAME};
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::supervisor::image;
+use crate::sys::mapped::Mapped;
 
 /// Why a worker can't be traced.
 #[derive(Debug, thiserror::Error)]
@@ -34,15 +33,10 @@ pub enum SharedError {
 
 /// What a traced worker is given.
 pub struct Shared {
-    memory: NonNull<Memory>,
+    memory: Mapped<Memory>,
     notes: OwnedFd,
     image: OwnedFd,
 }
-
-// SAFETY: all of the memory is atomics, and it stays mapped until the last owner drops it.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,12 +59,8 @@ impl Shared {
         }
         let notes = image::memory(c"dlsoak-trace", size_of::<Memory>()).map_err(SharedError::Memory)?;
         let image = image::data(c"dlsoak-preload.so", PRELOAD).map_err(SharedError::Image)?;
-        let len = std::num::NonZeroUsize::MIN.saturating_add(size_of::<Memory>() - 1);
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new shared mapping at an address the kernel chooses touches nothing that exists.
-        let memory = unsafe { mmap(None, len, access, MapFlags::MAP_SHARED, &notes, 0) }
-            .map_err(|e| SharedError::System("mmap", e))?;
-        let shared = Self { memory: memory.cast(), notes, image };
+        let memory = Mapped::notes(&notes).map_err(|e| SharedError::System("mmap", e))?;
+        let shared = Self { memory, notes, image };
         let memory = shared.memory();
         if let Some(copies) = copies {
             let name = copies.as_os_str().as_bytes();
@@ -84,9 +74,7 @@ impl Shared {
 
     /// The notes.
     pub fn memory(&self) -> &Memory {
-        // SAFETY: the mapping is as large as Memory, page-aligned, lives as long as self, and Memory is made of atomics that
-        // are valid for any bytes.
-        unsafe { self.memory.as_ref() }
+        &self.memory
     }
 
     /// Bytes of the memory that something was noted on; 0 where the kernel does not tell.
@@ -114,13 +102,6 @@ impl Shared {
     /// The name by which the loader knows the library that takes notes.
     pub fn preloaded(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.image.as_raw_fd()))
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: address and length are those of the mapping, and no reference into it outlives self.
-        let _ = unsafe { munmap(self.memory.cast(), size_of::<Memory>()) };
     }
 }
 

@@ -1,0 +1,336 @@
+//! Judges a watched host: growth of each library over its own loads, and whether the host lets it go.
+//!
+//! A host loads rarely, and what the code of one library allocates is counted to the byte, without the noise of the process. So a few loads
+//! are judged by a rule of their own; more than [`MANY`] are judged as the cycles of a soak.
+
+use dlsoak_record::{
+    Cause, CauseFacts, Certainty, Checkpoints, Column, Cycles, Facts, Finding, Growth, Leak, LeakFacts,
+    LeakRate, Limits, Measured, Metric, OpenGrowth, Severity, Trend, Undiagnosed, Unit, Unsettled, Verdict,
+    Watch, WatchVerdict, WatchedLibrary,
+};
+
+/// Growth per load that is excluded where no limit is set. After eight loads without any growth, a leak of 1,024 bytes may still come in
+/// every second load (the rule of three on six loads).
+const CLEAN_BELOW: f64 = 1024.0;
+/// Loads from which a library is judged.
+const FEWEST: f64 = 8.0;
+/// Loads from which it is judged as a soak is: so many that the usual limit of a soak can be excluded.
+const MANY: f64 = 512.0;
+/// The smallest of the increments must be this share of the largest. A cache that fills, and a container that doubles, are far from it.
+const STEADY: f64 = 0.8;
+/// What is counted; each has a column.
+const METRICS: [Metric; 4] = [Metric::Heap, Metric::Virtual, Metric::Fds, Metric::Threads];
+
+/// Judges all libraries of a watched host, and the host itself.
+pub fn watch(watch: Watch) -> Watch {
+    let seconds = watch.seconds;
+    let rate = watch.asked.max_leak_rate.clone();
+    let libraries = watch.libraries.into_iter().map(|library| {
+        let must_go = watch.asked.require_unload.iter().any(|name| is_called(&library.path, name));
+        judged(library, rate.as_ref(), must_go, seconds)
+    });
+    let mut libraries: Vec<WatchedLibrary> = libraries.collect();
+    libraries.sort_by_key(|library| (library.verdict as u8, std::cmp::Reverse(library.loads)));
+    let host = Measured { checkpoints: watch.checkpoints.clone(), seconds, ..measured(watch.steps) };
+    let growth = super::judge(&host, &Limits::default()).growth;
+    Watch { libraries, growth, ..watch }
+}
+
+/// Whether a watch passes: `None` where that is open.
+pub fn passed(watch: &Watch) -> Option<bool> {
+    let has = |severity| {
+        let mut findings = watch.libraries.iter().flat_map(|library| &library.findings);
+        findings.any(|finding| finding.severity == severity)
+    };
+    if has(Severity::Fail) {
+        return Some(false);
+    }
+    (!has(Severity::Undecided) && watch.lost == 0 && watch.lost_notes == 0).then_some(true)
+}
+
+fn is_called(path: &str, name: &str) -> bool {
+    path == name || path.rsplit('/').next() == Some(name)
+}
+
+/// A soak of this many cycles.
+fn measured(cycles: u64) -> Measured {
+    Measured { cycles: Cycles { requested: cycles, completed: cycles, warmup: 0 }, ..Measured::default() }
+}
+
+fn judged(library: WatchedLibrary, rate: Option<&LeakRate>, must_go: bool, seconds: f64) -> WatchedLibrary {
+    let grown = growth(&library.checkpoints, rate, seconds);
+    let once = library.loads == 1 && library.overlaps > 0;
+    let stays = library.unloads == 0 || library.unloads + 1 < library.loads || once;
+    let (verdict, findings) = if grown.verdict == WatchVerdict::Leak {
+        (WatchVerdict::Leak, grown.findings)
+    } else if stays {
+        let severity = if must_go { Severity::Fail } else { Severity::Note };
+        let (verdict, facts) = why_it_stays(&library);
+        (verdict, facts.into_iter().map(|facts| Finding::new(severity, facts)).collect())
+    } else {
+        (grown.verdict, grown.findings)
+    };
+    WatchedLibrary { verdict, leak: grown.leak, growth: grown.growth, findings, ..library }
+}
+
+/// What the series of a library show.
+struct Grown {
+    verdict: WatchVerdict,
+    leak: Option<Leak>,
+    growth: Vec<Growth>,
+    findings: Vec<Finding>,
+}
+
+fn growth(points: &Checkpoints, rate: Option<&LeakRate>, seconds: f64) -> Grown {
+    let loads: Vec<f64> =
+        points.rows.iter().filter_map(|row| row.first()).map(|loads| *loads as f64).collect();
+    let length = loads.last().unwrap_or(&0.0) - loads.first().unwrap_or(&0.0);
+    if length >= MANY && points.rows.len() >= 2 * FEWEST as usize {
+        return as_a_soak(points, rate, length, seconds);
+    }
+    let per_load = if length > 0.0 { seconds / length } else { 0.0 };
+    let limit = rate.map(|rate| rate.bytes_per_cycle(per_load));
+    let growth: Vec<Growth> = METRICS
+        .into_iter()
+        .filter_map(|metric| {
+            let at = points.position(Column::Metric(metric))?;
+            let values = points.rows.iter().map(|row| row.get(at).copied().unwrap_or(0) as f64);
+            let series: Vec<(f64, f64)> = loads.iter().copied().zip(values).collect();
+            let limit = if metric.unit() == Unit::Bytes { limit } else { None };
+            Some(short(metric, &series, limit, per_load))
+        })
+        .collect();
+    let leaking = growth.iter().filter(|growth| growth.trend == Trend::Growing);
+    let findings: Vec<Finding> = leaking.clone().map(|growth| leak_of(growth, length)).collect();
+    // Counts of things have no bytes.
+    let leak = leaking.clone().find(|growth| growth.unit == Unit::Bytes).map(|growth| Leak {
+        metric: growth.metric,
+        bytes_per_cycle: growth.per_cycle,
+        low: growth.low,
+        high: growth.high,
+        mb_per_second: growth.per_second / 1e6,
+        bytes_per_load: None,
+        object: None,
+    });
+    if !findings.is_empty() {
+        return Grown { verdict: WatchVerdict::Leak, leak, growth, findings };
+    }
+    let open = |facts| Grown {
+        verdict: WatchVerdict::Inconclusive,
+        leak: None,
+        growth: growth.clone(),
+        findings: vec![Finding::new(Severity::Undecided, facts)],
+    };
+    if growth.is_empty() || points.rows.is_empty() {
+        return open(Facts::NothingMeasured {});
+    }
+    if points.position(Column::Metric(Metric::Heap)).is_none() {
+        return open(Facts::HeapNotMeasured {});
+    }
+    let finding = match growth.iter().find(|growth| growth.trend == Trend::Unclear) {
+        Some(open) => {
+            let (needed, clean_below) =
+                ((length < FEWEST).then_some(FEWEST as u64), limit.unwrap_or(CLEAN_BELOW));
+            let open = Unsettled {
+                why: if length < FEWEST { OpenGrowth::TooFewCheckpoints } else { OpenGrowth::Straddles },
+                growth: open.clone(),
+                rates: Vec::new(),
+                clean_below,
+                cycles_needed: needed,
+                also: Vec::new(),
+            };
+            Finding::new(Severity::Undecided, Facts::Unsettled(open))
+        }
+        None => {
+            let detectable = growth.iter().map(|growth| growth.detectable).fold(0.0, f64::max);
+            Finding::new(Severity::Note, Facts::NoGrowth { cycles: length as u64, detectable })
+        }
+    };
+    let open = finding.severity == Severity::Undecided;
+    let verdict = if open { WatchVerdict::Inconclusive } else { WatchVerdict::Clean };
+    Grown { verdict, leak: None, growth, findings: vec![finding] }
+}
+
+fn leak_of(growth: &Growth, loads: f64) -> Finding {
+    let facts = LeakFacts {
+        growth: growth.clone(),
+        also: Vec::new(),
+        with_threads: false,
+        cycles: loads as u64,
+        by: Vec::new(),
+    };
+    Finding::new(Severity::Fail, Facts::Leak(facts))
+}
+
+/// Judges a series of few loads. The first quarter may be warm-up. It is a leak if each increment of the rest is above the limit and the
+/// smallest is near the largest, and clean if it ends no higher than it began.
+fn short(metric: Metric, series: &[(f64, f64)], limit: Option<f64>, per_load: f64) -> Growth {
+    let length = series.last().map_or(0.0, |last| last.0) - series.first().map_or(0.0, |first| first.0);
+    let from = series.first().map_or(0.0, |first| first.0) + length / 4.0;
+    let rest: Vec<(f64, f64)> = series.iter().copied().filter(|point| point.0 >= from).collect();
+    let rates: Vec<f64> =
+        rest.windows(2).map(|pair| (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0)).collect();
+    let low = rates.iter().copied().fold(f64::MAX, f64::min);
+    let high = rates.iter().copied().fold(f64::MIN, f64::max);
+    let spanned = rest.last().map_or(0.0, |last| last.0) - rest.first().map_or(0.0, |first| first.0);
+    let grown = rest.last().map_or(0.0, |last| last.1) - rest.first().map_or(0.0, |first| first.1);
+    // The rule of three (Hanley and Lippman-Hand 1983), for a leak of this much that has not come yet.
+    let one = if metric.unit() == Unit::Bytes { 1024.0 } else { 1.0 };
+    let unseen = if spanned > 0.0 { 3.0 * one / spanned } else { f64::MAX };
+    // Nothing is known of the growth of one point.
+    let bounds = if rates.is_empty() { (f64::MIN, f64::MAX) } else { (low, high) };
+    let clean_below = limit.unwrap_or(if metric.unit() == Unit::Bytes { CLEAN_BELOW } else { one });
+    let few = length < FEWEST || rates.len() < 4;
+    let trend = if few {
+        Trend::Unclear
+    } else if low > limit.unwrap_or(0.0) && low >= STEADY * high {
+        Trend::Growing
+    } else if grown <= 0.0 && unseen <= clean_below || high <= limit.unwrap_or(0.0) {
+        Trend::Flat
+    } else {
+        Trend::Unclear
+    };
+    let per_cycle = if spanned > 0.0 { grown / spanned } else { 0.0 };
+    Growth {
+        metric,
+        unit: metric.unit(),
+        per_cycle,
+        low: bounds.0,
+        high: bounds.1,
+        per_second: if per_load > 0.0 { per_cycle / per_load } else { 0.0 },
+        per_load: None,
+        detectable: unseen,
+        trend,
+        exact: bounds.0 == bounds.1,
+        fit: None,
+    }
+}
+
+/// Judges a series of many loads by the method of soaks.
+fn as_a_soak(points: &Checkpoints, rate: Option<&LeakRate>, length: f64, seconds: f64) -> Grown {
+    let limits = Limits { max_leak_rate: rate.cloned(), ..Limits::default() };
+    let soak = Measured { checkpoints: points.clone(), seconds, ..measured(length as u64) };
+    let grown = super::judge(&soak, &limits);
+    let (verdict, severity) = match grown.verdict {
+        Verdict::Leak => (WatchVerdict::Leak, Severity::Fail),
+        Verdict::Clean => (WatchVerdict::Clean, Severity::Note),
+        _ => (WatchVerdict::Inconclusive, Severity::Undecided),
+    };
+    let findings = grown.findings.into_iter().filter(|finding| finding.severity == severity).collect();
+    Grown { verdict, leak: grown.leak, growth: grown.growth, findings }
+}
+
+/// Why a library stays.
+fn why_it_stays(library: &WatchedLibrary) -> (WatchVerdict, Vec<Facts>) {
+    let (opens, closes) = (library.opens, library.closes);
+    if opens > 1 && library.loads == 1 && library.overlaps + 1 == opens {
+        return (WatchVerdict::NeverReloaded, vec![Facts::NeverReloaded { opens, closes }]);
+    }
+    // With every handle closed it was still there when it was opened again.
+    let stayed = opens.saturating_sub(library.overlaps) > library.loads;
+    if (opens > closes && !stayed) || opens == 0 {
+        let openers = library.openers.clone();
+        return (WatchVerdict::Held, vec![Facts::Held { opens, closes, openers }]);
+    }
+    let certain = library.stays.iter().filter(|why| why.certainty != Certainty::Possible);
+    let mut why: Vec<Facts> = certain.map(|why| Facts::Stays(why.cause.clone())).collect();
+    if why.is_empty() {
+        why.push(Facts::Stays(Cause::of_library(CauseFacts::Unknown(Undiagnosed::NotMade))));
+    }
+    (WatchVerdict::Pinned, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn library(loads: i64, heap: impl Fn(i64) -> i64) -> WatchedLibrary {
+        let row = |load| vec![load, heap(load), 0, 3, 1];
+        let columns = std::iter::once(Column::Cycle).chain(METRICS.map(Column::Metric)).collect();
+        WatchedLibrary {
+            loads: loads.unsigned_abs(),
+            unloads: loads.unsigned_abs() - 1,
+            opens: loads.unsigned_abs(),
+            closes: loads.unsigned_abs() - 1,
+            checkpoints: Checkpoints {
+                columns,
+                rows: (1..=loads).map(row).collect(),
+                before_first_open: None,
+            },
+            ..WatchedLibrary::default()
+        }
+    }
+
+    fn verdict(loads: i64, heap: impl Fn(i64) -> i64) -> WatchVerdict {
+        judged(library(loads, heap), None, false, 10.0).verdict
+    }
+
+    #[test]
+    fn a_few_loads_tell_a_leak_from_none() {
+        for loads in [9, 13, 40, 400, 1000] {
+            assert_eq!(verdict(loads, |load| load * 32), WatchVerdict::Leak, "{loads}");
+            assert_eq!(verdict(loads, |load| load * 118_354 + load % 3 * 8), WatchVerdict::Leak, "{loads}");
+            assert_eq!(verdict(loads, |_| 5000), WatchVerdict::Clean, "{loads}");
+        }
+        assert_eq!(verdict(4, |load| load * 32), WatchVerdict::Inconclusive);
+        assert_eq!(verdict(4, |_| 5000), WatchVerdict::Inconclusive);
+    }
+
+    #[test]
+    fn what_fills_or_comes_and_goes_is_no_leak() {
+        for loads in [13, 40] {
+            // A cache that is full early, one that fills, a container that doubles, garbage, and a square root.
+            assert_eq!(verdict(loads, |load| load.min(3) * 4000), WatchVerdict::Clean);
+            let cache = |load: i64| (load.min(loads * 6 / 10)) * 4000;
+            assert_eq!(verdict(loads, cache), WatchVerdict::Inconclusive);
+            let doubles = |load: i64| 64 << (load.ilog2());
+            assert_eq!(verdict(loads, doubles), WatchVerdict::Inconclusive);
+            assert_ne!(verdict(loads, |load| load * 7919 % 4001), WatchVerdict::Leak);
+            assert_ne!(verdict(loads, |load| ((load as f64).sqrt() * 1000.0) as i64), WatchVerdict::Leak);
+        }
+    }
+
+    #[test]
+    fn every_figure_can_be_saved() {
+        for loads in [1, 2, 9, 600] {
+            let growth = judged(library(loads, |load| load * 32), None, false, 0.0).growth;
+            let figures = |of: &Growth| [of.per_cycle, of.low, of.high, of.per_second, of.detectable];
+            assert!(growth.iter().flat_map(figures).all(f64::is_finite), "{loads}: {growth:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_clean() {
+        let mut seen = library(40, |_| 5000);
+        seen.checkpoints.columns[1] = Column::Metric(Metric::Rss);
+        assert_eq!(judged(seen, None, false, 10.0).findings[0].facts, Facts::HeapNotMeasured {});
+        let mut seen = library(40, |_| 5000);
+        seen.checkpoints = Checkpoints::default();
+        assert_eq!(judged(seen, None, false, 10.0).verdict, WatchVerdict::Inconclusive);
+    }
+
+    #[test]
+    fn what_stays_is_told_by_its_handles() {
+        let stays = |loads, opens, closes| {
+            let overlaps = if closes < opens { opens - 1 } else { 0 };
+            let seen = WatchedLibrary { loads, unloads: 0, opens, closes, overlaps, ..library(1, |_| 0) };
+            judged(seen, None, false, 1.0).verdict
+        };
+        assert_eq!(stays(1, 3, 2), WatchVerdict::NeverReloaded);
+        assert_eq!(stays(1, 1, 0), WatchVerdict::Held);
+        assert_eq!(stays(1, 0, 0), WatchVerdict::Held);
+        assert_eq!(stays(1, 3, 3), WatchVerdict::Pinned);
+        let reopened = WatchedLibrary { loads: 1, unloads: 0, opens: 10, closes: 9, ..library(1, |_| 0) };
+        assert_eq!(judged(reopened, None, false, 1.0).verdict, WatchVerdict::Pinned);
+    }
+
+    #[test]
+    fn a_library_that_must_go_fails_the_watch() {
+        let path = "/a/mod.so".to_owned();
+        let held = WatchedLibrary { path, loads: 1, unloads: 0, opens: 1, closes: 0, ..library(1, |_| 0) };
+        let mut seen = Watch { libraries: vec![held], ..Watch::default() };
+        assert_eq!(passed(&watch(seen.clone())), Some(true));
+        seen.asked.require_unload = vec!["mod.so".to_owned()];
+        assert_eq!(passed(&watch(seen)), Some(false));
+    }
+}

@@ -1,0 +1,187 @@
+//! What was seen of a real host that loads its own libraries (`dlsoak watch`).
+
+use dlsoak_settings::named;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Checkpoints, Finding, Growth, Leak, LeakRate, OverTime, Prediction, TracePlace};
+
+/// A host that was watched.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Watch {
+    /// The host.
+    pub host: WatchedHost,
+    /// What was asked for.
+    pub asked: WatchAsked,
+    /// How long the host was watched, in seconds.
+    pub seconds: f64,
+    /// Steps that were completed (`--every`, `--do`).
+    pub steps: u64,
+    /// Events of the loader that found no room to be reported; 0 in a sound watch.
+    pub lost: u64,
+    /// Allocations that could not be noted for lack of room; 0 in a sound watch.
+    pub lost_notes: u64,
+    /// Processes that the host started, which are not watched.
+    pub others: u64,
+    /// How often the host became another program (`exec`); what it did before is not in here.
+    pub execs: u64,
+    /// Libraries that were loaded while the host ran, by path.
+    pub libraries: Vec<WatchedLibrary>,
+    /// The host's own figures at the end of each step. The column `cycle` counts steps.
+    pub checkpoints: Checkpoints,
+    /// Growth of the host's process per step, whoever causes it.
+    pub growth: Vec<Growth>,
+}
+
+/// The process that was watched.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct WatchedHost {
+    /// Its command line.
+    pub command: Vec<String>,
+    /// Its process ID; where it went into the background, that of the process there.
+    pub pid: u32,
+    /// How it ended.
+    pub end: HostEnd,
+}
+
+/// How a watched host ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum HostEnd {
+    /// dlsoak ended it when the watch was over.
+    #[default]
+    Stopped,
+    /// It exited by itself.
+    Exited {
+        /// Its exit status.
+        code: i32,
+    },
+    /// A signal killed it.
+    Killed {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Somebody else waited for it.
+    Lost,
+}
+
+named! {
+    /// Which allocations of a watched host are noted.
+    #[derive(Default)]
+    pub enum HeapNotes {
+        /// None.
+        Off = "off",
+        /// Those that a library makes which was loaded while the host ran.
+        #[default]
+        Groups = "groups",
+        /// All.
+        All = "all",
+    }
+}
+
+/// What a watch was asked for, as far as its judgement depends on it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct WatchAsked {
+    /// Which allocations were noted.
+    pub heap: HeapNotes,
+    /// Growth per load that passes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max_leak_rate: Option<LeakRate>,
+    /// Names of libraries that must be unloaded.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub require_unload: Vec<String>,
+}
+
+/// A library of a watched host: what was seen of it, and what was made of that.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct WatchedLibrary {
+    /// Its file.
+    pub path: String,
+    /// How often `dlopen` named it.
+    pub opens: u64,
+    /// How often a handle of it was closed.
+    pub closes: u64,
+    /// How often it was opened while a handle of it was open.
+    #[serde(default)]
+    pub overlaps: u64,
+    /// How often the loader really loaded it.
+    pub loads: u64,
+    /// How often the loader really unloaded it.
+    pub unloads: u64,
+    /// Objects that its loads brought and that were still there at the end.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left: Vec<String>,
+    /// Objects whose code opened it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub openers: Vec<String>,
+    /// Why it can't be unloaded, as far as its file tells.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub stays: Vec<Prediction>,
+    /// What its code had allocated and not freed at the end of each step. The column `cycle` counts its loads.
+    pub checkpoints: Checkpoints,
+    /// Where what grows comes from.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub places: Vec<TracePlace>,
+    /// The verdict.
+    #[serde(default)]
+    pub verdict: WatchVerdict,
+    /// The leak, where growth of memory is proven. "Cycle" is a load here.
+    #[serde(default)]
+    pub leak: Option<Leak>,
+    /// Growth per load.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub growth: Vec<Growth>,
+    /// What was concluded, most important first.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+}
+
+named! {
+    /// The verdict on a library of a watched host.
+    #[derive(Default)]
+    pub enum WatchVerdict {
+        /// What its code allocates grows with its loads.
+        Leak = "leak",
+        /// The host opened it more often than it closed it.
+        Held = "held",
+        /// The host opened it again before it closed it, so it was loaded once.
+        NeverReloaded = "never-reloaded",
+        /// It was closed and stays.
+        Pinned = "pinned",
+        /// Neither proven nor excluded.
+        #[default]
+        Inconclusive = "inconclusive",
+        /// It was unloaded each time, and nothing grows.
+        Clean = "clean",
+    }
+}
+
+/// A process that ran already, as `/proc` shows it (`dlsoak watch --pid`).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Attached {
+    /// Its process ID.
+    pub pid: u32,
+    /// Its command line.
+    pub command: Vec<String>,
+    /// How long it was watched, in seconds.
+    pub seconds: f64,
+    /// The files that it has mapped as code.
+    pub mapped: Vec<MappedLibrary>,
+    /// Its own figures over time. The column `cycle` counts points.
+    pub checkpoints: Checkpoints,
+    /// Its resident memory in bytes by kind of mapping, at the same points.
+    pub resident_by_kind: OverTime,
+}
+
+/// A file that a process has mapped as code.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct MappedLibrary {
+    /// The file.
+    pub path: String,
+    /// How often its code is mapped; more than 1 where it was loaded from several files of this name, or into several namespaces.
+    pub copies: u64,
+    /// How many of them are of a file that was removed or replaced.
+    pub deleted: u64,
+    /// Why it can never be unloaded, as far as its file tells.
+    pub stays: Vec<Prediction>,
+}

@@ -1,0 +1,249 @@
+//! A watched host for people: a row for each library that was loaded while it ran, then why, then what the host itself grows by.
+
+use dlsoak_record::{
+    Attached, Certainty, Facts, Finding, Growth, HostEnd, MappedLibrary, Severity, TracePlace, Trend, Unit,
+    Watch, WatchVerdict, WatchedLibrary,
+};
+
+use super::terminal::wrap;
+use super::units;
+use super::words::{self, counted, file_name};
+
+/// Places of a leak that are told.
+const PLACES: usize = 3;
+/// Frames of a stack that are told.
+const FRAMES: usize = 6;
+
+/// A line that says how far a watch is.
+pub fn heartbeat(seconds: u64, steps: u64, loads: u64) -> String {
+    format!("{seconds} s: {}, {}", counted(steps, "step"), counted(loads, "load"))
+}
+
+/// The table and what it means. Ends with a newline.
+pub fn render(watch: &Watch, width: u16, color: bool) -> String {
+    let mut out = head(watch);
+    let mut lines =
+        vec![["verdict", "library", "loads", "unloads", "opens", "closes", "growth/load"].map(str::to_owned)];
+    lines.extend(watch.libraries.iter().map(row));
+    let wide = |column: usize| lines.iter().map(|line| units::columns(&line[column])).max().unwrap_or(0);
+    let widths: [usize; 7] = std::array::from_fn(wide);
+    for line in &lines {
+        let [verdict, library, figures @ ..] = line;
+        let mut text = format!("  {verdict:<v$}  {library:<l$}", v = widths[0], l = widths[1]);
+        for (figure, width) in figures.iter().zip(&widths[2..]) {
+            text.push_str(&format!("  {figure:>width$}"));
+        }
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    for library in &watch.libraries {
+        explain(&mut out, library, width);
+    }
+    let _ = color;
+    for text in remarks(watch) {
+        wrap(&mut out, "", "  ", &text, width);
+    }
+    out
+}
+
+fn head(watch: &Watch) -> String {
+    let end = match watch.host.end {
+        HostEnd::Stopped => "stopped by dlsoak".to_owned(),
+        HostEnd::Exited { code } => format!("exited with status {code}"),
+        HostEnd::Killed { signal } => format!("killed by signal {signal}"),
+        HostEnd::Lost => "ended".to_owned(),
+    };
+    let command = units::printable(&watch.host.command.join(" "));
+    format!("{command}: {} in {:.1} s, {end}\n", counted(watch.steps, "step"), watch.seconds)
+}
+
+fn row(library: &WatchedLibrary) -> [String; 7] {
+    let growth =
+        library.leak.as_ref().map_or_else(String::new, |leak| units::number(leak.bytes_per_cycle) + " B");
+    [
+        library.verdict.to_string(),
+        units::printable(file_name(&library.path)),
+        units::count(library.loads),
+        units::count(library.unloads),
+        units::count(library.opens),
+        units::count(library.closes),
+        growth,
+    ]
+}
+
+/// Why a library has its verdict, where that is to be told.
+fn explain(out: &mut String, library: &WatchedLibrary, width: u16) {
+    let told =
+        |finding: &&Finding| finding.severity != Severity::Note || library.verdict == WatchVerdict::Pinned;
+    for finding in library.findings.iter().filter(told) {
+        out.push('\n');
+        let name = units::printable(file_name(&library.path));
+        wrap(out, &format!("{}: ", finding.code), "  ", &format!("{name}: {}", sentence(finding)), width);
+    }
+    if library.verdict == WatchVerdict::Leak {
+        for place in library.places.iter().take(PLACES) {
+            out.push_str(&format!("  {}\n", of_place(place)));
+            for frame in place.stacks.first().into_iter().flat_map(|stack| stack.frames.iter().take(FRAMES)) {
+                out.push_str(&format!("      {}\n", units::printable(&super::trace::line(frame))));
+            }
+        }
+    }
+}
+
+/// A finding in a sentence. "Per cycle" is per load here.
+fn sentence(finding: &Finding) -> String {
+    match &finding.facts {
+        Facts::Leak(leak) => grows(&leak.growth),
+        Facts::Unsettled(open) => {
+            let more = open
+                .cycles_needed
+                .map_or_else(String::new, |loads| format!("; help: watch {} loads", units::count(loads)));
+            format!("the loads are too few to decide whether it grows{more}")
+        }
+        Facts::HeapNotMeasured {} => {
+            "its heap was not measured, because the program has a malloc of its own".to_owned()
+        }
+        Facts::NothingMeasured {} => {
+            "memory was not measured; help: watch more steps, and without --heap off".to_owned()
+        }
+        _ => words::finding(finding).line(),
+    }
+}
+
+fn grows(growth: &Growth) -> String {
+    let unit = if growth.unit == Unit::Bytes { " B" } else { "" };
+    let rate = format!("{}{unit} per load", units::number(growth.per_cycle));
+    let what = words::metric(growth.metric);
+    if growth.exact {
+        return format!("{what} grows by exactly {rate}");
+    }
+    format!("{what} grows by {rate} ({} to {})", units::number(growth.low), units::number(growth.high))
+}
+
+fn of_place(place: &TracePlace) -> String {
+    let amount = if place.bytes_per_cycle > 0.0 {
+        format!("{} B", units::number(place.bytes_per_cycle))
+    } else {
+        units::number(place.count_per_cycle)
+    };
+    format!("{amount} per load of {} from {}", place.kind, units::printable(&super::trace::title(place)))
+}
+
+/// What is to be said of the host and of the watch itself.
+fn remarks(watch: &Watch) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let growing: Vec<String> = watch
+        .growth
+        .iter()
+        .filter(|growth| growth.trend == Trend::Growing)
+        .map(|growth| {
+            let unit = if growth.unit == Unit::Bytes { " B" } else { "" };
+            format!("{} by {}{unit}", words::metric(growth.metric), units::number(growth.per_cycle))
+        })
+        .collect();
+    if !growing.is_empty() {
+        remarks.push(format!(
+            "the host's process grows in each step by all that runs in it: {}",
+            growing.join(", ")
+        ));
+    }
+    if watch.libraries.is_empty() {
+        remarks.push("the host loaded no library while it was watched".to_owned());
+    }
+    if watch.lost > 0 {
+        remarks.push(format!(
+            "{} of the loader were lost, so counts may be too low",
+            counted(watch.lost, "event")
+        ));
+    }
+    if watch.lost_notes > 0 {
+        let lost = counted(watch.lost_notes, "allocation");
+        remarks.push(format!("dlsoak had no room to note {lost}; help: watch with --heap groups"));
+    }
+    if watch.others > 0 {
+        remarks.push(format!(
+            "the host started {} of its own, which dlsoak did not watch",
+            counted(watch.others, "program")
+        ));
+    }
+    if watch.execs > 0 {
+        remarks.push(format!(
+            "the host became another program {}; only the last one is reported",
+            counted(watch.execs, "time")
+        ));
+    }
+    remarks
+}
+
+/// What `/proc` shows of a process that ran already, and what to do next. Ends with a newline.
+pub fn attached(of: &Attached, width: u16) -> String {
+    let command = units::printable(&of.command.join(" "));
+    let files = counted(of.mapped.len() as u64, "file");
+    let mut out =
+        format!("process {}: {command}\n{files} mapped as code, watched for {:.1} s\n", of.pid, of.seconds);
+    growing(&mut out, of);
+    let certain =
+        |library: &&MappedLibrary| library.stays.iter().any(|why| why.certainty != Certainty::Possible);
+    let stay: Vec<&MappedLibrary> = of.mapped.iter().filter(certain).collect();
+    if !stay.is_empty() {
+        out.push_str("\nnever unloaded, by what their files say:\n");
+    }
+    for library in stay {
+        let why = library.stays.iter().find(|why| why.certainty != Certainty::Possible);
+        let why = why.map(|why| words::prediction(why).line()).unwrap_or_default();
+        wrap(
+            &mut out,
+            "  ",
+            "    ",
+            &format!("{}: {why}", units::printable(file_name(&library.path))),
+            width,
+        );
+    }
+    let odd = of.mapped.iter().filter(|library| library.copies > 1 || library.deleted > 0);
+    let mut odd = odd.peekable();
+    if odd.peek().is_some() {
+        out.push_str("\nmapped more than once, or from a file that was removed or replaced:\n");
+    }
+    for library in odd {
+        let deleted =
+            if library.deleted > 0 { format!(", {} deleted", library.deleted) } else { String::new() };
+        let copies = format!("mapped {}", counted(library.copies, "time"));
+        out.push_str(&format!("  {}: {copies}{deleted}\n", units::printable(&library.path)));
+    }
+    out.push('\n');
+    let help = "help: start the program under `dlsoak watch -- PROGRAM` to see which library leaks with each load, or soak a library alone \
+                with `dlsoak run FILE`";
+    wrap(&mut out, "", "  ", help, width);
+    out
+}
+
+/// What grew between the first and the last point, per minute.
+fn growing(out: &mut String, of: &Attached) {
+    let minutes = of.seconds / 60.0;
+    let columns = of.checkpoints.columns.iter().map(|column| column.name()).zip(0..);
+    let kinds = of.resident_by_kind.columns.iter().map(|column| column.name()).zip(0..);
+    let figures = columns
+        .filter(|(name, _)| !["cycle", "active_ns"].contains(name))
+        .map(|(name, at)| (name.to_owned(), difference(&of.checkpoints.rows, at)))
+        .chain(
+            kinds
+                .filter(|(name, _)| *name != "cycle")
+                .map(|(name, at)| (format!("{name} (resident)"), difference(&of.resident_by_kind.rows, at))),
+        );
+    for (name, grown) in figures.filter(|(_, grown)| *grown > 0) {
+        let is_count = ["mappings", "threads", "fds"].contains(&name.as_str());
+        let amount = |value: f64| if is_count { units::number(value) } else { units::bytes(value) };
+        let each = if minutes > 0.0 {
+            format!(", {} per minute", amount(grown as f64 / minutes))
+        } else {
+            String::new()
+        };
+        out.push_str(&format!("  {name} grew by {}{each}\n", amount(grown as f64)));
+    }
+}
+
+/// By how much a column of rows grew from the first to the last.
+fn difference(rows: &[Vec<i64>], at: usize) -> i64 {
+    let value = |row: Option<&Vec<i64>>| row.and_then(|row| row.get(at)).copied().unwrap_or(0);
+    value(rows.last()) - value(rows.first())
+}

@@ -1,0 +1,179 @@
+//! What was alive at the end of each step, and whose it is: of the library whose code is on the stack of what was allocated, or that brought
+//! the object whose code is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::time::Duration;
+
+use dlsoak_wire::notes::{Kind, MODULE_SHIFT, Memory, Meta, READY};
+
+use super::files::Files;
+use super::ledger::{Ledger, Library};
+use crate::channel::read_bytes;
+use crate::record::{Checkpoints, Column, Metric, TracePlace};
+use crate::sampling::Sample;
+use crate::trace::names;
+use crate::trace::series::{self, Census as Alive};
+
+/// Places of a library that are named, those that grow most first.
+const PLACES: usize = 16;
+
+/// What a step ended with.
+#[derive(Debug)]
+pub(super) struct Point {
+    /// Time since the beginning.
+    pub elapsed: Duration,
+    /// Real loads of each library.
+    pub loads: BTreeMap<String, u64>,
+    /// The process.
+    pub sample: Sample,
+    /// What was alive, by place; `None` where nothing was noted.
+    pub alive: Option<Alive>,
+}
+
+/// All steps.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    points: Vec<Point>,
+}
+
+impl Census {
+    /// Adds a step, and asks for the stacks of what grew since the one before.
+    pub(super) fn add(&mut self, point: Point, notes: Option<&Memory>) {
+        let last = self.points.last().and_then(|last| last.alive.as_ref());
+        if let (Some(notes), Some(last), Some(now)) = (notes, last, &point.alive) {
+            series::want_stacks(notes, last, now);
+        }
+        self.points.push(point);
+    }
+
+    /// Points so far.
+    pub(super) fn len(&self) -> u64 {
+        self.points.len() as u64
+    }
+
+    /// Steps that are over; the first point is the start.
+    pub(super) fn steps(&self) -> u64 {
+        self.len().saturating_sub(1)
+    }
+
+    /// The host's own series, over steps.
+    pub(super) fn of_host(&self) -> Checkpoints {
+        let metrics =
+            [Metric::Rss, Metric::Anon, Metric::Virtual, Metric::Mappings, Metric::Threads, Metric::Fds];
+        let row = |(step, point): (usize, &Point)| {
+            let elapsed = i64::try_from(point.elapsed.as_nanos()).unwrap_or(i64::MAX);
+            let Sample { rss, anon, virt, mappings, threads, fds, .. } = point.sample;
+            let figures = [rss, anon, virt, mappings, threads, fds].map(u64::cast_signed);
+            [step as i64, elapsed].into_iter().chain(figures).collect()
+        };
+        let own = [Column::Cycle, Column::ActiveNs];
+        Checkpoints {
+            columns: own.into_iter().chain(metrics.map(Column::Metric)).collect(),
+            rows: self.points.iter().enumerate().map(row).collect(),
+            before_first_open: None,
+        }
+    }
+
+    /// A library's series over its own loads, and where what grows comes from.
+    pub(super) fn of_library(&self, path: &str, names: &Names<'_>) -> (Checkpoints, Vec<TracePlace>) {
+        let own = names.owned.get(path);
+        let loads = |point: &Point| point.loads.get(path).copied().unwrap_or(0);
+        let is_own = |place: &u32| own.is_some_and(|own| own.contains(place));
+        let Some(memory) = names.memory else { return (Checkpoints::default(), Vec::new()) };
+        let mut points: Vec<(u64, Alive)> = Vec::new();
+        for point in &self.points {
+            let Some(alive) = &point.alive else { continue };
+            let alive: Alive = alive
+                .iter()
+                .filter(|(place, _)| is_own(place))
+                .map(|(place, amount)| (*place, *amount))
+                .collect();
+            // Of steps without a load, the last counts.
+            match points.last_mut() {
+                Some(last) if last.0 == loads(point) => last.1 = alive,
+                _ => points.push((loads(point), alive)),
+            }
+        }
+        let mut kinds =
+            vec![(Kind::Mapping, Metric::Virtual), (Kind::Fd, Metric::Fds), (Kind::Thread, Metric::Threads)];
+        if memory.ready.load(Relaxed) == READY {
+            kinds.insert(0, (Kind::Heap, Metric::Heap));
+        }
+        let row = |(loads, alive): &(u64, Alive)| {
+            let figure = |(kind, metric): &(Kind, Metric)| {
+                let of_kind = alive.iter().filter(|(place, _)| names.kind(**place) == Some(*kind));
+                let is_bytes = metric.unit() == crate::record::Unit::Bytes;
+                of_kind.map(|(_, amount)| if is_bytes { amount.bytes } else { amount.count }).sum::<i64>()
+            };
+            std::iter::once(*loads as i64).chain(kinds.iter().map(figure)).collect()
+        };
+        let columns = std::iter::once(Column::Cycle).chain(kinds.iter().map(|(_, metric)| (*metric).into()));
+        let checkpoints = Checkpoints {
+            columns: columns.collect(),
+            rows: points.iter().map(row).collect(),
+            before_first_open: None,
+        };
+        let sites = series::sites(memory, points.iter().map(|(_, alive)| alive));
+        let before = points.first().map(|(_, alive)| alive.clone()).unwrap_or_default();
+        let mut left = series::left(&before, &points, &sites);
+        left.retain(|left| left.bytes_per_cycle > 0.0 || left.count_per_cycle > 0.0);
+        let mut places = names::places(memory, &left, &names.files);
+        places.truncate(PLACES);
+        (checkpoints, places)
+    }
+}
+
+/// What the notes say of whose a place is.
+pub(super) struct Names<'a> {
+    memory: Option<&'a Memory>,
+    files: names::Files<'a>,
+    /// Places of each library.
+    owned: BTreeMap<String, BTreeSet<u32>>,
+}
+
+impl<'a> Names<'a> {
+    /// Finds out whose each place is; `program` is the host's.
+    pub(super) fn new(files: &'a Files, program: PathBuf, ledger: &Ledger) -> Self {
+        let memory = files.notes();
+        let owned = memory.map(|memory| owned(memory, ledger)).unwrap_or_default();
+        let preloaded = files.preloaded();
+        Self { memory, files: names::Files { library: std::path::Path::new(""), preloaded, program }, owned }
+    }
+
+    fn kind(&self, place: u32) -> Option<Kind> {
+        Meta(self.memory?.places.get(place as usize)?.meta.load(Relaxed)).kind()
+    }
+}
+
+/// The places of each library, by its path.
+fn owned(memory: &Memory, ledger: &Ledger) -> BTreeMap<String, BTreeSet<u32>> {
+    // Number of the file, and whose it is: its own, or that of the library that brought it most often.
+    let mut owners: BTreeMap<u64, &str> = BTreeMap::new();
+    for (number, module) in (0_u64..).zip(&memory.modules) {
+        let Some(len) = module.len.load(Acquire).checked_sub(1).filter(|len| *len > 0) else { continue };
+        let name = String::from_utf8_lossy(&read_bytes(&module.name, len as usize)).into_owned();
+        let own = ledger.libraries.get_key_value(&name).map(|(path, _)| path.as_str());
+        let brought = |library: &Library| library.brought.get(&name).map_or(0, |counts| counts[0]);
+        let bringer = ledger.libraries.iter().max_by_key(|(_, library)| brought(library));
+        let bringer = bringer.filter(|(_, library)| brought(library) > 0).map(|(path, _)| path.as_str());
+        if let Some(owner) = own.or(bringer) {
+            owners.insert(number, owner);
+        }
+    }
+    let mut owned: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    for (number, place) in (0_u32..).zip(&memory.places) {
+        if place.hash.load(Acquire) == 0 {
+            continue;
+        }
+        let (first, depth) = (place.frames.load(Relaxed) as usize, place.depth.load(Acquire) as usize);
+        let frames = memory.frames.get(first..first.saturating_add(depth)).unwrap_or_default();
+        // Innermost first.
+        let owner = frames.iter().find_map(|frame| owners.get(&(frame.load(Relaxed) >> MODULE_SHIFT)));
+        if let Some(owner) = owner {
+            owned.entry((*owner).to_owned()).or_default().insert(number);
+        }
+    }
+    owned
+}

@@ -1,0 +1,255 @@
+//! Pure: from what the loader of a host reports to how often each library was loaded and unloaded, by whom, and what stays.
+//!
+//! A load is a *group*: what the loader adds between `Add` and `Consistent`, in one thread. The first object of a group is its root, the
+//! library that was asked for; the others are what it brought.
+
+use std::collections::{BTreeMap, HashMap};
+
+use dlsoak_wire::watch::{Event, Kind};
+
+/// A library that was loaded while the host ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Library {
+    /// How often it was the root of a load.
+    pub loads: u64,
+    /// How often the loader removed such a load of it.
+    pub unloads: u64,
+    /// How often `dlopen` named it.
+    pub opens: u64,
+    /// How often a handle of it was closed.
+    pub closes: u64,
+    /// How often it was opened while a handle was open.
+    pub overlaps: u64,
+    /// Objects that its loads brought: how often each was added and removed.
+    pub brought: BTreeMap<String, [u64; 2]>,
+    /// Objects whose code opened it: how often each.
+    pub openers: BTreeMap<String, u64>,
+}
+
+impl Library {
+    /// Objects that its loads brought and that are still there.
+    pub(super) fn left(&self) -> impl Iterator<Item = &str> {
+        self.brought.iter().filter(|(_, [added, removed])| added > removed).map(|(path, _)| path.as_str())
+    }
+}
+
+/// An object that the loader has.
+#[derive(Debug)]
+struct Living {
+    path: String,
+    /// Path of the root of its group.
+    root: String,
+    is_root: bool,
+}
+
+/// What a thread loads at the moment.
+#[derive(Debug, Default)]
+struct Group {
+    root: Option<String>,
+}
+
+/// All that the loader of a host reported.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// The libraries by path.
+    pub libraries: BTreeMap<String, Library>,
+    /// What the host itself needs.
+    pub own: Vec<String>,
+    /// How often the host became another program.
+    pub execs: u64,
+    /// When the loader last did anything, `CLOCK_MONOTONIC` in nanoseconds.
+    pub last_ns: u64,
+    living: HashMap<u64, Living>,
+    groups: HashMap<u32, Group>,
+    /// What a thread asked `dlopen` for that was not there yet.
+    asked: HashMap<u32, String>,
+    /// Handles by their address, as long as they mean this object.
+    handles: HashMap<u64, String>,
+    begun: bool,
+    /// Whether the objects that the host itself needs are all there.
+    started: bool,
+}
+
+impl Ledger {
+    /// Takes note of an event of the host's process.
+    pub(super) fn heard(&mut self, event: &Event, name: &str) {
+        self.last_ns = self.last_ns.max(event.time_ns);
+        match event.kind {
+            Kind::Begin => self.begin(),
+            Kind::Add => {
+                self.groups.insert(event.thread, Group::default());
+            }
+            Kind::Open if !self.started => {
+                // The first is the program, which has no name, and the kernel's part has no file.
+                if name.starts_with('/') {
+                    self.own.push(name.to_owned());
+                }
+            }
+            Kind::Open => self.open(event, name),
+            Kind::Close => self.close(event.object),
+            Kind::Consistent => {
+                self.groups.remove(&event.thread);
+                self.started = true;
+            }
+            Kind::Delete => {}
+            Kind::Opening => match self.named(name) {
+                Some(path) => {
+                    let library = self.libraries.entry(path).or_default();
+                    library.overlaps += u64::from(library.opens > library.closes);
+                    library.opens += 1;
+                }
+                None => drop(self.asked.insert(event.thread, name.to_owned())),
+            },
+            Kind::Closing => {
+                if let Some(path) = self.handles.get(&event.map).cloned() {
+                    self.libraries.entry(path).or_default().closes += 1;
+                }
+            }
+        }
+    }
+
+    /// Whether the loader is in the middle of a change.
+    pub(super) fn is_busy(&self) -> bool {
+        self.begun && !self.started || !self.groups.is_empty()
+    }
+
+    /// Whether the auditor has begun at all.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Real loads of all libraries.
+    pub(super) fn loads(&self) -> u64 {
+        self.libraries.values().map(|library| library.loads).sum()
+    }
+
+    /// The program is another one now: nothing of the one before is there any more.
+    fn begin(&mut self) {
+        let execs = self.execs + u64::from(self.begun);
+        *self = Self { execs, begun: true, last_ns: self.last_ns, ..Self::default() };
+    }
+
+    fn open(&mut self, event: &Event, name: &str) {
+        let group = self.groups.entry(event.thread).or_default();
+        let is_root = group.root.is_none();
+        let root = group.root.get_or_insert_with(|| name.to_owned()).clone();
+        let library = self.libraries.entry(root.clone()).or_default();
+        if is_root {
+            library.loads += 1;
+            if self.asked.remove(&event.thread).is_some_and(|asked| is_meant(&asked, name)) {
+                library.opens += 1;
+            }
+        } else {
+            library.brought.entry(name.to_owned()).or_default()[0] += 1;
+        }
+        self.handles.insert(event.map, name.to_owned());
+        self.living.insert(event.object, Living { path: name.to_owned(), root, is_root });
+    }
+
+    fn close(&mut self, object: u64) {
+        let Some(gone) = self.living.remove(&object) else { return };
+        let library = self.libraries.entry(gone.root).or_default();
+        if gone.is_root {
+            library.unloads += 1;
+        } else if let Some(counts) = library.brought.get_mut(&gone.path) {
+            counts[1] += 1;
+        }
+    }
+
+    /// The library that `dlopen` means by a name: the one that is there under that path, or whose file is called so.
+    fn named(&self, name: &str) -> Option<String> {
+        self.living.values().map(|living| &living.path).find(|path| is_meant(name, path)).cloned()
+    }
+}
+
+/// Whether `dlopen` means this object by a name.
+fn is_meant(name: &str, path: &str) -> bool {
+    path == name || !name.contains('/') && path.rsplit('/').next() == Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays `(kind, object, name)` in one thread.
+    fn played(ledger: &mut Ledger, events: &[(Kind, u64, &str)]) {
+        for (kind, object, name) in events {
+            let event = Event {
+                kind: *kind,
+                time_ns: 1,
+                process: 1,
+                thread: 1,
+                namespace: 0,
+                object: *object,
+                map: 1000 + object,
+                caller: 0,
+            };
+            ledger.heard(&event, name);
+        }
+    }
+
+    const START: [(Kind, u64, &str); 4] = [
+        (Kind::Begin, 0, ""),
+        (Kind::Open, 1, ""),
+        (Kind::Open, 2, "/lib/libc.so.6"),
+        (Kind::Consistent, 0, ""),
+    ];
+
+    #[test]
+    fn a_load_has_its_root_and_what_it_brought() {
+        let mut ledger = Ledger::default();
+        played(&mut ledger, &START);
+        assert_eq!(ledger.own, ["/lib/libc.so.6"]);
+        for turn in 0..3_u64 {
+            let (root, dependency) = (10 + 2 * turn, 11 + 2 * turn);
+            played(&mut ledger, &[(Kind::Add, 0, ""), (Kind::Open, root, "/a/mod.so")]);
+            assert!(ledger.is_busy());
+            let rest = [
+                (Kind::Open, dependency, "/a/libdep.so"),
+                (Kind::Consistent, 0, ""),
+                (Kind::Delete, 0, ""),
+                (Kind::Close, root, ""),
+            ];
+            played(&mut ledger, &rest);
+            if turn < 2 {
+                played(&mut ledger, &[(Kind::Close, dependency, "")]);
+            }
+            played(&mut ledger, &[(Kind::Consistent, 0, "")]);
+            assert!(!ledger.is_busy());
+        }
+        let library = &ledger.libraries["/a/mod.so"];
+        assert_eq!((library.loads, library.unloads), (3, 3));
+        assert_eq!(library.brought["/a/libdep.so"], [3, 2]);
+        assert_eq!(library.left().collect::<Vec<_>>(), ["/a/libdep.so"]);
+        assert_eq!(ledger.libraries.len(), 1);
+    }
+
+    #[test]
+    fn handles_are_counted_by_the_object_that_they_mean() {
+        let mut ledger = Ledger::default();
+        played(&mut ledger, &START);
+        let load = [
+            (Kind::Opening, 0, "mod.so"),
+            (Kind::Add, 0, ""),
+            (Kind::Open, 10, "/a/mod.so"),
+            (Kind::Consistent, 0, ""),
+        ];
+        played(&mut ledger, &load);
+        played(
+            &mut ledger,
+            &[(Kind::Opening, 0, "mod.so"), (Kind::Opening, 0, "/a/mod.so"), (Kind::Closing, 10, "")],
+        );
+        let library = &ledger.libraries["/a/mod.so"];
+        assert_eq!((library.opens, library.closes, library.loads, library.unloads), (3, 1, 1, 0));
+        assert_eq!(library.overlaps, 2);
+    }
+
+    #[test]
+    fn another_program_in_the_same_process_begins_anew() {
+        let mut ledger = Ledger::default();
+        played(&mut ledger, &START);
+        played(&mut ledger, &[(Kind::Add, 0, ""), (Kind::Open, 10, "/a/mod.so"), (Kind::Consistent, 0, "")]);
+        played(&mut ledger, &START);
+        assert_eq!((ledger.execs, ledger.libraries.len(), ledger.own.len()), (1, 0, 1));
+    }
+}

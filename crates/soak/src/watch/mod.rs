@@ -1,0 +1,261 @@
+//! Watches a real host that loads its own libraries: what its loader does, what the code of each library allocates and keeps, and what the
+//! process grows by. The host is neither stopped nor traced, and goes on if the watcher is killed.
+
+mod attach;
+mod census;
+mod files;
+mod host;
+mod ledger;
+mod steps;
+mod watch_error;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use dlsoak_wire::watch::{Kind, NAME};
+
+use crate::elf;
+use crate::fault::Fault;
+use crate::record::{Watch, WatchAsked, WatchedHost, WatchedLibrary};
+use crate::sampling::Sampler;
+use crate::supervisor::private;
+use crate::sys::glibc;
+use crate::trace::series;
+use census::{Census, Point};
+use files::Files;
+use host::Host;
+use ledger::{Ledger, Library};
+use steps::{Stepped, Stepper};
+use watch_error::WatchError;
+
+pub use attach::attach;
+pub use steps::Steps;
+
+/// How often the ring is read, so that it does not overflow at 20,000 loads per second.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a thread may take from the beginning of an event to its end.
+const UNFINISHED: Duration = Duration::from_secs(1);
+
+/// What to watch, and until when.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The host's command line.
+    pub command: Vec<OsString>,
+    /// How steps are made.
+    pub steps: Steps,
+    /// Longest time.
+    pub time: Option<Duration>,
+    /// Loads of one library after which the watch ends.
+    pub loads: Option<u64>,
+    /// What its judgement depends on.
+    pub asked: WatchAsked,
+}
+
+/// What has been seen so far, at the end of a step.
+pub struct Progress<'a> {
+    /// Time since the beginning.
+    pub elapsed: Duration,
+    /// Steps that are over.
+    pub steps: u64,
+    /// Real loads of all libraries.
+    pub loads: u64,
+    /// What was measured.
+    pub watch: &'a dyn Fn() -> Watch,
+}
+
+/// What comes of a look at the progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The watch goes on.
+    GoOn,
+    /// It has seen enough.
+    Stop,
+}
+
+/// Watches a host until it ends, the time is over, enough was loaded, the person interrupts, or `look` says so after a step.
+///
+/// # Errors
+/// When the host can't be started or watched, or `--do` fails.
+pub fn watch(
+    plan: &Plan,
+    interrupted: &AtomicBool,
+    look: &mut dyn FnMut(&Progress<'_>) -> Next,
+) -> Result<Watch, Fault> {
+    private::clean();
+    let files = Files::create(plan.asked.heap).map_err(Fault::new)?;
+    let command: Vec<String> = plan.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let name = command.first().cloned().unwrap_or_default();
+    let host = Host::start(&plan.command, &files).map_err(|error| Fault::new(format!("{name}: {error}")))?;
+    let mut watcher = Watcher {
+        files,
+        host,
+        command,
+        program: PathBuf::new(),
+        ledger: Ledger::default(),
+        census: Census::default(),
+        sampler: None,
+        began: Instant::now(),
+        unfinished: None,
+    };
+    let outcome = watcher.run(plan, interrupted, look);
+    watcher.drain();
+    // What the host closes because it is told to end says nothing.
+    let mut watch = watcher.watch(&plan.asked);
+    watch.host.end = watcher.host.stop(&watcher.files);
+    outcome?;
+    if !watcher.ledger.has_begun() {
+        return Err(Fault::new(WatchError::Unseen(name)));
+    }
+    Ok(watch)
+}
+
+struct Watcher {
+    files: Files,
+    host: Host,
+    command: Vec<String>,
+    /// The host's program, as a file.
+    program: PathBuf,
+    ledger: Ledger,
+    census: Census,
+    sampler: Option<Sampler>,
+    began: Instant,
+    /// Since when an event is begun and not completed.
+    unfinished: Option<Instant>,
+}
+
+impl Watcher {
+    fn run(
+        &mut self,
+        plan: &Plan,
+        interrupted: &AtomicBool,
+        look: &mut dyn FnMut(&Progress<'_>) -> Next,
+    ) -> Result<(), Fault> {
+        let mut stepper = Stepper::new(plan.steps.clone(), self.began);
+        loop {
+            self.drain();
+            if self.host.ended(&self.files).is_some() || interrupted.load(Relaxed) {
+                return Ok(());
+            }
+            let now = Instant::now();
+            let stepped = stepper.step(self.host.pid().as_raw(), self.quiet(), now).map_err(Fault::new)?;
+            if stepped == Stepped::Over {
+                self.take_census();
+                let progress = Progress {
+                    elapsed: self.began.elapsed(),
+                    steps: self.census.steps(),
+                    loads: self.ledger.loads(),
+                    watch: &|| self.watch(&plan.asked),
+                };
+                let most = self.ledger.libraries.values().map(|library| library.loads).max();
+                if look(&progress) == Next::Stop || plan.loads.is_some_and(|loads| most >= Some(loads)) {
+                    return Ok(());
+                }
+            }
+            if plan.time.is_some_and(|time| self.began.elapsed() >= time) {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Reads all that the loader has reported.
+    fn drain(&mut self) {
+        let ring = self.files.ring();
+        let own = self.host.pid().as_raw().unsigned_abs();
+        let mut name = [0; NAME];
+        loop {
+            while let Some((event, len)) = ring.take(&mut name) {
+                self.unfinished = None;
+                if event.process == own {
+                    if event.kind == Kind::Begin {
+                        // Figures of another program are no part of this one's series.
+                        self.census = Census::default();
+                    }
+                    self.ledger.heard(&event, &String::from_utf8_lossy(&name[..len]));
+                }
+            }
+            if !ring.is_unfinished() {
+                self.unfinished = None;
+                return;
+            }
+            let since = *self.unfinished.get_or_insert_with(Instant::now);
+            if since.elapsed() < UNFINISHED || !ring.skip() {
+                return;
+            }
+        }
+    }
+
+    /// How long the loader has done nothing.
+    fn quiet(&self) -> Duration {
+        if self.ledger.is_busy() || self.ledger.last_ns == 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(glibc::monotonic_ns().saturating_sub(self.ledger.last_ns))
+    }
+
+    fn take_census(&mut self) {
+        let pid = self.host.pid().as_raw();
+        if let Ok(program) = std::fs::read_link(format!("/proc/{pid}/exe")) {
+            self.program = program;
+        }
+        if self.sampler.is_none() {
+            self.sampler = Sampler::new(pid).ok();
+        }
+        // A host that ends just now has no figures any more.
+        let Some(sample) = self.sampler.as_ref().and_then(|sampler| sampler.sample().ok()) else { return };
+        let loads =
+            self.ledger.libraries.iter().map(|(path, library)| (path.clone(), library.loads)).collect();
+        // Notes of another process say nothing of this one.
+        let notes = self.files.notes().filter(|notes| notes.process.load(Relaxed) == pid.unsigned_abs());
+        let alive = notes.map(series::census);
+        let elapsed = self.began.elapsed();
+        self.census.add(Point { elapsed, loads, sample, alive }, self.files.notes());
+    }
+
+    /// What was measured so far.
+    fn watch(&self, asked: &WatchAsked) -> Watch {
+        let ring = self.files.ring();
+        let names = census::Names::new(&self.files, self.program.clone(), &self.ledger);
+        let libraries = self.ledger.libraries.iter().map(|(path, library)| {
+            let (checkpoints, places) = self.census.of_library(path, &names);
+            WatchedLibrary { checkpoints, places, ..seen(path, library) }
+        });
+        Watch {
+            host: WatchedHost {
+                command: self.command.clone(),
+                pid: self.host.pid().as_raw().unsigned_abs(),
+                ..WatchedHost::default()
+            },
+            asked: asked.clone(),
+            seconds: self.began.elapsed().as_secs_f64(),
+            steps: self.census.steps(),
+            lost: ring.lost.load(Relaxed),
+            lost_notes: self.files.notes().map_or(0, |notes| notes.lost.load(Relaxed)),
+            others: ring.others.load(Relaxed).into(),
+            execs: self.ledger.execs,
+            libraries: libraries.collect(),
+            checkpoints: self.census.of_host(),
+            growth: Vec::new(),
+        }
+    }
+}
+
+/// What the loader reported of a library, and what its file says.
+fn seen(path: &str, library: &Library) -> WatchedLibrary {
+    let facts = elf::facts_of(path.as_ref());
+    WatchedLibrary {
+        path: path.to_owned(),
+        opens: library.opens,
+        closes: library.closes,
+        overlaps: library.overlaps,
+        loads: library.loads,
+        unloads: library.unloads,
+        left: library.left().map(str::to_owned).collect(),
+        openers: library.openers.keys().cloned().collect(),
+        stays: facts.map(|facts| elf::predictions(&facts)).unwrap_or_default(),
+        ..WatchedLibrary::default()
+    }
+}
