@@ -462,7 +462,9 @@ fn garbage(soak: &Measured) -> Option<f64> {
     if !has_collector(soak) || soak.instances.is_some() {
         return None;
     }
-    Some((GARBAGE * gogc(soak) / 100.0).max(LEAST_GARBAGE))
+    // Each copy of the library brings a runtime with a heap of its own.
+    let runtimes = if soak.share_path { 1 } else { soak.threads() };
+    Some((GARBAGE * gogc(soak) / 100.0).max(LEAST_GARBAGE) * f64::from(runtimes))
 }
 
 /// The series without the largest upward jump of each octave.

@@ -1,7 +1,7 @@
 //! Judges a watched host: growth of each library over its own loads, and whether the host lets it go.
 //!
 //! A host loads rarely, and what the code of one library allocates is counted to the byte, without the noise of the process. So a few loads
-//! are judged by a rule of their own; more than [`MANY`] are judged as the cycles of a soak.
+//! are judged by a rule of their own; more than 512 are judged as the cycles of a soak.
 
 use dlsoak_record::{
     Cause, CauseFacts, Certainty, Checkpoints, Column, Cycles, Facts, Finding, Growth, Leak, LeakFacts,

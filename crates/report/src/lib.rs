@@ -7,6 +7,7 @@
 #![cfg_attr(not(feature = "files"), allow(dead_code, unused_imports))]
 
 mod advice;
+#[cfg(feature = "files")]
 mod ages;
 pub mod annotations;
 pub mod built;
@@ -43,6 +44,7 @@ pub mod terminal;
 #[cfg(feature = "files")]
 pub mod trace;
 pub mod verification;
+#[cfg(feature = "files")]
 pub mod watch;
 pub mod words;
 
