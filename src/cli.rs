@@ -323,7 +323,11 @@ mod tests {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             for example in help.lines().filter_map(|line| line.strip_prefix("  dlsoak ")) {
                 let command = example.split(" > ").next().and_then(|c| c.split(" | ").next()).unwrap();
-                let words = command.split_whitespace().map(|word| word.trim_matches('\''));
+                // What stands between quotes is one word.
+                let words = command.split('\'').enumerate().flat_map(|(index, part)| match index % 2 {
+                    0 => part.split_whitespace().collect(),
+                    _ => vec![part],
+                });
                 let parsed = Cli::try_parse_from(std::iter::once("dlsoak").chain(words));
                 assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
                 count += 1;

@@ -69,8 +69,8 @@ pub fn watch(args: &WatchArgs, global: Global) -> anyhow::Result<u8> {
     let out = held.path().to_string_lossy();
     if events {
         event(&json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out}));
-    } else if let Some(watch) = &run.watch {
-        print(&report::watch::render(watch, super::width(), global.color));
+    } else {
+        print(&report::terminal::render(&run, super::width(), global.color));
         print(&format!("record written to {out}\n"));
     }
     super::printed(Some(&held.path().join("record.json")))?;

@@ -72,6 +72,23 @@ fn a_module_that_keeps_what_a_dependency_allocates_leaks_and_its_twin_does_not()
 }
 
 #[test]
+fn a_saved_watch_is_shown_and_judged_again() {
+    let host = Host::new(&[], &[]);
+    let (output, _) = host.watch(&[]);
+    let record = host.out.path().join("record.json");
+    let shown = |verb: &[&str]| {
+        let output = dlsoak().args(verb).arg(&record).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    for (verb, code) in [(&["report", "--to", "text"][..], 0), (&["judge"], 1)] {
+        let (found, text) = shown(verb);
+        assert_eq!(found, code, "{text}");
+        assert!(said.starts_with(&text), "{verb:?}: {text}{said}");
+    }
+}
+
+#[test]
 fn what_the_host_itself_allocates_is_not_the_module_s() {
     let host = Host::new(&["-DGARBAGE"], &["-DENDS"]);
     for heap in ["groups", "all"] {

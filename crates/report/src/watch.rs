@@ -20,7 +20,7 @@ pub fn heartbeat(seconds: u64, steps: u64, loads: u64) -> String {
 }
 
 /// The table and what it means. Ends with a newline.
-pub fn render(watch: &Watch, width: u16, color: bool) -> String {
+pub fn render(watch: &Watch, width: u16) -> String {
     let mut out = head(watch);
     let mut lines =
         vec![["verdict", "library", "loads", "unloads", "opens", "closes", "growth/load"].map(str::to_owned)];
@@ -39,7 +39,6 @@ pub fn render(watch: &Watch, width: u16, color: bool) -> String {
     for library in &watch.libraries {
         explain(&mut out, library, width);
     }
-    let _ = color;
     for text in remarks(watch) {
         wrap(&mut out, "", "  ", &text, width);
     }

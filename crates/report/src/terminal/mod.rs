@@ -24,6 +24,13 @@ pub fn render(run: &Run, width: u16, color: bool) -> String {
 /// The same, and with `verbose` the stacks of all threads of a soak that came to a bad end, and calls that no prototype confirms.
 pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
     let mut out = String::new();
+    #[cfg(feature = "files")]
+    if let Some(watch) = &run.watch {
+        out.push_str(&super::watch::render(watch, width));
+        if run.soaks.is_empty() {
+            return out;
+        }
+    }
     if !run.soaks.is_empty() {
         for line in table::render(run, width, color).lines() {
             out.push_str(line.trim_end());
