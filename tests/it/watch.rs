@@ -104,6 +104,10 @@ fn a_host_that_opens_before_it_closes_never_reloads() {
     assert_eq!((code, module.verdict), (0, WatchVerdict::NeverReloaded), "{module:#?}");
     assert!(module.opens > module.closes && module.closes > 0 && module.loads == 1, "{module:#?}");
     assert_eq!(module.findings[0].code, Code::NeverReloaded);
+    // Handles are counted without notes, too.
+    std::fs::remove_file(host.out.path().join("steps")).unwrap();
+    let (_, _, unnoted) = self::module(&host, &["--do", &ten_times(&host), "--heap", "off"]);
+    assert_eq!((unnoted.verdict, unnoted.opens), (WatchVerdict::NeverReloaded, module.opens), "{unnoted:#?}");
 }
 
 #[test]

@@ -25,9 +25,6 @@ extern "C" fn start() {
     // is not used after that.
     unsafe {
         let path = c::getenv(MEMORY.as_ptr());
-        if path.is_null() {
-            return;
-        }
         let watch = c::getenv(VARIABLE.as_ptr());
         if !watch.is_null() {
             // Unless this is the host itself, it is one of the processes that it starts.
@@ -38,9 +35,14 @@ extern "C" fn start() {
                 return;
             }
             handles::begin(ring);
-            if let Some(memory) = map::<Memory>(path) {
+            if !path.is_null()
+                && let Some(memory) = map::<Memory>(path)
+            {
                 take_notes(memory);
             }
+            return;
+        }
+        if path.is_null() {
             return;
         }
         let memory = map::<Memory>(path);

@@ -50,10 +50,11 @@ impl Files {
         file.set_len(size_of::<Ring>() as u64)?;
         let ring = Mapped::ring(&file)?;
         ring.magic.store(MAGIC, Relaxed);
+        // Without notes it still reports handles.
+        create(PRELOADED)?.write_all(PRELOAD)?;
         let notes = if heap == HeapNotes::Off {
             None
         } else {
-            create(PRELOADED)?.write_all(PRELOAD)?;
             let file = create(NOTES)?;
             file.set_len(size_of::<Memory>() as u64)?;
             let memory = Mapped::notes(&file)?;
@@ -101,12 +102,9 @@ impl Files {
             }
             (variable.to_owned(), all)
         };
-        let mut variables = vec![
-            first("LD_AUDIT", AUDITOR),
-            (VARIABLE.to_string_lossy().into_owned(), self.ring_path().into()),
-        ];
+        let ring = (VARIABLE.to_string_lossy().into_owned(), self.ring_path().into());
+        let mut variables = vec![first("LD_AUDIT", AUDITOR), ring, first("LD_PRELOAD", PRELOADED)];
         if self.notes.is_some() {
-            variables.push(first("LD_PRELOAD", PRELOADED));
             variables.push((Shared::MEMORY.to_owned(), place.join(NOTES).into()));
         }
         Ok(variables)
