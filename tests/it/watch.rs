@@ -6,7 +6,7 @@ use dlsoak::record::{Code, HostEnd, Metric, Watch, WatchVerdict, WatchedLibrary}
 use tempfile::TempDir;
 
 use crate::hosts::Built;
-use crate::support::{dlsoak, read_record};
+use crate::support::{dlsoak, library, read_record};
 
 /// A host with a module that uses a shared library: it leaks 1,008 bytes of heap with each load, or nothing.
 struct Host {
@@ -147,6 +147,24 @@ fn a_program_that_becomes_the_host_is_watched() {
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     let watch = read_record(&host.out.path().join("exec")).unwrap().watch.unwrap();
     assert_eq!((watch.execs, watch.libraries[0].verdict), (1, WatchVerdict::Leak), "{watch:#?}");
+}
+
+#[test]
+fn a_host_with_another_allocator_is_watched() {
+    let Some(jemalloc) = library("libjemalloc.so.2", "libjemalloc2") else { return };
+    let link = ["-Wl,--no-as-needed", jemalloc.to_str().unwrap()];
+    let (code, _, leaking) = module(&Host::new(&link, &[]), &[]);
+    assert_eq!((code, leaking.verdict), (1, WatchVerdict::Leak), "{leaking:#?}");
+    let (code, _, clean) = module(&Host::new(&link, &["-DENDS"]), &[]);
+    assert_eq!((code, clean.verdict), (0, WatchVerdict::Clean), "{clean:#?}");
+}
+
+#[test]
+fn a_host_that_loads_nothing_is_undecided() {
+    let out = tempfile::tempdir().unwrap();
+    let output =
+        dlsoak().args(["watch", "-o"]).arg(out.path().join("watch")).args(["--", "true"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]

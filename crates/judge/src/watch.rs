@@ -45,7 +45,9 @@ pub fn passed(watch: &Watch) -> Option<bool> {
     if has(Severity::Fail) {
         return Some(false);
     }
-    (!has(Severity::Undecided) && watch.lost == 0 && watch.lost_notes == 0).then_some(true)
+    // Where nothing was loaded, nothing was seen.
+    let seen = !watch.libraries.is_empty();
+    (seen && !has(Severity::Undecided) && watch.lost == 0 && watch.lost_notes == 0).then_some(true)
 }
 
 fn is_called(path: &str, name: &str) -> bool {
@@ -328,6 +330,7 @@ mod tests {
     fn a_library_that_must_go_fails_the_watch() {
         let path = "/a/mod.so".to_owned();
         let held = WatchedLibrary { path, loads: 1, unloads: 0, opens: 1, closes: 0, ..library(1, |_| 0) };
+        assert_eq!(passed(&watch(Watch::default())), None);
         let mut seen = Watch { libraries: vec![held], ..Watch::default() };
         assert_eq!(passed(&watch(seen.clone())), Some(true));
         seen.asked.require_unload = vec!["mod.so".to_owned()];

@@ -103,7 +103,12 @@ impl Files {
             (variable.to_owned(), all)
         };
         let ring = (VARIABLE.to_string_lossy().into_owned(), self.ring_path().into());
-        let mut variables = vec![first("LD_AUDIT", AUDITOR), ring, first("LD_PRELOAD", PRELOADED)];
+        // Under an auditor the loader takes the static thread-local storage of the host's own libraries from what it keeps for later ones,
+        // and a host that links jemalloc does not start: "cannot allocate memory in static TLS block".
+        let own = std::env::var("GLIBC_TUNABLES").unwrap_or_default();
+        let tunables = format!("glibc.rtld.optional_static_tls={STATIC_TLS}:{own}");
+        let tunables = ("GLIBC_TUNABLES".to_owned(), tunables.trim_end_matches(':').into());
+        let mut variables = vec![first("LD_AUDIT", AUDITOR), ring, first("LD_PRELOAD", PRELOADED), tunables];
         if self.notes.is_some() {
             variables.push((Shared::MEMORY.to_owned(), place.join(NOTES).into()));
         }
@@ -111,6 +116,8 @@ impl Files {
     }
 }
 
+/// Bytes of static thread-local storage that are kept: jemalloc alone needs more than the 512 B that are kept otherwise.
+const STATIC_TLS: u32 = 65_536;
 const AUDITOR: &str = "dlsoak-audit.so";
 const RING: &str = "ring";
 const PRELOADED: &str = "dlsoak-preload.so";
@@ -179,8 +186,9 @@ mod tests {
         let files = Files::create(HeapNotes::Groups).unwrap();
         let environment = files.environment().unwrap();
         let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["LD_AUDIT", "DLSOAK_WATCH", "LD_PRELOAD", Shared::MEMORY]);
-        let paths: Vec<PathBuf> = environment.into_iter().map(|(_, path)| path.into()).collect();
+        assert_eq!(names, ["LD_AUDIT", "DLSOAK_WATCH", "LD_PRELOAD", "GLIBC_TUNABLES", Shared::MEMORY]);
+        let files_of = environment.into_iter().filter(|(name, _)| name != "GLIBC_TUNABLES");
+        let paths: Vec<PathBuf> = files_of.map(|(_, path)| path.into()).collect();
         assert!(paths.iter().all(|path| path.exists()), "{paths:?}");
         drop(files);
         assert!(!paths.iter().any(|path| path.exists()), "{paths:?}");
