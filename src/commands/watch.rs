@@ -13,6 +13,7 @@ use super::soaks::event;
 use super::{note, print};
 use crate::cli::{Global, MessageFormat, WatchArgs};
 use crate::record::{Run, Watch, WatchAsked, WatchVerdict};
+use crate::settings::quantity::{Count, Time};
 use crate::watch::{Next, Plan, Progress, Steps};
 use crate::{analysis, conduct, exit_code, report};
 
@@ -36,6 +37,7 @@ pub fn watch(args: &WatchArgs, global: Global) -> anyhow::Result<u8> {
     let name = args.command.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
     let name = format!("watch-{}", name.to_string_lossy());
     let held = Out::prepare(args.out.as_deref(), args.force, &name, started)?;
+    let begun = conduct::begin(started);
     let interrupted = super::interruptible()?;
     let events = args.message_format == MessageFormat::Json;
     let mut last = Instant::now();
@@ -63,7 +65,7 @@ pub fn watch(args: &WatchArgs, global: Global) -> anyhow::Result<u8> {
     let watched = crate::watch::watch(&plan(args), &interrupted, &mut look)?;
     let watched = analysis::watch::watch(watched);
     let passed = analysis::watch::passed(&watched) == Some(true);
-    let run = Run { passed, watch: Some(only(watched, &args.only)), ..conduct::begin(started) };
+    let run = Run { passed, watch: Some(only(watched, &args.only)), ..begun };
     crate::publish::write(&run, held.path(), &[report::Format::Json]).context("the watch is over")?;
     let code = if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::of(&run) };
     let out = held.path().to_string_lossy();
@@ -80,8 +82,8 @@ pub fn watch(args: &WatchArgs, global: Global) -> anyhow::Result<u8> {
 /// Says what `/proc` shows of a process that runs already.
 fn attach(pid: i32, args: &WatchArgs) -> anyhow::Result<u8> {
     let interrupted = super::interruptible()?;
-    let time = args.time.map_or(ATTACHED, crate::settings::quantity::Time::duration);
-    let every = args.every.map_or(ATTACHED_STEP, crate::settings::quantity::Time::duration);
+    let time = args.time.map_or(ATTACHED, Time::duration);
+    let every = args.every.map_or(ATTACHED_STEP, Time::duration);
     let attached = crate::watch::attach(pid, time, every, &interrupted)?;
     if args.message_format == MessageFormat::Json {
         event(&serde_json::to_value(&attached)?);
@@ -92,7 +94,7 @@ fn attach(pid: i32, args: &WatchArgs) -> anyhow::Result<u8> {
 }
 
 fn plan(args: &WatchArgs) -> Plan {
-    let every = args.every.map(crate::settings::quantity::Time::duration);
+    let every = args.every.map(Time::duration);
     let every = every.unwrap_or(if args.action.is_some() { Duration::ZERO } else { EVERY });
     Plan {
         command: args.command.clone(),
@@ -102,8 +104,8 @@ fn plan(args: &WatchArgs) -> Plan {
             settle: args.settle.duration(),
             ready: args.ready.clone(),
         },
-        time: args.time.map(crate::settings::quantity::Time::duration),
-        loads: args.until_loads.map(crate::settings::quantity::Count::get),
+        time: args.time.map(Time::duration),
+        loads: args.until_loads.map(Count::get),
         asked: WatchAsked {
             heap: args.heap.unwrap_or_default(),
             max_leak_rate: args.max_leak_rate.clone(),
@@ -120,9 +122,7 @@ fn is_decided(watch: &Watch) -> bool {
 
 /// The watch with these libraries alone.
 fn only(watch: Watch, patterns: &[Pattern]) -> Watch {
-    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    let is_meant =
-        |path: &str| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(&name(path)));
-    let libraries = watch.libraries.into_iter().filter(|library| is_meant(&library.path)).collect();
+    let is_meant = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name));
+    let libraries = watch.libraries.into_iter().filter(|library| is_meant(library.name())).collect();
     Watch { libraries, ..watch }
 }

@@ -48,7 +48,7 @@ pub extern "C" fn la_version(offered: c_uint) -> c_uint {
         return 0;
     }
     RING.store(core::ptr::from_ref(ring).cast_mut(), Relaxed);
-    put(Kind::Begin, 0, 0, null(), 0);
+    put(Kind::Begin, 0, null(), 0);
     offered.min(NEWEST)
 }
 
@@ -57,7 +57,7 @@ pub extern "C" fn la_version(offered: c_uint) -> c_uint {
 /// # Safety
 /// The loader's contract.
 #[cfg_attr(dlsoak_program = "audit", unsafe(no_mangle))]
-pub unsafe extern "C" fn la_objopen(map: *const LinkMap, namespace: c_long, cookie: *mut usize) -> c_uint {
+pub unsafe extern "C" fn la_objopen(map: *const LinkMap, _namespace: c_long, cookie: *mut usize) -> c_uint {
     // SAFETY: null, or mapped for as long as the process lives.
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return 0 };
     let number = ring.objects.fetch_add(1, Relaxed) + 1;
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn la_objopen(map: *const LinkMap, namespace: c_long, cook
         *cookie = number as usize;
         (*map).name
     };
-    put(Kind::Open, number, namespace, name, map as u64);
+    put(Kind::Open, number, name, map as u64);
     // Bindings of symbols are nothing to us.
     0
 }
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn la_objopen(map: *const LinkMap, namespace: c_long, cook
 #[cfg_attr(dlsoak_program = "audit", unsafe(no_mangle))]
 pub unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
     // SAFETY: the loader hands on the word that was ours.
-    put(Kind::Close, unsafe { *cookie } as u64, 0, null(), 0);
+    put(Kind::Close, unsafe { *cookie } as u64, null(), 0);
     0
 }
 
@@ -89,11 +89,11 @@ pub unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
 #[cfg_attr(dlsoak_program = "audit", unsafe(no_mangle))]
 pub extern "C" fn la_activity(_cookie: *mut usize, what: c_uint) {
     if let Some(kind) = ACTIVITIES.get(what as usize) {
-        put(*kind, 0, 0, null(), 0);
+        put(*kind, 0, null(), 0);
     }
 }
 
-fn put(kind: Kind, object: u64, namespace: c_long, name: *const c_char, map: u64) {
+fn put(kind: Kind, object: u64, name: *const c_char, map: u64) {
     // SAFETY: null, or mapped for as long as the process lives.
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
     // SAFETY: null, or the loader's own text.
@@ -104,10 +104,8 @@ fn put(kind: Kind, object: u64, namespace: c_long, name: *const c_char, map: u64
         // Asked for each time: a child of `fork` has the ring, too, and is another process.
         process: raw::process(),
         thread: raw::thread(),
-        namespace,
         object,
         map,
-        caller: 0,
     };
     ring.put(event, name);
 }

@@ -48,10 +48,10 @@ mod tests {
     }
 
     #[test]
-    fn what_fragments_is_told_and_the_end_of_the_arena_is_not() {
+    fn what_fragments_is_reported_and_the_end_of_the_arena_is_not() {
         let grows = with([0, 1, 2, 3, 4, 5, 6, 7, 8].map(|k| 60_000 * k));
-        let told = HeldFree { halfway: 240_000, end: 480_000, least_before: 0, least_after: 300_000 };
-        assert_eq!(held(&grows), Some(told));
+        let expected = HeldFree { halfway: 240_000, end: 480_000, least_before: 0, least_after: 300_000 };
+        assert_eq!(held(&grows), Some(expected));
         let comes_and_goes =
             with([2_864, 135_000, 3_000, 130_000, 40_000, 135_000, 39_792, 120_000, 130_000]);
         assert_eq!(held(&comes_and_goes), None);

@@ -667,7 +667,12 @@ pub(super) fn stated(evidence: &[Evidence]) -> Option<&dlsoak_record::Growth> {
 fn leak(evidence: &[Evidence], seconds_per_cycle: f64) -> Option<Leak> {
     let growth = stated(evidence)?;
     let per_second = if seconds_per_cycle > 0.0 { growth.per_cycle / seconds_per_cycle } else { 0.0 };
-    Some(Leak {
+    Some(leak_of(growth, per_second))
+}
+
+/// A leak of what grows like this, of nobody yet.
+pub(super) fn leak_of(growth: &dlsoak_record::Growth, per_second: f64) -> Leak {
+    Leak {
         metric: growth.metric,
         bytes_per_cycle: growth.per_cycle,
         low: growth.low,
@@ -675,5 +680,5 @@ fn leak(evidence: &[Evidence], seconds_per_cycle: f64) -> Option<Leak> {
         mb_per_second: per_second / 1e6,
         bytes_per_load: growth.per_load,
         object: None,
-    })
+    }
 }

@@ -5,16 +5,21 @@
 
 use dlsoak_record::{
     Cause, CauseFacts, Certainty, Checkpoints, Column, Cycles, Facts, Finding, Growth, Leak, LeakFacts,
-    LeakRate, Limits, Measured, Metric, OpenGrowth, Severity, Trend, Undiagnosed, Unit, Unsettled, Verdict,
-    Watch, WatchVerdict, WatchedLibrary,
+    LeakRate, Limits, Measured, Metric, OpenGrowth, Severity, Trend, Undiagnosed, Unsettled, Verdict, Watch,
+    WatchVerdict, WatchedLibrary,
 };
+
+use super::growth::is_memory;
+use super::kind::Kind;
+use super::line::Point;
+use super::verdict::leak_of;
 
 /// Growth per load that is excluded where no limit is set. After eight loads without any growth, a leak of 1,024 bytes may still come in
 /// every second load (the rule of three on six loads).
 const CLEAN_BELOW: f64 = 1024.0;
 /// Loads from which a library is judged.
 const FEWEST: f64 = 8.0;
-/// Loads from which it is judged as a soak is: so many that the usual limit of a soak can be excluded.
+/// Loads from which it is judged as a soak is: enough to exclude the usual limit of a soak.
 const MANY: f64 = 512.0;
 /// The smallest of the increments must be this share of the largest. A cache that fills, and a container that doubles, are far from it.
 const STEADY: f64 = 0.8;
@@ -26,7 +31,8 @@ pub fn watch(watch: Watch) -> Watch {
     let seconds = watch.seconds;
     let rate = watch.asked.max_leak_rate.clone();
     let libraries = watch.libraries.into_iter().map(|library| {
-        let must_go = watch.asked.require_unload.iter().any(|name| is_called(&library.path, name));
+        let is_it = |name: &String| *name == library.path || name == library.name();
+        let must_go = watch.asked.require_unload.iter().any(is_it);
         judged(library, rate.as_ref(), must_go, seconds)
     });
     let mut libraries: Vec<WatchedLibrary> = libraries.collect();
@@ -48,10 +54,6 @@ pub fn passed(watch: &Watch) -> Option<bool> {
     // Where nothing was loaded, nothing was seen.
     let seen = !watch.libraries.is_empty();
     (seen && !has(Severity::Undecided) && watch.lost == 0 && watch.lost_notes == 0).then_some(true)
-}
-
-fn is_called(path: &str, name: &str) -> bool {
-    path == name || path.rsplit('/').next() == Some(name)
 }
 
 /// A soak of this many cycles.
@@ -97,63 +99,51 @@ fn growth(points: &Checkpoints, rate: Option<&LeakRate>, seconds: f64) -> Grown 
         .filter_map(|metric| {
             let at = points.position(Column::Metric(metric))?;
             let values = points.rows.iter().map(|row| row.get(at).copied().unwrap_or(0) as f64);
-            let series: Vec<(f64, f64)> = loads.iter().copied().zip(values).collect();
-            let limit = if metric.unit() == Unit::Bytes { limit } else { None };
+            let series: Vec<Point> = loads.iter().copied().zip(values).collect();
+            let limit = limit.filter(|_| is_memory(metric));
             Some(short(metric, &series, limit, per_load))
         })
         .collect();
     let leaking = growth.iter().filter(|growth| growth.trend == Trend::Growing);
-    let findings: Vec<Finding> = leaking.clone().map(|growth| leak_of(growth, length)).collect();
+    let findings: Vec<Finding> = leaking.clone().map(|growth| leaks(growth, length)).collect();
     // Counts of things have no bytes.
-    let leak = leaking.clone().find(|growth| growth.unit == Unit::Bytes).map(|growth| Leak {
-        metric: growth.metric,
-        bytes_per_cycle: growth.per_cycle,
-        low: growth.low,
-        high: growth.high,
-        mb_per_second: growth.per_second / 1e6,
-        bytes_per_load: None,
-        object: None,
-    });
+    let leak = leaking.clone().find(|growth| is_memory(growth.metric));
+    let leak = leak.map(|growth| leak_of(growth, growth.per_second));
     if !findings.is_empty() {
         return Grown { verdict: WatchVerdict::Leak, leak, growth, findings };
     }
-    let open = |facts| Grown {
-        verdict: WatchVerdict::Inconclusive,
-        leak: None,
-        growth: growth.clone(),
-        findings: vec![Finding::new(Severity::Undecided, facts)],
-    };
-    if growth.is_empty() || points.rows.is_empty() {
-        return open(Facts::NothingMeasured {});
-    }
-    if points.position(Column::Metric(Metric::Heap)).is_none() {
-        return open(Facts::HeapNotMeasured {});
-    }
-    let finding = match growth.iter().find(|growth| growth.trend == Trend::Unclear) {
-        Some(open) => {
-            let (needed, clean_below) =
-                ((length < FEWEST).then_some(FEWEST as u64), limit.unwrap_or(CLEAN_BELOW));
-            let open = Unsettled {
-                why: if length < FEWEST { OpenGrowth::TooFewCheckpoints } else { OpenGrowth::Straddles },
-                growth: open.clone(),
-                rates: Vec::new(),
-                clean_below,
-                cycles_needed: needed,
-                also: Vec::new(),
-            };
-            Finding::new(Severity::Undecided, Facts::Unsettled(open))
-        }
+    let (verdict, severity, facts) = match why_open(points, &growth, length, limit) {
+        Some(facts) => (WatchVerdict::Inconclusive, Severity::Undecided, facts),
         None => {
             let detectable = growth.iter().map(|growth| growth.detectable).fold(0.0, f64::max);
-            Finding::new(Severity::Note, Facts::NoGrowth { cycles: length as u64, detectable })
+            let facts = Facts::NoGrowth { cycles: length as u64, detectable };
+            (WatchVerdict::Clean, Severity::Note, facts)
         }
     };
-    let open = finding.severity == Severity::Undecided;
-    let verdict = if open { WatchVerdict::Inconclusive } else { WatchVerdict::Clean };
-    Grown { verdict, leak: None, growth, findings: vec![finding] }
+    Grown { verdict, leak: None, growth, findings: vec![Finding::new(severity, facts)] }
 }
 
-fn leak_of(growth: &Growth, loads: f64) -> Finding {
+/// Why growth that is not proven is not excluded either.
+fn why_open(points: &Checkpoints, growth: &[Growth], loads: f64, limit: Option<f64>) -> Option<Facts> {
+    if growth.is_empty() || points.rows.is_empty() {
+        return Some(Facts::NothingMeasured {});
+    }
+    if points.position(Column::Metric(Metric::Heap)).is_none() {
+        return Some(Facts::HeapNotMeasured {});
+    }
+    let open = growth.iter().find(|growth| growth.trend == Trend::Unclear)?;
+    let few = loads < FEWEST;
+    Some(Facts::Unsettled(Unsettled {
+        why: if few { OpenGrowth::TooFewCheckpoints } else { OpenGrowth::Straddles },
+        growth: open.clone(),
+        rates: Vec::new(),
+        clean_below: limit.unwrap_or(CLEAN_BELOW),
+        cycles_needed: few.then_some(FEWEST as u64),
+        also: Vec::new(),
+    }))
+}
+
+fn leaks(growth: &Growth, loads: f64) -> Finding {
     let facts = LeakFacts {
         growth: growth.clone(),
         also: Vec::new(),
@@ -166,22 +156,24 @@ fn leak_of(growth: &Growth, loads: f64) -> Finding {
 
 /// Judges a series of few loads. The first quarter may be warm-up. It is a leak if each increment of the rest is above the limit and the
 /// smallest is near the largest, and clean if it ends no higher than it began.
-fn short(metric: Metric, series: &[(f64, f64)], limit: Option<f64>, per_load: f64) -> Growth {
-    let length = series.last().map_or(0.0, |last| last.0) - series.first().map_or(0.0, |first| first.0);
-    let from = series.first().map_or(0.0, |first| first.0) + length / 4.0;
-    let rest: Vec<(f64, f64)> = series.iter().copied().filter(|point| point.0 >= from).collect();
+fn short(metric: Metric, series: &[Point], limit: Option<f64>, per_load: f64) -> Growth {
+    let ends =
+        |of: &[Point]| (of.first().copied().unwrap_or_default(), of.last().copied().unwrap_or_default());
+    let ((first, _), (last, _)) = ends(series);
+    let length = last - first;
+    let rest: Vec<Point> = series.iter().copied().filter(|point| point.0 >= first + length / 4.0).collect();
     let rates: Vec<f64> =
         rest.windows(2).map(|pair| (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0)).collect();
     let low = rates.iter().copied().fold(f64::MAX, f64::min);
     let high = rates.iter().copied().fold(f64::MIN, f64::max);
-    let spanned = rest.last().map_or(0.0, |last| last.0) - rest.first().map_or(0.0, |first| first.0);
-    let grown = rest.last().map_or(0.0, |last| last.1) - rest.first().map_or(0.0, |first| first.1);
-    // The rule of three (Hanley and Lippman-Hand 1983), for a leak of this much that has not come yet.
-    let one = if metric.unit() == Unit::Bytes { 1024.0 } else { 1.0 };
+    let (begin, end) = ends(&rest);
+    let (spanned, grown) = (end.0 - begin.0, end.1 - begin.1);
+    // The rule of three (Hanley and Lippman-Hand 1983), for a leak of this much that has not come yet. Mappings are noted to the byte, too.
+    let one = if is_memory(metric) { Kind::Bytes } else { Kind::Things }.event();
     let unseen = if spanned > 0.0 { 3.0 * one / spanned } else { f64::MAX };
     // Nothing is known of the growth of one point.
     let bounds = if rates.is_empty() { (f64::MIN, f64::MAX) } else { (low, high) };
-    let clean_below = limit.unwrap_or(if metric.unit() == Unit::Bytes { CLEAN_BELOW } else { one });
+    let clean_below = limit.unwrap_or(if is_memory(metric) { CLEAN_BELOW } else { one });
     let few = length < FEWEST || rates.len() < 4;
     let trend = if few {
         Trend::Unclear
@@ -231,8 +223,7 @@ fn why_it_stays(library: &WatchedLibrary) -> (WatchVerdict, Vec<Facts>) {
     // With every handle closed it was still there when it was opened again.
     let stayed = opens.saturating_sub(library.overlaps) > library.loads;
     if (opens > closes && !stayed) || opens == 0 {
-        let openers = library.openers.clone();
-        return (WatchVerdict::Held, vec![Facts::Held { opens, closes, openers }]);
+        return (WatchVerdict::Held, vec![Facts::Held { opens, closes }]);
     }
     let certain = library.stays.iter().filter(|why| why.certainty != Certainty::Possible);
     let mut why: Vec<Facts> = certain.map(|why| Facts::Stays(why.cause.clone())).collect();

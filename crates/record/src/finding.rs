@@ -132,8 +132,6 @@ pub enum Facts {
         opens: u64,
         /// Handles that it closed.
         closes: u64,
-        /// Objects whose code opened it.
-        openers: Vec<String>,
     },
     /// A host opened the library several times, and it was loaded once, because it was opened again before it was closed.
     NeverReloaded {
@@ -569,7 +567,7 @@ pub struct Collection {
     pub without: f64,
     /// Its growth where the collector runs often.
     pub with: Growth,
-    /// What the collector did there, where its runtime told.
+    /// What the collector did there, where its runtime reported that.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub collections: Option<Collections>,
 }

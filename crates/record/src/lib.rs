@@ -237,7 +237,7 @@ pub struct Measured {
     /// The same soak with a collector that runs often (`GOGC=10`), where memory that a collector frees grows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub collected: Option<Box<Measured>>,
-    /// In the record of that soak: what Go's collector did in it, as its runtime told (`GODEBUG=gctrace=1`).
+    /// In the record of that soak: what Go's collector did in it, as its runtime reported (`GODEBUG=gctrace=1`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub collections: Option<Collections>,
     /// The same library soaked shortly by each calling pattern (`--patterns all`).

@@ -29,7 +29,7 @@ pub struct Watch {
     pub libraries: Vec<WatchedLibrary>,
     /// The host's own figures at the end of each step. The column `cycle` counts steps.
     pub checkpoints: Checkpoints,
-    /// Growth of the host's process per step, whoever causes it.
+    /// Growth of the host's process per step, whatever causes it.
     pub growth: Vec<Growth>,
 }
 
@@ -111,10 +111,7 @@ pub struct WatchedLibrary {
     /// Objects that its loads brought and that were still there at the end.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left: Vec<String>,
-    /// Objects whose code opened it.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub openers: Vec<String>,
-    /// Why it can't be unloaded, as far as its file tells.
+    /// Why it can't be unloaded, by what its file says.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub stays: Vec<Prediction>,
     /// What its code had allocated and not freed at the end of each step. The column `cycle` counts its loads.
@@ -134,6 +131,13 @@ pub struct WatchedLibrary {
     /// What was concluded, most important first.
     #[serde(default)]
     pub findings: Vec<Finding>,
+}
+
+impl WatchedLibrary {
+    /// The name of its file.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
 }
 
 named! {
@@ -182,6 +186,6 @@ pub struct MappedLibrary {
     pub copies: u64,
     /// How many of them are of a file that was removed or replaced.
     pub deleted: u64,
-    /// Why it can never be unloaded, as far as its file tells.
+    /// Why it can never be unloaded, by what its file says.
     pub stays: Vec<Prediction>,
 }

@@ -4,7 +4,7 @@ use dlsoak_record::{Alive, Cohorts, PlaceTrend};
 
 use super::{trace, units, words};
 
-/// Ages that are told apart: the windows of the judgement begin and end at their borders, and more would not fit a phone.
+/// Ages that are distinguished: the windows of the judgement begin and end at their borders, and more would not fit a phone.
 const AGES: usize = 8;
 
 /// The cycles of one age, and what is left of what they allocated.
@@ -48,24 +48,24 @@ pub(super) fn ages(cohorts: &Cohorts) -> Vec<Age> {
 }
 
 /// How to read them, where most come from, and what is missing.
-pub(super) fn told(cohorts: &Cohorts) -> String {
-    let mut told = "Bytes per cycle that are still there, by the cycles that allocated them. Blocks of old cycles that are still there are a \
+pub(super) fn explained(cohorts: &Cohorts) -> String {
+    let mut text = "Bytes per cycle that are still there, by the cycles that allocated them. Blocks of old cycles that are still there are a \
                     leak. A cache replaces them. A bar with a gap is higher than the chart."
         .to_owned();
     let place = cohorts.places.iter().find(|place| place.trend == PlaceTrend::Growing);
     if let Some(place) = place {
-        told.push_str(&format!(" Most come from {}.", trace::title(place)));
+        text.push_str(&format!(" Most come from {}.", trace::title(place)));
     }
     if cohorts.lost > 0 {
-        told.push_str(&format!(" {} could not be noted.", words::counted(cohorts.lost, "block")));
+        text.push_str(&format!(" {} could not be noted.", words::counted(cohorts.lost, "block")));
     }
     if let Some(ended) = &cohorts.ended {
-        told.push_str(&format!(
+        text.push_str(&format!(
             " The soak with notes ended early: {}.",
             units::printable(&words::early(ended))
         ));
     }
-    told
+    text
 }
 
 #[cfg(test)]
@@ -103,6 +103,6 @@ mod tests {
     #[test]
     fn what_is_missing_is_said() {
         let cohorts = Cohorts { lost: 3, ended: Some(EndedEarly::Duration), ..sample::cohorts() };
-        insta::assert_snapshot!(format!("{}\n{}", told(&sample::cohorts()), told(&cohorts)));
+        insta::assert_snapshot!(format!("{}\n{}", explained(&sample::cohorts()), explained(&cohorts)));
     }
 }

@@ -1,13 +1,13 @@
 //! A watched host for people: a row for each library that was loaded while it ran, then why, then what the host itself grows by.
 
 use dlsoak_record::{
-    Attached, Certainty, Facts, Finding, Growth, HostEnd, MappedLibrary, Severity, TracePlace, Trend, Unit,
-    Watch, WatchVerdict, WatchedLibrary,
+    Attached, Certainty, Facts, Finding, Growth, HostEnd, MappedLibrary, Severity, TracePlace, Trend, Watch,
+    WatchVerdict, WatchedLibrary,
 };
 
 use super::terminal::wrap;
 use super::units;
-use super::words::{self, counted, file_name};
+use super::words::{self, amount, counted, file_name};
 
 /// Places of a leak that are told.
 const PLACES: usize = 3;
@@ -110,8 +110,7 @@ fn sentence(finding: &Finding) -> String {
 }
 
 fn grows(growth: &Growth) -> String {
-    let unit = if growth.unit == Unit::Bytes { " B" } else { "" };
-    let rate = format!("{}{unit} per load", units::number(growth.per_cycle));
+    let rate = format!("{} per load", amount(growth.metric, growth.per_cycle));
     let what = words::metric(growth.metric);
     if growth.exact {
         return format!("{what} grows by exactly {rate}");
@@ -135,10 +134,7 @@ fn remarks(watch: &Watch) -> Vec<String> {
         .growth
         .iter()
         .filter(|growth| growth.trend == Trend::Growing)
-        .map(|growth| {
-            let unit = if growth.unit == Unit::Bytes { " B" } else { "" };
-            format!("{} by {}{unit}", words::metric(growth.metric), units::number(growth.per_cycle))
-        })
+        .map(|of| format!("{} by {}", words::metric(of.metric), amount(of.metric, of.per_cycle)))
         .collect();
     if !growing.is_empty() {
         remarks.push(format!(

@@ -5,7 +5,7 @@
 //! nothing it reads here, because the host can write over all of it.
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 /// First word of the memory; the rest of it changes with every change of the layout.
 pub const MAGIC: u64 = 0x646c_736b_0000_0001;
@@ -53,14 +53,10 @@ pub struct Event {
     pub process: u32,
     /// The thread, as the kernel numbers it.
     pub thread: u32,
-    /// Number of the namespace.
-    pub namespace: i64,
     /// Number of the object, counted from 1; 0 where the event is about none.
     pub object: u64,
     /// Address of its `struct link_map`, which is also the handle that `dlopen` returns.
     pub map: u64,
-    /// Address of the code that called; 0 where nobody did.
-    pub caller: u64,
 }
 
 /// An event in memory.
@@ -74,10 +70,8 @@ struct Slot {
     thread: AtomicU32,
     kind: AtomicU32,
     len: AtomicU32,
-    namespace: AtomicI64,
     object: AtomicU64,
     map: AtomicU64,
-    caller: AtomicU64,
     name: [AtomicU8; NAME],
 }
 
@@ -117,10 +111,8 @@ impl Ring {
         slot.process.store(event.process, Relaxed);
         slot.thread.store(event.thread, Relaxed);
         slot.kind.store(event.kind as u32, Relaxed);
-        slot.namespace.store(event.namespace, Relaxed);
         slot.object.store(event.object, Relaxed);
         slot.map.store(event.map, Relaxed);
-        slot.caller.store(event.caller, Relaxed);
         let name = &name[name.len().saturating_sub(NAME)..];
         for (cell, byte) in slot.name.iter().zip(name) {
             cell.store(*byte, Relaxed);
@@ -147,10 +139,8 @@ impl Ring {
                 time_ns: slot.time_ns.load(Relaxed),
                 process: slot.process.load(Relaxed),
                 thread: slot.thread.load(Relaxed),
-                namespace: slot.namespace.load(Relaxed),
                 object: slot.object.load(Relaxed),
                 map: slot.map.load(Relaxed),
-                caller: slot.caller.load(Relaxed),
             });
             self.tail.store(number.wrapping_add(1), Release);
             match event {

@@ -1,4 +1,4 @@
-//! `dlopen` and `dlclose` of a watched host, which the auditor does not see: it is told of objects, and not of handles. Each goes on to the
+//! `dlopen` and `dlclose` of a watched host, which the auditor does not see: the loader reports objects to it, and not handles. Each goes on to the
 //! C library's by a jump, because the loader looks for a library in the RUNPATH of the code that `dlopen` returns to.
 
 use core::ffi::{CStr, c_char, c_void};
@@ -22,20 +22,20 @@ pub(super) fn begin(ring: *mut Ring) {
 }
 
 /// Reports a call of `dlopen`, and gives the address to go on to.
-extern "C" fn opening(name: *const c_char, _flags: usize, caller: usize) -> *mut c_void {
+extern "C" fn opening(name: *const c_char) -> *mut c_void {
     // SAFETY: null, or the caller's text. Without a name it is the program that is meant.
     let name = if name.is_null() { c"" } else { unsafe { CStr::from_ptr(name) } };
-    report(Kind::Opening, name, null_mut(), caller);
+    report(Kind::Opening, name, null_mut());
     OPEN.address()
 }
 
 /// Reports a call of `dlclose`, and gives the address to go on to.
-extern "C" fn closing(handle: *mut c_void, _: usize, caller: usize) -> *mut c_void {
-    report(Kind::Closing, c"", handle, caller);
+extern "C" fn closing(handle: *mut c_void) -> *mut c_void {
+    report(Kind::Closing, c"", handle);
     CLOSE.address()
 }
 
-fn report(kind: Kind, name: &CStr, handle: *mut c_void, caller: usize) {
+fn report(kind: Kind, name: &CStr, handle: *mut c_void) {
     // SAFETY: null, or mapped for as long as the process lives.
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
     // SAFETY: getpid has no precondition.
@@ -48,10 +48,8 @@ fn report(kind: Kind, name: &CStr, handle: *mut c_void, caller: usize) {
         time_ns: c::monotonic_ns(),
         process,
         thread: c::thread_id().cast_unsigned(),
-        namespace: 0,
         object: 0,
         map: handle as u64,
-        caller: caller as u64,
     };
     ring.put(event, name.to_bytes());
 }
@@ -71,7 +69,6 @@ macro_rules! reported {
                 "push rdi",
                 "push rsi",
                 "push rax",
-                "mov rdx, [rsp + 24]",
                 "call {report}",
                 "mov r11, rax",
                 "pop rax",
@@ -84,7 +81,6 @@ macro_rules! reported {
             core::arch::naked_asm!(
                 "stp x0, x1, [sp, #-32]!",
                 "str x30, [sp, #16]",
-                "mov x2, x30",
                 "bl {report}",
                 "mov x16, x0",
                 "ldr x30, [sp, #16]",

@@ -68,7 +68,7 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
         add(
             "survivors",
             "What is left of old cycles",
-            &ages::told(cohorts),
+            &ages::explained(cohorts),
             "Bars of the bytes per cycle that are left at the end, by the cycles that allocated them, and lines of those that were left \
              half-way; the table gives the figures."
                 .to_owned(),

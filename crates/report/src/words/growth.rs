@@ -26,9 +26,14 @@ pub fn metric(metric: Metric) -> &'static str {
 
 /// A rate per cycle with its unit.
 pub(crate) fn rate(metric: Metric, per_cycle: f64) -> String {
+    format!("{} per cycle", amount(metric, per_cycle))
+}
+
+/// A value with its unit.
+pub(crate) fn amount(metric: Metric, value: f64) -> String {
     match metric.unit() {
-        Unit::Bytes => format!("{} B per cycle", units::number(per_cycle)),
-        Unit::Count => format!("{} per cycle", units::number(per_cycle)),
+        Unit::Bytes => format!("{} B", units::number(value)),
+        Unit::Count => units::number(value),
     }
 }
 

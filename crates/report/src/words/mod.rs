@@ -22,6 +22,7 @@ use std::fmt::Display;
 use dlsoak_record::{Facts, Finding, units};
 
 pub use ended::{access_word, at_address, early, outcome};
+pub(crate) use growth::amount;
 pub use growth::metric;
 pub(crate) use growth::rate;
 pub use residue::left as residue;
@@ -127,7 +128,7 @@ fn of_facts(finding: &Finding) -> Text {
         Facts::Replaced(replaced) => replaced::answers(replaced),
         Facts::BuildsLeak(replaced) => replaced::leaks(replaced),
         Facts::Stays(cause) => stays::cause(cause),
-        Facts::Held { opens, closes, openers } => stays::held(*opens, *closes, openers),
+        Facts::Held { opens, closes } => stays::held(*opens, *closes),
         Facts::NeverReloaded { opens, closes } => stays::never_reloaded(*opens, *closes),
         Facts::Left(left) => residue(left),
         Facts::Ended(ended) => ended::ended(ended),

@@ -36,12 +36,11 @@ pub(super) fn dependencies(objects: &[String]) -> Text {
 }
 
 /// A host keeps handles of the library.
-pub(super) fn held(opens: u64, closes: u64, openers: &[String]) -> Text {
+pub(super) fn held(opens: u64, closes: u64) -> Text {
     if opens == 0 {
         return Text::fact("the C library opened it for the host, and keeps it");
     }
-    let by = if openers.is_empty() { String::new() } else { format!(" from {}", listed(openers)) };
-    Text::fact(format!("the host opened it {}{by} and closed it {}", times(opens), times(closes)))
+    Text::fact(format!("the host opened it {} and closed it {}", times(opens), times(closes)))
         .means("it stays loaded while a handle is open")
 }
 

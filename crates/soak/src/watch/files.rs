@@ -137,7 +137,7 @@ mod tests {
 
     fn event(object: u64) -> Event {
         let kind = Kind::Open;
-        Event { kind, time_ns: object, process: 1, thread: 2, namespace: 0, object, map: 3, caller: 0 }
+        Event { kind, time_ns: object, process: 1, thread: 2, object, map: 3 }
     }
 
     fn taken(ring: &Ring) -> Vec<(u64, usize)> {

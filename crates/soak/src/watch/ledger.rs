@@ -22,8 +22,6 @@ pub(super) struct Library {
     pub overlaps: u64,
     /// Objects that its loads brought: how often each was added and removed.
     pub brought: BTreeMap<String, [u64; 2]>,
-    /// Objects whose code opened it: how often each.
-    pub openers: BTreeMap<String, u64>,
 }
 
 impl Library {
@@ -174,16 +172,8 @@ mod tests {
     /// Plays `(kind, object, name)` in one thread.
     fn played(ledger: &mut Ledger, events: &[(Kind, u64, &str)]) {
         for (kind, object, name) in events {
-            let event = Event {
-                kind: *kind,
-                time_ns: 1,
-                process: 1,
-                thread: 1,
-                namespace: 0,
-                object: *object,
-                map: 1000 + object,
-                caller: 0,
-            };
+            let event =
+                Event { kind: *kind, time_ns: 1, process: 1, thread: 1, object: *object, map: 1000 + object };
             ledger.heard(&event, name);
         }
     }

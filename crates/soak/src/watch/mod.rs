@@ -21,7 +21,6 @@ use crate::elf;
 use crate::fault::Fault;
 use crate::record::{Watch, WatchAsked, WatchedHost, WatchedLibrary};
 use crate::sampling::Sampler;
-use crate::supervisor::private;
 use crate::sys::glibc;
 use crate::trace::series;
 use census::{Census, Point};
@@ -84,7 +83,6 @@ pub fn watch(
     interrupted: &AtomicBool,
     look: &mut dyn FnMut(&Progress<'_>) -> Next,
 ) -> Result<Watch, Fault> {
-    private::clean();
     let files = Files::create(plan.asked.heap).map_err(Fault::new)?;
     let command: Vec<String> = plan.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let name = command.first().cloned().unwrap_or_default();
@@ -254,7 +252,6 @@ fn seen(path: &str, library: &Library) -> WatchedLibrary {
         loads: library.loads,
         unloads: library.unloads,
         left: library.left().map(str::to_owned).collect(),
-        openers: library.openers.keys().cloned().collect(),
         stays: facts.map(|facts| elf::predictions(&facts)).unwrap_or_default(),
         ..WatchedLibrary::default()
     }
