@@ -49,6 +49,15 @@ fn noise_without_a_leak_is_no_growth() {
 }
 
 #[test]
+fn a_leak_that_begins_half_way_is_not_clean() {
+    let late = soak(&fixture("c-leak-late"), &["-n", "100k"]);
+    let found = late.soak();
+    assert!(passes(&late).contains(&Pass::Cohorts), "{}", late.stdout);
+    assert_eq!(found.judged.verdict, Verdict::Inconclusive, "{}", late.stdout);
+    assert!(has(found, Code::GrowthLate), "{}", late.stdout);
+}
+
+#[test]
 fn garbage_is_no_leak_and_a_map_that_grows_is_one() {
     let at = |name: &str, call: &str, cycles: &str| {
         run(&[fixture(name).to_str().unwrap(), "-n", cycles, "--allow-pinned", "-c", call])

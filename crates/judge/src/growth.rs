@@ -168,8 +168,12 @@ pub(super) fn evidence(
 }
 
 impl Evidence {
-    /// Decides growth of the heap by what is left of old cycles, if that is clear.
+    /// Decides growth of the heap by what is left of old cycles, if that is clear. Fewer cycles than the soak has had can't: a leak may begin
+    /// later, and a cache may be full later.
     fn decide_by(&mut self, cohorts: &Cohorts, soak: &Measured) {
+        if cohorts.cycles < soak.cycles.completed {
+            return;
+        }
         let doubles = self.answer == Answer::Doubling;
         let Some((answer, survivors)) = cohorts::answer(cohorts, self.bounds, doubles) else { return };
         (self.answer, self.cycles_needed) = (answer, None);

@@ -84,6 +84,14 @@ pub fn may_be_garbage(soak: &Measured) -> bool {
         && others::growth_of(soak, &soak.asked.limits()).iter().any(grows)
 }
 
+/// Whether growth of memory that a collector would free is neither proven nor excluded.
+pub fn is_garbage_open(soak: &Measured) -> bool {
+    let is_open = |evidence: &Evidence| {
+        verdict::decides(evidence) && kind::is_collected(evidence.growth.metric) && evidence.answer.is_open()
+    };
+    others::growth_of(soak, &soak.asked.limits()).iter().any(is_open)
+}
+
 /// Bytes that no store in the C library is assumed to hold; see [`is_plain`]. In 200 simulated soaks a sawtooth of 1,337 cycles and 200 to
 /// 400 kB that survives each unload is a leak in 107, and without this in 180; a leak of 770 B per cycle shows within 256 cycles all the same.
 const PLAIN: f64 = 131_072.0;

@@ -25,12 +25,16 @@ const WITHOUT_CALLS: u64 = 10_000;
 /// Cycles of a trace where nobody said how many.
 const TRACED: u64 = 2_000;
 
-/// Cycles whose allocations are noted where growth of the heap is undecided: at first, and where these leave it open; and fewest cycles of
-/// a soak that they follow. The second takes no more than this many seconds, as cycles took before.
-const COHORTS: u64 = 10_000;
-const COHORTS_LONG: u64 = 100_000;
+/// Fewest cycles of a soak whose allocations are noted where growth of the heap is undecided, and the longest it may have taken: all of its
+/// cycles are made again. In fewer, a leak that begins later would not show, and a cache that is full later would look like one.
 const FEWEST_COHORTS: u64 = 1_000;
-const COHORTS_SECONDS: f64 = 60.0;
+const COHORTS_SECONDS: f64 = 600.0;
+
+/// Soaks with `GOGC=10` at most, where each leaves growth open; how many times the cycles of the one before each has; and the seconds that it
+/// may take by the time of that one.
+const COLLECTED: u32 = 3;
+const COLLECTED_MORE: u64 = 4;
+const COLLECTED_SECONDS: f64 = 30.0;
 
 /// Loads after which pointers are looked for where nobody said how many: at most, at least, and no more than take so many seconds, as
 /// cycles took before.
@@ -123,6 +127,7 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
         Pass::Cohorts => {
             plan.replace.is_none()
                 && soak.measured.cycles.completed >= FEWEST_COHORTS
+                && soak.measured.seconds <= COHORTS_SECONDS
                 && analysis::is_heap_open(&soak.measured)
         }
         Pass::Collected => {
@@ -255,31 +260,29 @@ impl Conductor<'_> {
             }
             Pass::Cohorts => {
                 let asked = measured.cycles.completed;
-                let in_time = (COHORTS_SECONDS / (measured.seconds / asked as f64)) as u64;
-                // Once more where the first ones leave it open, if that is at least twice as many and does not take too long.
-                for most in [COHORTS, COHORTS_LONG].map(|most| asked.min(most)) {
-                    if cycles > 0
-                        && (most < 2 * cycles || most > in_time || !analysis::is_heap_open(&measured))
-                    {
-                        break;
+                match self.instrument.cohorts(&self.rest(plan.clone()), &measured, asked, self.context) {
+                    Ok(cohorts) => {
+                        cycles = cohorts.cycles;
+                        measured.cohorts = Some(cohorts);
                     }
-                    match self.instrument.cohorts(&self.rest(plan.clone()), &measured, most, self.context) {
-                        Ok(cohorts) => {
-                            cycles += cohorts.cycles;
-                            measured.cohorts = Some(cohorts);
-                        }
-                        Err(why) => {
-                            measured.notes.push(Note::CohortsNotMade { why });
-                            break;
-                        }
-                    }
+                    Err(why) => measured.notes.push(Note::CohortsNotMade { why }),
                 }
             }
             Pass::Collected => {
-                let collected = self.aside(self.rest(plan.collected(measured.cycles.completed)))?;
-                cycles = collected.cycles.completed;
-                if collected.outcome.kind == OutcomeKind::Completed {
+                let mut next = measured.cycles.completed;
+                // Once more with four times the cycles where they leave it open, if that does not take too long.
+                for _ in 0..COLLECTED {
+                    let collected = self.aside(self.rest(plan.collected(next)))?;
+                    cycles += collected.cycles.completed;
+                    if collected.outcome.kind != OutcomeKind::Completed {
+                        break;
+                    }
+                    next *= COLLECTED_MORE;
+                    let is_long = collected.seconds * COLLECTED_MORE as f64 > COLLECTED_SECONDS;
                     measured.collected = Some(Box::new(collected));
+                    if is_long || !analysis::is_garbage_open(&measured) {
+                        break;
+                    }
                 }
             }
             Pass::Trace => {
@@ -503,7 +506,7 @@ mod tests {
 
     use super::*;
     use crate::record::why::Crash;
-    use crate::record::{Agent, At, DanglingPointer, Outcome, Place, PointerTarget, Use, User, sample};
+    use crate::record::{Agent, At, Column, DanglingPointer, Metric, Outcome, Place, PointerTarget, Use, User, sample};
     use crate::settings::Settings;
     use crate::suite::plan::Plan;
 
@@ -736,6 +739,29 @@ mod tests {
         for gogc in ["10", "5"] {
             let (soak, _) = conducted(&["no calls"], vec![grows(Some(gogc))], Vec::new());
             assert_eq!(passes(&soak.unwrap()), [Pass::Measure], "{gogc}");
+        }
+    }
+
+    #[test]
+    fn what_a_collector_leaves_open_is_soaked_for_longer() {
+        // 3.4 MB in all, which may be garbage at any length.
+        let open = |seconds| {
+            let mut measured = recorded(Verdict::Clean);
+            measured.language = crate::record::Language::Go;
+            measured.seconds = seconds;
+            let anon = Column::Metric(Metric::Anon);
+            let anon = measured.checkpoints.columns.iter().position(|column| *column == anon).unwrap();
+            for row in &mut measured.checkpoints.rows {
+                row[anon] += 34 * row[0];
+            }
+            Ok((measured, None))
+        };
+        for (seconds, cycles) in [(1.0, &[100_000, 400_000, 1_600_000][..]), (8.0, &[100_000])] {
+            let soaks = (0..=cycles.len()).map(|_| open(seconds)).collect();
+            let (soak, asked) = conducted(&["no calls"], soaks, Vec::new());
+            assert_eq!(passes(&soak.unwrap()), [Pass::Measure, Pass::Collected]);
+            let expected = cycles.iter().map(|cycles| format!("{cycles} cycles, counting, without calls"));
+            assert_eq!(asked[1..], expected.collect::<Vec<_>>());
         }
     }
 

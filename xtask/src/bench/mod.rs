@@ -11,6 +11,7 @@ mod scale;
 mod soak;
 mod table;
 mod targets;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -39,6 +40,9 @@ pub(crate) struct Options {
     /// What is meant to be reached, and whether it is
     #[arg(long)]
     targets: bool,
+    /// What `dlsoak watch` costs a host
+    #[arg(long)]
+    watch: bool,
     /// Turns of each
     #[arg(long, default_value_t = 7)]
     rounds: u32,
@@ -66,7 +70,7 @@ pub(crate) struct Options {
 
 /// Measures what is asked for; false where a target that is given is missed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    if !options.peers && !options.scale && !options.targets {
+    if !options.peers && !options.scale && !options.targets && !options.watch {
         build::run(&build::Options::all_quietly())?;
         let mut cargo = command::cargo(&xtask::fixtures::root());
         return checks::check(cargo.args(["bench", "--locked", "--package", "dlsoak"]).args(&options.args));
@@ -87,6 +91,15 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             &json!({ "host": host(), "series": figures }),
         )?;
         draw(options, "scale", &panels)?;
+    }
+    if options.watch {
+        let bench = Bench::new(&[watch::LIBRARY.to_owned()])?;
+        let (text, figures, met) = watch::measure(&bench, options.rounds)?;
+        let text = format!("{}\n\nMedians of {} turns, and the least and the most.\n\n{text}", host_line(), options.rounds);
+        keep(options, "watch", &text, &json!({ "host": host(), "figures": figures }))?;
+        if !met {
+            return Ok(false);
+        }
     }
     if options.targets {
         let mut bench = Bench { by_default: true, ..Bench::new(&targets::libraries())? };

@@ -67,10 +67,10 @@ impl SoakPlan {
         plan
     }
 
-    /// The same soak over this many cycles with `GOGC=10`.
+    /// The same soak over this many cycles with `GOGC=10`, which may be more than this one's.
     #[must_use]
     pub fn collected(&self, cycles: u64) -> Self {
-        let mut plan = self.shortened(cycles);
+        let mut plan = Self { cycles, ..self.clone() }.shortened(cycles);
         plan.name = format!("{}, with GOGC={GOGC}", self.name);
         plan.env.insert("GOGC".to_owned(), GOGC.to_string());
         plan.purpose = Purpose::Collected;

@@ -60,7 +60,7 @@ impl Noting<'_, '_> {
     pub(super) fn look(&mut self) -> Census {
         let now = census(self.memory);
         if let Some(before) = &self.last {
-            want_stacks(self.memory, before, &now);
+            want_stacks(self.memory, &[before, &now]);
         }
         self.last = Some(now.clone());
         now

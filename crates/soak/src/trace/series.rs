@@ -45,14 +45,31 @@ pub fn census(memory: &Memory) -> Census {
         .collect()
 }
 
-/// Asks for stacks where more is alive than at the last quiet point.
-pub fn want_stacks(memory: &Memory, before: &Census, now: &Census) {
-    for (number, amount) in now {
-        let Some(place) = memory.places.get(*number as usize) else { continue };
-        let old = before.get(number).copied().unwrap_or_default();
-        let grew = amount.count > old.count || amount.bytes > old.bytes;
-        if grew && place.site.load(Relaxed) == 0 && place.depth.load(Relaxed) == 1 {
+/// Asks for stacks where more is alive at each of these quiet points than at the one before, and no longer where less is at the last one, if
+/// there are more than two.
+pub fn want_stacks(memory: &Memory, points: &[&Census]) {
+    let sites = sites(memory, points.iter().copied());
+    let mut totals: BTreeMap<u32, Vec<Amount>> = BTreeMap::new();
+    for (at, point) in points.iter().enumerate() {
+        for (number, amount) in *point {
+            let site = sites.get(number).copied().unwrap_or(*number);
+            let total = totals.entry(site).or_insert_with(|| vec![Amount::default(); points.len()]);
+            total[at].count += amount.count;
+            total[at].bytes += amount.bytes;
+        }
+    }
+    let is_more = |old: &Amount, new: &Amount| new.count > old.count || new.bytes > old.bytes;
+    for (site, total) in totals {
+        let Some(place) = memory.places.get(site as usize) else { continue };
+        if place.depth.load(Relaxed) != 1 {
+            continue;
+        }
+        if total.windows(2).all(|pair| is_more(&pair[0], &pair[1])) {
             place.wanted.store(WANT_STACK, Relaxed);
+        } else if let [_, .., old, new] = &total[..]
+            && is_more(new, old)
+        {
+            place.wanted.store(0, Relaxed);
         }
     }
 }

@@ -39,13 +39,17 @@ pub(super) struct Census {
 }
 
 impl Census {
-    /// Adds a step, and asks for the stacks of what grew since the one before.
+    /// Adds a step, and asks for the stacks of what grew since the one before; where all of the host is noted, of what grew three times in a
+    /// row, because the host's own memory moves up and down, and a stack costs 12 times what a note does.
     pub(super) fn add(&mut self, point: Point, notes: Option<&Memory>) {
-        let last = self.points.last().and_then(|last| last.alive.as_ref());
-        if let (Some(notes), Some(last), Some(now)) = (notes, last, &point.alive) {
-            series::want_stacks(notes, last, now);
-        }
         self.points.push(point);
+        let Some(notes) = notes else { return };
+        let needed = if notes.only_groups.load(Relaxed) != 0 { 2 } else { 4 };
+        let newest = self.points.len().checked_sub(needed).map(|first| &self.points[first..]);
+        let newest = newest.map(|newest| newest.iter().filter_map(|point| point.alive.as_ref()).collect());
+        if let Some(newest) = newest.filter(|newest: &Vec<_>| newest.len() == needed) {
+            series::want_stacks(notes, &newest);
+        }
     }
 
     /// Points so far.

@@ -4,9 +4,10 @@
 //! A key is in its home bucket or in one of those that follow, at most `FARTHEST` away. A key has one owner at a time,
 //! who has got the resource and not yet given it back, so that nobody else puts or takes the same key meanwhile.
 
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::{BUCKET, LIVE, Memory, mix};
+use super::{BUCKET, FEW, LIVE, Memory, mix};
 
 /// Buckets after its home that a key may be put into.
 const FARTHEST: usize = 63;
@@ -33,18 +34,38 @@ impl Memory {
     /// Takes note of a resource, in the table and at its place. Replaces what the key stood for: it is gone unseen.
     pub fn born(&self, key: u64, live: Live) {
         self.gone(key);
+        // Before the key is there: whoever takes it looks here first.
+        let few = self.few(key);
+        if let Some(few) = few {
+            few.fetch_add(1, Release);
+        }
         if self.put(key, live) {
             self.book(live, 1);
         } else {
+            if let Some(few) = few {
+                few.fetch_sub(1, Release);
+            }
             self.lost.fetch_add(1, Relaxed);
         }
     }
 
     /// Forgets a resource; what was known of it.
     pub fn gone(&self, key: u64) -> Option<Live> {
+        let few = self.few(key);
+        if few.is_some_and(|few| few.load(Acquire) == 0) {
+            return None;
+        }
         let live = self.take(key)?;
+        if let Some(few) = few {
+            few.fetch_sub(1, Release);
+        }
         self.book(live, -1);
         Some(live)
+    }
+
+    /// Where keys like this one are counted, if they are.
+    fn few(&self, key: u64) -> Option<&AtomicU32> {
+        (self.only_groups.load(Relaxed) != 0).then(|| &self.few[mix(0, key >> 8) as usize % FEW])
     }
 
     /// Counts one more or less at its place.

@@ -15,10 +15,23 @@ fn alive(memory: &Memory) -> i64 {
     memory.places.iter().map(|place| place.count.load(Relaxed)).sum()
 }
 
+/// A table for all that is obtained, and one for little of it.
+fn tables() -> [Shared; 2] {
+    [0, 1].map(|groups| {
+        let shared = Shared::create(None).unwrap();
+        shared.memory().only_groups.store(groups, Relaxed);
+        shared
+    })
+}
+
 #[test]
 fn what_is_obtained_is_known_until_it_is_given_back() {
-    let shared = Shared::create(None).unwrap();
-    let memory = shared.memory();
+    for shared in &tables() {
+        is_known_until_given_back(shared.memory());
+    }
+}
+
+fn is_known_until_given_back(memory: &Memory) {
     let (small, large) = (live(memory, 32), live(memory, 4096));
     memory.born(Kind::Heap.key(0x1000), small);
     memory.born(Kind::Heap.key(0x2000), large);
@@ -37,14 +50,16 @@ fn what_is_obtained_is_known_until_it_is_given_back() {
 
 #[test]
 fn half_a_table_of_addresses_finds_room_and_is_found_again() {
-    let shared = Shared::create(None).unwrap();
-    let memory = shared.memory();
-    let value = live(memory, 32);
-    let keys = || (0..LIVE as u64 / 2).map(|i| Kind::Heap.key(0x5555_0000_0000 + i * 32));
-    keys().for_each(|key| memory.born(key, value));
-    assert_eq!((memory.lost.load(Relaxed), alive(memory)), (0, LIVE as i64 / 2));
-    assert!(keys().all(|key| memory.gone(key) == Some(value)));
-    assert_eq!(alive(memory), 0);
+    for shared in &tables() {
+        let memory = shared.memory();
+        let value = live(memory, 32);
+        let keys = || (0..LIVE as u64 / 2).map(|i| Kind::Heap.key(0x5555_0000_0000 + i * 32));
+        keys().for_each(|key| memory.born(key, value));
+        assert_eq!((memory.lost.load(Relaxed), alive(memory)), (0, LIVE as i64 / 2));
+        assert!(keys().all(|key| memory.gone(key) == Some(value)));
+        assert_eq!(alive(memory), 0);
+        assert!(memory.few.iter().all(|few| few.load(Relaxed) == 0));
+    }
 }
 
 #[test]
@@ -59,8 +74,12 @@ fn a_full_table_loses_and_says_so() {
 
 #[test]
 fn threads_lose_nothing() {
-    let shared = Shared::create(None).unwrap();
-    let memory = shared.memory();
+    for shared in &tables() {
+        loses_nothing(shared.memory());
+    }
+}
+
+fn loses_nothing(memory: &Memory) {
     let kept: u64 = 500;
     std::thread::scope(|scope| {
         for thread in 0..8_u64 {
