@@ -1,7 +1,8 @@
 //! Prints how simulated series of known truth are judged: `cargo run --release --example simulated_table -- CYCLES RUNS LIMIT KIND...`.
-//! LIMIT is `-` for the default limits, and CYCLES `..131072` is `--until-decided` with at most so many. A kind is a sum of parts with a parameter, for example `ar:1500+leak:2`; see [`add`]. The columns
-//! are the runs that are clean, leak or undecided, the 95 % intervals of the shares that are clean and leak, then the undecided ones with a
-//! promise and the promises that the same run keeps.
+//! LIMIT is `-` for the default limits, and CYCLES `..131072` is `--until-decided` with at most so many. A kind is a sum of parts with a
+//! parameter, for example `ar:1500+leak:2`; see [`add`]. The columns are the runs that are clean, leak or undecided, the 95 % intervals of
+//! the shares that are clean and leak, then the undecided ones with a promise and the promises that the same run keeps, with the intervals
+//! of both shares. The last row is the sum.
 
 #![allow(clippy::print_stdout, reason = "printing the table is what this program is for")]
 
@@ -27,31 +28,79 @@ fn main() -> anyhow::Result<()> {
     }
     let cycles: u64 = cycles.parse()?;
     println!(
-        "{:24} {:>8} {:>6} {:>6} {:>9} {:>12} {:>12} {:>8} {:>5}",
-        "kind", "cycles", "clean", "leak", "undecided", "clean, 95 %", "leak, 95 %", "promised", "kept"
+        "{:24} {:>8} {:>6} {:>6} {:>9} {:>12} {:>12} {:>8} {:>6} {:>12} {:>12}",
+        "kind",
+        "cycles",
+        "clean",
+        "leak",
+        "undecided",
+        "clean, 95 %",
+        "leak, 95 %",
+        "promised",
+        "kept",
+        "promised",
+        "kept, 95 %"
     );
+    let mut sum = Counts::default();
     for kind in kinds {
-        let (mut clean, mut leak, mut undecided, mut promised, mut kept) = (0, 0, 0, 0, 0);
+        let mut counts = Counts::default();
         for seed in 0..runs {
-            let judged = judge(&soak(kind, cycles, seed)?, &limits);
-            match judged.verdict {
-                Verdict::Clean => clean += 1,
-                Verdict::Leak => leak += 1,
-                _ => {
-                    undecided += 1;
-                    let Some(then) = promise(&judged) else { continue };
-                    promised += 1;
-                    let then = judge(&soak(kind, then, seed)?, &limits).verdict;
-                    kept += u32::from(matches!(then, Verdict::Clean | Verdict::Leak));
-                }
-            }
+            counts += Counts::of(kind, cycles, seed, &limits)?;
         }
-        let [passed, found] = [clean, leak].map(|part| share(part, runs));
+        counts.print(kind, cycles);
+        sum += counts;
+    }
+    sum.print("all", cycles);
+    Ok(())
+}
+
+/// What became of simulated runs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    clean: u64,
+    leak: u64,
+    undecided: u64,
+    promised: u64,
+    kept: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.clean += other.clean;
+        self.leak += other.leak;
+        self.undecided += other.undecided;
+        self.promised += other.promised;
+        self.kept += other.kept;
+    }
+}
+
+impl Counts {
+    /// Of one run.
+    fn of(kind: &str, cycles: u64, seed: u64, limits: &Limits) -> anyhow::Result<Self> {
+        let judged = judge(&soak(kind, cycles, cycles, seed)?, limits);
+        Ok(match judged.verdict {
+            Verdict::Clean => Self { clean: 1, ..Self::default() },
+            Verdict::Leak => Self { leak: 1, ..Self::default() },
+            _ => {
+                let Some(then) = promise(&judged) else {
+                    return Ok(Self { undecided: 1, ..Self::default() });
+                };
+                let then = judge(&soak(kind, then, cycles, seed)?, limits).verdict;
+                let kept = u64::from(matches!(then, Verdict::Clean | Verdict::Leak));
+                Self { undecided: 1, promised: 1, kept, ..Self::default() }
+            }
+        })
+    }
+
+    fn print(self, kind: &str, cycles: u64) {
+        let Self { clean, leak, undecided, promised, kept } = self;
+        let runs = clean + leak + undecided;
+        let (passed, found) = (share(clean, runs), share(leak, runs));
+        let (made, held) = (share(promised, undecided), share(kept, promised));
         println!(
-            "{kind:24} {cycles:8} {clean:6} {leak:6} {undecided:9} {passed:>12} {found:>12} {promised:8} {kept:5}"
+            "{kind:24} {cycles:8} {clean:6} {leak:6} {undecided:9} {passed:>12} {found:>12} {promised:8} {kept:6} {made:>12} {held:>12}"
         );
     }
-    Ok(())
 }
 
 /// The 95 % interval of a share, in percent.
@@ -69,7 +118,7 @@ fn until_decided(kinds: &[String], most: u64, runs: u64, limits: &Limits) -> any
     for kind in kinds {
         let (mut clean, mut leak, mut undecided, mut ends) = (0, 0, 0, Vec::new());
         for seed in 0..runs {
-            let heap = heap(kind, most, seed)?;
+            let heap = heap(kind, most, most, seed)?;
             let mut cycles = FIRST_LOOK.min(most);
             let mut looks = 0;
             let decided = loop {
@@ -111,17 +160,19 @@ fn promise(judged: &Judged) -> Option<u64> {
 }
 
 /// A soak whose heap is the sum of the parts of `kind`.
-fn soak(kind: &str, cycles: u64, seed: u64) -> anyhow::Result<Measured> {
-    Ok(measured(&heap(kind, cycles, seed)?, cycles, seed))
+fn soak(kind: &str, cycles: u64, planned: u64, seed: u64) -> anyhow::Result<Measured> {
+    Ok(measured(&heap(kind, cycles, planned, seed)?, cycles, seed))
 }
 
-/// The heap after each cycle.
-fn heap(kind: &str, cycles: u64, seed: u64) -> anyhow::Result<Vec<f64>> {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995);
+/// The heap after each cycle. `planned` are the cycles that the parameters of slow growth are about, so that a longer run begins as a
+/// shorter one does.
+fn heap(kind: &str, cycles: u64, planned: u64, seed: u64) -> anyhow::Result<Vec<f64>> {
     let mut heap = vec![0.0; cycles as usize + 1];
-    for part in kind.split('+') {
+    for (index, part) in kind.split('+').enumerate() {
+        let mut random =
+            Random((seed + 1_000_003 * index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995);
         let (name, parameter) = part.split_once(':').unwrap_or((part, "0"));
-        add(name, parameter.parse().context("a parameter")?, &mut heap, &mut random)?;
+        add(name, parameter.parse().context("a parameter")?, planned as f64, &mut heap, &mut random)?;
     }
     Ok(heap)
 }
@@ -136,8 +187,7 @@ fn measured(heap: &[f64], cycles: u64, seed: u64) -> Measured {
 }
 
 /// Adds one part to the heap after each cycle.
-fn add(name: &str, parameter: f64, heap: &mut [f64], random: &mut Random) -> anyhow::Result<()> {
-    let cycles = heap.len() as f64 - 1.0;
+fn add(name: &str, parameter: f64, cycles: f64, heap: &mut [f64], random: &mut Random) -> anyhow::Result<()> {
     let mut count = 0.0;
     let mut events = |heap: &mut [f64], bytes: f64, rate: &dyn Fn(f64) -> f64| {
         for (at, value) in heap.iter_mut().enumerate() {
@@ -156,6 +206,8 @@ fn add(name: &str, parameter: f64, heap: &mut [f64], random: &mut Random) -> any
         "random-leak" => events(heap, 32.0, &|_| parameter / 32.0),
         // 4,016 B in one cycle of so many.
         "rare" => events(heap, 4016.0, &|_| 1.0 / parameter),
+        // 2 B per cycle in blocks of so many bytes, at random.
+        "blocks" => events(heap, parameter, &|_| 2.0 / parameter),
         // So many blocks of 4,016 B, as a square root, t^0.6, and a logarithm.
         "root" => events(heap, 4016.0, &|at| 0.5 * parameter / ((at + WARMUP) * cycles).sqrt()),
         "power6" => {

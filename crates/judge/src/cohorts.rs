@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use dlsoak_record::{Alive, Cohorts, Survivors};
 
+use super::bound::ALPHA_RARE;
 use super::growth::{Answer, Bounds};
 use super::{quantile, staircase};
 
@@ -41,15 +42,21 @@ const FEWEST_OLD: u64 = 6;
 const FEWEST: u64 = 25;
 
 /// The answer that the survivors give, where they give one; `doubles` where the heap's series does, as a container does whose one block
-/// is replaced by a larger one, so that no old block survives.
-pub(super) fn answer(cohorts: &Cohorts, bounds: Bounds, doubles: bool) -> Option<(Answer, Survivors)> {
+/// is replaced by a larger one, so that no old block survives; `event` is the largest amount that the series shows to come at once.
+pub(super) fn answer(
+    cohorts: &Cohorts,
+    bounds: Bounds,
+    doubles: bool,
+    event: f64,
+) -> Option<(Answer, Survivors)> {
     if cohorts.stretches.len() != PARTS || cohorts.ended.is_some() || cohorts.lost > 0 {
         return None;
     }
     let window = |range: Range<usize>| Window::of(cohorts, range);
     let (middle, late, both) = (window(MIDDLE), window(LATE), window(MIDDLE.start..LATE.end));
-    let bounds_on_clean = [window(OLD.start..MIDDLE.end), both, late].map(|window| window.high(ALPHA_CLEAN));
-    let least = bounds_on_clean.into_iter().fold(f64::INFINITY, f64::min);
+    let high = |window: Window| window.high(ALPHA_CLEAN).max(window.unseen(event));
+    let least =
+        [window(OLD.start..MIDDLE.end), both, late].map(high).into_iter().fold(f64::INFINITY, f64::min);
     // A leak that began in the first half shows in the latest window.
     let excluded = late.rate() < bounds.clean_below && least < bounds.clean_below;
     let (answer, high) = if leaks(cohorts, &middle, &late, bounds.leak_above) {
@@ -98,6 +105,11 @@ impl Window {
     /// Bytes per cycle.
     fn rate(&self) -> f64 {
         self.alive.bytes as f64 / self.cycles
+    }
+
+    /// The bound on events of this amount, if there was none.
+    fn unseen(&self, event: f64) -> f64 {
+        -ALPHA_RARE.ln() * event / self.cycles
     }
 
     fn low(&self, alpha: f64) -> f64 {

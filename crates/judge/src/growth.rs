@@ -1,7 +1,7 @@
 //! Growth of one metric: fits lines to the last octaves and decides from their intervals whether growth is proven, excluded, fading,
 //! or none of these.
 
-use super::bound::Bound;
+use super::bound::{self, ALPHA_RARE, Bound, Noise};
 use super::cohorts;
 use super::kind::{Kind, is_collected};
 use super::ladder::Ladder;
@@ -9,12 +9,12 @@ use super::line::{Line, Point};
 use super::promise::{Open, promise};
 use super::schedule::LEAK_LOOKS;
 use super::series::Exposure;
-use super::staircase::Staircase;
+use super::staircase::{self, Sparse, Staircase};
 use dlsoak_record::{Cohorts, Fit, Growth, Language, Measured, Metric, Survivors, Trend, Unit};
 
 /// Error probability of the interval that a leak must clear in the newest octave. Together with [`ALPHA_CONFIRM`] for the octave before,
 /// each on one side, eight metrics report a false leak with probability 0.00125 * 0.025 * 8 = 0.025 %.
-const ALPHA_LEAK: f64 = 0.0025;
+pub(super) const ALPHA_LEAK: f64 = 0.0025;
 /// Error probability of the intervals in the record, and of the interval that confirms a leak in the octave before.
 const ALPHA_CONFIRM: f64 = 0.05;
 /// Error probability of the interval that must stay below the limit for a pass, over all interim judgements.
@@ -38,6 +38,9 @@ const LASTING_AT_ALL: f64 = 0.7;
 const GARBAGE: f64 = 8e6;
 /// The same at least, however small GOGC is: with 10, rings and maps that were full long ago settled at 2.1 to 2.6 MB.
 const LEAST_GARBAGE: f64 = 4e6;
+
+/// Error probabilities of what a run may hide are multiplied by this where the limit is below [`CLEAN_BELOW`], so that they are 1 %.
+const STRICT: f64 = 0.2;
 
 /// Bytes per cycle above which growth is a leak, if no limit is set.
 pub(super) const LEAK_ABOVE: f64 = 0.1;
@@ -150,7 +153,7 @@ pub(super) fn evidence(
         let series = exposure.series(&soak.checkpoints, metric)?;
         let mut found = assess(metric, &series, soak, exposure, errors, bounds(metric));
         if let (Metric::Heap, Some(cohorts), true) = (metric, &soak.cohorts, found.answer.is_open()) {
-            found.decide_by(cohorts, soak);
+            found.decide_by(cohorts, soak, bound::event(&series));
         }
         if let (true, Some(collected)) =
             (is_collected(metric) && found.answer != Answer::Clean, &soak.collected)
@@ -169,13 +172,13 @@ pub(super) fn evidence(
 
 impl Evidence {
     /// Decides growth of the heap by what is left of old cycles, if that is clear. Fewer cycles than the soak has had can't: a leak may begin
-    /// later, and a cache may be full later.
-    fn decide_by(&mut self, cohorts: &Cohorts, soak: &Measured) {
+    /// later, and a cache may be full later. The heap shows events of up to `event` bytes.
+    fn decide_by(&mut self, cohorts: &Cohorts, soak: &Measured, event: f64) {
         if cohorts.cycles < soak.cycles.completed {
             return;
         }
         let doubles = self.answer == Answer::Doubling;
-        let Some((answer, survivors)) = cohorts::answer(cohorts, self.bounds, doubles) else { return };
+        let Some((answer, survivors)) = cohorts::answer(cohorts, self.bounds, doubles, event) else { return };
         (self.answer, self.cycles_needed) = (answer, None);
         let growth = &mut self.growth;
         (growth.per_cycle, growth.low, growth.high) = (survivors.per_cycle, survivors.low, survivors.high);
@@ -196,7 +199,7 @@ fn assess(
     bounds: Bounds,
 ) -> Evidence {
     let to_cycle = exposure.per_cycle;
-    let seen = Seen::of(metric, series, soak, to_cycle);
+    let seen = Seen::of(metric, series, soak, bounds, to_cycle);
     let (answer, way) = seen.answer(errors, bounds);
     // The trend does not depend on whether a limit lets the growth pass.
     let natural = Bounds { leak_above: default_leak_above(metric).min(bounds.leak_above), ..bounds };
@@ -244,12 +247,14 @@ struct Seen<'a> {
     staircase: Option<Staircase>,
     ladder: Option<Ladder>,
     unseen: Unseen,
+    /// The largest amount of one event that the series shows, in an exact count of bytes, and 0 where it shows none.
+    event: f64,
     /// Bytes of garbage that may pile up, where a collector frees this memory.
     garbage: Option<f64>,
 }
 
 impl<'a> Seen<'a> {
-    fn of(metric: Metric, series: &'a [Point], soak: &Measured, to_cycle: f64) -> Self {
+    fn of(metric: Metric, series: &'a [Point], soak: &Measured, bounds: Bounds, to_cycle: f64) -> Self {
         let (kind, threads) = (Kind::of(metric), soak.threads());
         Self {
             series,
@@ -261,7 +266,8 @@ impl<'a> Seen<'a> {
             steady: Lines::of(&without_jumps(series)),
             staircase: Staircase::of(series),
             ladder: if may_double(metric) { Ladder::of(series) } else { None },
-            unseen: Unseen::of(kind, threads, series),
+            unseen: Unseen::of(kind, threads, series, bounds),
+            event: if kind == Kind::Bytes { bound::event(series) } else { 0.0 },
             garbage: if is_collected(metric) { garbage(soak) } else { None },
         }
     }
@@ -277,7 +283,7 @@ impl<'a> Seen<'a> {
         };
         let doubles = || self.ladder.as_ref().is_some_and(|ladder| ladder.doubles(limit));
         // In jumps that become larger, or in some other way.
-        let jumps = || self.ladder.as_ref().is_some_and(Ladder::jumps);
+        let jumps = || self.ladder.as_ref().is_some_and(|ladder| ladder.jumps(limit));
         let doubling = || if jumps() { Answer::Doubling } else { Answer::Undecided };
         match answer {
             Answer::Leak if collected => (Answer::Collected, way),
@@ -291,7 +297,7 @@ impl<'a> Seen<'a> {
             Answer::Clean => (Answer::Clean, way),
             _ if climbs(limit) => (Answer::Leak, Way::Ladder),
             _ if !suspect && !doubles() && self.is_bounded(errors, bounds) => (Answer::Clean, Way::Bound),
-            _ if doubles() && jumps() => (Answer::Doubling, way),
+            _ if jumps() => (Answer::Doubling, way),
             _ => (answer, way),
         }
     }
@@ -329,10 +335,30 @@ impl<'a> Seen<'a> {
         self.bound(share) < bounds.clean_below
     }
 
+    /// Whether events that are rare may hide growth from a line.
+    fn may_be_rare(&self, line: &Line, share: f64, clean_below: f64) -> bool {
+        let recent = bound::since(self.series, 0.25);
+        if self.kind != Kind::Bytes || staircase::is_smooth(recent) {
+            return false;
+        }
+        let upper = if !bound::falls(bound::since(self.series, 0.5)) {
+            bound::rare(self.series, self.event.max(self.kind.event()), share)
+        } else if self.event > 0.0 {
+            line.slope.max(0.0) + bound::excess(line.slope, self.event, line.length, ALPHA_RARE * share)
+        } else {
+            return false;
+        };
+        upper * self.to_cycle >= clean_below
+    }
+
     /// The least upper bound per cycle.
     fn bound(&self, share: f64) -> f64 {
-        let bound = Bound::of(self.series, self.kind, share);
+        let bound = self.least_bound(share);
         bound.upper.max(self.unseen.rate(ALPHA_CLEAN * share)) * self.to_cycle
+    }
+
+    fn least_bound(&self, share: f64) -> Bound {
+        Bound::of(self.series, self.kind, self.event.max(self.kind.event()), share)
     }
 
     /// Growth per cycle with the bounds of its 95 % interval.
@@ -372,7 +398,7 @@ impl<'a> Seen<'a> {
     /// The cycles that would decide what these did not.
     fn promise(&self, answer: Answer, rates: &[f64], bounds: Bounds, soak: &Measured) -> Option<u64> {
         let per_cycle = |rate: f64| rate * self.to_cycle;
-        let noise = is_memory(self.metric).then(|| Bound::of(self.series, self.kind, 1.0).noise).flatten();
+        let noise = is_memory(self.metric).then(|| self.least_bound(1.0).noise).flatten();
         promise(&Open {
             answer,
             cycles: soak.cycles.completed as f64,
@@ -380,9 +406,16 @@ impl<'a> Seen<'a> {
             bounds,
             flat: self.unseen.flat,
             unseen: per_cycle(self.unseen.rate(ALPHA_CLEAN)),
-            noise: noise.map(|(slope, half)| (per_cycle(slope), per_cycle(half))),
+            noise: noise.map(|noise| Noise {
+                slope: per_cycle(noise.slope),
+                half: per_cycle(noise.half),
+                unlucky: per_cycle(noise.unlucky),
+                widest: per_cycle(noise.widest),
+            }),
             leak: self.half_width_of_leak(Errors::at_the_end()),
-            frequency: Staircase::frequency(self.series).filter(|_| self.kind.is_exact()).map(per_cycle),
+            sparse: Sparse::of(self.series)
+                .filter(|_| self.kind.is_exact())
+                .map(|sparse| Sparse { length: sparse.length / self.to_cycle, ..sparse }),
             next: self.ladder.as_ref().map(|ladder| ladder.next() / self.to_cycle),
             fill: self
                 .garbage
@@ -400,9 +433,11 @@ impl<'a> Seen<'a> {
         };
         let low = |line: &Line, alpha: f64| (line.slope - line.half_width(alpha, floor)) * to_cycle;
         let grows = |line: &Line, alpha: f64| low(line, alpha) > bounds.leak_above;
-        let is_below = |alpha: f64| {
+        let is_below = |share: f64| {
+            let alpha = ALPHA_CLEAN * share;
             let width = newest.half_width(alpha, 0.0).max(self.unseen.rate(alpha));
             (newest.slope + width) * to_cycle < bounds.clean_below
+                && !self.may_be_rare(&newest, share, bounds.clean_below)
         };
         let grows_now = grows(&newest, errors.leak * ALPHA_LEAK);
         let grew_before = grows(&before, ALPHA_CONFIRM);
@@ -427,7 +462,7 @@ impl<'a> Seen<'a> {
         let fading = newest.slope < FADING * before.slope && fading_within;
         let answer = if grows_now && grew_before && !comes_back && (lasting || lasting_within) {
             Answer::Leak
-        } else if errors.clean.is_some_and(|share| is_below(ALPHA_CLEAN * share)) && (!suspect || fading) {
+        } else if errors.clean.is_some_and(is_below) && (!suspect || fading) {
             Answer::Clean
         } else if !lasting && low(&before, ALPHA_CONFIRM) > 0.0 && lines.growth_faded_before() {
             Answer::Fading
@@ -549,6 +584,8 @@ impl Lines {
 struct Unseen {
     /// Amount that one event of a rare leak adds.
     event: f64,
+    /// What an error probability is multiplied by.
+    strict: f64,
     /// Amount that may always be hidden: the part of a page that each thread may have filled.
     hidden: f64,
     /// Exposure since the last change, or the last octave if that is longer.
@@ -558,20 +595,23 @@ struct Unseen {
 }
 
 impl Unseen {
-    fn of(kind: Kind, threads: u32, series: &[Point]) -> Self {
-        let (event, hidden) = (kind.event(), kind.hidden(threads));
+    fn of(kind: Kind, threads: u32, series: &[Point], bounds: Bounds) -> Self {
+        // The lower the limit, the rarer and larger the events that reach it may be.
+        let low = kind != Kind::Things && bounds.clean_below < CLEAN_BELOW;
+        let (event, strict) = if low { (Kind::Pages.event(), STRICT) } else { (kind.event(), 1.0) };
         let (first, last) =
             (series.first().copied().unwrap_or_default(), series.last().copied().unwrap_or_default());
         let moved = series.iter().rev().find(|point| point.1 != last.1);
         let flat_for = last.0 - moved.map_or(first.0, |point| point.0);
         let octave = (last.0 - first.0) / 2.0;
-        Self { event, hidden, exposure: flat_for.max(octave), flat: flat_for >= octave }
+        let (exposure, flat) = (flat_for.max(octave), flat_for >= octave);
+        Self { event, strict, hidden: kind.hidden(threads), exposure, flat }
     }
 
     /// Growth per unit of exposure that is unseen with probability `alpha`. If no event of a Poisson process falls into the exposure,
     /// up to -ln(alpha) of them may have been expected: 3.0 at 5 %, the rule of three.
     fn rate(&self, alpha: f64) -> f64 {
-        let due = (-alpha.ln() * self.event).max(self.hidden);
+        let due = (-(alpha * self.strict).ln() * self.event).max(self.hidden);
         if self.exposure > 0.0 { due / self.exposure } else { f64::INFINITY }
     }
 }

@@ -7,8 +7,9 @@
 use super::line::Point;
 use super::quantile;
 
-/// Part of the run that the shape is fitted to, each from this share on. What the warm-up freed may lie in the first ones.
-const STARTS: [f64; 3] = [1.0 / 64.0, 1.0 / 16.0, 1.0 / 4.0];
+/// Part of the run that the shape is fitted to, each from this share on, with the normal quantile at its part of 1.3 %. What the warm-up
+/// freed may lie in the first ones.
+const STARTS: [(f64, f64); 3] = [(1.0 / 64.0, 2.326), (1.0 / 16.0, 2.878), (1.0 / 4.0, 3.09)];
 /// Falls may be up to this part of the rises.
 const FALLS: f64 = 0.02;
 /// Fewest intervals that rise in each of the last two octaves.
@@ -22,7 +23,7 @@ const REGULAR: f64 = 0.2;
 /// Where at least this part of the intervals rises, and the rises are smooth, a line is the better measure.
 const DENSE: f64 = 0.6;
 /// See [`DENSE`]: roughness as a part of what it would be if each interval had one event.
-const SMOOTH: f64 = 0.1;
+const SMOOTH: f64 = 0.05;
 /// Each event of a regular staircase counts for this many: their number is known that much better.
 const REGULAR_COUNTS: f64 = 4.0;
 /// The shape of a square root. The shape of a leak is above it by [`Z_SHAPE`] standard errors.
@@ -30,7 +31,7 @@ const SQUARE_ROOT: f64 = 0.5;
 /// Normal quantile at 1 %.
 const Z_SHAPE: f64 = 2.326;
 /// Least shape of a leak.
-const LEAST_SHAPE: f64 = 0.75;
+pub(super) const LEAST_SHAPE: f64 = 0.75;
 /// Events of the last quarter, as a part of those in the quarter before.
 const RECENT: f64 = 0.6;
 /// Normal quantile at 5 %: so much rarer may the last quarter's events be by chance.
@@ -47,10 +48,47 @@ pub(super) struct Staircase {
     octaves: [Octave; 2],
     /// The amount of one event, with the larger ones weighing more.
     event: f64,
-    /// Shape and standard error, for each of [`STARTS`] without falls.
-    shapes: Vec<(f64, f64)>,
+    /// Shape, standard error and the errors that the shape must be above a square root's, for each of [`STARTS`] without falls.
+    shapes: Vec<(f64, f64, f64)>,
     /// Events in the last quarter of the run and in the one before.
     quarters: [f64; 2],
+}
+
+/// The events of a series that never falls in its last two octaves, however few there are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Sparse {
+    /// What they add.
+    pub sum: f64,
+    /// The amount of one, with the larger ones weighing more.
+    pub event: f64,
+    /// Exposure of the two octaves.
+    pub length: f64,
+    /// See [`shape`]: of the longest part of the run without a fall.
+    pub shape: Option<f64>,
+}
+
+impl Sparse {
+    /// `None` if there is none, or if they are so many and so even that a line is better.
+    pub(super) fn of(series: &[Point]) -> Option<Self> {
+        let recent = from(series, 0.25)?;
+        let (first, last) = (recent.first()?, recent.last()?);
+        let falls = |part: &[Point]| part.windows(2).any(|pair| pair[1].1 < pair[0].1);
+        let (count, event) = events(recent);
+        if count == 0 || falls(recent) || is_smooth(recent) {
+            return None;
+        }
+        let part = STARTS.iter().filter_map(|(start, _)| from(series, *start)).find(|part| !falls(part))?;
+        let mut rises: Vec<f64> = recent.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
+        rises.retain(|rise| *rise > 0.0);
+        rises.sort_by(f64::total_cmp);
+        let length = series.last()?.0 - series.first()?.0;
+        let at = |x: f64| (x - series[0].0) / length;
+        let steps: Vec<(f64, f64)> =
+            steps(part, rises[rises.len() / 10]).map(|step| (at(step.at), step.events)).collect();
+        let shape = shape(&steps, at(part.first()?.0)).map(|(shape, _)| shape);
+        let event = event / regularity(recent);
+        Some(Self { sum: last.1 - first.1, event, length: last.0 - first.0, shape })
+    }
 }
 
 /// What an octave adds.
@@ -62,7 +100,7 @@ struct Octave {
 
 /// A rise between two checkpoints.
 struct Step {
-    /// Middle of the interval, as a share of the run.
+    /// Middle of the interval.
     at: f64,
     /// Number of events.
     events: f64,
@@ -74,9 +112,7 @@ impl Staircase {
     pub(super) fn of(series: &[Point]) -> Option<Self> {
         let (first, last) = (series.first()?.0, series.last()?.0);
         let length = last - first;
-        let from =
-            |share: f64| &series[series.partition_point(|(x, _)| x - first < share * length * 0.999)..];
-        let recent = from(0.25);
+        let recent = from(series, 0.25)?;
         let mut rises: Vec<f64> = rises(recent)?;
         let sum: f64 = rises.iter().sum();
         let largest = rises.iter().copied().fold(0.0, f64::max);
@@ -86,32 +122,25 @@ impl Staircase {
         rises.sort_by(f64::total_cmp);
         let unit = rises[rises.len() / 10];
         let event = rises.iter().map(|rise| rise * rise).sum::<f64>() / sum;
-        let parts = parts(recent);
-        let dense = rises.len() as f64 >= DENSE * (recent.len() - 1) as f64;
-        if dense && roughness(&parts) < SMOOTH * event {
+        if is_smooth(recent) {
             return None;
         }
-        let count = if dispersion(&parts) < REGULAR * event { REGULAR_COUNTS } else { 1.0 };
+        let count = regularity(recent);
         let event = event / count;
-        let steps = |part: &[Point]| -> Vec<Step> {
-            let rising = part.windows(2).filter(|pair| pair[1].1 > pair[0].1);
-            rising
-                .map(|pair| {
-                    let rise = pair[1].1 - pair[0].1;
-                    let at = (f64::midpoint(pair[0].0, pair[1].0) - first) / length;
-                    Step { at, events: (rise / unit).round().max(1.0) * count, rise }
-                })
-                .collect()
+        let steps = |part| {
+            let steps = steps(part, unit);
+            let step =
+                |step: Step| Step { at: (step.at - first) / length, events: step.events * count, ..step };
+            steps.map(step).collect::<Vec<Step>>()
         };
         let shapes = STARTS
             .iter()
-            .filter_map(|start| {
-                let part = from(*start);
+            .filter_map(|(start, errors)| {
+                let part = from(series, *start)?;
                 self::rises(part)?;
-                shape(
-                    &steps(part).iter().map(|step| (step.at, step.events)).collect::<Vec<_>>(),
-                    (part.first()?.0 - first) / length,
-                )
+                let steps: Vec<(f64, f64)> = steps(part).iter().map(|step| (step.at, step.events)).collect();
+                let (shape, error) = shape(&steps, (part.first()?.0 - first) / length)?;
+                Some((shape, error, *errors))
             })
             .collect();
         let steps = steps(recent);
@@ -148,21 +177,14 @@ impl Staircase {
         (newest.rise / newest.length, self.low(newest, alpha), high)
     }
 
-    /// Events per unit of exposure in a series that never falls in its last two octaves, however few there are; `None` if there is none.
-    pub(super) fn frequency(series: &[Point]) -> Option<f64> {
-        let (first, last) = (series.first()?.0, series.last()?.0);
-        let recent = &series[series.partition_point(|(x, _)| x - first < (last - first) * 0.25)..];
-        let rises = recent.windows(2).filter(|pair| pair[1].1 > pair[0].1).count();
-        let falls = recent.windows(2).any(|pair| pair[1].1 < pair[0].1);
-        (rises > 0 && !falls).then(|| rises as f64 / (last - recent[0].0))
-    }
-
     fn low(&self, octave: &Octave, alpha: f64) -> f64 {
         quantile::rate_at_least(octave.rise, self.event, octave.length, alpha)
     }
 
     fn is_steady(&self) -> bool {
-        self.shapes.iter().any(|shape| is_steady(*shape, LEAST_SHAPE))
+        self.shapes
+            .iter()
+            .any(|(shape, error, errors)| *shape >= LEAST_SHAPE && shape - errors * error > SQUARE_ROOT)
     }
 
     fn has_become_rare(&self) -> bool {
@@ -173,6 +195,45 @@ impl Staircase {
             || last - all / 2.0 <= -by_chance
             || all >= MANY && last < RECENT_OF_MANY * before
     }
+}
+
+/// Whether a stretch grows so evenly that a line through it is better than the number of its events.
+pub(super) fn is_smooth(stretch: &[Point]) -> bool {
+    let (count, event) = events(stretch);
+    count as f64 >= DENSE * (stretch.len() - 1) as f64 && roughness(&parts(stretch)) < SMOOTH * event
+}
+
+/// How many events each one of a stretch counts for, because they come so regularly.
+pub(super) fn regularity(stretch: &[Point]) -> f64 {
+    // Where an interval has several events, only its smallest rise may be a single one.
+    let rises = stretch.windows(2).map(|pair| pair[1].1 - pair[0].1).filter(|rise| *rise > 0.0);
+    let smallest = rises.fold(f64::INFINITY, f64::min);
+    let many = events(stretch).0 >= 2 * FEWEST_RISES;
+    if many && dispersion(&parts(stretch)) < REGULAR * smallest { REGULAR_COUNTS } else { 1.0 }
+}
+
+/// The number of rises, and their amount, with the larger ones weighing more.
+fn events(stretch: &[Point]) -> (usize, f64) {
+    let rises = stretch.windows(2).map(|pair| pair[1].1 - pair[0].1).filter(|rise| *rise > 0.0);
+    let (count, sum, squares) = rises
+        .fold((0, 0.0, 0.0), |(count, sum, squares), rise| (count + 1, sum + rise, squares + rise * rise));
+    (count, squares / sum)
+}
+
+/// The part of a series from this share of its exposure on.
+fn from(series: &[Point], share: f64) -> Option<&[Point]> {
+    let (first, last) = (series.first()?.0, series.last()?.0);
+    let start = series.partition_point(|(x, _)| x - first < share * (last - first) * 0.999);
+    Some(&series[start..])
+}
+
+/// The rises of a part, where one event adds `unit`.
+fn steps(part: &[Point], unit: f64) -> impl Iterator<Item = Step> {
+    part.windows(2).filter(|pair| pair[1].1 > pair[0].1).map(move |pair| {
+        let rise = pair[1].1 - pair[0].1;
+        let at = f64::midpoint(pair[0].0, pair[1].0);
+        Step { at, events: (rise / unit).round().max(1.0), rise }
+    })
 }
 
 /// What [`PARTS`] nearly equal parts of a stretch add, and what they would add if it grew evenly.
@@ -287,6 +348,22 @@ mod tests {
         assert!(found(|_| 1.0 / 500.0) >= 37);
         assert!(found(|at| 75.0 / ((at + 500.0) * 100_500.0).sqrt()) <= 2);
         assert_eq!(found(|at| 28.0 / (at + 500.0)), 0);
+    }
+
+    #[test]
+    fn only_events_that_come_regularly_count_for_more() {
+        for every in [300.0, 1_000.0] {
+            let regular = series(100_000, |cycle| BLOCK * (cycle / every).floor());
+            let recent = from(&regular, 0.25).unwrap();
+            assert_eq!(regularity(recent), REGULAR_COUNTS, "{every}");
+            // Several events in each interval between two checkpoints are as random as few.
+            let random = |seed| {
+                let series = at_random(seed, |_| 1.0 / every);
+                let recent = from(&series, 0.25).unwrap();
+                regularity(recent) > 1.0 || is_smooth(recent)
+            };
+            assert!((0..100).filter(|seed| random(*seed)).count() <= 2, "{every}");
+        }
     }
 
     #[test]
