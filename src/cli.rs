@@ -24,7 +24,7 @@ pub use soaks::{MessageFormat, RunArgs, TraceArgs};
 use verify::CYCLES_HELP;
 pub use verify::VerifyArgs;
 use watch::WATCH_HELP;
-pub use watch::WatchArgs;
+pub use watch::{ExitCodeOf, WatchArgs};
 
 const HELP: &str = "Examples:
   dlsoak run ./libplugin.so --until-decided

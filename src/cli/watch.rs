@@ -3,18 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, ValueEnum};
 use glob::Pattern;
 
 use super::MessageFormat;
-use crate::record::HeapNotes;
+use crate::record::{AllowedLibrary, HeapNotes};
 use crate::settings::quantity::{Count, Time};
 use crate::settings::{LeakRate, LimitError};
 
 pub(super) const WATCH_HELP: &str = "Examples:
   dlsoak watch --do 'kill -HUP $PID' --until-loads 20 -- ./host --foreground
   dlsoak watch --every 5s --for 10m -- python3 app.py
+  dlsoak watch --do 'kill -HUP $PID' --suspend-on leak -- ./host
   dlsoak watch --pid 4711
   dlsoak watch --do 'curl -s http://127.0.0.1:8080/reload' --until-decided -- ./server
 
@@ -63,7 +64,16 @@ pub struct WatchArgs {
     /// Fail if the library with this file name stays loaded after the host closed it, or if the host does not close it; repeatable
     #[arg(long, value_name = "NAME")]
     pub require_unload: Vec<String>,
-    /// Write record.json to DIR [default: reports/watch-HOST-TIME]
+    /// Pass the library with this file name although it leaks, for example mod_a.so="known, fixed in 2.1"; repeatable
+    #[arg(long, value_name = "NAME[=REASON]")]
+    pub allow: Vec<AllowedLibrary>,
+    /// Stop the host when a library leaks, and wait until you let it go on, for example with a debugger [default: never]
+    #[arg(long, value_enum, value_name = "EVENT")]
+    pub suspend_on: Option<SuspendOn>,
+    /// Exit with the result of the watch, or with the status of the host if it ends by itself
+    #[arg(long, value_enum, value_name = "OF", default_value_t = ExitCodeOf::Watch)]
+    pub exit_code: ExitCodeOf,
+    /// Write record.json and report.html to DIR [default: reports/watch-HOST-TIME]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Write to DIR even if it has files that dlsoak did not write [default: refuse such a directory]
@@ -72,6 +82,22 @@ pub struct WatchArgs {
     /// Print the result in this format
     #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
     pub message_format: MessageFormat,
+}
+
+/// When the host is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SuspendOn {
+    /// A leak is proven
+    Leak,
+}
+
+/// Whose result the exit code is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExitCodeOf {
+    /// The watch's
+    Watch,
+    /// The host's own, if it ends by itself
+    Host,
 }
 
 fn heap(name: String) -> Result<HeapNotes, String> {

@@ -81,6 +81,14 @@ fn gates(comparison: &Comparison, runs: &[(String, Run)], limits: &Limits) -> Ve
                 gates.push((format!("{name} of {label}"), Gate { passed, rules }));
             }
         }
+        let (Some(before), Some(after)) = (&base.watch, &run.watch) else { continue };
+        for change in &against.libraries {
+            let rules = compare::rules_of_watched(before, &comparison.base, after, change, limits);
+            if !rules.is_empty() {
+                let passed = compare::passed(Some(true), &rules);
+                gates.push((format!("{} of {label}", change.name), Gate { passed, rules }));
+            }
+        }
     }
     gates
 }

@@ -17,6 +17,9 @@ pub fn judge(args: &JudgeArgs, global: Global) -> anyhow::Result<u8> {
         let asked = &mut soak.measured.asked;
         *asked = Settings::from(args.limits.clone()).over(std::mem::take(asked));
     }
+    if let (Some(watch), Some(rate)) = (&mut run.watch, &args.limits.max_leak_rate) {
+        watch.asked.max_leak_rate = Some(rate.clone());
+    }
     let run: Run = analysis::judge_run(run);
     if let Some(out) = &args.out {
         publish::write_record(&run, out)?;

@@ -343,6 +343,19 @@ fn a_page_shows_what_is_left_of_old_cycles() {
 }
 
 #[test]
+fn a_page_of_a_watch_shows_each_library_and_the_host() {
+    let Some(mut browser) = Browser::start() else { return };
+    let host = crate::watch::Host::new(&["-DGARBAGE"], &[]);
+    let (output, _) = host.watch(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    look_at(&mut browser, &host.out.path().join("report.html"), "watch");
+    let links = "[...document.querySelectorAll('.summary a')].every(a => document.querySelector(a.getAttribute('href')))";
+    assert_eq!(browser.value(links), true);
+    let charts = "[...document.querySelectorAll('figure')].map(f => f.id).join(' ')";
+    assert_eq!(browser.value(charts), "host-memory host-counts library-1-memory");
+}
+
+#[test]
 fn a_page_of_odd_soaks_fits_too() {
     let Some(mut browser) = Browser::start() else { return };
     let out = tempfile::tempdir().unwrap();

@@ -295,6 +295,15 @@ mod tests {
         }
         refused(vec![one(), other], "not parts of one suite");
         refused(vec![part("x", None, &["a"]), part("y", None, &["a"])], "LABEL=FILE");
+        let watches = |file: &str| {
+            let mut part = part(file, None, &[]);
+            part.run.watch = Some(dlsoak_record::Watch::default());
+            part
+        };
+        refused(
+            vec![watches("x"), part("y", None, &["a"]), watches("z")],
+            "x and z are records of two watches",
+        );
     }
 
     #[test]

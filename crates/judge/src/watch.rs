@@ -29,11 +29,18 @@ const METRICS: [Metric; 4] = [Metric::Heap, Metric::Virtual, Metric::Fds, Metric
 /// Judges all libraries of a watched host, and the host itself.
 pub fn watch(watch: Watch) -> Watch {
     let seconds = watch.seconds;
-    let rate = watch.asked.max_leak_rate.clone();
+    let (rate, allow) = (watch.asked.max_leak_rate.clone(), watch.asked.allow.clone());
     let libraries = watch.libraries.into_iter().map(|library| {
-        let is_it = |name: &String| *name == library.path || name == library.name();
-        let must_go = watch.asked.require_unload.iter().any(is_it);
-        judged(library, rate.as_ref(), must_go, seconds)
+        let is_it = |name: &str| name == library.path || name == library.name();
+        let must_go = watch.asked.require_unload.iter().any(|name| is_it(name));
+        let allowed = allow.iter().find(|allowed| is_it(&allowed.name)).map(|allowed| allowed.reason.clone());
+        let mut library = judged(library, rate.as_ref(), must_go, seconds);
+        if let (Some(reason), WatchVerdict::Leak) = (allowed, library.verdict) {
+            for finding in &mut library.findings {
+                (finding.severity, finding.allowed) = (Severity::Note, Some(reason.clone()));
+            }
+        }
+        library
     });
     let mut libraries: Vec<WatchedLibrary> = libraries.collect();
     libraries.sort_by_key(|library| (library.verdict as u8, std::cmp::Reverse(library.loads)));
@@ -223,10 +230,11 @@ fn why_it_stays(library: &WatchedLibrary) -> (WatchVerdict, Vec<Facts>) {
     // With every handle closed it was still there when it was opened again.
     let stayed = opens.saturating_sub(library.overlaps) > library.loads;
     if (opens > closes && !stayed) || opens == 0 {
-        return (WatchVerdict::Held, vec![Facts::Held { opens, closes }]);
+        return (WatchVerdict::Held, vec![Facts::Held { opens, closes, by: library.opened_by.clone() }]);
     }
     let certain = library.stays.iter().filter(|why| why.certainty != Certainty::Possible);
     let mut why: Vec<Facts> = certain.map(|why| Facts::Stays(why.cause.clone())).collect();
+    why.extend(library.causes.iter().cloned().map(Facts::Stays));
     if why.is_empty() {
         why.push(Facts::Stays(Cause::of_library(CauseFacts::Unknown(Undiagnosed::NotMade))));
     }
@@ -315,6 +323,20 @@ mod tests {
         assert_eq!(stays(1, 3, 3), WatchVerdict::Pinned);
         let reopened = WatchedLibrary { loads: 1, unloads: 0, opens: 10, closes: 9, ..library(1, |_| 0) };
         assert_eq!(judged(reopened, None, false, 1.0).verdict, WatchVerdict::Pinned);
+    }
+
+    #[test]
+    fn a_leak_that_is_allowed_passes_and_stays_a_leak() {
+        let leaks = WatchedLibrary { path: "/a/mod.so".to_owned(), ..library(13, |load| load * 32) };
+        let mut seen = Watch { libraries: vec![leaks], seconds: 1.0, ..Watch::default() };
+        let of = |name: &str| vec![name.parse().unwrap()];
+        seen.asked.allow = of("other.so=known");
+        assert_eq!(passed(&watch(seen.clone())), Some(false));
+        seen.asked.allow = of("mod.so=known");
+        let judged = watch(seen);
+        assert_eq!((passed(&judged), judged.libraries[0].verdict), (Some(true), WatchVerdict::Leak));
+        let reason = judged.libraries[0].findings[0].allowed.as_ref().map(ToString::to_string);
+        assert_eq!(reason.as_deref(), Some("known"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use dlsoak_settings::{CallFrom, HostKind, LeakRate, Metric, Pass, Reason, Residu
 use super::verification::Collections;
 use super::{
     Cause, CauseKind, Disturbance, Exhausted, Growth, Note, OneTime, Outcome, OutcomeKind, Part, Phase,
-    PlaceKind, Replaced, Residue, Rule, RuleName, Sandbox, UnloadState, Verdict,
+    PlaceKind, Replaced, Residue, Rule, RuleName, Sandbox, TraceFrame, UnloadState, Verdict,
 };
 
 /// One conclusion about a soak.
@@ -132,6 +132,9 @@ pub enum Facts {
         opens: u64,
         /// Handles that it closed.
         closes: u64,
+        /// The code that opened it most often.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<TraceFrame>,
     },
     /// A host opened the library several times, and it was loaded once, because it was opened again before it was closed.
     NeverReloaded {

@@ -428,3 +428,92 @@ pub fn load_failed() -> Soak {
     };
     soak
 }
+
+/// A watched host with a library that leaks, one that is clean, and one of too few loads.
+pub fn watch() -> Watch {
+    let growth = |per_cycle: f64, trend| Growth {
+        metric: Metric::Heap,
+        unit: Unit::Bytes,
+        per_cycle,
+        low: per_cycle,
+        high: per_cycle,
+        per_second: per_cycle * 2.0,
+        per_load: None,
+        detectable: 1.0,
+        trend,
+        exact: true,
+        fit: None,
+    };
+    let rows = |loads: i64, each: i64| (1..=loads).map(|load| vec![load, 5_000 + load * each]).collect();
+    let library = |name: &str, loads: u64, each: i64, verdict, finding| WatchedLibrary {
+        path: format!("/usr/lib/host/{name}"),
+        opens: loads,
+        closes: loads - 1,
+        loads,
+        unloads: loads - 1,
+        checkpoints: Checkpoints {
+            columns: vec![Column::Cycle, Column::Metric(Metric::Heap)],
+            rows: rows(loads.cast_signed(), each),
+            before_first_open: None,
+        },
+        verdict,
+        findings: vec![finding],
+        ..WatchedLibrary::default()
+    };
+    let leak = growth(1_008.0, Trend::Growing);
+    let facts =
+        LeakFacts { growth: leak.clone(), also: Vec::new(), with_threads: false, cycles: 12, by: Vec::new() };
+    let unsettled = Unsettled {
+        why: OpenGrowth::TooFewCheckpoints,
+        growth: growth(0.0, Trend::Unclear),
+        rates: Vec::new(),
+        clean_below: 1_024.0,
+        cycles_needed: Some(8),
+        also: Vec::new(),
+    };
+    let leaks = Finding::new(Severity::Fail, Facts::Leak(facts));
+    let is_clean = Finding::new(Severity::Note, Facts::NoGrowth { cycles: 12, detectable: 1.0 });
+    let is_open = Finding::new(Severity::Undecided, Facts::Unsettled(unsettled));
+    let libraries = vec![
+        WatchedLibrary {
+            leak: Some(Leak {
+                object: None,
+                metric: Metric::Heap,
+                bytes_per_cycle: 1_008.0,
+                low: 1_008.0,
+                high: 1_008.0,
+                mb_per_second: 0.002,
+                bytes_per_load: None,
+            }),
+            growth: vec![leak],
+            places: trace().places,
+            ..library("leaking.so", 13, 1_008, WatchVerdict::Leak, leaks)
+        },
+        library("rare.so", 3, 0, WatchVerdict::Inconclusive, is_open),
+        library("clean.so", 13, 0, WatchVerdict::Clean, is_clean),
+    ];
+    let step = |step: i64| vec![step, step * 500_000_000, 9_000_000 + step * 4_096, 40, 1, 7];
+    let metrics = [Metric::Anon, Metric::Mappings, Metric::Threads, Metric::Fds].map(Column::Metric);
+    Watch {
+        host: WatchedHost {
+            command: vec!["/usr/sbin/host".to_owned(), "--foreground".to_owned()],
+            pid: 4711,
+            end: HostEnd::Stopped,
+        },
+        seconds: 6.0,
+        steps: 12,
+        libraries,
+        checkpoints: Checkpoints {
+            columns: [Column::Cycle, Column::ActiveNs].into_iter().chain(metrics).collect(),
+            rows: (0..=12).map(step).collect(),
+            before_first_open: None,
+        },
+        growth: vec![Growth { metric: Metric::Anon, ..growth(4_096.0, Trend::Growing) }],
+        ..Watch::default()
+    }
+}
+
+/// A run that watched this host, and soaked nothing.
+pub fn watched() -> Run {
+    Run { passed: false, watch: Some(watch()), ..run(0) }
+}

@@ -1,10 +1,13 @@
 //! What was seen of a real host that loads its own libraries (`dlsoak watch`).
 
-use dlsoak_settings::named;
+use dlsoak_settings::{Reason, UnitError, named};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Checkpoints, Finding, Growth, Leak, LeakRate, OverTime, Prediction, TracePlace};
+use super::{
+    Cause, Checkpoints, Cycles, Finding, Growth, Judged, Leak, LeakRate, Measured, OverTime, Prediction,
+    Soak, TraceFrame, TracePlace,
+};
 
 /// A host that was watched.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +34,43 @@ pub struct Watch {
     pub checkpoints: Checkpoints,
     /// Growth of the host's process per step, whatever causes it.
     pub growth: Vec<Growth>,
+}
+
+impl Watch {
+    /// Each library as a soak whose cycles are its loads, for what draws and compares series.
+    pub fn soaks(&self) -> Vec<Soak> {
+        let of = |library: &WatchedLibrary| Soak {
+            judged: Judged {
+                growth: library.growth.clone(),
+                leak: library.leak.clone(),
+                findings: library.findings.clone(),
+                ..Judged::default()
+            },
+            ..self.soak(library.name(), &library.path, &library.checkpoints)
+        };
+        self.libraries.iter().map(of).collect()
+    }
+
+    /// The host as a soak whose cycles are the steps.
+    pub fn host_soak(&self) -> Soak {
+        let program = self.host.command.first().map_or("", String::as_str);
+        let judged = Judged { growth: self.growth.clone(), ..Judged::default() };
+        Soak { judged, ..self.soak("host", program, &self.checkpoints) }
+    }
+
+    fn soak(&self, name: &str, path: &str, checkpoints: &Checkpoints) -> Soak {
+        let last = checkpoints.rows.last().and_then(|row| row.first()).copied().unwrap_or(0);
+        let cycles = u64::try_from(last).unwrap_or(0);
+        let measured = Measured {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            cycles: Cycles { requested: cycles, completed: cycles, warmup: 0 },
+            seconds: self.seconds,
+            checkpoints: checkpoints.clone(),
+            ..Measured::default()
+        };
+        Soak { measured, ..Soak::default() }
+    }
 }
 
 /// The process that was watched.
@@ -87,9 +127,31 @@ pub struct WatchAsked {
     /// Growth per load that passes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub max_leak_rate: Option<LeakRate>,
+    /// Libraries that may leak.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub allow: Vec<AllowedLibrary>,
     /// Names of libraries that must be unloaded.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub require_unload: Vec<String>,
+}
+
+/// A library that may leak.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AllowedLibrary {
+    /// The name of its file, or its path.
+    pub name: String,
+    /// Why it may.
+    pub reason: Reason,
+}
+
+impl std::str::FromStr for AllowedLibrary {
+    type Err = UnitError;
+
+    /// `NAME` or `NAME=REASON`.
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let (name, reason) = text.split_once('=').unwrap_or((text, Reason::NONE));
+        Ok(Self { name: name.to_owned(), reason: reason.parse()? })
+    }
 }
 
 /// A library of a watched host: what was seen of it, and what was made of that.
@@ -114,6 +176,12 @@ pub struct WatchedLibrary {
     /// Why it can't be unloaded, by what its file says.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub stays: Vec<Prediction>,
+    /// What else keeps it: what is loaded beside it, and what a diagnosis found.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub causes: Vec<Cause>,
+    /// The code that opened it most often.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub opened_by: Option<TraceFrame>,
     /// What its code had allocated and not freed at the end of each step. The column `cycle` counts its loads.
     pub checkpoints: Checkpoints,
     /// Where what grows comes from.

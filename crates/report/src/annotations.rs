@@ -12,35 +12,58 @@ use super::words::Text;
 /// GitHub shows ten of each kind in a step, and drops the others without a word.
 const MOST: usize = 10;
 
-/// One line for each soak that did not pass, failures first, at most ten; the last one says how many more there are.
+/// One line for each soak, and for each library of a watch, that did not pass, failures first, at most ten; the last one says how many
+/// more there are.
 pub fn render(run: &Run) -> String {
-    let of = |mark| run.soaks.iter().filter(move |soak| Mark::of(soak) == mark);
-    let soaks: Vec<&Soak> = of(Mark::Fail).chain(of(Mark::Undecided)).collect();
-    let shown = if soaks.len() > MOST { MOST - 1 } else { soaks.len() };
+    let mut found: Vec<Annotation> = run.soaks.iter().map(of_soak).collect();
+    #[cfg(feature = "files")]
+    found.extend(run.watch.iter().flat_map(super::watch::rows).map(of_row));
+    found.retain(|found| found.mark != Mark::Pass);
+    found.sort_by_key(|found| found.mark);
+    let shown = if found.len() > MOST { MOST - 1 } else { found.len() };
     let mut out = String::new();
-    for soak in &soaks[..shown] {
-        let (level, word) =
-            if Mark::of(soak) == Mark::Fail { ("error", "FAIL") } else { ("warning", "undecided") };
-        let title = format!("{}: {word} {}", soak.name, soak.judged.verdict.name());
-        let reasons = summary::reasons(soak);
-        let message = if reasons.is_empty() {
-            "no reason was recorded".to_owned()
-        } else {
-            reasons.iter().flat_map(Text::lines).collect::<Vec<_>>().join("\n")
-        };
+    for Annotation { mark, path, name, verdict, message } in &found[..shown] {
+        let (level, word) = if *mark == Mark::Fail { ("error", "FAIL") } else { ("warning", "undecided") };
+        let title = format!("{name}: {word} {verdict}");
+        let message = if message.is_empty() { "no reason was recorded" } else { message };
         let _ = writeln!(
             out,
             "::{level} file={},title={}::{}",
-            property(&soak.path),
+            property(path),
             property(&title),
-            data(&units::elide(&message, 4_000))
+            data(&units::elide(message, 4_000))
         );
     }
-    if soaks.len() > shown {
-        let more = soaks.len() - shown;
+    if found.len() > shown {
+        let more = found.len() - shown;
         let _ = writeln!(out, "::error title=dlsoak::{more} more did not pass; the report has them all");
     }
     out
+}
+
+/// What did not pass, perhaps.
+struct Annotation {
+    mark: Mark,
+    path: String,
+    name: String,
+    verdict: &'static str,
+    message: String,
+}
+
+fn of_soak(soak: &Soak) -> Annotation {
+    Annotation {
+        mark: Mark::of(soak),
+        path: soak.path.clone(),
+        name: soak.name.clone(),
+        verdict: soak.judged.verdict.name(),
+        message: summary::reasons(soak).iter().flat_map(Text::lines).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+#[cfg(feature = "files")]
+fn of_row(row: super::watch::Row<'_>) -> Annotation {
+    let message = [row.reasons, row.places].concat().join("\n");
+    Annotation { mark: row.mark, path: row.path.to_owned(), name: row.name, verdict: row.verdict, message }
 }
 
 /// The message of a command: what would end its line or begin an escape is escaped.
@@ -84,5 +107,17 @@ mod tests {
         assert_eq!(few.lines().count(), 5);
         assert!(few.lines().last().unwrap().starts_with("::warning "), "{few}");
         assert_eq!(render(&sample::run(1)), "");
+    }
+
+    #[cfg(feature = "files")]
+    #[test]
+    fn libraries_of_a_watch_are_among_them() {
+        let text = render(&sample::watched());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(
+            lines[0].starts_with("::error file=/usr/lib/host/leaking.so,title=leaking.so%3A FAIL leak::")
+        );
+        assert!(lines[1].starts_with("::warning file=/usr/lib/host/rare.so,"), "{text}");
     }
 }

@@ -13,7 +13,12 @@ use super::Error;
 pub(super) fn render(run: &Run) -> Result<Vec<u8>, Error> {
     // Soaks of records that were joined may differ in their columns: all that any has, in the order of appearance.
     let mut columns: Vec<Column> = Vec::new();
-    for column in run.soaks.iter().flat_map(|soak| &soak.checkpoints.columns) {
+    let watched =
+        run.watch.as_ref().map(|watch| [watch.soaks(), vec![watch.host_soak()]].concat()).unwrap_or_default();
+    let verdicts = run.watch.iter().flat_map(|watch| &watch.libraries).map(|library| library.verdict.name());
+    let of_soaks = run.soaks.iter().map(|soak| (soak, soak.judged.verdict.name()));
+    let soaks: Vec<_> = of_soaks.chain(watched.iter().zip(verdicts.chain([""]))).collect();
+    for column in soaks.iter().flat_map(|(soak, _)| &soak.checkpoints.columns) {
         if !columns.contains(column) {
             columns.push(*column);
         }
@@ -22,15 +27,14 @@ pub(super) fn render(run: &Run) -> Result<Vec<u8>, Error> {
     let failed = |error: csv::Error| Error::Export(error.to_string());
     let header = ["soak", "verdict"].into_iter().chain(columns.iter().map(|column| column.name()));
     writer.write_record(header.map(harmless)).map_err(failed)?;
-    for soak in &run.soaks {
-        let verdict = soak.judged.verdict.name().to_owned();
+    for (soak, verdict) in soaks {
         let position = |column: &Column| soak.checkpoints.position(*column);
         let places: Vec<Option<usize>> = columns.iter().map(position).collect();
         for row in &soak.checkpoints.rows {
             let cell = |place: &Option<usize>| {
                 place.and_then(|i| row.get(i)).map_or_else(String::new, i64::to_string)
             };
-            let cells = [harmless(&soak.name), verdict.clone()].into_iter().chain(places.iter().map(cell));
+            let cells = [harmless(&soak.name), verdict.to_owned()].into_iter().chain(places.iter().map(cell));
             writer.write_record(cells).map_err(failed)?;
         }
     }
@@ -64,5 +68,14 @@ mod tests {
         assert_eq!(rows[200][2], "100000".to_owned());
         assert_eq!((&rows[0][head.len() - 1], &rows[402][5]), ("", ""));
         assert!(String::from_utf8(bytes).unwrap().ends_with("\r\n"));
+    }
+
+    #[test]
+    fn each_step_of_a_watch_is_a_row() {
+        let text = String::from_utf8(render(&sample::watched()).unwrap()).unwrap();
+        let rows: Vec<&str> = text.lines().collect();
+        assert_eq!(rows.len(), 1 + 13 + 3 + 13 + 13);
+        assert_eq!(rows[1], "leaking.so,leak,1,6008,,,,,");
+        assert!(rows[rows.len() - 1].starts_with("host,,12,"), "{text}");
     }
 }

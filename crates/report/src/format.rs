@@ -37,6 +37,9 @@ impl Format {
     /// are drawn when they are asked for, because drawing them takes as long as a thousand cycles of a small library.
     pub const OF_A_RUN: [Format; 3] = [Format::Json, Format::Html, Format::Svg];
 
+    /// What a watch leaves there: its charts are in the page.
+    pub const OF_A_WATCH: [Format; 2] = [Format::Json, Format::Html];
+
     /// The files this format consists of.
     ///
     /// # Errors

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use dlsoak_record::{Run, Soak};
+use dlsoak_record::{Run, Soak, Watch};
 
 use super::summary::{self, Mark};
+use super::watch::{self, Row};
 use super::words::{self, Text};
 use super::{Error, cells, units};
 
@@ -26,8 +27,10 @@ pub(super) fn render(run: &Run) -> Result<Vec<u8>, Error> {
     ] {
         suite.add_property((name, value.as_str()));
     }
-    suite.set_time(seconds(run.soaks.iter().map(|soak| soak.seconds).sum()));
+    let watched = run.watch.iter().map(|watch| watch.seconds);
+    suite.set_time(seconds(run.soaks.iter().map(|soak| soak.seconds).chain(watched).sum()));
     suite.add_test_cases(run.soaks.iter().map(case));
+    suite.add_test_cases(run.watch.iter().flat_map(cases));
     let mut report = Report::new("dlsoak");
     report.add_test_suite(suite);
     let mut text = report.to_string().map_err(|error| Error::Export(error.to_string()))?;
@@ -40,11 +43,7 @@ pub(super) fn render(run: &Run) -> Result<Vec<u8>, Error> {
 /// One soak.
 fn case(soak: &Soak) -> TestCase {
     let mark = Mark::of(soak);
-    let mut status = match mark {
-        Mark::Pass => TestCaseStatus::success(),
-        Mark::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        Mark::Undecided => TestCaseStatus::non_success(NonSuccessKind::Error),
-    };
+    let mut status = status(mark);
     if mark != Mark::Pass {
         let reasons = summary::reasons(soak);
         let verdict = soak.judged.verdict.name();
@@ -83,6 +82,37 @@ fn case(soak: &Soak) -> TestCase {
     case
 }
 
+fn status(mark: Mark) -> TestCaseStatus {
+    match mark {
+        Mark::Pass => TestCaseStatus::success(),
+        Mark::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Mark::Undecided => TestCaseStatus::non_success(NonSuccessKind::Error),
+    }
+}
+
+/// A watch: a case for each library, and one for the host, which is an error where something was not seen.
+fn cases(watch: &Watch) -> impl Iterator<Item = TestCase> {
+    let case = |row: Row<'_>| {
+        let mut status = status(row.mark);
+        if row.mark != Mark::Pass {
+            let first = row.reasons.first().map_or("no reason was recorded", String::as_str);
+            status.set_type(row.verdict).set_message(format!("{}: {first}", row.verdict));
+            status.set_description([row.reasons, row.places].concat().join("\n"));
+        }
+        let mut case = TestCase::new(row.name, status);
+        case.set_classname("dlsoak.watch");
+        case.add_property(("verdict", row.verdict));
+        if let Some(library) = row.library {
+            case.add_properties(watch::counts(library).map(|(name, count)| (name.to_owned(), count)));
+            case.add_property(("growth_per_load", watch::rate(library).as_str()));
+        } else {
+            case.set_time(seconds(watch.seconds));
+        }
+        case
+    };
+    watch::rows(watch).into_iter().map(case)
+}
+
 /// A time that a record may have as anything.
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default()
@@ -110,5 +140,24 @@ mod tests {
         let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
         assert_eq!(failure.attribute("type"), Some("leak"));
         assert!(failure.text().unwrap().contains("a < b & \"c\""), "{failure:?}");
+    }
+
+    #[test]
+    fn each_watched_library_is_a_case_and_so_is_the_host() {
+        let mut run = sample::watched();
+        let text = |run: &Run| String::from_utf8(render(run).unwrap()).unwrap();
+        let watched = text(&run);
+        let document = Document::parse(&watched).unwrap();
+        let case =
+            |name: &str| document.descendants().find(|node| node.attribute("name") == Some(name)).unwrap();
+        let inner = |name: &str, kind: &str| case(name).descendants().any(|node| node.has_tag_name(kind));
+        assert!(inner("leaking.so", "failure") && inner("rare.so", "error"));
+        assert!(!inner("clean.so", "failure") && !inner("clean.so", "error") && !inner("host", "error"));
+        let failure = case("leaking.so").descendants().find(|node| node.has_tag_name("failure")).unwrap();
+        assert_eq!(failure.attribute("message"), Some("leak: heap grows by exactly 1,008 B per load"));
+        assert!(failure.text().unwrap().contains("keep (leak.c:9)"), "{failure:?}");
+        // What was lost is in no library's case.
+        run.watch.as_mut().unwrap().lost = 1;
+        assert_eq!(text(&run).matches("<error").count(), watched.matches("<error").count() + 1);
     }
 }

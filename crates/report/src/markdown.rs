@@ -3,10 +3,10 @@
 
 use std::fmt::Write as _;
 
-use dlsoak_record::{Run, Soak};
+use dlsoak_record::{Run, Soak, Watch};
 
 use super::summary::{self, Mark};
-use super::{built, cells, units};
+use super::{built, cells, units, watch};
 
 /// Rows of the table, and soaks that are explained: more than anyone reads there, and well below the limit of size.
 const ROWS: usize = 200;
@@ -29,7 +29,7 @@ pub(super) fn render(run: &Run) -> String {
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {open} | {close} |",
-            verdict(soak),
+            verdict(Mark::of(soak), soak.judged.verdict.name()),
             text(&soak.name),
             summary::language_word(soak.language),
             units::count(soak.cycles.completed),
@@ -42,12 +42,20 @@ pub(super) fn render(run: &Run) -> String {
     if soaks.len() > ROWS {
         let _ = writeln!(out, "\nand {} more, in the record", units::count((soaks.len() - ROWS) as u64));
     }
+    if let Some(watch) = &run.watch {
+        watched(&mut out, watch);
+    }
     let mut failed = soaks.iter().filter(|soak| Mark::of(soak) != Mark::Pass).peekable();
     if failed.peek().is_some() {
         out.push_str("\n### Why\n\n");
     }
     for soak in failed.take(ROWS) {
-        let _ = writeln!(out, "- **{}**: {}", text(&soak.name), verdict(soak));
+        let _ = writeln!(
+            out,
+            "- **{}**: {}",
+            text(&soak.name),
+            verdict(Mark::of(soak), soak.judged.verdict.name())
+        );
         for reason in summary::reasons(soak) {
             let _ = writeln!(out, "  - {}", text(&units::elide(&reason.line(), LONGEST)));
         }
@@ -60,14 +68,34 @@ pub(super) fn render(run: &Run) -> String {
     out
 }
 
+/// The libraries of a watched host, failures first, then why, and what the host says.
+fn watched(out: &mut String, watch: &Watch) {
+    let mut rows = watch::rows(watch);
+    rows.sort_by_key(|row| row.mark);
+    out.push_str("| | library | loads | unloads | opens | closes | growth/load |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n");
+    for row in rows.iter().take(ROWS) {
+        let Some(library) = row.library else { continue };
+        let counts = watch::counts(library).map(|(_, count)| count).join(" | ");
+        let (verdict, growth) = (verdict(row.mark, row.verdict), watch::rate(library));
+        let _ = writeln!(out, "| {verdict} | {} | {counts} | {growth} |", text(&row.name));
+    }
+    out.push('\n');
+    for row in rows.iter().filter(|row| row.mark != Mark::Pass || row.library.is_none()).take(ROWS) {
+        let _ = writeln!(out, "- **{}**: {}", text(&row.name), verdict(row.mark, row.verdict));
+        for line in row.reasons.iter().chain(&row.places) {
+            let _ = writeln!(out, "  - {}", text(&units::elide(line.trim_start(), LONGEST)));
+        }
+    }
+}
+
 /// The gate's answer and the verdict. The signs stand beside words: they are for the eye only.
-fn verdict(soak: &Soak) -> String {
-    let sign = match Mark::of(soak) {
+fn verdict(mark: Mark, verdict: &str) -> String {
+    let sign = match mark {
         Mark::Pass => "✅ pass",
         Mark::Fail => "❌ FAIL",
         Mark::Undecided => "❔ undecided",
     };
-    format!("{sign} {}", soak.judged.verdict.name())
+    format!("{sign} {verdict}")
 }
 
 /// Text that is not taken for Markdown, HTML, a mention or an issue.
@@ -114,5 +142,14 @@ mod tests {
         }
         let size = render(&run).len();
         assert!(size < 1 << 20, "{size}");
+    }
+
+    #[test]
+    fn a_watch_is_a_table_of_libraries() {
+        let text = render(&sample::watched());
+        let head = "| ❌ FAIL leak | leaking.so | 13 | 12 | 13 | 12 | 1,008 B |";
+        assert_eq!(text.lines().nth(4), Some(head), "{text}");
+        assert!(text.contains("- **host**: ✅ pass watched\n  - host: anonymous memory grows by"), "{text}");
+        assert!(!text.contains("cycles |"), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 
 use dlsoak_record::{
     Code, Column, Facts, Finding, Growth, Language, Metric, Note, OutcomeKind, Rule, Run, Severity, Soak,
-    Trend, Unit, UnloadState, Verdict,
+    Trend, Unit, UnloadState, Verdict, Watch, WatchVerdict, WatchedLibrary,
 };
 
 use super::units;
@@ -27,6 +27,40 @@ impl Mark {
             Some(true) => Mark::Pass,
             Some(false) => Mark::Fail,
             None => Mark::Undecided,
+        }
+    }
+
+    /// The mark of a library of a watched host.
+    pub fn of_watched(library: &WatchedLibrary) -> Mark {
+        let marks = library.findings.iter().map(|finding| match finding.severity {
+            Severity::Fail => Mark::Fail,
+            Severity::Undecided => Mark::Undecided,
+            Severity::Note => Mark::Pass,
+        });
+        marks.min().unwrap_or(Mark::Pass)
+    }
+
+    /// The mark of a watch, whatever its libraries have: it is open where something was not seen.
+    pub fn of_watch(watch: &Watch) -> Mark {
+        let seen = !watch.libraries.is_empty() && watch.lost == 0 && watch.lost_notes == 0;
+        if seen { Mark::Pass } else { Mark::Undecided }
+    }
+
+    /// The sign for it in a page.
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Mark::Pass => "✓",
+            Mark::Fail => "✕",
+            Mark::Undecided => "?",
+        }
+    }
+
+    /// The class of everything in a page that shows it.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Mark::Pass => "good",
+            Mark::Fail => "bad",
+            Mark::Undecided => "open",
         }
     }
 
@@ -126,14 +160,14 @@ pub fn headline(soak: &Soak) -> Option<Headline> {
     Some(Headline { figure, per_cycle, per_second, metric })
 }
 
-/// A slope with its unit and its 95 % interval: `32.9 B/cycle [32.1, 33.4]`, `32 B/cycle, exact`.
-pub fn slope(growth: &Growth) -> String {
+/// A slope with its unit and its 95 % interval: `32.9 B/cycle [32.1, 33.4]`, `32 B/load, exact`. `per` is what it is counted in.
+pub fn slope(growth: &Growth, per: &str) -> String {
     let unit = match growth.unit {
         Unit::Bytes => " B",
         Unit::Count => "",
     };
     let sign = if growth.per_cycle > 0.0 { "+" } else { "" };
-    let figure = format!("{sign}{}{unit}/cycle", units::number(growth.per_cycle));
+    let figure = format!("{sign}{}{unit}/{per}", units::number(growth.per_cycle));
     if growth.exact {
         format!("{figure}, exact")
     } else {
@@ -269,10 +303,28 @@ fn warns(finding: &Finding, mark: Mark) -> bool {
 
 /// The line that closes a run: `7 soaks: 3 clean, 1 leak, 3 pinned - not passed`.
 pub fn closing(run: &Run) -> String {
+    let mut parts = Vec::new();
+    if !run.soaks.is_empty() || run.watch.is_none() {
+        let words = run.soaks.iter().map(|soak| {
+            let allowed = Mark::of(soak) == Mark::Pass && soak.judged.verdict != Verdict::Clean;
+            format!("{}{}", soak.judged.verdict, if allowed { " (allowed)" } else { "" })
+        });
+        parts.push(tally(["soak", "soaks"], words));
+    }
+    if let Some(watch) = &run.watch {
+        let words = watch.libraries.iter().map(|library| {
+            let allowed = Mark::of_watched(library) == Mark::Pass && library.verdict == WatchVerdict::Leak;
+            format!("{}{}", library.verdict, if allowed { " (allowed)" } else { "" })
+        });
+        parts.push(tally(["watched library", "watched libraries"], words));
+    }
+    format!("{} - {}", parts.join("; "), result_word(run))
+}
+
+/// How many there are, and of each verdict.
+fn tally([one, many]: [&str; 2], words: impl Iterator<Item = String>) -> String {
     let mut counts: Vec<(String, usize)> = Vec::new();
-    for soak in &run.soaks {
-        let allowed = Mark::of(soak) == Mark::Pass && soak.judged.verdict != Verdict::Clean;
-        let word = format!("{}{}", soak.judged.verdict, if allowed { " (allowed)" } else { "" });
+    for word in words {
         match counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, n)) => *n += 1,
             None => counts.push((word, 1)),
@@ -280,17 +332,19 @@ pub fn closing(run: &Run) -> String {
     }
     // Clean ones first, then what needs a look, in the order of the suite.
     counts.sort_by_key(|(word, _)| word != "clean");
+    let all: usize = counts.iter().map(|(_, n)| n).sum();
     let parts: Vec<String> = counts.into_iter().map(|(word, n)| format!("{n} {word}")).collect();
-    let soaks = if run.soaks.len() == 1 { "soak" } else { "soaks" };
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    format!("{} {soaks}{parts} - {}", run.soaks.len(), result_word(run))
+    format!("{all} {}{parts}", if all == 1 { one } else { many })
 }
 
 /// The result of a run in words.
 pub fn result_word(run: &Run) -> &'static str {
+    let watched = run.watch.iter().flat_map(|watch| &watch.libraries).map(Mark::of_watched);
+    let failed = run.soaks.iter().map(Mark::of).chain(watched).any(|mark| mark == Mark::Fail);
     if run.passed {
         "passed"
-    } else if run.soaks.iter().any(|soak| Mark::of(soak) == Mark::Fail) || run.soaks.is_empty() {
+    } else if failed || run.soaks.is_empty() && run.watch.is_none() {
         "not passed"
     } else {
         "undecided"
@@ -341,7 +395,7 @@ mod tests {
     #[test]
     fn slopes_have_a_unit_and_an_interval() {
         let growth = &sample::run(2).soaks[1].judged.growth;
-        assert_eq!(slope(&growth[0]), "+32 B/cycle, exact");
-        assert_eq!(slope(&growth[1]), "+33.4 B/cycle [31.8, 35.0]");
+        assert_eq!(slope(&growth[0], "cycle"), "+32 B/cycle, exact");
+        assert_eq!(slope(&growth[1], "cycle"), "+33.4 B/cycle [31.8, 35.0]");
     }
 }

@@ -1,14 +1,17 @@
 //! A watched host for people: a row for each library that was loaded while it ran, then why, then what the host itself grows by.
 
 use dlsoak_record::{
-    Attached, Certainty, Facts, Finding, Growth, HostEnd, MappedLibrary, Severity, TracePlace, Trend, Watch,
-    WatchVerdict, WatchedLibrary,
+    Attached, Certainty, Facts, Finding, Growth, HostEnd, MappedLibrary, Metric, Severity, TracePlace, Trend,
+    Watch, WatchVerdict, WatchedLibrary,
 };
 
+use super::summary::Mark;
 use super::terminal::wrap;
 use super::units;
 use super::words::{self, amount, counted, file_name};
 
+/// Libraries that the view of a watch under way lists.
+const LIVE: usize = 10;
 /// Places of a leak that are told.
 const PLACES: usize = 3;
 /// Frames of a stack that are told.
@@ -17,6 +20,60 @@ const FRAMES: usize = 6;
 /// A line that says how far a watch is.
 pub fn heartbeat(seconds: u64, steps: u64, loads: u64) -> String {
     format!("{seconds} s: {}, {}", counted(steps, "step"), counted(loads, "load"))
+}
+
+/// How far a watch is, in lines of a terminal that is so wide: each library that was loaded or opened again, with its verdict so far, and
+/// the host.
+pub fn live(watch: &Watch, elapsed: f64, width: u16) -> String {
+    let moved = |library: &&WatchedLibrary| library.loads > 1 || library.opens > 1;
+    let moved: Vec<&WatchedLibrary> = watch.libraries.iter().filter(moved).collect();
+    let still = watch.libraries.len() - moved.len();
+    let mut lines = vec![format!(
+        "{}: {} in {elapsed:.0} s, {} loaded once",
+        command(watch),
+        counted(watch.steps, "step"),
+        units::count(still as u64)
+    )];
+    for library in moved.iter().take(LIVE) {
+        let counts = counts(library).map(|(name, count)| format!("{count} {name}")).join(", ");
+        let heap = library.growth.iter().find(|growth| growth.metric == Metric::Heap);
+        let heap = heap.filter(|growth| growth.per_cycle.is_finite() && library.loads > 1);
+        let heap = heap
+            .map_or_else(String::new, |growth| format!(", {} B per load", units::number(growth.per_cycle)));
+        lines.push(format!(
+            "  {:<14}  {}: {counts}{heap}",
+            library.verdict.name(),
+            units::printable(library.name())
+        ));
+    }
+    if moved.len() > LIVE {
+        lines.push(format!("  and {} more", moved.len() - LIVE));
+    }
+    let gained = gained(watch, Metric::Anon);
+    lines.push(format!("  {:<14}  anonymous memory {gained} since the first step", "host"));
+    let lines: Vec<String> =
+        lines.iter().map(|line| units::elide(line, usize::from(width).saturating_sub(1))).collect();
+    lines.join("\n")
+}
+
+/// What the host's process gained from the first step to the last.
+fn gained(watch: &Watch, metric: Metric) -> String {
+    let at = watch.checkpoints.position(metric);
+    let gained = at.map_or(0, |at| difference(&watch.checkpoints.rows, at)) as f64;
+    format!("{}{}", if gained < 0.0 { "" } else { "+" }, units::bytes(gained))
+}
+
+/// That a host was stopped because of a leak, and how to go on.
+pub fn suspended(watch: &Watch, pid: u32) -> String {
+    let leaking = watch.libraries.iter().find(|library| library.verdict == WatchVerdict::Leak);
+    let why = leaking.map_or_else(String::new, |library| {
+        let reason = reasons(library).into_iter().next().unwrap_or_default();
+        format!("{}: {reason}\n", units::printable(library.name()))
+    });
+    format!(
+        "{why}process {pid} is stopped, and dlsoak waits\n\
+         help: `gdb -p {pid}` to look at it, `kill -CONT {pid}` to let it go on; Ctrl-C ends the watch and the host"
+    )
 }
 
 /// The table and what it means. Ends with a newline.
@@ -46,51 +103,136 @@ pub fn render(watch: &Watch, width: u16) -> String {
 }
 
 fn head(watch: &Watch) -> String {
+    format!("{}: {}\n", command(watch), course(watch))
+}
+
+/// The host's command line.
+pub(super) fn command(watch: &Watch) -> String {
+    units::printable(&watch.host.command.join(" "))
+}
+
+/// How long it was watched, and how it ended.
+pub(super) fn course(watch: &Watch) -> String {
     let end = match watch.host.end {
         HostEnd::Stopped => "stopped by dlsoak".to_owned(),
         HostEnd::Exited { code } => format!("exited with status {code}"),
         HostEnd::Killed { signal } => format!("killed by signal {signal}"),
         HostEnd::Lost => "ended".to_owned(),
     };
-    let command = units::printable(&watch.host.command.join(" "));
-    format!("{command}: {} in {:.1} s, {end}\n", counted(watch.steps, "step"), watch.seconds)
+    format!("{} in {:.1} s, {end}", counted(watch.steps, "step"), watch.seconds)
+}
+
+/// What is counted of a library, each with its name.
+pub(super) fn counts(library: &WatchedLibrary) -> [(&'static str, String); 4] {
+    [
+        ("loads", library.loads),
+        ("unloads", library.unloads),
+        ("opens", library.opens),
+        ("closes", library.closes),
+    ]
+    .map(|(name, count)| (name, units::count(count)))
+}
+
+/// What a library leaks with each load; empty where it does not.
+pub(super) fn rate(library: &WatchedLibrary) -> String {
+    library.leak.as_ref().map_or_else(String::new, |leak| units::number(leak.bytes_per_cycle) + " B")
+}
+
+/// Why a library has its verdict, most important first, in a line each.
+pub(super) fn reasons(library: &WatchedLibrary) -> Vec<String> {
+    library.findings.iter().map(|finding| units::printable(&sentence(finding))).collect()
+}
+
+/// The places of a leak that are told, with their stacks: each line, and how deep it is indented.
+fn places(library: &WatchedLibrary) -> Vec<(usize, String)> {
+    let mut lines = Vec::new();
+    if library.verdict == WatchVerdict::Leak {
+        for place in library.places.iter().take(PLACES) {
+            lines.push((2, of_place(place)));
+            let frames = place.stacks.first().into_iter().flat_map(|stack| stack.frames.iter().take(FRAMES));
+            lines.extend(frames.map(|frame| (6, units::printable(&super::trace::line(frame)))));
+        }
+    }
+    lines
+}
+
+/// What exports say of a watch: a row for each library, and one for the host.
+pub(super) struct Row<'a> {
+    pub(super) mark: Mark,
+    pub(super) name: String,
+    pub(super) path: &'a str,
+    pub(super) verdict: &'static str,
+    /// The library; of the host's row there is none.
+    pub(super) library: Option<&'a WatchedLibrary>,
+    /// Why, most important first.
+    pub(super) reasons: Vec<String>,
+    /// Where it leaks, in lines.
+    pub(super) places: Vec<String>,
+}
+
+/// The rows of a watch, the host's last.
+pub(super) fn rows(watch: &Watch) -> Vec<Row<'_>> {
+    let of = |library| Row {
+        mark: Mark::of_watched(library),
+        name: units::printable(library.name()),
+        path: &library.path,
+        verdict: library.verdict.name(),
+        library: Some(library),
+        reasons: reasons(library),
+        places: places(library).into_iter().map(|(indent, line)| format!("{:indent$}{line}", "")).collect(),
+    };
+    let mark = Mark::of_watch(watch);
+    let host = Row {
+        mark,
+        name: "host".to_owned(),
+        path: watch.host.command.first().map_or("", String::as_str),
+        verdict: if mark == Mark::Pass { "watched" } else { WatchVerdict::Inconclusive.name() },
+        library: None,
+        reasons: remarks(watch),
+        places: Vec::new(),
+    };
+    watch.libraries.iter().map(of).chain([host]).collect()
+}
+
+/// What something grows by in each step, and in each minute.
+pub(super) fn rates(of: &Growth) -> [String; 2] {
+    [of.per_cycle, of.per_second * 60.0].map(|rate| amount(of.metric, rate))
 }
 
 fn row(library: &WatchedLibrary) -> [String; 7] {
-    let growth =
-        library.leak.as_ref().map_or_else(String::new, |leak| units::number(leak.bytes_per_cycle) + " B");
-    [
-        library.verdict.to_string(),
-        units::printable(file_name(&library.path)),
-        units::count(library.loads),
-        units::count(library.unloads),
-        units::count(library.opens),
-        units::count(library.closes),
-        growth,
-    ]
+    let [loads, unloads, opens, closes] = counts(library).map(|(_, count)| count);
+    let (verdict, name) = (library.verdict.to_string(), units::printable(library.name()));
+    [verdict, name, loads, unloads, opens, closes, rate(library)]
 }
 
 /// Why a library has its verdict, where that is to be told.
 fn explain(out: &mut String, library: &WatchedLibrary, width: u16) {
-    let told =
-        |finding: &&Finding| finding.severity != Severity::Note || library.verdict == WatchVerdict::Pinned;
+    let told = |finding: &&Finding| {
+        finding.severity != Severity::Note
+            || finding.allowed.is_some()
+            || library.verdict == WatchVerdict::Pinned
+    };
     for finding in library.findings.iter().filter(told) {
         out.push('\n');
-        let name = units::printable(file_name(&library.path));
+        let name = units::printable(library.name());
         wrap(out, &format!("{}: ", finding.code), "  ", &format!("{name}: {}", sentence(finding)), width);
     }
-    if library.verdict == WatchVerdict::Leak {
-        for place in library.places.iter().take(PLACES) {
-            out.push_str(&format!("  {}\n", of_place(place)));
-            for frame in place.stacks.first().into_iter().flat_map(|stack| stack.frames.iter().take(FRAMES)) {
-                out.push_str(&format!("      {}\n", units::printable(&super::trace::line(frame))));
-            }
-        }
+    for (indent, line) in places(library) {
+        out.push_str(&format!("{:indent$}{line}\n", ""));
     }
 }
 
-/// A finding in a sentence. "Per cycle" is per load here.
+/// A finding in a sentence, with the reason why it may be.
 fn sentence(finding: &Finding) -> String {
+    let fact = fact(finding);
+    finding
+        .allowed
+        .as_ref()
+        .map_or_else(|| fact.clone(), |reason| format!("{fact}; this is allowed: {reason}"))
+}
+
+/// What a finding says. "Per cycle" is per load here.
+fn fact(finding: &Finding) -> String {
     match &finding.facts {
         Facts::Leak(leak) => grows(&leak.growth),
         Facts::Unsettled(open) => {
@@ -128,20 +270,20 @@ fn of_place(place: &TracePlace) -> String {
 }
 
 /// What is to be said of the host and of the watch itself.
-fn remarks(watch: &Watch) -> Vec<String> {
-    let mut remarks = Vec::new();
-    let growing: Vec<String> = watch
+pub(super) fn remarks(watch: &Watch) -> Vec<String> {
+    let mut remarks: Vec<String> = watch
         .growth
         .iter()
         .filter(|growth| growth.trend == Trend::Growing)
-        .map(|of| format!("{} by {}", words::metric(of.metric), amount(of.metric, of.per_cycle)))
+        .map(|of| {
+            let [step, minute] = rates(of);
+            let what = match of.metric {
+                Metric::Heap => "heap that no library's code allocates",
+                other => words::metric(other),
+            };
+            format!("host: {what} grows by {step} per step ({minute} per minute)")
+        })
         .collect();
-    if !growing.is_empty() {
-        remarks.push(format!(
-            "the host's process grows in each step by all that runs in it: {}",
-            growing.join(", ")
-        ));
-    }
     if watch.libraries.is_empty() {
         remarks.push("the host loaded no library while it was watched".to_owned());
     }
@@ -241,4 +383,46 @@ fn growing(out: &mut String, of: &Attached) {
 fn difference(rows: &[Vec<i64>], at: usize) -> i64 {
     let value = |row: Option<&Vec<i64>>| row.and_then(|row| row.get(at)).copied().unwrap_or(0);
     value(rows.last()) - value(rows.first())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dlsoak_record::sample;
+
+    #[test]
+    fn each_library_that_moved_is_a_line_that_fits() {
+        let mut watch = sample::watch();
+        watch.libraries[2].path = format!("/usr/lib/{}.so", "x".repeat(200));
+        let mut once = watch.libraries[1].clone();
+        (once.loads, once.opens) = (1, 1);
+        watch.libraries.push(once);
+        let text = live(&watch, 6.0, 80);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        assert_eq!(lines[0], "/usr/sbin/host --foreground: 12 steps in 6 s, 1 loaded once");
+        let leaking =
+            "  leak            leaking.so: 13 loads, 12 unloads, 13 opens, 12 closes, 1,008 B per load";
+        assert!(leaking.starts_with(lines[1].trim_end_matches('…').trim_end_matches("...")), "{text}");
+        assert_eq!(lines[4], "  host            anonymous memory +48 KiB since the first step");
+        assert!(lines.iter().all(|line| units::columns(line) < 80), "{text}");
+    }
+
+    #[test]
+    fn a_host_that_was_stopped_says_how_to_go_on() {
+        assert_eq!(
+            suspended(&sample::watch(), 7),
+            "leaking.so: heap grows by exactly 1,008 B per load\nprocess 7 is stopped, and dlsoak waits\nhelp: `gdb -p 7` to look at it, \
+             `kill -CONT 7` to let it go on; Ctrl-C ends the watch and the host"
+        );
+    }
+
+    #[test]
+    fn the_terminal_names_leaks_and_what_the_host_gains() {
+        let text = render(&sample::watch(), 120);
+        let host = "host: anonymous memory grows by 4,096 B per step (491,520 B per minute)";
+        for line in ["leak-heap: leaking.so: heap grows by exactly 1,008 B per load", host] {
+            assert!(text.lines().any(|found| found == line), "{text}");
+        }
+    }
 }

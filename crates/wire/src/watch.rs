@@ -55,7 +55,8 @@ pub struct Event {
     pub thread: u32,
     /// Number of the object, counted from 1; 0 where the event is about none.
     pub object: u64,
-    /// Address of its `struct link_map`, which is also the handle that `dlopen` returns.
+    /// Address of its `struct link_map`, which is also the handle that `dlopen` returns. With [`Kind::Opening`], the address that the
+    /// call returns to.
     pub map: u64,
 }
 

@@ -21,21 +21,21 @@ pub(super) fn begin(ring: *mut Ring) {
     RING.store(ring, Relaxed);
 }
 
-/// Reports a call of `dlopen`, and gives the address to go on to.
-extern "C" fn opening(name: *const c_char) -> *mut c_void {
+/// Reports a call of `dlopen` that returns to `caller`, and gives the address to go on to.
+extern "C" fn opening(name: *const c_char, caller: *mut c_void) -> *mut c_void {
     // SAFETY: null, or the caller's text. Without a name it is the program that is meant.
     let name = if name.is_null() { c"" } else { unsafe { CStr::from_ptr(name) } };
-    report(Kind::Opening, name, null_mut());
+    report(Kind::Opening, name, caller);
     OPEN.address()
 }
 
 /// Reports a call of `dlclose`, and gives the address to go on to.
-extern "C" fn closing(handle: *mut c_void) -> *mut c_void {
+extern "C" fn closing(handle: *mut c_void, _caller: *mut c_void) -> *mut c_void {
     report(Kind::Closing, c"", handle);
     CLOSE.address()
 }
 
-fn report(kind: Kind, name: &CStr, handle: *mut c_void) {
+fn report(kind: Kind, name: &CStr, map: *mut c_void) {
     // SAFETY: null, or mapped for as long as the process lives.
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
     // SAFETY: getpid has no precondition.
@@ -49,7 +49,7 @@ fn report(kind: Kind, name: &CStr, handle: *mut c_void) {
         process,
         thread: c::thread_id().cast_unsigned(),
         object: 0,
-        map: handle as u64,
+        map: map as u64,
     };
     ring.put(event, name.to_bytes());
 }
@@ -69,6 +69,7 @@ macro_rules! reported {
                 "push rdi",
                 "push rsi",
                 "push rax",
+                "mov rsi, [rsp + 24]",
                 "call {report}",
                 "mov r11, rax",
                 "pop rax",
@@ -81,6 +82,7 @@ macro_rules! reported {
             core::arch::naked_asm!(
                 "stp x0, x1, [sp, #-32]!",
                 "str x30, [sp, #16]",
+                "mov x1, x30",
                 "bl {report}",
                 "mov x16, x0",
                 "ldr x30, [sp, #16]",

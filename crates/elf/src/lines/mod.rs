@@ -52,10 +52,12 @@ impl Symbols {
 
     /// The functions at this many bytes from the beginning of a file, innermost first; none where nothing is known.
     pub fn functions(&mut self, file: &Path, offset: u64) -> Vec<Function> {
-        match self.file(file) {
-            None => Vec::new(),
-            Some(object) => object.address(offset).map(|a| object.functions(a)).unwrap_or_default(),
-        }
+        self.address(file, offset).map(|address| self.functions_at(file, address)).unwrap_or_default()
+    }
+
+    /// The address, by a file's own count, of what is this many bytes from its beginning.
+    pub fn address(&mut self, file: &Path, offset: u64) -> Option<u64> {
+        self.file(file)?.address(offset)
     }
 
     /// The functions at an address of a file, by the file's own count, innermost first; none where nothing is known.

@@ -8,16 +8,18 @@ mod latency;
 mod limits;
 mod pairs;
 mod state;
+mod watched;
 
 use serde::Serialize;
 
-use dlsoak_record::{Metric, OutcomeKind, Phase, Run, Soak, UnloadState, Verdict};
+use dlsoak_record::{Metric, OutcomeKind, Phase, Run, Soak, UnloadState, Verdict, WatchVerdict};
 
 pub use differences::{Difference, HostField, Setting};
 pub use languages::{Language, Work};
 pub use latency::{Figures, LatencyChange, LatencyOutcome};
 pub(crate) use limits::findings;
 pub use limits::{baseline_of, passed, rules};
+pub use watched::{LibraryChange, rules_of_watched};
 
 /// Runs compared with the first of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,9 +46,12 @@ pub struct Against {
     pub pace_changed: bool,
     /// One entry per library that is in both runs.
     pub soaks: Vec<SoakChange>,
-    /// Soaks of the first run without a counterpart.
+    /// One entry per library of a watched host that is in both runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<LibraryChange>,
+    /// Soaks and libraries of the first run without a counterpart.
     pub only_in_base: Vec<String>,
-    /// Soaks of this run without a counterpart.
+    /// Soaks and libraries of this run without a counterpart.
     pub only_here: Vec<String>,
 }
 
@@ -54,6 +59,11 @@ impl Against {
     /// The soaks in which something changed.
     pub fn changed(&self) -> impl Iterator<Item = &SoakChange> {
         self.soaks.iter().filter(|soak| !soak.changes.is_empty())
+    }
+
+    /// The libraries of a watched host in which something changed.
+    pub fn changed_libraries(&self) -> impl Iterator<Item = &LibraryChange> {
+        self.libraries.iter().filter(|library| !library.changes.is_empty())
     }
 }
 
@@ -97,6 +107,14 @@ pub enum Changed {
         before: Verdict,
         /// After.
         after: Verdict,
+    },
+    /// The verdict on a library of a watched host.
+    #[serde(rename = "verdict")]
+    Watched {
+        /// Before.
+        before: WatchVerdict,
+        /// After.
+        after: WatchVerdict,
     },
     /// How the soak ended.
     Outcome {
@@ -197,15 +215,17 @@ fn against(base: &Run, label: &str, other: &Run) -> Against {
             soak(a, b, timed)
         })
         .collect();
-    let names = |soaks: &[&Soak]| soaks.iter().map(|soak| soak.name.clone()).collect();
+    let watched = watched::watched(base.watch.as_ref(), other.watch.as_ref());
+    let names = |soaks: &[&Soak], more| [soaks.iter().map(|soak| soak.name.clone()).collect(), more].concat();
     Against {
         label: label.to_owned(),
         differences: differences::differences(base, other, &pairs.both),
         pace,
         pace_changed: pace.is_some_and(latency::is_large),
         soaks,
-        only_in_base: names(&pairs.only_in_base),
-        only_here: names(&pairs.only_in_other),
+        libraries: watched.both,
+        only_in_base: names(&pairs.only_in_base, watched.only_in_base),
+        only_here: names(&pairs.only_in_other, watched.only_here),
     }
 }
 

@@ -47,12 +47,12 @@ pub(super) fn window<'a>(series: impl Iterator<Item = &'a Gained<'a>> + Clone) -
 }
 
 /// A slope with its interval, and whether it grows.
-pub(super) fn slope(growth: &Growth) -> String {
+pub(super) fn slope(growth: &Growth, per: &str) -> String {
     let trend = match growth.trend {
         Trend::Growing => ", growing",
         Trend::Flat => "",
         Trend::Decaying => ", fading",
         Trend::Unclear => ", unclear",
     };
-    format!("{}{trend}", summary::slope(growth))
+    format!("{}{trend}", summary::slope(growth, per))
 }

@@ -135,7 +135,8 @@ fn draw_heading(canvas: &Canvas<'_>, soak: &Soak, left: f64, frame: &Frame) -> R
         let y = baseline + 19.0 + 17.0 * i as f64;
         canvas.marker((left + 5.0, y - 4.5), kind.shape, 4.0, kind.color)?;
         canvas.text(kind.label, (left + 15.0, y), Anchor::Start, LABEL)?;
-        let text = summary::growth_of(soak, kind.metric).map_or_else(|| "no slope".to_owned(), gained::slope);
+        let text = summary::growth_of(soak, kind.metric)
+            .map_or_else(|| "no slope".to_owned(), |growth| gained::slope(growth, "cycle"));
         let from = left + 56.0;
         canvas.text(&LABEL.fit(&text, frame.right - from), (from, y), Anchor::Start, LABEL)?;
     }

@@ -1,7 +1,7 @@
 //! A comparison as Markdown, for a pull request or a step summary.
 
 use super::super::markdown::text as escape;
-use super::{TITLES, cells, closing, findings, language, words};
+use super::{TITLES, WATCHED, cells, closing, findings, language, library, words};
 use dlsoak_judge::compare::Comparison;
 
 /// The whole text.
@@ -21,6 +21,9 @@ pub fn render(comparison: &Comparison) -> String {
         list(&mut out, &findings(against));
         if !against.soaks.is_empty() {
             table(&mut out, &TITLES, against.soaks.iter().map(|soak| cells(soak).to_vec()));
+        }
+        if !against.libraries.is_empty() {
+            table(&mut out, &WATCHED, against.libraries.iter().map(|of| library(of).to_vec()));
         }
     }
     for work in &comparison.languages {

@@ -5,7 +5,10 @@ mod terminal;
 mod words;
 
 use super::{Error, Rendered, chart, units};
-use dlsoak_judge::compare::{Against, Comparison, Language, LatencyChange, LatencyOutcome, SoakChange};
+use dlsoak_judge::compare::{
+    Against, Change, Comparison, GrowthChange, Language, LatencyChange, LatencyOutcome, LibraryChange,
+    SoakChange,
+};
 use dlsoak_record::{Measured, Metric, Phase, Run, Soak};
 
 pub use markdown::render as markdown;
@@ -26,6 +29,10 @@ pub fn files(comparison: &Comparison, runs: &[(String, Run)]) -> Result<Vec<Rend
         file("compare.md", markdown(comparison).into_bytes()),
     ];
     let Some((_, first)) = runs.first() else { return Ok(files) };
+    // The charts are of soaks.
+    if first.soaks.is_empty() && first.watch.is_some() {
+        return Ok(files);
+    }
     let labels: Vec<&str> = runs.iter().map(|(label, _)| label.as_str()).collect();
     let mut charts = vec![
         ("memory", chart::overlay(&labels, &overlaid(comparison, runs))?),
@@ -84,22 +91,12 @@ fn laid_over(comparison: &Comparison, first: &Run, runs: &[(String, Run)]) -> Ru
 /// The cells of one library, as text: name, verdict, growth of the heap, medians of open, call and close, what changed.
 fn cells(soak: &SoakChange) -> [String; 7] {
     let (before, after) = soak.verdict;
-    let verdict = if before == after { after.to_string() } else { format!("{before} -> {after}") };
-    let heap = soak.growth.iter().find(|growth| growth.metric == Metric::Heap);
-    let heap = heap.map_or_else(
-        || units::NONE.to_owned(),
-        |growth| match (units::number(growth.base), units::number(growth.other)) {
-            (a, b) if a == b || !growth.changed => b,
-            (a, b) => format!("{a} -> {b}"),
-        },
-    );
+    let (verdict, heap) = (verdicts(before.name(), after.name()), heap(&soak.growth));
     let name = match &soak.other_name {
         Some(other) => format!("{} / {other}", soak.name),
         None => soak.name.clone(),
     };
-    let mut kinds: Vec<&str> = soak.changes.iter().map(words::kind).collect();
-    kinds.dedup();
-    let kinds = if kinds.is_empty() { "no change".to_owned() } else { kinds.join(", ") };
+    let kinds = kinds(&soak.changes);
     let phase = |wanted: Phase| latency(soak.latency.iter().find(|phase| phase.phase == wanted));
     [
         units::printable(&name),
@@ -111,6 +108,38 @@ fn cells(soak: &SoakChange) -> [String; 7] {
         kinds,
     ]
 }
+
+/// The cells of a library of a watched host, as text: name, verdict, growth of the heap, what changed.
+fn library(library: &LibraryChange) -> [String; 4] {
+    let (before, after) = library.verdict;
+    let verdict = verdicts(before.name(), after.name());
+    [units::printable(&library.name), verdict, heap(&library.growth), kinds(&library.changes)]
+}
+
+fn verdicts(before: &str, after: &str) -> String {
+    if before == after { after.to_owned() } else { format!("{before} -> {after}") }
+}
+
+/// Growth of the heap, before and after where that changed.
+fn heap(growth: &[GrowthChange]) -> String {
+    let heap = growth.iter().find(|growth| growth.metric == Metric::Heap);
+    heap.map_or_else(
+        || units::NONE.to_owned(),
+        |growth| match (units::number(growth.base), units::number(growth.other)) {
+            (a, b) if a == b || !growth.changed => b,
+            (a, b) => format!("{a} -> {b}"),
+        },
+    )
+}
+
+fn kinds(changes: &[Change]) -> String {
+    let mut kinds: Vec<&str> = changes.iter().map(words::kind).collect();
+    kinds.dedup();
+    if kinds.is_empty() { "no change".to_owned() } else { kinds.join(", ") }
+}
+
+/// Titles of [`library`].
+const WATCHED: [&str; 4] = ["library", "verdict", "heap B/load", "what changed"];
 
 /// The cells of one language that did the same work, as text: language, name, medians of a cycle and a call, growth of heap and
 /// resident memory, verdict.
@@ -146,8 +175,9 @@ const TITLES: [&str; 7] =
 
 /// The last line of a comparison with one run.
 fn closing(against: &Against) -> String {
-    let changed: Vec<&str> = against.changed().map(|soak| soak.name.as_str()).collect();
-    match (changed.len(), against.soaks.len()) {
+    let libraries = against.changed_libraries().map(|library| library.name.as_str());
+    let changed: Vec<&str> = against.changed().map(|soak| soak.name.as_str()).chain(libraries).collect();
+    match (changed.len(), against.soaks.len() + against.libraries.len()) {
         (_, 0) => "the runs have no library in common".to_owned(),
         (0, 1) => "the one library did not change".to_owned(),
         (0, all) => format!("none of {all} libraries changed"),
@@ -157,16 +187,18 @@ fn closing(against: &Against) -> String {
 
 /// The lines below a table: what changed in each library, and which libraries are in one run alone.
 fn findings(against: &Against) -> Vec<String> {
-    let mut lines: Vec<String> = against
-        .changed()
-        .flat_map(|soak| {
-            soak.changes.iter().map(move |change| {
+    let soaks = against.changed().map(|soak| (&soak.name, &soak.changes, "cycle"));
+    let libraries = against.changed_libraries().map(|library| (&library.name, &library.changes, "load"));
+    let mut lines: Vec<String> = soaks
+        .chain(libraries)
+        .flat_map(|(name, changes, per)| {
+            changes.iter().map(move |change| {
                 let sign = match change.worse {
                     Some(true) => "worse",
                     Some(false) => "better",
                     None => "changed",
                 };
-                format!("{} ({sign}): {}", soak.name, words::change(change))
+                format!("{name} ({sign}): {}", words::change(change, per))
             })
         })
         .collect();

@@ -4,7 +4,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle,
 
 use super::super::terminal::wrap;
 use super::super::units;
-use super::{TITLES, cells, closing, findings, language, words};
+use super::{TITLES, WATCHED, cells, closing, findings, language, library, words};
 use dlsoak_judge::compare::{Against, Comparison, Work};
 
 /// Columns that are aligned to the right.
@@ -39,6 +39,10 @@ fn one(out: &mut String, base: &str, against: &Against, width: u16) {
             "! changed beyond noise. ~ only the slowest cycles changed, which a busy machine can cause. All other differences are noise (docs/compare.md).",
             width,
         );
+    }
+    if !against.libraries.is_empty() {
+        let rows = against.libraries.iter().map(|of| library(of).to_vec()).collect();
+        table(out, &WATCHED, rows, 2..=2, width);
     }
     out.push('\n');
     for line in findings(against) {

@@ -6,12 +6,15 @@ use dlsoak_record::{OutcomeKind, UnloadState};
 use serde_json::Value;
 
 use super::super::units;
-use super::super::words::{metric as name, rate};
+use super::super::words::{amount, metric as name};
 
-/// A change in one sentence.
-pub(super) fn change(change: &Change) -> String {
+/// A change in one sentence. `per` is what growth is counted in.
+pub(super) fn change(change: &Change, per: &str) -> String {
     match &change.what {
         Changed::Verdict { before, after } => {
+            format!("the verdict changed from {before} to {after}")
+        }
+        Changed::Watched { before, after } => {
             format!("the verdict changed from {before} to {after}")
         }
         Changed::Outcome { before, after, signal, phase } => {
@@ -29,10 +32,10 @@ pub(super) fn change(change: &Change) -> String {
             let also =
                 if also.is_empty() { String::new() } else { format!("; also changed: {}", also.join(", ")) };
             format!(
-                "{} grows by {} instead of {}{also}",
+                "{} grows by {} per {per} instead of {} per {per}{also}",
                 name(*metric),
-                rate(*metric, *after),
-                rate(*metric, *before)
+                amount(*metric, *after),
+                amount(*metric, *before)
             )
         }
         Changed::Latency { phase, before, after, ratio } => {
@@ -52,7 +55,7 @@ pub(super) fn change(change: &Change) -> String {
 /// The kind of a change, for a column of a table.
 pub(super) fn kind(change: &Change) -> &'static str {
     match change.what {
-        Changed::Verdict { .. } => "verdict",
+        Changed::Verdict { .. } | Changed::Watched { .. } => "verdict",
         Changed::Outcome { .. } => "outcome",
         Changed::Unload { .. } => "unload",
         Changed::Causes { .. } => "causes",
@@ -229,7 +232,7 @@ mod tests {
             latency(2_400, 1_200),
         ];
         let text: Vec<String> =
-            changes.into_iter().map(|what| change(&Change { worse: None, what })).collect();
+            changes.into_iter().map(|what| change(&Change { worse: None, what }, "cycle")).collect();
         insta::assert_snapshot!(text.join("\n"));
     }
 
@@ -264,6 +267,7 @@ mod tests {
             ],
             pace: Some(1.4),
             pace_changed: true,
+            libraries: Vec::new(),
             soaks: vec![soak("a"), soak("b")],
             only_in_base: Vec::new(),
             only_here: Vec::new(),

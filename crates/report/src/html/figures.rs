@@ -12,6 +12,8 @@ use dlsoak_record::{Cohorts, Column, Latency, Metric, OverTime, Soak};
 pub(super) struct Figure {
     pub(super) id: String,
     pub(super) title: &'static str,
+    /// What it is of.
+    pub(super) of: String,
     pub(super) svg: String,
     pub(super) key: Vec<Key>,
     pub(super) note: String,
@@ -32,10 +34,10 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
     let mut add = |id: &str, title: &'static str, note: &str, says: String, chart: Chart, table: Table| {
         let id = format!("{anchor}-{id}");
         let full = format!("{title}: {}", units::printable(&soak.name));
-        let name = Name { id: &id, title: &full, description: &says };
+        let name = Name { id: &id, title: &full, description: &says, per: "cycle" };
         if let Some(drawing) = chart(soak, detail.points, &name)? {
             let (svg, key, note) = (drawing.svg, drawing.key, note.to_owned());
-            figures.push(Figure { id, title, svg, key, note, table });
+            figures.push(Figure { id, title, of: units::printable(&soak.name), svg, key, note, table });
         }
         Ok::<(), Error>(())
     };
@@ -117,6 +119,43 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
             rows,
         ),
     )?;
+    Ok(figures)
+}
+
+/// The charts of what a watch saw: of a library over its loads, or of the host over its steps, as a soak.
+pub(super) fn watched(
+    soak: &Soak,
+    anchor: &str,
+    per: &'static str,
+    detail: Detail,
+) -> Result<Vec<Figure>, Error> {
+    const MEMORY: [Metric; 4] = [Metric::Heap, Metric::Rss, Metric::Anon, Metric::Virtual];
+    const COUNTS: [Metric; 3] = [Metric::Mappings, Metric::Threads, Metric::Fds];
+    let mut figures = Vec::new();
+    let charts: [(_, _, Chart, &[Metric]); 2] = [
+        ("memory", "Memory gained", small::MEMORY, &MEMORY),
+        ("counts", "Mappings, threads and descriptors", small::COUNTS, &COUNTS),
+    ];
+    for (id, title, chart, metrics) in charts {
+        // What never was there is no picture.
+        let is_there = |metric: &Metric| summary::series(soak, *metric).iter().any(|point| point.1 != 0.0);
+        if !metrics.iter().any(is_there) {
+            continue;
+        }
+        let is_memory = id == "memory";
+        let (id, of) = (format!("{anchor}-{id}"), units::printable(&soak.name));
+        let says = format!("{title} over the {per}s, at the end of each step; the table gives the figures.");
+        let name = Name { id: &id, title: &format!("{title}: {of}"), description: &says, per };
+        let Some(drawing) = chart(soak, detail.points, &name)? else { continue };
+        let columns: Vec<Column> = metrics.iter().map(|metric| Column::Metric(*metric)).collect();
+        let mut table = of_checkpoints(soak, &columns, is_memory, detail.rows);
+        if let Some(first) = table.head.first_mut() {
+            *first = format!("{per}s");
+        }
+        table.caption = table.caption.replace("the checkpoints", "the end of each step");
+        let note = "At the end of each step.".to_owned();
+        figures.push(Figure { id, title, of, svg: drawing.svg, key: drawing.key, note, table });
+    }
     Ok(figures)
 }
 

@@ -5,6 +5,7 @@ mod figures;
 mod section;
 mod style;
 mod traced;
+mod watched;
 
 use askama::Template;
 
@@ -13,6 +14,7 @@ use super::{Error, units};
 use dlsoak_record::{Run, Soak};
 
 use section::Section;
+use watched::Watched;
 
 /// How much of each series a page of so many soaks holds: the page stays of a size that a phone opens.
 #[derive(Debug, Clone, Copy)]
@@ -38,12 +40,15 @@ impl Detail {
 ///
 /// When a chart can't be drawn, which no record should cause.
 pub(super) fn render(run: &Run) -> Result<String, Error> {
-    let detail = Detail::of(run.soaks.len());
+    let libraries = run.watch.as_ref().map_or(0, |watch| watch.libraries.len());
+    let detail = Detail::of(run.soaks.len() + libraries);
     let mut order: Vec<(usize, &Soak)> = run.soaks.iter().enumerate().collect();
     order.sort_by_key(|(_, soak)| Mark::of(soak));
     let sections = order.into_iter().map(|(index, soak)| section::section(soak, index, detail));
     let sections = sections.collect::<Result<Vec<_>, _>>()?;
-    let count = |mark| run.soaks.iter().filter(|soak| Mark::of(soak) == mark).count();
+    let watch = run.watch.as_ref().map(|watch| watched::watched(watch, detail)).transpose()?;
+    let of_watch = || run.watch.iter().flat_map(|watch| &watch.libraries).map(Mark::of_watched);
+    let count = |mark| run.soaks.iter().map(Mark::of).chain(of_watch()).filter(|of| *of == mark).count();
     let page = Page {
         title: summary::closing(run),
         failed: count(Mark::Fail),
@@ -55,6 +60,7 @@ pub(super) fn render(run: &Run) -> Result<String, Error> {
         host: host(run),
         style: style::css(),
         sections,
+        watch,
     };
     page.render().map_err(|error| Error::Page(error.to_string()))
 }
@@ -73,6 +79,15 @@ struct Page {
     host: Vec<(&'static str, String)>,
     style: String,
     sections: Vec<Section>,
+    watch: Option<Watched>,
+}
+
+impl Page {
+    /// What has a section of its own: soaks, and libraries of a watched host.
+    fn all(&self) -> impl Iterator<Item = &Section> {
+        let watched = self.watch.iter().flat_map(|watch| watch.libraries.iter().map(|(section, _)| section));
+        self.sections.iter().chain(watched)
+    }
 }
 
 /// The machine, as a list.
@@ -231,5 +246,28 @@ mod tests {
         let size = render(&sample::run(7)).unwrap().len();
         assert!(size < 2_000_000, "{size}");
         render(&sample::run(0)).unwrap();
+    }
+
+    #[test]
+    fn a_watch_has_a_section_for_the_host_and_for_each_library() {
+        let page = render(&sample::watched()).unwrap();
+        is_well_made(&page);
+        let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text}"));
+        assert!(at("heap grows by exactly 1,008 B per load") < at("<section"));
+        assert!(
+            at("id=\"host\"") < at("id=\"library-1\"") && at("id=\"library-1\"") < at("id=\"library-3\"")
+        );
+        for text in [
+            "<h1>3 watched libraries: 1 clean, 1 leak, 1 inconclusive - not passed</h1>",
+            "<td>anonymous memory</td><td>4,096 B</td><td>491,520 B</td><td>grows</td>",
+            "the loads are too few to decide whether it grows; help: watch 8 loads",
+            "<td>keep (leak.c:9)</td><td>heap</td><td>128</td>",
+            "Stacks: keep",
+        ] {
+            assert!(page.contains(text), "{text}");
+        }
+        assert!(
+            !page.contains("cycle 0") && !page.contains("B/cycle") && !page.contains("Nothing was soaked")
+        );
     }
 }

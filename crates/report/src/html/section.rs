@@ -9,6 +9,7 @@ use super::traced::{Traced, traced};
 use dlsoak_record::{Fault, Rule, Soak};
 
 /// One library.
+#[derive(Default)]
 pub(super) struct Section {
     pub(super) anchor: String,
     pub(super) name: String,
@@ -55,11 +56,6 @@ pub(super) struct Left {
 /// Everything of one soak.
 pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Section, Error> {
     let mark = Mark::of(soak);
-    let (class, symbol) = match mark {
-        Mark::Pass => ("good", "✓"),
-        Mark::Fail => ("bad", "✕"),
-        Mark::Undecided => ("open", "?"),
-    };
     let anchor = format!("soak-{}", index + 1);
     let reasons = if mark == Mark::Pass { summary::texts(soak) } else { summary::reasons(soak) };
     let mut reasons = reasons.iter();
@@ -68,8 +64,8 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
     let [open_p50, open_p99] = cells::median_and_p99(soak, soak.latency_ns.open.as_ref());
     Ok(Section {
         name: units::printable(&soak.name),
-        mark: class,
-        symbol,
+        mark: mark.class(),
+        symbol: mark.sign(),
         word: if mark == Mark::Undecided { "undecided" } else { mark.word() },
         verdict: soak.judged.verdict.name(),
         language: summary::language_word(soak.language),

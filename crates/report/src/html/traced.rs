@@ -90,7 +90,7 @@ fn table(told: &Trace, most: usize) -> Table {
 }
 
 /// The name of a place, and each way to it, innermost function first.
-fn stacks(place: &TracePlace) -> (String, Vec<String>) {
+pub(super) fn stacks(place: &TracePlace) -> (String, Vec<String>) {
     let stack = |stack: &dlsoak_record::TraceStack| {
         let frames = stack.frames.iter().map(|frame| units::printable(&trace::line(frame)));
         frames.collect::<Vec<_>>().join("\n")

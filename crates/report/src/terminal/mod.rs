@@ -27,9 +27,7 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
     #[cfg(feature = "files")]
     if let Some(watch) = &run.watch {
         out.push_str(&super::watch::render(watch, width));
-        if run.soaks.is_empty() {
-            return out;
-        }
+        out.push('\n');
     }
     if !run.soaks.is_empty() {
         for line in table::render(run, width, color).lines() {

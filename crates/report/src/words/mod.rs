@@ -24,7 +24,6 @@ use dlsoak_record::{Facts, Finding, units};
 pub use ended::{access_word, at_address, early, outcome};
 pub(crate) use growth::amount;
 pub use growth::metric;
-pub(crate) use growth::rate;
 pub use residue::left as residue;
 pub use rule::{limit as rule_limit, measured as rule_measured};
 pub use stack::stacks;
@@ -128,7 +127,7 @@ fn of_facts(finding: &Finding) -> Text {
         Facts::Replaced(replaced) => replaced::answers(replaced),
         Facts::BuildsLeak(replaced) => replaced::leaks(replaced),
         Facts::Stays(cause) => stays::cause(cause),
-        Facts::Held { opens, closes } => stays::held(*opens, *closes),
+        Facts::Held { opens, closes, by } => stays::held(*opens, *closes, by.as_ref()),
         Facts::NeverReloaded { opens, closes } => stays::never_reloaded(*opens, *closes),
         Facts::Left(left) => residue(left),
         Facts::Ended(ended) => ended::ended(ended),

@@ -1,7 +1,7 @@
 //! Why an object stays loaded, in sentences: as a soak saw it, and as a file alone predicts it.
 
 use dlsoak_record::{
-    Cause, CauseFacts, CauseKind, Keeper, Language, OpenedBy, Prediction, Undiagnosed, units,
+    Cause, CauseFacts, CauseKind, Keeper, Language, OpenedBy, Prediction, TraceFrame, Undiagnosed, units,
 };
 
 use super::{Text, counted, ended, file_name, listed};
@@ -36,12 +36,19 @@ pub(super) fn dependencies(objects: &[String]) -> Text {
 }
 
 /// A host keeps handles of the library.
-pub(super) fn held(opens: u64, closes: u64) -> Text {
+pub(super) fn held(opens: u64, closes: u64, by: Option<&TraceFrame>) -> Text {
     if opens == 0 {
         return Text::fact("the C library opened it for the host, and keeps it");
     }
-    Text::fact(format!("the host opened it {} and closed it {}", times(opens), times(closes)))
-        .means("it stays loaded while a handle is open")
+    Text::fact(format!("the host opened it {} and closed it {}", times(opens), times(closes))).means(match by
+    {
+        None => "it stays loaded while a handle is open".to_owned(),
+        Some(by) => {
+            let (function, file) = (by.function.as_deref(), file_name(&by.module));
+            let of = function.map_or_else(String::new, |function| format!("{function} of "));
+            format!("{of}{file} opened it, and it stays loaded while a handle is open")
+        }
+    })
 }
 
 /// A host opens the library again before it closes it.

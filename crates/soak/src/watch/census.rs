@@ -80,8 +80,26 @@ impl Census {
         }
     }
 
-    /// A library's series over its own loads, and where what grows comes from.
-    pub(super) fn of_library(&self, path: &str, names: &Names<'_>) -> (Checkpoints, Vec<TracePlace>) {
+    /// The same, with the heap that the code of no library allocates, where that is known.
+    pub(super) fn of_watched_host(&self, names: &Names<'_>) -> Checkpoints {
+        let mut checkpoints = self.of_host();
+        if let Some(outside) = names.outside() {
+            checkpoints.columns.push(Column::Metric(Metric::Heap));
+            for (row, point) in checkpoints.rows.iter_mut().zip(&self.points) {
+                let places = point.alive.iter().flatten().filter(|(place, _)| outside(**place));
+                row.push(places.map(|(_, amount)| amount.bytes).sum());
+            }
+        }
+        checkpoints
+    }
+
+    /// A library's series over its own loads, and, where wanted, the places that what grows comes from.
+    pub(super) fn of_library(
+        &self,
+        path: &str,
+        names: &Names<'_>,
+        with_places: bool,
+    ) -> (Checkpoints, Vec<TracePlace>) {
         let own = names.owned.get(path);
         let loads = |point: &Point| point.loads.get(path).copied().unwrap_or(0);
         let is_own = |place: &u32| own.is_some_and(|own| own.contains(place));
@@ -119,6 +137,9 @@ impl Census {
             rows: points.iter().map(row).collect(),
             before_first_open: None,
         };
+        if !with_places {
+            return (checkpoints, Vec::new());
+        }
         let sites = series::sites(memory, points.iter().map(|(_, alive)| alive));
         let before = points.first().map(|(_, alive)| alive.clone()).unwrap_or_default();
         let mut left = series::left(&before, &points, &sites);
@@ -144,6 +165,14 @@ impl<'a> Names<'a> {
         let owned = memory.map(|memory| owned(memory, ledger)).unwrap_or_default();
         let preloaded = files.preloaded();
         Self { memory, files: names::Files { library: std::path::Path::new(""), preloaded, program }, owned }
+    }
+
+    /// Which places are heap that the code of no library allocates; nothing is known of these unless all allocations are noted.
+    fn outside(&self) -> Option<impl Fn(u32) -> bool> {
+        let memory = self.memory?;
+        let all = memory.ready.load(Relaxed) == READY && memory.only_groups.load(Relaxed) == 0;
+        let is_owned = |place| self.owned.values().any(|own| own.contains(&place));
+        all.then_some(move |place| self.kind(place) == Some(Kind::Heap) && !is_owned(place))
     }
 
     fn kind(&self, place: u32) -> Option<Kind> {

@@ -20,11 +20,24 @@ pub(super) struct Library {
     pub closes: u64,
     /// How often it was opened while a handle was open.
     pub overlaps: u64,
+    /// Where `dlopen` was called for it, as the addresses that it returned to, and how often.
+    pub openers: BTreeMap<u64, u64>,
     /// Objects that its loads brought: how often each was added and removed.
     pub brought: BTreeMap<String, [u64; 2]>,
 }
 
+/// Places of which a library's `openers` are told apart.
+const OPENERS: usize = 64;
+
 impl Library {
+    /// `dlopen` named it, in a call that returns to this address.
+    fn opened(&mut self, by: u64) {
+        self.opens += 1;
+        if self.openers.len() < OPENERS || self.openers.contains_key(&by) {
+            *self.openers.entry(by).or_default() += 1;
+        }
+    }
+
     /// Objects that its loads brought and that are still there.
     pub(super) fn left(&self) -> impl Iterator<Item = &str> {
         self.brought.iter().filter(|(_, [added, removed])| added > removed).map(|(path, _)| path.as_str())
@@ -59,8 +72,8 @@ pub(super) struct Ledger {
     pub last_ns: u64,
     living: HashMap<u64, Living>,
     groups: HashMap<u32, Group>,
-    /// What a thread asked `dlopen` for that was not there yet.
-    asked: HashMap<u32, String>,
+    /// What a thread asked `dlopen` for that was not there yet, and where the call returns to.
+    asked: HashMap<u32, (String, u64)>,
     /// Handles by their address, as long as they mean this object.
     handles: HashMap<u64, String>,
     begun: bool,
@@ -94,9 +107,9 @@ impl Ledger {
                 Some(path) => {
                     let library = self.libraries.entry(path).or_default();
                     library.overlaps += u64::from(library.opens > library.closes);
-                    library.opens += 1;
+                    library.opened(event.map);
                 }
-                None => drop(self.asked.insert(event.thread, name.to_owned())),
+                None => drop(self.asked.insert(event.thread, (name.to_owned(), event.map))),
             },
             Kind::Closing => {
                 if let Some(path) = self.handles.get(&event.map).cloned() {
@@ -114,6 +127,11 @@ impl Ledger {
     /// Whether the auditor has begun at all.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// The files that are loaded now.
+    pub(super) fn there(&self) -> impl Iterator<Item = &str> {
+        self.own.iter().chain(self.living.values().map(|living| &living.path)).map(String::as_str)
     }
 
     /// Real loads of all libraries.
@@ -134,8 +152,9 @@ impl Ledger {
         let library = self.libraries.entry(root.clone()).or_default();
         if is_root {
             library.loads += 1;
-            if self.asked.remove(&event.thread).is_some_and(|asked| is_meant(&asked, name)) {
-                library.opens += 1;
+            if let Some((_, by)) = self.asked.remove(&event.thread).filter(|(asked, _)| is_meant(asked, name))
+            {
+                library.opened(by);
             }
         } else {
             library.brought.entry(name.to_owned()).or_default()[0] += 1;
@@ -232,6 +251,8 @@ mod tests {
         let library = &ledger.libraries["/a/mod.so"];
         assert_eq!((library.opens, library.closes, library.loads, library.unloads), (3, 1, 1, 0));
         assert_eq!(library.overlaps, 2);
+        // The events of this test return to 1000.
+        assert_eq!(library.openers, BTreeMap::from([(1000, 3)]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod census;
 mod files;
 mod host;
 mod ledger;
+mod stays;
 mod steps;
 mod watch_error;
 
@@ -16,8 +17,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use dlsoak_wire::watch::{Kind, NAME};
+use nix::sys::signal::{Signal, kill};
+use procfs::process::Process;
 
-use crate::elf;
 use crate::fault::Fault;
 use crate::record::{Watch, WatchAsked, WatchedHost, WatchedLibrary};
 use crate::sampling::Sampler;
@@ -27,6 +29,7 @@ use census::{Census, Point};
 use files::Files;
 use host::Host;
 use ledger::{Ledger, Library};
+use stays::Openers;
 use steps::{Stepped, Stepper};
 use watch_error::WatchError;
 
@@ -61,7 +64,9 @@ pub struct Progress<'a> {
     pub steps: u64,
     /// Real loads of all libraries.
     pub loads: u64,
-    /// What was measured.
+    /// The host's process.
+    pub pid: u32,
+    /// What was measured, without what takes long to find out: places, and why something stays.
     pub watch: &'a dyn Fn() -> Watch,
 }
 
@@ -72,6 +77,8 @@ pub enum Next {
     GoOn,
     /// It has seen enough.
     Stop,
+    /// The host is stopped until somebody lets it go on.
+    Suspend,
 }
 
 /// Watches a host until it ends, the time is over, enough was loaded, the person interrupts, or `look` says so after a step.
@@ -94,6 +101,7 @@ pub fn watch(
         program: PathBuf::new(),
         ledger: Ledger::default(),
         census: Census::default(),
+        openers: Openers::default(),
         sampler: None,
         began: Instant::now(),
         unfinished: None,
@@ -101,7 +109,7 @@ pub fn watch(
     let outcome = watcher.run(plan, interrupted, look);
     watcher.drain();
     // What the host closes because it is told to end says nothing.
-    let mut watch = watcher.watch(&plan.asked);
+    let mut watch = watcher.watch(&plan.asked, true);
     watch.host.end = watcher.host.stop(&watcher.files);
     outcome?;
     if !watcher.ledger.has_begun() {
@@ -118,6 +126,7 @@ struct Watcher {
     program: PathBuf,
     ledger: Ledger,
     census: Census,
+    openers: Openers,
     sampler: Option<Sampler>,
     began: Instant,
     /// Since when an event is begun and not completed.
@@ -132,6 +141,7 @@ impl Watcher {
         look: &mut dyn FnMut(&Progress<'_>) -> Next,
     ) -> Result<(), Fault> {
         let mut stepper = Stepper::new(plan.steps.clone(), self.began);
+        let mut suspended = Duration::ZERO;
         loop {
             self.drain();
             if self.host.ended(&self.files).is_some() || interrupted.load(Relaxed) {
@@ -145,18 +155,43 @@ impl Watcher {
                     elapsed: self.began.elapsed(),
                     steps: self.census.steps(),
                     loads: self.ledger.loads(),
-                    watch: &|| self.watch(&plan.asked),
+                    pid: self.host.pid().as_raw().unsigned_abs(),
+                    watch: &|| self.watch(&plan.asked, false),
                 };
                 let most = self.ledger.libraries.values().map(|library| library.loads).max();
-                if look(&progress) == Next::Stop || plan.loads.is_some_and(|loads| most >= Some(loads)) {
+                let next = look(&progress);
+                if next == Next::Stop || plan.loads.is_some_and(|loads| most >= Some(loads)) {
                     return Ok(());
                 }
+                if next == Next::Suspend {
+                    suspended += self.suspend(interrupted);
+                }
             }
-            if plan.time.is_some_and(|time| self.began.elapsed() >= time) {
+            if plan.time.is_some_and(|time| self.began.elapsed() >= time + suspended) {
                 return Ok(());
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Stops the host until somebody lets it go on, and says how long that took.
+    fn suspend(&mut self, interrupted: &AtomicBool) -> Duration {
+        let since = Instant::now();
+        let pid = self.host.pid();
+        let _ = kill(pid, Signal::SIGSTOP);
+        let is_stopped = || {
+            let stat = Process::new(pid.as_raw()).and_then(|process| process.stat());
+            // A debugger that stopped it is there, too.
+            stat.is_ok_and(|stat| matches!(stat.state, 'T' | 't'))
+        };
+        // The signal takes a moment to arrive.
+        while !is_stopped() && since.elapsed() < UNFINISHED {
+            std::thread::sleep(PAUSE);
+        }
+        while is_stopped() && self.host.ended(&self.files).is_none() && !interrupted.load(Relaxed) {
+            std::thread::sleep(PAUSE);
+        }
+        since.elapsed()
     }
 
     /// Reads all that the loader has reported.
@@ -171,6 +206,7 @@ impl Watcher {
                     if event.kind == Kind::Begin {
                         // Figures of another program are no part of this one's series.
                         self.census = Census::default();
+                        self.openers = Openers::default();
                     }
                     self.ledger.heard(&event, &String::from_utf8_lossy(&name[..len]));
                 }
@@ -202,6 +238,7 @@ impl Watcher {
         if self.sampler.is_none() {
             self.sampler = Sampler::new(pid).ok();
         }
+        self.openers.look(&self.ledger, pid);
         // A host that ends just now has no figures any more.
         let Some(sample) = self.sampler.as_ref().and_then(|sampler| sampler.sample().ok()) else { return };
         let loads =
@@ -213,14 +250,19 @@ impl Watcher {
         self.census.add(Point { elapsed, loads, sample, alive }, self.files.notes());
     }
 
-    /// What was measured so far.
-    fn watch(&self, asked: &WatchAsked) -> Watch {
+    /// What was measured so far; `whole` with what takes long to find out.
+    fn watch(&self, asked: &WatchAsked, whole: bool) -> Watch {
         let ring = self.files.ring();
         let names = census::Names::new(&self.files, self.program.clone(), &self.ledger);
         let libraries = self.ledger.libraries.iter().map(|(path, library)| {
-            let (checkpoints, places) = self.census.of_library(path, &names);
+            let (checkpoints, places) = self.census.of_library(path, &names, whole);
             WatchedLibrary { checkpoints, places, ..seen(path, library) }
         });
+        let mut libraries: Vec<WatchedLibrary> = libraries.collect();
+        if whole {
+            let there: Vec<&str> = self.ledger.there().collect();
+            stays::find(&mut libraries, &there, &self.ledger, &self.openers);
+        }
         Watch {
             host: WatchedHost {
                 command: self.command.clone(),
@@ -234,16 +276,15 @@ impl Watcher {
             lost_notes: self.files.notes().map_or(0, |notes| notes.lost.load(Relaxed)),
             others: ring.others.load(Relaxed).into(),
             execs: self.ledger.execs,
-            libraries: libraries.collect(),
-            checkpoints: self.census.of_host(),
+            libraries,
+            checkpoints: self.census.of_watched_host(&names),
             growth: Vec::new(),
         }
     }
 }
 
-/// What the loader reported of a library, and what its file says.
+/// What the loader reported of a library.
 fn seen(path: &str, library: &Library) -> WatchedLibrary {
-    let facts = elf::facts_of(path.as_ref());
     WatchedLibrary {
         path: path.to_owned(),
         opens: library.opens,
@@ -252,7 +293,6 @@ fn seen(path: &str, library: &Library) -> WatchedLibrary {
         loads: library.loads,
         unloads: library.unloads,
         left: library.left().map(str::to_owned).collect(),
-        stays: facts.map(|facts| elf::predictions(&facts)).unwrap_or_default(),
         ..WatchedLibrary::default()
     }
 }

@@ -44,12 +44,12 @@ pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<D
             let points = thin(points, y.high - y.low, most);
             plot.line(&points, *color, 1.8)?;
             plot.markers(&points, *shape, *color)?;
-            let slope = summary::growth_of(soak, *metric).map(summary::slope);
+            let slope = summary::growth_of(soak, *metric).map(|growth| summary::slope(growth, name.per));
             let text = slope.map_or_else(|| (*label).to_owned(), |slope| format!("{label}: {slope}"));
             key.push(Key { mark, color: color_name, text });
             top += STRIP + HEADING;
             if top > height {
-                cycles(canvas, &frame, &x, "cycles")?;
+                cycles(canvas, &frame, &x, &format!("{}s", name.per))?;
             }
         }
         Ok(())

@@ -16,6 +16,8 @@ const HEIGHT: f64 = 232.0;
 const BOTTOM: f64 = 204.0;
 /// As in the overview: pages must not look like mountains.
 const LEAST: f64 = 256.0 * 1024.0;
+/// Heap is counted to the byte.
+const LEAST_OF_HEAP: f64 = 1024.0;
 /// The gate's line may stretch the plot to so many times what was measured.
 const ROOM_FOR_GATE: f64 = 4.0;
 
@@ -62,8 +64,10 @@ pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<D
     let cycles = series.iter().flat_map(|s| s.gained.points.iter().map(|p| p.0)).fold(0.0, f64::max);
     let limit = limit(soak);
     let reach = limit.unwrap_or(0.0) * cycles;
-    let room = ROOM_FOR_GATE * (high - low).max(LEAST);
-    let y = axis::bytes(low, high.max(reach.min(room)), LEAST, 5);
+    let counted = series.iter().all(|series| series.kind.metric == Metric::Heap);
+    let least = if counted { LEAST_OF_HEAP } else { LEAST };
+    let room = ROOM_FOR_GATE * (high - low).max(least);
+    let y = axis::bytes(low, high.max(reach.min(room)), least, 5);
     let mut x = axis::cycles(cycles, 5);
     x.low = -(soak.cycles.warmup as f64).min(cycles);
     let frame = Frame { left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM };
@@ -75,7 +79,7 @@ pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<D
         if x.low < 0.0 {
             plot.ground(x.low, 0.0, 3.0, WARMUP)?;
         }
-        axes(&plot, "cycles")?;
+        axes(&plot, &format!("{}s", name.per))?;
         for one in &series {
             if let Some([lower, upper]) = band(&one.gained) {
                 plot.area(&lower, &upper, one.kind.band)?;
@@ -94,7 +98,7 @@ pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<D
         }
         Ok(())
     })?;
-    let mut key: Vec<Key> = series.iter().rev().map(described).collect();
+    let mut key: Vec<Key> = series.iter().rev().map(|series| described(series, name.per)).collect();
     if let Some(limit) = limit {
         let text = format!("gate: {} B/cycle", units::number(limit));
         key.push(Key { mark: "╌", color: "limit", text });
@@ -107,14 +111,14 @@ pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<D
 }
 
 /// A series in words: its slope, and whether it grows.
-fn described(series: &Series<'_>) -> Key {
+fn described(series: &Series<'_>, per: &str) -> Key {
     let label = match series.kind.metric {
         Metric::Rss => "resident",
         Metric::Anon => "anonymous",
         _ => "heap",
     };
     let slope =
-        series.gained.growth.map_or_else(String::new, |growth| format!(": {}", gained::slope(growth)));
+        series.gained.growth.map_or_else(String::new, |growth| format!(": {}", gained::slope(growth, per)));
     Key { mark: series.kind.mark, color: series.kind.name, text: format!("{label}{slope}") }
 }
 

@@ -48,6 +48,8 @@ pub(in super::super) struct Name<'n> {
     pub(in super::super) id: &'n str,
     pub(in super::super) title: &'n str,
     pub(in super::super) description: &'n str,
+    /// What its x axis counts: a cycle, a load, a step.
+    pub(in super::super) per: &'static str,
 }
 
 /// A small chart; `None` where the soak has nothing for it.
@@ -158,7 +160,7 @@ mod tests {
     const ALL: [Chart; 6] = [MEMORY, KINDS, SURVIVORS, LATENCY, HEAT, COUNTS];
 
     fn name() -> Name<'static> {
-        Name { id: "a\"b", title: "<t>", description: "d & e" }
+        Name { id: "a\"b", title: "<t>", description: "d & e", per: "cycle" }
     }
 
     #[test]
