@@ -35,13 +35,13 @@ pub fn live(watch: &Watch, elapsed: f64, width: u16) -> String {
         units::count(still as u64)
     )];
     for library in moved.iter().take(LIVE) {
-        let counts = counts(library).map(|(name, count)| format!("{count} {name}")).join(", ");
+        let [loads, unloads, ..] = counts(library).map(|(name, count)| format!("{count} {name}"));
         let heap = library.growth.iter().find(|growth| growth.metric == Metric::Heap);
         let heap = heap.filter(|growth| growth.per_cycle.is_finite() && library.loads > 1);
         let heap = heap
             .map_or_else(String::new, |growth| format!(", {} B per load", units::number(growth.per_cycle)));
         lines.push(format!(
-            "  {:<14}  {}: {counts}{heap}",
+            "  {:<14}  {}: {loads}, {unloads}{heap}",
             library.verdict.name(),
             units::printable(library.name())
         ));
@@ -401,10 +401,9 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 5, "{text}");
         assert_eq!(lines[0], "/usr/sbin/host --foreground: 12 steps in 6 s, 1 loaded once");
-        let leaking =
-            "  leak            leaking.so: 13 loads, 12 unloads, 13 opens, 12 closes, 1,008 B per load";
-        assert!(leaking.starts_with(lines[1].trim_end_matches('…').trim_end_matches("...")), "{text}");
-        assert_eq!(lines[4], "  host            anonymous memory +48 KiB since the first step");
+        let leaking = "  leak            leaking.so: 13 loads, 12 unloads, 1,008 B per load";
+        assert_eq!(lines[1], leaking);
+        assert_eq!(lines[4], "  host            anonymous memory +48.0 KiB since the first step");
         assert!(lines.iter().all(|line| units::columns(line) < 80), "{text}");
     }
 
