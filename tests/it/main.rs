@@ -60,4 +60,5 @@ mod truths;
 mod verdicts;
 mod verify;
 mod watch;
+mod watch_hosts;
 mod worker_cost;

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::Value;
 use xtask::fixtures;
 
-use crate::demo;
+use crate::{demo, hosts_watched};
 
 /// What to soak with.
 #[derive(Args)]
@@ -22,6 +22,12 @@ pub(crate) struct Hosts {
     /// Cycles per module
     #[arg(short = 'n', long, default_value_t = 200)]
     cycles: u64,
+    /// Watch hosts that reload by themselves instead, and count wrong verdicts
+    #[arg(long)]
+    watched: bool,
+    /// Watch each of them this often
+    #[arg(long, default_value_t = 5, requires = "watched")]
+    runs: u32,
 }
 
 /// Name, program, and directory of modules, on Debian 12.
@@ -76,6 +82,9 @@ pub(crate) fn run(options: &Hosts) -> Result<bool> {
         Some(program) => program.clone(),
         None => demo::release(&root)?,
     };
+    if options.watched {
+        return hosts_watched::run(&root, &dlsoak, options.runs);
+    }
     let mut page = HEAD.to_owned();
     let mut refused = Vec::new();
     for (name, host, directory) in HOSTS {

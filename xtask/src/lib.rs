@@ -7,5 +7,6 @@ pub mod hostile;
 pub mod judge;
 pub mod lacking;
 pub mod mutants;
+pub mod real_hosts;
 pub mod record;
 pub mod watched;

@@ -13,6 +13,7 @@ mod fuzz;
 mod go_matrix;
 mod harm;
 mod hosts;
+mod hosts_watched;
 mod mutate;
 mod nightly;
 mod pairs;
@@ -43,7 +44,7 @@ enum Verb {
     Truth(truth::Options),
     /// Compare many runs of the same libraries, and of a slower one: how often `dlsoak compare` errs
     Pairs(pairs::Options),
-    /// Soak the modules of Apache, nginx, PostgreSQL and Python in their hosts, and write docs/hosts-debian.md
+    /// Soak the modules of Apache, nginx, PostgreSQL and Python in their hosts, and write docs/hosts-debian.md; --watched watches hosts
     Hosts(hosts::Hosts),
     /// Soak all that crashes, hangs, exits or vandalises in one run, and compare with what is true of it
     Hostile(harm::Options),
@@ -53,7 +54,7 @@ enum Verb {
     Fuzz(fuzz::Options),
     /// Soak every library of a directory shortly: was it unloaded, why not, what does it leave
     Survey(survey::Survey),
-    /// Run truth, pairs, mutate, fuzz, hostile and survey in turn, and add what they say to reports/nightly.md
+    /// Run truth, pairs, mutate, fuzz, hostile, survey and hosts in turn, and add what they say to reports/nightly.md
     Nightly(nightly::Options),
     /// Validate examples/fleet/ against the published schemas, with validators fetched by pip
     Fleet,

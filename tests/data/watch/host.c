@@ -42,6 +42,9 @@ static void reload(int count, char **paths) {
 }
 
 int main(int count, char **arguments) {
+#ifdef GARBAGE
+    srand((unsigned)getpid());
+#endif
     int signal = 0;
     sigset_t set;
     sigemptyset(&set);
