@@ -12,7 +12,7 @@ use super::out::Out;
 use super::soaks::event;
 use super::{note, print};
 use crate::cli::{Global, MessageFormat, WatchArgs};
-use crate::record::{Run, Watch, WatchAsked, WatchVerdict};
+use crate::record::{Attached, MappedLibrary, Run, Watch, WatchAsked, WatchVerdict, WatchedLibrary};
 use crate::settings::quantity::{Count, Time};
 use crate::watch::{Next, Plan, Progress, Steps};
 use crate::{analysis, conduct, exit_code, report};
@@ -82,15 +82,21 @@ pub fn watch(args: &WatchArgs, global: Global) -> anyhow::Result<u8> {
 /// Says what `/proc` shows of a process that runs already.
 fn attach(pid: i32, args: &WatchArgs) -> anyhow::Result<u8> {
     let interrupted = super::interruptible()?;
-    let time = args.time.map_or(ATTACHED, Time::duration);
+    let time = args.time.map(Time::duration).or_else(|| args.until_loads.is_none().then_some(ATTACHED));
+    let plan = plan(args);
     let every = args.every.map_or(ATTACHED_STEP, Time::duration);
-    let attached = crate::watch::attach(pid, time, every, &interrupted)?;
+    let plan = Plan { time, steps: Steps { every, ..plan.steps }, ..plan };
+    let attached = only_mapped(crate::watch::attach(pid, &plan, &interrupted)?, &args.only);
     if args.message_format == MessageFormat::Json {
         event(&serde_json::to_value(&attached)?);
     } else {
         print(&report::watch::attached(&attached, super::width()));
     }
-    Ok(if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::PASSED })
+    Ok(match attached.lost {
+        _ if interrupted.load(Relaxed) => exit_code::INTERRUPTED,
+        0 => exit_code::PASSED,
+        _ => exit_code::UNDECIDED,
+    })
 }
 
 fn plan(args: &WatchArgs) -> Plan {
@@ -106,6 +112,7 @@ fn plan(args: &WatchArgs) -> Plan {
         },
         time: args.time.map(Time::duration),
         loads: args.until_loads.map(Count::get),
+        slow_calls: args.force,
         asked: WatchAsked {
             heap: args.heap.unwrap_or_default(),
             max_leak_rate: args.max_leak_rate.clone(),
@@ -122,7 +129,17 @@ fn is_decided(watch: &Watch) -> bool {
 
 /// The watch with these libraries alone.
 fn only(watch: Watch, patterns: &[Pattern]) -> Watch {
-    let is_meant = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name));
-    let libraries = watch.libraries.into_iter().filter(|library| is_meant(library.name())).collect();
-    Watch { libraries, ..watch }
+    let is_meant = |library: &WatchedLibrary| is_meant(library.name(), patterns);
+    Watch { libraries: watch.libraries.into_iter().filter(is_meant).collect(), ..watch }
+}
+
+/// The same of a process that runs already.
+fn only_mapped(of: Attached, patterns: &[Pattern]) -> Attached {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let is_meant = |library: &MappedLibrary| is_meant(&name(&library.path), patterns);
+    Attached { mapped: of.mapped.into_iter().filter(is_meant).collect(), ..of }
+}
+
+fn is_meant(name: &str, patterns: &[Pattern]) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name))
 }

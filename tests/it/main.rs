@@ -60,4 +60,6 @@ mod truths;
 mod verdicts;
 mod verify;
 mod watch;
+mod watch_faults;
+mod watch_pid;
 mod worker_cost;

@@ -90,7 +90,8 @@ pub use toolchain::Toolchain;
 pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
 use verification::Collections;
 pub use watch::{
-    Attached, HeapNotes, HostEnd, MappedLibrary, Watch, WatchAsked, WatchVerdict, WatchedHost, WatchedLibrary,
+    Attached, HeapNotes, HostEnd, LoadCounts, MappedLibrary, Watch, WatchAsked, WatchVerdict, WatchedHost,
+    WatchedLibrary,
 };
 pub use why::{EndedEarly, FileChange, HostCall, Why};
 
