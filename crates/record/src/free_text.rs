@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 281] = [
+pub(crate) const FREE_TEXT: [&str; 283] = [
     "AllowedPointer",
     "AllowedPointer.holder",
     "AllowedPointer.reason",
@@ -96,6 +96,7 @@ pub(crate) const FREE_TEXT: [&str; 281] = [
     "Found.directory",
     "Found.elsewhere",
     "Found.governor",
+    "Found.hidepid",
     "Found.host",
     "Found.libc",
     "Found.library",
@@ -236,6 +237,7 @@ pub(crate) const FREE_TEXT: [&str; 281] = [
     "Said.line",
     "Settings.env",
     "Shortage.path",
+    "Sight.error",
     "SignalAction.address",
     "SignalAction.flags",
     "Size",
