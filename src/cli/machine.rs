@@ -18,6 +18,7 @@ pub(super) const DOCTOR_HELP: &str = "\
 Examples:
   dlsoak doctor
   dlsoak doctor ./libplugin.so
+  dlsoak doctor --host apache2
   dlsoak doctor --json | jq '.checks[] | select(.status == \"fail\")'
 
 Exit codes: 0 no check failed (warnings may remain), 1 at least one check failed, 2 wrong usage or an error in dlsoak itself.";
@@ -69,6 +70,9 @@ pub struct DoctorArgs {
     /// Also check whether this shared library loads here and whether its headers match it [default: the machine only]
     #[arg(value_name = "LIB")]
     pub library: Option<PathBuf>,
+    /// Also check whether dlsoak watch can watch PROGRAM [default: the machine only]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "library")]
+    pub host: Option<PathBuf>,
     /// Print the result as JSON, as docs/doctor.schema.json describes it [default: text]
     #[arg(long)]
     pub json: bool,

@@ -22,16 +22,19 @@ pub(super) const WATCH_HELP: &str = "Examples:
 Exit codes: 0 nothing leaks, 1 a library leaks or stays although it must not, 2 wrong usage, or the host can't be watched, \
 3 undecided, 130 interrupted.";
 
+/// Arguments that need a host that dlsoak has started.
+const FROM_WITHIN: [&str; 5] = ["until_decided", "heap", "max_leak_rate", "require_unload", "out"];
+
 /// Arguments of `dlsoak watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
     /// Start this host and watch it
     #[arg(last = true, value_name = "HOST", required_unless_present = "pid", conflicts_with = "pid")]
     pub command: Vec<OsString>,
-    /// Read what /proc says of the process PID, which runs already, instead of starting a host
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    /// Count the loads and unloads of the process PID, which runs already, instead of starting a host
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..), conflicts_with_all = FROM_WITHIN)]
     pub pid: Option<i32>,
-    /// End the watch after TIME, for example 10m [default: when the host ends; 3s with --pid]
+    /// End the watch after TIME, for example 10m [default: when the host ends; 3s with --pid unless --until-loads is set]
     #[arg(long = "for", value_name = "TIME")]
     pub time: Option<Time>,
     /// End the watch when a library was loaded N times [default: no limit]
@@ -76,7 +79,8 @@ pub struct WatchArgs {
     /// Write record.json and report.html to DIR [default: reports/watch-HOST-TIME]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Write to DIR even if it has files that dlsoak did not write [default: refuse such a directory]
+    /// Write to DIR even if it has files that dlsoak did not write, and watch on a glibc before 2.34, where calls are slow under an auditor
+    /// [default: refuse both]
     #[arg(long)]
     pub force: bool,
     /// Print the result in this format

@@ -16,7 +16,9 @@ use super::out::Out;
 use super::soaks::event;
 use super::{ci, note, print};
 use crate::cli::{ExitCodeOf, Global, MessageFormat, WatchArgs};
-use crate::record::{Code, HostEnd, Run, UnloadState, Watch, WatchAsked, WatchVerdict, WatchedLibrary};
+use crate::record::{
+    Attached, Code, HostEnd, MappedLibrary, Run, UnloadState, Watch, WatchAsked, WatchVerdict, WatchedLibrary,
+};
 use crate::settings::Settings;
 use crate::settings::quantity::{Count, Cycles, Time};
 use crate::supervisor::Context;
@@ -210,15 +212,21 @@ fn of_library(library: &WatchedLibrary, is_final: bool) {
 /// Says what `/proc` shows of a process that runs already.
 fn attach(pid: i32, args: &WatchArgs) -> anyhow::Result<u8> {
     let interrupted = super::interruptible()?;
-    let time = args.time.map_or(ATTACHED, Time::duration);
+    let time = args.time.map(Time::duration).or_else(|| args.until_loads.is_none().then_some(ATTACHED));
+    let plan = plan(args);
     let every = args.every.map_or(ATTACHED_STEP, Time::duration);
-    let attached = crate::watch::attach(pid, time, every, &interrupted)?;
+    let plan = Plan { time, steps: Steps { every, ..plan.steps }, ..plan };
+    let attached = only_mapped(crate::watch::attach(pid, &plan, &interrupted)?, &args.only);
     if args.message_format == MessageFormat::Json {
         event(&serde_json::to_value(&attached)?);
     } else {
         print(&report::watch::attached(&attached, super::width()));
     }
-    Ok(if interrupted.load(Relaxed) { exit_code::INTERRUPTED } else { exit_code::PASSED })
+    Ok(match attached.lost {
+        _ if interrupted.load(Relaxed) => exit_code::INTERRUPTED,
+        0 => exit_code::PASSED,
+        _ => exit_code::UNDECIDED,
+    })
 }
 
 fn plan(args: &WatchArgs) -> Plan {
@@ -234,6 +242,7 @@ fn plan(args: &WatchArgs) -> Plan {
         },
         time: args.time.map(Time::duration),
         loads: args.until_loads.map(Count::get),
+        slow_calls: args.force,
         asked: WatchAsked {
             heap: args.heap.unwrap_or_default(),
             max_leak_rate: args.max_leak_rate.clone(),
@@ -251,7 +260,17 @@ fn is_decided(watch: &Watch) -> bool {
 
 /// The watch with these libraries alone.
 fn only(watch: Watch, patterns: &[Pattern]) -> Watch {
-    let is_meant = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name));
-    let libraries = watch.libraries.into_iter().filter(|library| is_meant(library.name())).collect();
-    Watch { libraries, ..watch }
+    let is_meant = |library: &WatchedLibrary| is_meant(library.name(), patterns);
+    Watch { libraries: watch.libraries.into_iter().filter(is_meant).collect(), ..watch }
+}
+
+/// The same of a process that runs already.
+fn only_mapped(of: Attached, patterns: &[Pattern]) -> Attached {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let is_meant = |library: &MappedLibrary| is_meant(&name(&library.path), patterns);
+    Attached { mapped: of.mapped.into_iter().filter(is_meant).collect(), ..of }
+}
+
+fn is_meant(name: &str, patterns: &[Pattern]) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name))
 }

@@ -3,6 +3,7 @@
 
 mod go;
 pub(crate) mod headers;
+mod host;
 mod library;
 mod limits;
 pub(crate) mod process;
@@ -48,12 +49,15 @@ impl Checks {
     }
 }
 
-/// Looks at this machine, and at a library where one is named.
+/// Looks at this machine, and at a library and at a host where they are named.
 ///
 /// # Errors
-/// When the library can't be read or is no ELF file.
-pub fn examine(library: Option<&Path>) -> Result<Checkup, InspectError> {
+/// When the library or the host can't be read or is no ELF file.
+pub fn examine(library: Option<&Path>, host: Option<&Path>) -> Result<Checkup, InspectError> {
     let mut checks = Vec::new();
+    if let Some(path) = host {
+        checks.extend(host::checks(path)?);
+    }
     if let Some(path) = library {
         checks.extend(library::checks(path)?);
     }

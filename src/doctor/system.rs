@@ -9,9 +9,11 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::{Checks, text};
-use crate::record::checkup::{Attempt, Check, Confinement, Found, Group, KernelLack, Name, Room, Status};
-use crate::supervisor;
-use crate::sys::ptrace;
+use crate::record::checkup::{
+    Attempt, AuditLack, Check, Confinement, Found, Group, KernelLack, Name, Room, Sight, Status,
+};
+use crate::sys::{glibc, ptrace};
+use crate::{supervisor, watch};
 
 /// Kernel versions since which there is what is used: `pidfd_open(2)` and `process_madvise(2)`, for memory pressure under
 /// `--chaos`.
@@ -34,6 +36,7 @@ pub(super) fn checks() -> Vec<Check> {
     landlock(&mut checks);
     tracing(&mut checks);
     perf(&mut checks);
+    auditing(&mut checks);
     proc(&mut checks);
     temporary(&mut checks);
     checks.all
@@ -109,21 +112,54 @@ fn tracing(checks: &mut Checks) {
     checks.add(status, Name::Ptrace, Found::Ptrace { scope, attempt });
 }
 
+/// What `dlsoak watch --pid` is told, tried on this process.
 fn perf(checks: &mut Checks) {
-    let text = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok();
-    let paranoid = text.and_then(|text| text.trim().parse().ok());
-    checks.note(Name::PerfEvents, Found::PerfEvents { paranoid });
+    let sight = match watch::sight() {
+        watch::Sight::LoadsAndUnloads => Sight::LoadsAndUnloads,
+        watch::Sight::Loads => Sight::Loads,
+        watch::Sight::Nothing(error) => Sight::Nothing { error },
+    };
+    let status = if matches!(sight, Sight::Nothing { .. }) { Status::Warn } else { Status::Ok };
+    checks.add(status, Name::PerfEvents, Found::PerfEvents { paranoid: watch::paranoid(), sight });
 }
 
-/// What the supervisor reads of a worker.
+/// Whether `dlsoak watch` can start a host.
+fn auditing(checks: &mut Checks) {
+    let lacks = if cfg!(target_env = "musl") {
+        Some(AuditLack::Auditors)
+    } else if glibc::slows_calls_under_audit() {
+        Some(AuditLack::QuickCalls)
+    } else {
+        None
+    };
+    let status = if lacks.is_some() { Status::Warn } else { Status::Ok };
+    checks.add(status, Name::LdAudit, Found::Auditing { libc: supervisor::host().libc, lacks });
+}
+
+/// What the supervisor reads of a worker, and of a process that runs already.
 fn proc(checks: &mut Checks) {
     let missing: Vec<String> = ["smaps_rollup", "status", "maps", "fd"]
         .into_iter()
         .filter(|name| !Path::new("/proc/self").join(name).exists())
         .map(str::to_owned)
         .collect();
-    let status = if missing.is_empty() { Status::Ok } else { Status::Fail };
-    checks.add(status, Name::Proc, Found::Proc { missing });
+    let hidepid = std::fs::read_to_string("/proc/self/mounts").ok().and_then(|mounts| hidepid(&mounts));
+    let status = match (missing.is_empty(), &hidepid) {
+        (true, None) => Status::Ok,
+        (true, Some(_)) => Status::Note,
+        (false, _) => Status::Fail,
+    };
+    checks.add(status, Name::Proc, Found::Proc { missing, hidepid });
+}
+
+/// The option `hidepid` of `/proc`, unless it hides nothing.
+fn hidepid(mounts: &str) -> Option<String> {
+    let options = mounts.lines().rev().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        (fields.next()? == "/proc" && fields.next()? == "proc").then(|| fields.next()).flatten()
+    })?;
+    let value = options.split(',').find_map(|option| option.strip_prefix("hidepid="))?;
+    (!["0", "off"].contains(&value)).then(|| value.to_owned())
 }
 
 /// Where copies of libraries are made that are then loaded.
@@ -144,6 +180,15 @@ fn temporary(checks: &mut Checks) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hidden_processes_are_known_by_the_mount() {
+        let mounts = |options: &str| format!("sysfs /sys sysfs rw 0 0\nproc /proc proc {options} 0 0\n");
+        assert_eq!(hidepid(&mounts("rw,nosuid,hidepid=invisible")), Some("invisible".to_owned()));
+        assert_eq!(hidepid(&mounts("rw,hidepid=0")), None);
+        assert_eq!(hidepid(&mounts("rw,relatime")), None);
+        assert_eq!(hidepid(""), None);
+    }
 
     #[test]
     fn releases_of_kernels_are_read() {

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use dlsoak::record::checkup::{
-    CgoOff, CgoProblem, Check, Checkup, Failure, Found, GoRootFit, HeadersFit, Name, SCHEMA, Status,
+    CgoOff, CgoProblem, Check, Checkup, Failure, Found, GoRootFit, HeadersFit, Name, SCHEMA, Sight, Status,
+    Unwatchable,
 };
 use dlsoak::record::file::Machine;
 use dlsoak::record::inspection::Problem;
 use serde_json::Value;
 
+use crate::hosts::Built;
 use crate::support::{dlsoak, fixture};
 
 /// A directory of scripts that pose as tools.
@@ -321,6 +323,63 @@ fn headers_of_another_version_than_the_library_are_found() {
     let other = HeadersFit::OtherSoname { theirs: Some(theirs), ours };
     assert_eq!(headers(&old), (Status::Warn, "2.1.0".to_owned(), other));
     assert_eq!(headers(&new), (Status::Ok, "2.1.0".to_owned(), HeadersFit::Same));
+}
+
+#[test]
+fn a_host_that_can_t_be_watched_from_its_start_is_found_and_its_twin_passes() {
+    let host = |program: &Path| {
+        answer(&dlsoak().args(["doctor", "--json", "--host"]).arg(program).output().unwrap()).1
+    };
+    let built = Built::new();
+    let compiled = |name: &str, arguments: &[&str]| {
+        built.compile(name, "../watch/host.c", arguments);
+        host(&built.path(name))
+    };
+    let path = |name: &str| built.text(name);
+    let not = |name: &str, why| (Status::Warn, Found::NotWatchable { path: path(name), why });
+    let plain = compiled("plain", &[]);
+    assert_eq!(found(&plain, Name::Watch), (Status::Ok, Found::Watchable { path: path("plain") }));
+    assert!(plain.checks.iter().all(|check| check.name != Name::Allocator), "{plain:#?}");
+    for (name, arguments) in [("static", &["-static"][..]), ("static-pie", &["-static-pie"])] {
+        assert_eq!(found(&compiled(name, arguments), Name::Watch), not(name, Unwatchable::Static));
+    }
+    let own = xtask::fixtures::root().join("tests/data/hosts/own-malloc.c");
+    let own = compiled("own", &["-fno-builtin", own.to_str().unwrap()]);
+    assert_eq!(found(&own, Name::Allocator), (Status::Warn, Found::OwnMalloc));
+    // What the file names as its loader is musl's, whether or not that is here.
+    compiled("musl", &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]);
+    assert_eq!(found(&host(&built.path("musl")), Name::Watch), not("musl", Unwatchable::Musl));
+    std::fs::write(built.path("script"), "#!/bin/sh\nexec ./plain\n").unwrap();
+    assert_eq!(
+        found(&host(&built.path("script")), Name::Watch),
+        (Status::Note, Found::Script { path: path("script") })
+    );
+    // A program of PATH, by its name alone.
+    assert_eq!(check(&host(Path::new("sh")), Name::Watch).status, Status::Ok);
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(built.path("plain"), Some(65_534), None).unwrap();
+        std::fs::set_permissions(built.path("plain"), std::fs::Permissions::from_mode(0o4755)).unwrap();
+        assert_eq!(found(&host(&built.path("plain")), Name::Watch), not("plain", Unwatchable::Setuid));
+    }
+    let output = dlsoak().args(["doctor", "--host", "no-such-host"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("no-such-host"), "{said}");
+}
+
+#[test]
+fn what_this_machine_reports_of_a_running_process_is_tried() {
+    let (_, checkup) = Tools::new().doctor(&[], &[]);
+    let expected = match dlsoak::watch::sight() {
+        dlsoak::watch::Sight::LoadsAndUnloads => Sight::LoadsAndUnloads,
+        dlsoak::watch::Sight::Loads => Sight::Loads,
+        dlsoak::watch::Sight::Nothing(error) => Sight::Nothing { error },
+    };
+    let paranoid = dlsoak::watch::paranoid();
+    assert_eq!(found(&checkup, Name::PerfEvents).1, Found::PerfEvents { paranoid, sight: expected });
+    let (status, audits) = found(&checkup, Name::LdAudit);
+    let lacks = dlsoak::sys::glibc::slows_calls_under_audit();
+    assert!(matches!(audits, Found::Auditing { lacks: found, .. } if found.is_some() == lacks), "{audits:?}");
+    assert_eq!(status == Status::Warn, lacks);
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl Random {
 }
 
 /// Processes that carry this mark in the environment they were started with, and are not dead.
-fn marked(mark: &str) -> Vec<i32> {
+pub(crate) fn marked(mark: &str) -> Vec<i32> {
     let entry = format!("DLSOAK_TEST_MARK={mark}");
     let mut found = Vec::new();
     for process in std::fs::read_dir("/proc").unwrap().flatten() {

@@ -60,5 +60,7 @@ mod truths;
 mod verdicts;
 mod verify;
 mod watch;
+mod watch_faults;
 mod watch_hosts;
+mod watch_pid;
 mod worker_cost;

@@ -20,6 +20,7 @@ const UNSAFE: &[&str] = &[
     "crates/soak/src/sys/futex.rs",
     "crates/soak/src/sys/glibc.rs",
     "crates/soak/src/sys/mapped.rs",
+    "crates/soak/src/sys/perf.rs",
     "crates/soak/src/sys/pressure.rs",
     "crates/soak/src/sys/ptrace.rs",
     "cdylib-fixtures/",

@@ -8,10 +8,11 @@ use tempfile::TempDir;
 
 use crate::hosts::Built;
 use crate::support::{dlsoak, library, read_record};
+use crate::watch_faults::RELOAD;
 
 /// A host with a module that uses a shared library: it leaks 1,008 bytes of heap with each load, or nothing.
 pub(crate) struct Host {
-    built: Built,
+    pub(crate) built: Built,
     pub(crate) out: TempDir,
     /// What the host loads.
     loads: Vec<&'static str>,
@@ -46,7 +47,7 @@ impl Host {
 }
 
 /// A step that reloads the host, and ends it the tenth time.
-fn ten_times(host: &Host) -> String {
+pub(crate) fn ten_times(host: &Host) -> String {
     ten(host, "kill -HUP $PID")
 }
 
@@ -58,7 +59,7 @@ fn ten(host: &Host, step: &str) -> String {
 }
 
 /// The exit code, the watch, and the module.
-fn module(host: &Host, args: &[&str]) -> (i32, Watch, WatchedLibrary) {
+pub(crate) fn module(host: &Host, args: &[&str]) -> (i32, Watch, WatchedLibrary) {
     let (output, watch) = host.watch(args);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let watch = watch.unwrap_or_else(|| panic!("{said}"));
@@ -309,7 +310,9 @@ fn a_host_that_closes_every_descriptor_or_goes_into_the_background_is_watched() 
 fn a_program_that_becomes_the_host_is_watched() {
     let host = Host::new(&[], &[]);
     let mut command = dlsoak();
-    command.args(["watch", "--do", "kill -HUP $PID", "--settle", "20ms", "--until-loads", "13", "-o"]);
+    // The shell would be killed by a signal before it is the host.
+    command.env("TURNS", host.out.path().join("turns"));
+    command.args(["watch", "--do", RELOAD, "--settle", "20ms", "--until-loads", "13", "-o"]);
     command.arg(host.out.path().join("exec")).args(["--", "sh", "-c", "exec \"$0\" \"$1\""]);
     let output = command.arg(host.built.path("host")).arg(host.built.path("module.so")).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));

@@ -19,6 +19,7 @@ mod nightly;
 mod pairs;
 mod survey;
 mod truth;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -54,7 +55,9 @@ enum Verb {
     Fuzz(fuzz::Options),
     /// Soak every library of a directory shortly: was it unloaded, why not, what does it leave
     Survey(survey::Survey),
-    /// Run truth, pairs, mutate, fuzz, hostile, survey and hosts in turn, and add what they say to reports/nightly.md
+    /// Watch a host that loads 100 times per second for ten minutes: the watcher's memory does not grow
+    Watch,
+    /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts and watch in turn, and add what they say to reports/nightly.md
     Nightly(nightly::Options),
     /// Validate examples/fleet/ against the published schemas, with validators fetched by pip
     Fleet,
@@ -90,6 +93,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Mutate(options) => mutate::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Survey(options) => survey::run(&options),
+        Verb::Watch => watch::run(),
         Verb::Nightly(options) => nightly::run(&options),
         Verb::Fleet => fleet::run(),
         Verb::Lint => checks::lint(),

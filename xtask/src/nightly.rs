@@ -13,7 +13,7 @@ use xtask::fixtures;
 use crate::command;
 
 /// The verbs in their order, with the arguments that bound them: about two hours in all on two CPUs.
-const VERBS: [(&str, &[&str]); 7] = [
+const VERBS: [(&str, &[&str]); 8] = [
     ("truth", &["--runs", "2", "--within", "10000"]),
     ("pairs", &["--runs", "12"]),
     ("mutate", &["--copies", "2000"]),
@@ -21,6 +21,7 @@ const VERBS: [(&str, &[&str]); 7] = [
     ("hostile", &[]),
     ("survey", &[]),
     ("hosts", &["--watched"]),
+    ("watch", &[]),
 ];
 
 const HEADER: &str = "# What the nightly runs said\n\n| date | commit | verb | minutes | result |\n| --- | --- | --- | --- | --- |\n";

@@ -8,7 +8,7 @@ use core::ptr::{null, null_mut};
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::Relaxed;
 
-use dlsoak_wire::watch::{Event, Kind, MAGIC, Ring, VARIABLE};
+use dlsoak_wire::watch::{Event, Inside, Kind, MAGIC, Ring, VARIABLE};
 
 mod raw;
 
@@ -47,6 +47,7 @@ pub extern "C" fn la_version(offered: c_uint) -> c_uint {
         ring.others.fetch_add(1, Relaxed);
         return 0;
     }
+    ring.inside.store(Inside::Auditor as u32, Relaxed);
     RING.store(core::ptr::from_ref(ring).cast_mut(), Relaxed);
     put(Kind::Begin, 0, null(), 0);
     offered.min(NEWEST)
@@ -98,9 +99,14 @@ fn put(kind: Kind, object: u64, name: *const c_char, map: u64) {
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
     // SAFETY: null, or the loader's own text.
     let name = if name.is_null() { &[][..] } else { unsafe { CStr::from_ptr(name) }.to_bytes() };
+    let time_ns = raw::monotonic_ns();
+    if ring.is_abandoned(time_ns) {
+        RING.store(null_mut(), Relaxed);
+        return;
+    }
     let event = Event {
         kind,
-        time_ns: raw::monotonic_ns(),
+        time_ns,
         // Asked for each time: a child of `fork` has the ring, too, and is another process.
         process: raw::process(),
         thread: raw::thread(),

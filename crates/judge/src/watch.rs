@@ -64,9 +64,10 @@ pub fn passed(watch: &Watch) -> Option<bool> {
     if has(Severity::Fail) {
         return Some(false);
     }
-    // Where nothing was loaded, nothing was seen.
-    let seen = !watch.libraries.is_empty();
-    (seen && !has(Severity::Undecided) && watch.lost == 0 && watch.lost_notes == 0).then_some(true)
+    // Where nothing was loaded or no step was over, nothing was seen.
+    let seen = !watch.libraries.is_empty() && !watch.checkpoints.rows.is_empty();
+    let whole = !watch.unseen && watch.lost == 0 && watch.lost_notes == 0;
+    (seen && whole && !has(Severity::Undecided)).then_some(true)
 }
 
 /// A soak of this many cycles.
@@ -390,7 +391,11 @@ mod tests {
         let held = WatchedLibrary { path, loads: 1, unloads: 0, opens: 1, closes: 0, ..library(1, |_| 0) };
         assert_eq!(passed(&watch(Watch::default())), None);
         let mut seen = Watch { libraries: vec![held], ..Watch::default() };
+        assert_eq!(passed(&watch(seen.clone())), None);
+        seen.checkpoints.rows = vec![vec![0]];
         assert_eq!(passed(&watch(seen.clone())), Some(true));
+        assert_eq!(passed(&watch(Watch { lost: 1, ..seen.clone() })), None);
+        assert_eq!(passed(&watch(Watch { unseen: true, ..seen.clone() })), None);
         seen.asked.require_unload = vec!["mod.so".to_owned()];
         assert_eq!(passed(&watch(seen)), Some(false));
     }

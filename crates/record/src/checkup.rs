@@ -63,6 +63,8 @@ named! {
         Limits = "limits",
         /// The library that was named.
         Library = "library",
+        /// The program that was named as host.
+        Host = "host",
     }
 }
 
@@ -119,8 +121,10 @@ named! {
         Landlock = "landlock",
         /// How dlsoak sees the end of a worker.
         Ptrace = "ptrace",
-        /// Whether `perf` may measure.
+        /// How `dlsoak watch --pid` counts loads.
         PerfEvents = "perf events",
+        /// How `dlsoak watch` sees loads.
+        LdAudit = "LD_AUDIT",
         /// What a soak reads of the worker.
         Proc = "/proc",
         /// Where copies of libraries are made.
@@ -155,6 +159,10 @@ named! {
         TextRelocations = "text relocations",
         /// Whether headers that a compiler finds belong to the library.
         Headers = "headers",
+        /// Whether `dlsoak watch` can watch the host.
+        Watch = "watch",
+        /// The host's allocator.
+        Allocator = "allocator",
     }
 }
 
@@ -308,15 +316,46 @@ pub enum Found {
         /// The attempt.
         attempt: Attempt,
     },
-    /// Who may measure with `perf`.
+    /// What the kernel reports of a process that runs already.
     PerfEvents {
         /// `kernel.perf_event_paranoid`, where there is one.
         paranoid: Option<i32>,
+        /// What it reports to this user.
+        sight: Sight,
     },
+    /// What the C library does with an auditor (`LD_AUDIT`).
+    Auditing {
+        /// Its name and version, for example `glibc 2.36`.
+        libc: String,
+        /// What is wrong with it.
+        lacks: Option<AuditLack>,
+    },
+    /// The host can be watched from its start.
+    Watchable {
+        /// Its file.
+        path: String,
+    },
+    /// The host can't be watched from its start.
+    NotWatchable {
+        /// Its file.
+        path: String,
+        /// Why.
+        why: Unwatchable,
+    },
+    /// The host is a script.
+    Script {
+        /// Its file.
+        path: String,
+    },
+    /// The program defines the functions of malloc itself.
+    OwnMalloc,
     /// Files of `/proc/self` that a soak reads.
     Proc {
         /// Those that are missing.
         missing: Vec<String>,
+        /// The option `hidepid`, where other users' processes are hidden.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        hidepid: Option<String>,
     },
     /// The directory for temporary files.
     TmpDir {
@@ -406,6 +445,48 @@ pub enum Found {
         library: String,
         /// Whether that is the library.
         fit: HeadersFit,
+    },
+}
+
+/// What the kernel reports to this user of a process that runs already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "code")]
+pub enum Sight {
+    /// Loads and unloads.
+    LoadsAndUnloads,
+    /// Loads alone, because this user can't read the kernel's tracepoints.
+    Loads,
+    /// Nothing.
+    Nothing {
+        /// What the kernel said.
+        error: String,
+    },
+}
+
+/// What is wrong with a C library under an auditor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditLack {
+    /// It has none.
+    Auditors,
+    /// Each call of a library's function is slow, so that `dlsoak watch` wants `--force`.
+    QuickCalls,
+}
+
+/// Why a host can't be watched from its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "code")]
+pub enum Unwatchable {
+    /// It is static.
+    Static,
+    /// It is setuid or setgid, and belongs to somebody else: the loader ignores our variables.
+    Setuid,
+    /// Its C library is musl.
+    Musl,
+    /// It is for another machine.
+    WrongMachine {
+        /// That machine.
+        machine: Machine,
     },
 }
 

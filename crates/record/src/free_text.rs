@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 282] = [
+pub(crate) const FREE_TEXT: [&str; 284] = [
     "AllowedLibrary.name",
     "AllowedPointer",
     "AllowedPointer.holder",
@@ -97,6 +97,7 @@ pub(crate) const FREE_TEXT: [&str; 282] = [
     "Found.directory",
     "Found.elsewhere",
     "Found.governor",
+    "Found.hidepid",
     "Found.host",
     "Found.libc",
     "Found.library",
@@ -237,6 +238,7 @@ pub(crate) const FREE_TEXT: [&str; 282] = [
     "Said.line",
     "Settings.env",
     "Shortage.path",
+    "Sight.error",
     "SignalAction.address",
     "SignalAction.flags",
     "Size",

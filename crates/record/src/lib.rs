@@ -90,7 +90,7 @@ pub use toolchain::Toolchain;
 pub use trace::{Explained, PlaceKind, PlaceTrend, Trace, TraceFrame, TracePlace, TraceStack};
 use verification::Collections;
 pub use watch::{
-    AllowedLibrary, Attached, HeapNotes, HostEnd, MappedLibrary, Watch, WatchAsked, WatchVerdict,
+    AllowedLibrary, Attached, HeapNotes, HostEnd, LoadCounts, MappedLibrary, Watch, WatchAsked, WatchVerdict,
     WatchedHost, WatchedLibrary,
 };
 pub use why::{EndedEarly, FileChange, HostCall, Why};

@@ -28,6 +28,16 @@ pub struct Watch {
     pub others: u64,
     /// How often the host became another program (`exec`); what it did before is not in here.
     pub execs: u64,
+    /// Processes that the host forked and that loaded or unloaded something themselves, which is not in here.
+    #[serde(default)]
+    pub children: u64,
+    /// Their loads.
+    #[serde(default)]
+    pub child_loads: u64,
+    /// Whether the host became a program in the end that does not report its loads: it is static or setuid, or was started without our
+    /// variables.
+    #[serde(default)]
+    pub unseen: bool,
     /// Libraries that were loaded while the host ran, by path.
     pub libraries: Vec<WatchedLibrary>,
     /// The host's own figures at the end of each step. The column `cycle` counts steps.
@@ -237,7 +247,17 @@ pub struct Attached {
     pub command: Vec<String>,
     /// How long it was watched, in seconds.
     pub seconds: f64,
-    /// The files that it has mapped as code.
+    /// How loads and unloads were counted.
+    pub counted: LoadCounts,
+    /// Reports of the kernel that were lost, and mappings that the count has and `/proc/PID/maps` has not, or the reverse; 0 in a sound watch.
+    pub lost: u64,
+    /// How often it became another program (`exec`); what it loaded before is not in here.
+    pub execs: u64,
+    /// Processes that it forked meanwhile; 0 where loads are not counted.
+    pub children: u64,
+    /// Loads of libraries in these processes.
+    pub child_loads: u64,
+    /// The files that it has mapped as code, and those that it had meanwhile.
     pub mapped: Vec<MappedLibrary>,
     /// Its own figures over time. The column `cycle` counts points.
     pub checkpoints: Checkpoints,
@@ -250,10 +270,37 @@ pub struct Attached {
 pub struct MappedLibrary {
     /// The file.
     pub path: String,
-    /// How often its code is mapped; more than 1 where it was loaded from several files of this name, or into several namespaces.
+    /// How often it was loaded while it was watched.
+    pub loads: u64,
+    /// How often it was unloaded.
+    pub unloads: u64,
+    /// How often its code is mapped at the end; more than 1 where it was loaded from several files of this name, or into several namespaces.
     pub copies: u64,
     /// How many of them are of a file that was removed or replaced.
     pub deleted: u64,
     /// Why it can never be unloaded, by what its file says.
     pub stays: Vec<Prediction>,
+}
+
+/// How loads and unloads of a process that ran already were counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum LoadCounts {
+    /// By the kernel's reports (perf events) of each mapping of code and each unmapping.
+    Events {},
+    /// Loads by the kernel's reports, unloads by what is mapped at the end, because this user can't read the kernel's tracepoints.
+    Mappings {},
+    /// Not at all.
+    None {
+        /// Why the kernel refused (`perf_event_open`).
+        error: String,
+        /// `kernel.perf_event_paranoid`, where there is one.
+        paranoid: Option<i32>,
+    },
+}
+
+impl Default for LoadCounts {
+    fn default() -> Self {
+        Self::None { error: String::new(), paranoid: None }
+    }
 }

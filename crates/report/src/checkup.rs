@@ -1,8 +1,8 @@
 //! A checkup for a terminal: a line for each check, and below it the help where something is not as it should be.
 
 use dlsoak_record::checkup::{
-    Attempt, CgoOff, CgoProblem, Check, Checkup, Confinement, Failure, Found, GoRootFit, HeadersFit,
-    KernelLack, Name, Room, Status,
+    Attempt, AuditLack, CgoOff, CgoProblem, Check, Checkup, Confinement, Failure, Found, GoRootFit,
+    HeadersFit, KernelLack, Name, Room, Sight, Status, Unwatchable,
 };
 
 use super::advice::Advice;
@@ -157,21 +157,24 @@ pub fn advice(check: &Check) -> Advice {
         }
         Found::Landlock { lacks } => landlock(lacks),
         Found::Ptrace { scope, attempt } => ptrace(scope.as_deref(), attempt),
-        Found::PerfEvents { paranoid } => fact(match paranoid {
-            Some(level) => format!(
-                "perf_event_paranoid {level}, so {} with perf (dlsoak does not use it)",
-                if *level <= 2 {
-                    "every user may measure their own programs"
-                } else {
-                    "only root may measure"
-                }
-            ),
-            None => "not available (dlsoak does not use them)".to_owned(),
-        }),
-        Found::Proc { missing } if missing.is_empty() => {
+        Found::PerfEvents { paranoid, sight } => perf(*paranoid, sight),
+        Found::Auditing { libc, lacks } => auditing(libc, *lacks),
+        Found::Watchable { path } => fact(format!("dlsoak watch can start {path} and see what it loads")),
+        Found::NotWatchable { path, why } => unwatchable(path, why),
+        Found::Script { path } => fact(format!(
+            "{path} is a script; dlsoak watches the program that it becomes (exec), and only counts those that it starts"
+        )),
+        Found::OwnMalloc => Advice::new(
+            "the program has a malloc of its own, so dlsoak watch can't measure what libraries allocate",
+            "build the program without it, or watch only loads and unloads",
+        ),
+        Found::Proc { missing, hidepid: Some(hidepid) } if missing.is_empty() => fact(format!(
+            "hidepid={hidepid}, so dlsoak watch --pid finds only this user's processes unless it runs as root"
+        )),
+        Found::Proc { missing, .. } if missing.is_empty() => {
             fact("dlsoak can read the memory, mappings and descriptors of a measured process")
         }
-        Found::Proc { missing } => Advice::new(
+        Found::Proc { missing, .. } => Advice::new(
             format!("/proc/self has no {}, so dlsoak can't measure", missing.join(", ")),
             "mount -t proc proc /proc (smaps_rollup needs Linux 4.14)",
         ),
@@ -347,6 +350,55 @@ fn ptrace(scope: Option<&str>, attempt: &Attempt) -> Advice {
             },
         ),
     }
+}
+
+fn perf(paranoid: Option<i32>, sight: &Sight) -> Advice {
+    let setting = paranoid
+        .map_or_else(|| "no perf_event_paranoid".to_owned(), |level| format!("perf_event_paranoid {level}"));
+    match sight {
+        Sight::LoadsAndUnloads => fact(format!("dlsoak watch --pid counts loads and unloads ({setting})")),
+        Sight::Loads => fact(format!(
+            "dlsoak watch --pid counts loads, and unloads by what is mapped at the end, because only root can read the kernel's tracepoints \
+             ({setting})"
+        )),
+        Sight::Nothing { error } => Advice::new(
+            format!(
+                "dlsoak watch --pid can't count loads and unloads, because the kernel refuses perf events ({error}, {setting})"
+            ),
+            "run as root or with CAP_PERFMON, or sysctl kernel.perf_event_paranoid=2",
+        ),
+    }
+}
+
+fn auditing(libc: &str, lacks: Option<AuditLack>) -> Advice {
+    match lacks {
+        None => fact(format!("dlsoak watch can see what a host loads ({libc})")),
+        Some(AuditLack::Auditors) => Advice::new(
+            format!("{libc} has no LD_AUDIT, so dlsoak watch can't start a host"),
+            "dlsoak watch --pid PID",
+        ),
+        Some(AuditLack::QuickCalls) => Advice::new(
+            format!(
+                "under an auditor {libc} makes each call of a library's function slow (BZ#15533), so dlsoak watch refuses to start a host"
+            ),
+            "dlsoak watch --force, dlsoak watch --pid PID, or glibc 2.34 or later",
+        ),
+    }
+}
+
+fn unwatchable(path: &str, why: &Unwatchable) -> Advice {
+    let what = match why {
+        Unwatchable::Static => "is static, so no loader reports what it loads".to_owned(),
+        Unwatchable::Setuid => {
+            "is setuid or setgid and belongs to another user, so the loader ignores LD_AUDIT and LD_PRELOAD"
+                .to_owned()
+        }
+        Unwatchable::Musl => "uses musl, whose loader has no LD_AUDIT and never unloads a library".to_owned(),
+        Unwatchable::WrongMachine { machine } => {
+            return Advice::new(format!("{path} is for {machine}"), "build it for this machine");
+        }
+    };
+    Advice::new(format!("{path} {what}"), "start it yourself, then dlsoak watch --pid PID")
 }
 
 fn temporary(directory: &str, room: &Room, warns: bool) -> Advice {
@@ -564,6 +616,13 @@ mod tests {
         let kernel = |lacks| Found::Kernel { release: text("6.18.44"), machine: text("x86_64"), lacks };
         let error = || text("EPERM: Operation not permitted");
         let ptrace = |scope: Option<&str>, attempt| Found::Ptrace { scope: scope.map(text), attempt };
+        let audits = |libc: &str, lacks| Found::Auditing { libc: text(libc), lacks };
+        let proc = |missing: &[&str], hidepid: Option<&str>| Found::Proc {
+            missing: missing.iter().map(|name| text(name)).collect(),
+            hidepid: hidepid.map(text),
+        };
+        let host = || text("/usr/sbin/apache2");
+        let not = |why| Found::NotWatchable { path: host(), why };
         let tmp = |room| Found::TmpDir { directory: text("/tmp"), room };
         let limit = |soft, hard, enough| Found::Limit { soft, hard, enough };
         let mappings = |most| Found::Mappings { most, usual: 65_530 };
@@ -576,6 +635,18 @@ mod tests {
         let wrong = Problem::WrongMachine { machine: Machine::AARCH64, host: Machine::X86_64 };
         let libc = Libc::Glibc { at_least: Some(text("2.34")) };
         let checks = [
+            (
+                Group::Host,
+                vec![
+                    (Watch, Ok, Found::Watchable { path: host() }),
+                    (Watch, Note, Found::Script { path: host() }),
+                    (Watch, Warn, not(Unwatchable::Static)),
+                    (Watch, Warn, not(Unwatchable::Setuid)),
+                    (Watch, Warn, not(Unwatchable::Musl)),
+                    (Watch, Fail, not(Unwatchable::WrongMachine { machine: Machine::AARCH64 })),
+                    (Allocator, Warn, Found::OwnMalloc),
+                ],
+            ),
             (
                 Group::Library,
                 vec![
@@ -713,11 +784,19 @@ mod tests {
                     (Ptrace, Note, ptrace(Some("1"), Attempt::NotMade)),
                     (Ptrace, Warn, ptrace(Some("2"), Attempt::Refused { error: error() })),
                     (Ptrace, Warn, ptrace(None, Attempt::Refused { error: error() })),
-                    (PerfEvents, Note, Found::PerfEvents { paranoid: Some(2) }),
-                    (PerfEvents, Note, Found::PerfEvents { paranoid: Some(3) }),
-                    (PerfEvents, Note, Found::PerfEvents { paranoid: None }),
-                    (Proc, Ok, Found::Proc { missing: Vec::new() }),
-                    (Proc, Fail, Found::Proc { missing: vec![text("smaps_rollup"), text("fd")] }),
+                    (PerfEvents, Ok, Found::PerfEvents { paranoid: Some(2), sight: Sight::LoadsAndUnloads }),
+                    (PerfEvents, Ok, Found::PerfEvents { paranoid: Some(2), sight: Sight::Loads }),
+                    (
+                        PerfEvents,
+                        Warn,
+                        Found::PerfEvents { paranoid: Some(3), sight: Sight::Nothing { error: error() } },
+                    ),
+                    (LdAudit, Ok, audits("glibc 2.36", None)),
+                    (LdAudit, Warn, audits("glibc 2.31", Some(AuditLack::QuickCalls))),
+                    (LdAudit, Warn, audits("musl", Some(AuditLack::Auditors))),
+                    (Proc, Ok, proc(&[], None)),
+                    (Proc, Note, proc(&[], Some("2"))),
+                    (Proc, Fail, proc(&["smaps_rollup", "fd"], None)),
                     (TmpDir, Ok, tmp(Room::Free { bytes: 33 << 30 })),
                     (TmpDir, Warn, tmp(Room::Free { bytes: 1 << 20 })),
                     (

@@ -1,8 +1,8 @@
 //! A watched host for people: a row for each library that was loaded while it ran, then why, then what the host itself grows by.
 
 use dlsoak_record::{
-    Attached, Certainty, Facts, Finding, Growth, HostEnd, MappedLibrary, Metric, Severity, TracePlace, Trend,
-    Watch, WatchVerdict, WatchedLibrary,
+    Attached, Certainty, Facts, Finding, Growth, HostEnd, LoadCounts, MappedLibrary, Metric, Severity,
+    TracePlace, Trend, Watch, WatchVerdict, WatchedLibrary,
 };
 
 use super::summary::Mark;
@@ -284,6 +284,11 @@ pub(super) fn remarks(watch: &Watch) -> Vec<String> {
             format!("host: {what} grows by {step} per step ({minute} per minute)")
         })
         .collect();
+    if watch.checkpoints.rows.is_empty() && !watch.libraries.is_empty() {
+        remarks.push(
+            "no step was over, because the loader was never quiet for --settle, --ready never exited with 0, or the host ended before".to_owned(),
+        );
+    }
     if watch.libraries.is_empty() {
         remarks.push("the host loaded no library while it was watched".to_owned());
     }
@@ -303,6 +308,24 @@ pub(super) fn remarks(watch: &Watch) -> Vec<String> {
             counted(watch.others, "program")
         ));
     }
+    if watch.child_loads > 0 {
+        remarks.push(format!(
+            "{} that the host forked made {}, which dlsoak did not watch",
+            if watch.children == 1 {
+                "a process".to_owned()
+            } else {
+                format!("{} processes", units::count(watch.children))
+            },
+            counted(watch.child_loads, "load")
+        ));
+    }
+    if watch.unseen {
+        remarks.push(
+            "the host became a program that does not report its loads, because it is static or setuid, or was started without LD_AUDIT; help: \
+             watch that process with --pid"
+                .to_owned(),
+        );
+    }
     if watch.execs > 0 {
         remarks.push(format!(
             "the host became another program {}; only the last one is reported",
@@ -319,6 +342,7 @@ pub fn attached(of: &Attached, width: u16) -> String {
     let mut out =
         format!("process {}: {command}\n{files} mapped as code, watched for {:.1} s\n", of.pid, of.seconds);
     growing(&mut out, of);
+    loads(&mut out, of, width);
     let certain =
         |library: &&MappedLibrary| library.stays.iter().any(|why| why.certainty != Certainty::Possible);
     let stay: Vec<&MappedLibrary> = of.mapped.iter().filter(certain).collect();
@@ -348,10 +372,61 @@ pub fn attached(of: &Attached, width: u16) -> String {
         out.push_str(&format!("  {}: {copies}{deleted}\n", units::printable(&library.path)));
     }
     out.push('\n');
-    let help = "help: start the program under `dlsoak watch -- PROGRAM` to see which library leaks with each load, or soak a library alone \
+    let help = "help: start the program with `dlsoak watch -- PROGRAM` to learn which library leaks with each load, or soak a library alone \
                 with `dlsoak run FILE`";
     wrap(&mut out, "", "  ", help, width);
     out
+}
+
+/// How often each library was loaded and unloaded, or why that is not known.
+fn loads(out: &mut String, of: &Attached, width: u16) {
+    let moved = || of.mapped.iter().filter(|library| library.loads + library.unloads > 0);
+    let name = |library: &MappedLibrary| units::printable(file_name(&library.path));
+    let wide = moved().map(|library| units::columns(&name(library))).max().unwrap_or(0).max("library".len());
+    if moved().next().is_some() {
+        out.push_str(&format!("\n  {:<wide$}   loads  unloads\n", "library"));
+    }
+    for library in moved() {
+        let (loads, unloads) = (units::count(library.loads), units::count(library.unloads));
+        out.push_str(&format!("  {:<wide$}  {loads:>6}  {unloads:>7}\n", name(library)));
+    }
+    for text in of_loads(of, moved().next().is_some()) {
+        wrap(out, "", "  ", &text, width);
+    }
+}
+
+/// What is to be said of these counts.
+fn of_loads(of: &Attached, any: bool) -> Vec<String> {
+    let mut said = Vec::new();
+    match &of.counted {
+        LoadCounts::None { error, paranoid } => {
+            let level = paranoid.map_or_else(String::new, |level| format!(", perf_event_paranoid is {level}"));
+            said.push(format!(
+                "loads and unloads are not counted, because the kernel refuses perf events ({error}{level}); help: run as root or with \
+                 CAP_PERFMON, or set kernel.perf_event_paranoid to 2 for a process of your own"
+            ));
+        }
+        _ if !any => said.push("it loaded and unloaded no library meanwhile".to_owned()),
+        LoadCounts::Events {} => {}
+        LoadCounts::Mappings {} => said.push(
+            "unloads are counted by what is mapped at the end, because this user can't read the kernel's tracepoints; help: run as root"
+                .to_owned(),
+        ),
+    }
+    if of.lost > 0 {
+        said.push(format!("the kernel lost {}, so counts may be too low", counted(of.lost, "report")));
+    }
+    if of.execs > 0 {
+        said.push(format!(
+            "it became another program {}; only the last one is counted",
+            counted(of.execs, "time")
+        ));
+    }
+    if of.child_loads > 0 {
+        let loads = counted(of.child_loads, "load");
+        said.push(format!("processes that it forked made {loads} of their own, which are not counted here"));
+    }
+    said
 }
 
 /// What grew between the first and the last point, per minute.
@@ -423,5 +498,43 @@ mod tests {
         for line in ["leak-heap: leaking.so: heap grows by exactly 1,008 B per load", host] {
             assert!(text.lines().any(|found| found == line), "{text}");
         }
+    }
+
+    fn said(of: Attached) -> String {
+        attached(&of, 100)
+    }
+
+    #[test]
+    fn what_is_not_counted_is_said_with_the_right_that_is_missing() {
+        let counted =
+            LoadCounts::None { error: "Permission denied (os error 13)".to_owned(), paranoid: Some(3) };
+        let text = said(Attached { counted, ..Attached::default() });
+        assert!(text.contains("loads and unloads are not counted"), "{text}");
+        assert!(text.contains("perf_event_paranoid is 3") && text.contains("CAP_PERFMON"), "{text}");
+        let text = said(Attached { counted: LoadCounts::Mappings {}, ..Attached::default() });
+        assert!(!text.contains("not counted") && text.contains("no library meanwhile"), "{text}");
+    }
+
+    #[test]
+    fn loads_are_a_table_and_what_was_lost_is_said() {
+        let library = |name: &str, loads, unloads| MappedLibrary {
+            path: format!("/lib/{name}"),
+            loads,
+            unloads,
+            copies: 1,
+            ..MappedLibrary::default()
+        };
+        let of = Attached {
+            counted: LoadCounts::Events {},
+            lost: 1,
+            mapped: vec![library("libc.so.6", 0, 0), library("mod_long_name.so", 12_000, 11_999)],
+            ..Attached::default()
+        };
+        let text = said(of);
+        assert!(
+            text.contains("  library            loads  unloads\n  mod_long_name.so  12,000   11,999\n"),
+            "{text}"
+        );
+        assert!(!text.contains("libc.so.6") && text.contains("the kernel lost 1 report"), "{text}");
     }
 }

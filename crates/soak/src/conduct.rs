@@ -506,7 +506,9 @@ mod tests {
 
     use super::*;
     use crate::record::why::Crash;
-    use crate::record::{Agent, At, Column, DanglingPointer, Metric, Outcome, Place, PointerTarget, Use, User, sample};
+    use crate::record::{
+        Agent, At, Column, DanglingPointer, Metric, Outcome, Place, PointerTarget, Use, User, sample,
+    };
     use crate::settings::Settings;
     use crate::suite::plan::Plan;
 

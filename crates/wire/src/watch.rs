@@ -8,13 +8,34 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 /// First word of the memory; the rest of it changes with every change of the layout.
-pub const MAGIC: u64 = 0x646c_736b_0000_0001;
+pub const MAGIC: u64 = 0x646c_736b_0000_0002;
 /// Events that the ring holds: at 20,000 loads per second, with four events each, 200 ms.
 pub const EVENTS: usize = 1 << 14;
 /// Bytes of a name; a longer one loses its beginning.
 pub const NAME: usize = 448;
 /// Name of the variable that has the path of this memory.
 pub const VARIABLE: &core::ffi::CStr = c"DLSOAK_WATCH";
+
+/// Nanoseconds without a sign of the supervisor after which it is gone: it reads the ring every 20 ms.
+pub const GONE_AFTER: u64 = 30_000_000_000;
+
+/// What of ours runs in the host's program, in the order in which it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Inside {
+    /// Nothing has begun yet.
+    Nothing = 0,
+    /// The auditor alone: no handles are reported, and no notes are taken.
+    Auditor = 1,
+    /// The auditor, and the library that takes notes.
+    Both = 2,
+    /// The library that takes notes, but no auditor: loads are not seen.
+    NoAuditor = 3,
+}
+
+from_number! {
+    Inside::from_u32(u32): Nothing, Auditor, Both, NoAuditor;
+}
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +111,12 @@ pub struct Ring {
     pub lost: AtomicU64,
     /// Objects numbered so far.
     pub objects: AtomicU64,
+    /// [`Inside`] the program that the host is now.
+    pub inside: AtomicU32,
+    /// Not 0 once the host has given up, because nobody had read for [`GONE_AFTER`].
+    pub given_up: AtomicU32,
+    /// When the supervisor last read, `CLOCK_MONOTONIC` in nanoseconds.
+    pub read_ns: AtomicU64,
     /// Events ever begun.
     head: AtomicU64,
     /// Events ever read.
@@ -98,6 +125,24 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// The library that takes notes has begun: the auditor of the same program has begun before it.
+    pub fn preload_begins(&self) {
+        let both =
+            self.inside.compare_exchange(Inside::Auditor as u32, Inside::Both as u32, Relaxed, Relaxed);
+        if both.is_err() {
+            self.inside.store(Inside::NoAuditor as u32, Relaxed);
+        }
+    }
+
+    /// Whether the supervisor is gone, so that nothing need be reported any more.
+    pub fn is_abandoned(&self, now_ns: u64) -> bool {
+        let abandoned = now_ns.saturating_sub(self.read_ns.load(Relaxed)) > GONE_AFTER;
+        if abandoned {
+            self.given_up.store(1, Relaxed);
+        }
+        abandoned
+    }
+
     /// Writes an event; counts it as lost where there is no room.
     pub fn put(&self, event: Event, name: &[u8]) {
         let room = |head: u64| {

@@ -1,7 +1,11 @@
-/* A library that frees its memory when it is unloaded, unless somebody still uses it. */
+/* A library that frees its memory when it is unloaded, unless somebody still uses it, as from the beginning with USERS=2. */
 #include <stdlib.h>
 
-int users = 1;
+#ifndef USERS
+#define USERS 1
+#endif
+
+int users = USERS;
 
 static void *block;
 

@@ -95,7 +95,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.watch {
         let bench = Bench::new(&[watch::LIBRARY.to_owned()])?;
         let (text, figures, met) = watch::measure(&bench, options.rounds)?;
-        let text = format!("{}\n\nMedians of {} turns, and the least and the most.\n\n{text}", host_line(), options.rounds);
+        let text = format!(
+            "{}\n\nMedians of {} turns, and the least and the most.\n\n{text}",
+            host_line(),
+            options.rounds
+        );
         keep(options, "watch", &text, &json!({ "host": host(), "figures": figures }))?;
         if !met {
             return Ok(false);

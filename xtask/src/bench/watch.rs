@@ -22,12 +22,13 @@ const STEPS: &str = "20";
 const HEAPS: [(&str, Option<f64>, Option<f64>); 3] =
     [("off", Some(1.05), None), ("groups", None, Some(1.2)), ("all", None, Some(2.1))];
 
+/// A turn of a host, watched with its heap noted in this way or alone: what it took.
+type Host<'a> = &'a dyn Fn(Option<&str>) -> Result<f64>;
+
 /// Measures all in turns: the table, the figures, and whether each limit is met.
 pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool)> {
-    let hosts: [(&str, &dyn Fn(Option<&str>) -> Result<f64>); 2] = [
-        ("C, time of a load", &|heap| in_c(bench, heap)),
-        ("Python, CPU", &|heap| in_python(bench, heap)),
-    ];
+    let hosts: [(&str, Host<'_>); 2] =
+        [("C, time of a load", &|heap| in_c(bench, heap)), ("Python, CPU", &|heap| in_python(bench, heap))];
     let header = ["host", "--heap", "times the host alone", "limit", ""].map(str::to_owned);
     let (mut rows, mut figures, mut good) = (Vec::new(), Vec::new(), true);
     for (place, (name, host)) in hosts.into_iter().enumerate() {
@@ -51,7 +52,14 @@ pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool
                 heap.to_owned(),
                 format!("{measured:.2} ({least:.2} to {most:.2})"),
                 limit.map_or("-".to_owned(), |limit| format!("at most {limit}")),
-                if limit.is_none() { "" } else if met { "met" } else { "missed" }.to_owned(),
+                if limit.is_none() {
+                    ""
+                } else if met {
+                    "met"
+                } else {
+                    "missed"
+                }
+                .to_owned(),
             ]);
             figures.push(json!({
                 "host": name, "heap": heap, "ratios": ratios, "alone": alone, "limit": limit, "met": met,
@@ -94,7 +102,8 @@ fn in_python(bench: &Bench, heap: Option<&str>) -> Result<f64> {
     let mut command = watched(bench, heap, &host);
     // Python's own allocator would hide most of what it allocates.
     command.env("PYTHONMALLOC", "malloc");
-    let ran = process::run(&mut command)?.context("there is no /usr/bin/python3 (Debian, Ubuntu: apt install python3)")?;
+    let ran = process::run(&mut command)?
+        .context("there is no /usr/bin/python3 (Debian, Ubuntu: apt install python3)")?;
     let line = ran.stdout.lines().find_map(|line| serde_json::from_str::<Value>(line).ok());
     let seconds = line.as_ref().and_then(|line| line["cpu_seconds"].as_f64());
     seconds.with_context(|| format!("{} said no CPU time: {}", command::spelt(&command), ran.stderr.trim()))

@@ -40,17 +40,17 @@ fn report(kind: Kind, name: &CStr, map: *mut c_void) {
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
     // SAFETY: getpid has no precondition.
     let process = unsafe { c::getpid() }.cast_unsigned();
+    let time_ns = c::monotonic_ns();
+    if ring.is_abandoned(time_ns) {
+        RING.store(null_mut(), Relaxed);
+        origin::stop();
+        return;
+    }
     if ring.host.load(Relaxed) == process {
         origin::resume(process);
     }
-    let event = Event {
-        kind,
-        time_ns: c::monotonic_ns(),
-        process,
-        thread: c::thread_id().cast_unsigned(),
-        object: 0,
-        map: map as u64,
-    };
+    let event =
+        Event { kind, time_ns, process, thread: c::thread_id().cast_unsigned(), object: 0, map: map as u64 };
     ring.put(event, name.to_bytes());
 }
 

@@ -22,11 +22,12 @@ reals! {
     malloc_usable_size(*mut c_void) -> usize;
 }
 
-/// Whether the process allocates through these functions: an executable that has a malloc of its own comes first.
+/// Whether the process allocates through these functions: an executable that has a malloc of its own comes first. The name `malloc` means that
+/// one here, too, so what counts is whose code it is.
 pub(super) fn is_used() -> bool {
     // SAFETY: the name ends in NUL; RTLD_DEFAULT is null.
     let first = unsafe { c::dlsym(null_mut(), c"malloc".as_ptr()) };
-    core::ptr::eq(first, malloc as *const c_void)
+    super::objects::is_own(first as usize)
 }
 
 c::with_caller! {

@@ -95,6 +95,12 @@ pub(super) extern "C" fn end() {
     }
 }
 
+/// From now on none are taken, and no child of `fork` goes on: nobody reads them.
+pub(super) fn stop() {
+    MEMORY.store(null_mut(), Relaxed);
+    LATER.store(null_mut(), Relaxed);
+}
+
 /// The child of a `fork` is the host now: it takes notes from here on.
 pub(super) fn resume(process: u32) {
     // SAFETY: null, or mapped for as long as the process lives.

@@ -34,6 +34,7 @@ extern "C" fn start() {
             {
                 return;
             }
+            (*ring).preload_begins();
             handles::begin(ring);
             if !path.is_null()
                 && let Some(memory) = map::<Memory>(path)

@@ -43,10 +43,19 @@ pub fn version() -> String {
 
 /// Whether a thread's stack is one mapping. Since glibc 2.42 (`MADV_GUARD_INSTALL`) its guard is no mapping of its own.
 pub fn guards_are_inside() -> bool {
-    let version = version();
+    is_at_least(&version(), 42)
+}
+
+/// Whether each call through the PLT is slow in a process with an auditor, even one that does not ask for calls (BZ#15533).
+pub fn slows_calls_under_audit() -> bool {
+    !is_at_least(&version(), 34)
+}
+
+/// Whether this is a glibc 2.x of at least this x.
+fn is_at_least(version: &str, minor: u32) -> bool {
     let numbers =
         version.trim_start_matches("glibc ").split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    numbers.collect::<Vec<_>>() >= vec![2, 42]
+    numbers.collect::<Vec<_>>() >= vec![2, minor]
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC`, from the vDSO.
@@ -84,6 +93,16 @@ impl MutexWords {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        let of = |version: &str| [34, 42].map(|minor| is_at_least(version, minor));
+        assert_eq!(of("glibc 2.9"), [false, false]);
+        assert_eq!(of("glibc 2.33.9000"), [false, false]);
+        assert_eq!(of("glibc 2.34"), [true, false]);
+        assert_eq!(of("glibc 2.42"), [true, true]);
+        assert_eq!(of("glibc 3.0"), [true, true]);
+    }
 
     #[test]
     fn a_locked_mutex_names_its_owner() {

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod futex;
 pub mod glibc;
 pub(crate) mod mapped;
+pub(crate) mod perf;
 pub mod pressure;
 pub mod ptrace;
 

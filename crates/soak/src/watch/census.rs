@@ -11,73 +11,106 @@ use dlsoak_wire::notes::{Kind, MODULE_SHIFT, Memory, Meta, READY};
 use super::files::Files;
 use super::ledger::{Ledger, Library};
 use crate::channel::read_bytes;
-use crate::record::{Checkpoints, Column, Metric, TracePlace};
-use crate::sampling::Sample;
+use crate::record::{Checkpoints, Column, Metric, OverTime, OverTimeColumn, TracePlace};
+use crate::sampling::{Kinds, Sample};
 use crate::trace::names;
 use crate::trace::series::{self, Census as Alive};
 
 /// Places of a library that are named, those that grow most first.
 const PLACES: usize = 16;
 
+/// Points that are kept, at most. A host may run for days: each time that there are so many, every second one goes, and from then on every
+/// second step has one.
+const MOST: usize = 256;
+
 /// What a step ended with.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Point {
+    /// Number of the step; that of the start is 0.
+    pub step: u64,
     /// Time since the beginning.
     pub elapsed: Duration,
     /// Real loads of each library.
     pub loads: BTreeMap<String, u64>,
     /// The process.
     pub sample: Sample,
+    /// Its resident memory by kind, where that is asked for.
+    pub kinds: Kinds,
     /// What was alive, by place; `None` where nothing was noted.
     pub alive: Option<Alive>,
 }
 
 /// All steps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Census {
     points: Vec<Point>,
+    /// Steps that are over; the first is the start.
+    over: u64,
+    /// From one point that is kept to the next, in steps.
+    stride: u64,
+}
+
+impl Default for Census {
+    fn default() -> Self {
+        Self { points: Vec::new(), over: 0, stride: 1 }
+    }
 }
 
 impl Census {
     /// Adds a step, and asks for the stacks of what grew since the one before; where all of the host is noted, of what grew three times in a
     /// row, because the host's own memory moves up and down, and a stack costs 12 times what a note does.
     pub(super) fn add(&mut self, point: Point, notes: Option<&Memory>) {
-        self.points.push(point);
-        let Some(notes) = notes else { return };
-        let needed = if notes.only_groups.load(Relaxed) != 0 { 2 } else { 4 };
-        let newest = self.points.len().checked_sub(needed).map(|first| &self.points[first..]);
-        let newest = newest.map(|newest| newest.iter().filter_map(|point| point.alive.as_ref()).collect());
-        if let Some(newest) = newest.filter(|newest: &Vec<_>| newest.len() == needed) {
-            series::want_stacks(notes, &newest);
+        // The last step has a point in any case.
+        self.points.pop_if(|last| !last.step.is_multiple_of(self.stride));
+        if let Some(notes) = notes {
+            let needed = if notes.only_groups.load(Relaxed) != 0 { 2 } else { 4 };
+            let first = (self.points.len() + 1).saturating_sub(needed);
+            let newest = self.points[first..].iter().chain([&point]);
+            let newest: Vec<&Alive> = newest.filter_map(|point| point.alive.as_ref()).collect();
+            if newest.len() == needed {
+                series::want_stacks(notes, &newest);
+            }
         }
-    }
-
-    /// Points so far.
-    pub(super) fn len(&self) -> u64 {
-        self.points.len() as u64
+        self.points.push(Point { step: self.over, ..point });
+        self.over += 1;
+        if self.points.len() > MOST {
+            self.stride *= 2;
+            let last = self.over - 1;
+            self.points.retain(|point| point.step.is_multiple_of(self.stride) || point.step == last);
+        }
     }
 
     /// Steps that are over; the first point is the start.
     pub(super) fn steps(&self) -> u64 {
-        self.len().saturating_sub(1)
+        self.over.saturating_sub(1)
     }
 
     /// The host's own series, over steps.
     pub(super) fn of_host(&self) -> Checkpoints {
         let metrics =
             [Metric::Rss, Metric::Anon, Metric::Virtual, Metric::Mappings, Metric::Threads, Metric::Fds];
-        let row = |(step, point): (usize, &Point)| {
+        let row = |point: &Point| {
             let elapsed = i64::try_from(point.elapsed.as_nanos()).unwrap_or(i64::MAX);
             let Sample { rss, anon, virt, mappings, threads, fds, .. } = point.sample;
             let figures = [rss, anon, virt, mappings, threads, fds].map(u64::cast_signed);
-            [step as i64, elapsed].into_iter().chain(figures).collect()
+            [point.step.cast_signed(), elapsed].into_iter().chain(figures).collect()
         };
         let own = [Column::Cycle, Column::ActiveNs];
         Checkpoints {
             columns: own.into_iter().chain(metrics.map(Column::Metric)).collect(),
-            rows: self.points.iter().enumerate().map(row).collect(),
+            rows: self.points.iter().map(row).collect(),
             before_first_open: None,
         }
+    }
+
+    /// The host's resident memory by kind, at the same points.
+    pub(super) fn kinds(&self) -> OverTime {
+        let row = |point: &Point| {
+            let figures = std::iter::once(point.step).chain(point.kinds.figures());
+            figures.map(u64::cast_signed).collect()
+        };
+        let columns = std::iter::once(OverTimeColumn::Cycle).chain(OverTimeColumn::KINDS);
+        OverTime { columns: columns.collect(), rows: self.points.iter().map(row).collect() }
     }
 
     /// The same, with the heap that the code of no library allocates, where that is known.
@@ -209,4 +242,30 @@ fn owned(memory: &Memory, ledger: &Ledger) -> BTreeMap<String, BTreeSet<u32>> {
         }
     }
     owned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_of_days_keeps_few_points_evenly_and_the_last() {
+        let mut census = Census::default();
+        for step in 0..10_000 {
+            census.add(Point { elapsed: Duration::from_secs(step), ..Point::default() }, None);
+            let rows = census.of_host().rows;
+            assert_eq!(rows.last().map(|row| row[0]), Some(step.cast_signed()));
+            assert!(
+                rows.len() <= MOST && rows.len() as u64 > step.min(MOST as u64 / 2),
+                "{step}: {}",
+                rows.len()
+            );
+            let gaps: Vec<i64> = rows.windows(2).map(|pair| pair[1][0] - pair[0][0]).collect();
+            let even = gaps
+                .split_last()
+                .is_none_or(|(last, gaps)| gaps.iter().all(|gap| gap >= last && *gap == gaps[0]));
+            assert!(even, "{step}: {gaps:?}");
+        }
+        assert_eq!(census.steps(), 9_999);
+    }
 }

@@ -16,6 +16,7 @@ use dlsoak_wire::watch::{MAGIC, Ring, VARIABLE};
 use super::watch_error::WatchError;
 use crate::record::HeapNotes;
 use crate::supervisor::private::PrivateDirectory;
+use crate::sys::glibc;
 use crate::sys::mapped::Mapped;
 use crate::trace::Shared;
 
@@ -49,6 +50,7 @@ impl Files {
         let file = create(RING)?;
         file.set_len(size_of::<Ring>() as u64)?;
         let ring = Mapped::ring(&file)?;
+        ring.read_ns.store(glibc::monotonic_ns(), Relaxed);
         ring.magic.store(MAGIC, Relaxed);
         // Without notes it still reports handles.
         create(PRELOADED)?.write_all(PRELOAD)?;
@@ -123,15 +125,15 @@ const RING: &str = "ring";
 const PRELOADED: &str = "dlsoak-preload.so";
 const NOTES: &str = "notes";
 
-/// Whether a process maps this file.
-pub(super) fn maps(process: i32, file: &Path) -> bool {
-    let Ok(maps) = std::fs::read(format!("/proc/{process}/maps")) else { return false };
-    memchr::memmem::find(&maps, file.as_os_str().as_bytes()).is_some()
+/// Whether a process maps this file; `None` where that can't be read.
+pub(super) fn maps(process: i32, file: &Path) -> Option<bool> {
+    let maps = std::fs::read(format!("/proc/{process}/maps")).ok().filter(|maps| !maps.is_empty())?;
+    Some(memchr::memmem::find(&maps, file.as_os_str().as_bytes()).is_some())
 }
 
 #[cfg(test)]
 mod tests {
-    use dlsoak_wire::watch::{EVENTS, Event, Kind, NAME};
+    use dlsoak_wire::watch::{EVENTS, Event, GONE_AFTER, Inside, Kind, NAME};
 
     use super::*;
 
@@ -155,6 +157,30 @@ mod tests {
             assert!(taken(ring).into_iter().eq((1..=EVENTS as u64).map(|object| (object, 10))));
         }
         assert!(!ring.is_unfinished() && !ring.skip());
+    }
+
+    #[test]
+    fn a_host_gives_up_once_nobody_reads_and_not_before() {
+        let files = Files::create(HeapNotes::Off).unwrap();
+        let ring = files.ring();
+        let read = ring.read_ns.load(Relaxed);
+        assert!(!ring.is_abandoned(read + GONE_AFTER) && ring.given_up.load(Relaxed) == 0);
+        assert!(ring.is_abandoned(read + GONE_AFTER + 1) && ring.given_up.load(Relaxed) == 1);
+    }
+
+    #[test]
+    fn a_program_that_lacks_one_of_ours_is_known() {
+        let files = Files::create(HeapNotes::Off).unwrap();
+        let ring = files.ring();
+        let inside = || Inside::from_u32(ring.inside.load(Relaxed)).unwrap();
+        ring.preload_begins();
+        assert_eq!(inside(), Inside::NoAuditor);
+        ring.inside.store(Inside::Auditor as u32, Relaxed);
+        ring.preload_begins();
+        assert_eq!(inside(), Inside::Both);
+        // It becomes another program, where the auditor does not begin.
+        ring.preload_begins();
+        assert_eq!(inside(), Inside::NoAuditor);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::files::{Files, maps};
@@ -44,6 +44,17 @@ impl Host {
         let child = started.spawn()?;
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(Error::other)?);
         Ok(Self { leader: pid, pid, end: None })
+    }
+
+    /// Waits for what the host left behind in the background and that has ended, except the child with this number: nobody else does.
+    pub(super) fn reap(&self, except: Option<u32>) {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, flags) {
+            if pid == self.pid || except.is_some_and(|except| i64::from(except) == i64::from(pid.as_raw())) {
+                return;
+            }
+            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+        }
     }
 
     /// The process that is watched.
@@ -101,6 +112,6 @@ fn left_behind(ring: &Path) -> Option<Pid> {
     let own = std::process::id().cast_signed();
     children
         .filter(|stat| stat.ppid == own && stat.state != 'Z')
-        .find(|stat| maps(stat.pid, ring))
+        .find(|stat| maps(stat.pid, ring) == Some(true))
         .map(|stat| Pid::from_raw(stat.pid))
 }

@@ -30,8 +30,9 @@ pub(super) struct Library {
 const OPENERS: usize = 64;
 
 impl Library {
-    /// `dlopen` named it, in a call that returns to this address.
+    /// A call of `dlopen` that names it, and returns to this address, gave a handle.
     fn opened(&mut self, by: u64) {
+        self.overlaps += u64::from(self.opens > self.closes);
         self.opens += 1;
         if self.openers.len() < OPENERS || self.openers.contains_key(&by) {
             *self.openers.entry(by).or_default() += 1;
@@ -45,22 +46,24 @@ impl Library {
 }
 
 /// An object that the loader has.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Living {
     path: String,
+    /// Its handle.
+    map: u64,
     /// Path of the root of its group.
     root: String,
     is_root: bool,
 }
 
 /// What a thread loads at the moment.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Group {
     root: Option<String>,
 }
 
 /// All that the loader of a host reported.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
     /// The libraries by path.
     pub libraries: BTreeMap<String, Library>,
@@ -70,6 +73,8 @@ pub(super) struct Ledger {
     pub execs: u64,
     /// When the loader last did anything, `CLOCK_MONOTONIC` in nanoseconds.
     pub last_ns: u64,
+    /// When the auditor of the program began.
+    pub begun_ns: u64,
     living: HashMap<u64, Living>,
     groups: HashMap<u32, Group>,
     /// What a thread asked `dlopen` for that was not there yet, and where the call returns to.
@@ -79,6 +84,10 @@ pub(super) struct Ledger {
     begun: bool,
     /// Whether the objects that the host itself needs are all there.
     started: bool,
+    /// Number of the program itself.
+    program: Option<u64>,
+    /// Whether the program ends: the loader then reports all objects as removed, the program first.
+    ends: bool,
 }
 
 impl Ledger {
@@ -86,37 +95,49 @@ impl Ledger {
     pub(super) fn heard(&mut self, event: &Event, name: &str) {
         self.last_ns = self.last_ns.max(event.time_ns);
         match event.kind {
-            Kind::Begin => self.begin(),
+            Kind::Begin => self.begin(event.time_ns),
             Kind::Add => {
                 self.groups.insert(event.thread, Group::default());
             }
             Kind::Open if !self.started => {
                 // The first is the program, which has no name, and the kernel's part has no file.
+                self.program.get_or_insert(event.object);
                 if name.starts_with('/') {
                     self.own.push(name.to_owned());
                 }
             }
             Kind::Open => self.open(event, name),
-            Kind::Close => self.close(event.object),
+            Kind::Close => {
+                self.ends |= self.program == Some(event.object);
+                if !self.ends {
+                    self.close(event.object);
+                }
+            }
             Kind::Consistent => {
                 self.groups.remove(&event.thread);
                 self.started = true;
             }
             Kind::Delete => {}
-            Kind::Opening => match self.named(name) {
-                Some(path) => {
-                    let library = self.libraries.entry(path).or_default();
-                    library.overlaps += u64::from(library.opens > library.closes);
-                    library.opened(event.map);
+            Kind::Opening => {
+                self.asked.remove(&event.thread);
+                match self.named(name) {
+                    Some(path) => self.libraries.entry(path).or_default().opened(event.map),
+                    None => drop(self.asked.insert(event.thread, (name.to_owned(), event.map))),
                 }
-                None => drop(self.asked.insert(event.thread, (name.to_owned(), event.map))),
-            },
+            }
             Kind::Closing => {
+                self.asked.remove(&event.thread);
                 if let Some(path) = self.handles.get(&event.map).cloned() {
                     self.libraries.entry(path).or_default().closes += 1;
                 }
             }
         }
+    }
+
+    /// Events were lost: what is under way may have ended.
+    pub(super) fn lost(&mut self) {
+        self.groups.clear();
+        self.asked.clear();
     }
 
     /// Whether the loader is in the middle of a change.
@@ -140,9 +161,9 @@ impl Ledger {
     }
 
     /// The program is another one now: nothing of the one before is there any more.
-    fn begin(&mut self) {
+    fn begin(&mut self, begun_ns: u64) {
         let execs = self.execs + u64::from(self.begun);
-        *self = Self { execs, begun: true, last_ns: self.last_ns, ..Self::default() };
+        *self = Self { execs, begun: true, last_ns: self.last_ns, begun_ns, ..Self::default() };
     }
 
     fn open(&mut self, event: &Event, name: &str) {
@@ -152,19 +173,19 @@ impl Ledger {
         let library = self.libraries.entry(root.clone()).or_default();
         if is_root {
             library.loads += 1;
-            if let Some((_, by)) = self.asked.remove(&event.thread).filter(|(asked, _)| is_meant(asked, name))
-            {
-                library.opened(by);
-            }
+            // Other threads that wait for the loader to open the same get a handle of this object.
+            let asking = self.asked.extract_if(|_, (asked, _)| is_meant(asked, name));
+            asking.for_each(|(_, (_, by))| library.opened(by));
         } else {
             library.brought.entry(name.to_owned()).or_default()[0] += 1;
         }
         self.handles.insert(event.map, name.to_owned());
-        self.living.insert(event.object, Living { path: name.to_owned(), root, is_root });
+        self.living.insert(event.object, Living { path: name.to_owned(), map: event.map, root, is_root });
     }
 
     fn close(&mut self, object: u64) {
         let Some(gone) = self.living.remove(&object) else { return };
+        self.handles.remove(&gone.map);
         let library = self.libraries.entry(gone.root).or_default();
         if gone.is_root {
             library.unloads += 1;
@@ -253,6 +274,48 @@ mod tests {
         assert_eq!(library.overlaps, 2);
         // The events of this test return to 1000.
         assert_eq!(library.openers, BTreeMap::from([(1000, 3)]));
+    }
+
+    #[test]
+    fn threads_that_open_the_same_at_once_have_a_handle_each() {
+        let mut ledger = Ledger::default();
+        played(&mut ledger, &START);
+        let by = |ledger: &mut Ledger, thread, kind, object, name| {
+            let event = Event { kind, time_ns: 1, process: 1, thread, object, map: 1000 + object };
+            ledger.heard(&event, name);
+        };
+        by(&mut ledger, 1, Kind::Opening, 0, "/a/mod.so");
+        by(&mut ledger, 2, Kind::Opening, 0, "/a/mod.so");
+        by(&mut ledger, 2, Kind::Add, 0, "");
+        by(&mut ledger, 2, Kind::Open, 10, "/a/mod.so");
+        by(&mut ledger, 2, Kind::Consistent, 0, "");
+        by(&mut ledger, 1, Kind::Closing, 10, "");
+        by(&mut ledger, 2, Kind::Closing, 10, "");
+        by(&mut ledger, 2, Kind::Delete, 0, "");
+        by(&mut ledger, 2, Kind::Close, 10, "");
+        // The handle means nothing any more.
+        by(&mut ledger, 1, Kind::Closing, 10, "");
+        let library = &ledger.libraries["/a/mod.so"];
+        assert_eq!((library.opens, library.closes, library.loads, library.unloads), (2, 2, 1, 1));
+    }
+
+    #[test]
+    fn what_is_removed_because_the_program_ends_was_not_unloaded() {
+        let mut ledger = Ledger::default();
+        played(&mut ledger, &START);
+        played(&mut ledger, &[(Kind::Add, 0, ""), (Kind::Open, 10, "/a/mod.so"), (Kind::Consistent, 0, "")]);
+        played(&mut ledger, &[(Kind::Delete, 0, ""), (Kind::Close, 1, ""), (Kind::Close, 10, "")]);
+        assert_eq!((ledger.loads(), ledger.libraries["/a/mod.so"].unloads), (1, 0));
+    }
+
+    #[test]
+    fn a_loader_whose_events_were_lost_is_not_busy_for_ever() {
+        let mut ledger = Ledger::default();
+        played(&mut ledger, &START);
+        played(&mut ledger, &[(Kind::Add, 0, ""), (Kind::Open, 10, "/a/mod.so")]);
+        assert!(ledger.is_busy());
+        ledger.lost();
+        assert!(!ledger.is_busy());
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Watches a real host that loads its own libraries: what its loader does, what the code of each library allocates and keeps, and what the
 //! process grows by. The host is neither stopped nor traced, and goes on if the watcher is killed.
 
+mod areas;
 mod attach;
 mod census;
+mod children;
 mod files;
 mod host;
+mod image;
+mod kernel;
 mod ledger;
 mod stays;
 mod steps;
@@ -12,11 +16,12 @@ mod watch_error;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Child;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use dlsoak_wire::watch::{Kind, NAME};
+use dlsoak_wire::watch::{Inside, Kind, NAME};
 use nix::sys::signal::{Signal, kill};
 use procfs::process::Process;
 
@@ -26,14 +31,17 @@ use crate::sampling::Sampler;
 use crate::sys::glibc;
 use crate::trace::series;
 use census::{Census, Point};
-use files::Files;
+use children::Children;
+use files::{Files, maps};
 use host::Host;
+use image::Image;
 use ledger::{Ledger, Library};
 use stays::Openers;
 use steps::{Stepped, Stepper};
 use watch_error::WatchError;
 
 pub use attach::attach;
+pub use kernel::{Sight, paranoid, sight};
 pub use steps::Steps;
 
 /// How often the ring is read, so that it does not overflow at 20,000 loads per second.
@@ -52,6 +60,8 @@ pub struct Plan {
     pub time: Option<Duration>,
     /// Loads of one library after which the watch ends.
     pub loads: Option<u64>,
+    /// Whether to watch even where the C library makes calls slow under an auditor.
+    pub slow_calls: bool,
     /// What its judgement depends on.
     pub asked: WatchAsked,
 }
@@ -90,6 +100,9 @@ pub fn watch(
     interrupted: &AtomicBool,
     look: &mut dyn FnMut(&Progress<'_>) -> Next,
 ) -> Result<Watch, Fault> {
+    if glibc::slows_calls_under_audit() && !plan.slow_calls {
+        return Err(Fault::new(WatchError::SlowCalls(glibc::version())));
+    }
     let files = Files::create(plan.asked.heap).map_err(Fault::new)?;
     let command: Vec<String> = plan.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let name = command.first().cloned().unwrap_or_default();
@@ -100,14 +113,20 @@ pub fn watch(
         command,
         program: PathBuf::new(),
         ledger: Ledger::default(),
+        children: Children::default(),
         census: Census::default(),
         openers: Openers::default(),
         sampler: None,
         began: Instant::now(),
         unfinished: None,
+        lost: 0,
+        image: Image::default(),
     };
     let outcome = watcher.run(plan, interrupted, look);
-    watcher.drain();
+    // A thread that is in the middle of an event ends it soon, or never.
+    while !watcher.drain() {
+        std::thread::sleep(PAUSE);
+    }
     // What the host closes because it is told to end says nothing.
     let mut watch = watcher.watch(&plan.asked, true);
     watch.host.end = watcher.host.stop(&watcher.files);
@@ -125,12 +144,17 @@ struct Watcher {
     /// The host's program, as a file.
     program: PathBuf,
     ledger: Ledger,
+    children: Children,
     census: Census,
     openers: Openers,
-    sampler: Option<Sampler>,
+    /// Of this process.
+    sampler: Option<(i32, Sampler)>,
     began: Instant,
     /// Since when an event is begun and not completed.
     unfinished: Option<Instant>,
+    /// Events that were lost when this was last looked at.
+    lost: u64,
+    image: Image,
 }
 
 impl Watcher {
@@ -144,11 +168,18 @@ impl Watcher {
         let mut suspended = Duration::ZERO;
         loop {
             self.drain();
+            self.image.look(self.host.pid().as_raw());
             if self.host.ended(&self.files).is_some() || interrupted.load(Relaxed) {
                 return Ok(());
             }
+            self.host.reap(stepper.child().map(Child::id));
             let now = Instant::now();
-            let stepped = stepper.step(self.host.pid().as_raw(), self.quiet(), now).map_err(Fault::new)?;
+            let stepped = match stepper.step(self.host.pid().as_raw(), self.quiet(), now) {
+                Ok(stepped) => stepped,
+                // A host that has just ended hears no action.
+                Err(_) if self.host.ended(&self.files).is_some() => return Ok(()),
+                Err(error) => return Err(Fault::new(error)),
+            };
             if stepped == Stepped::Over {
                 self.take_census();
                 let progress = Progress {
@@ -194,32 +225,51 @@ impl Watcher {
         since.elapsed()
     }
 
-    /// Reads all that the loader has reported.
-    fn drain(&mut self) {
+    /// Reads all that the loader has reported; false if an event is begun and not completed yet.
+    fn drain(&mut self) -> bool {
         let ring = self.files.ring();
+        ring.read_ns.store(glibc::monotonic_ns(), Relaxed);
         let own = self.host.pid().as_raw().unsigned_abs();
+        if let Some(ledger) = self.children.became_host(own) {
+            self.ledger = ledger;
+        }
         let mut name = [0; NAME];
         loop {
             while let Some((event, len)) = ring.take(&mut name) {
                 self.unfinished = None;
-                if event.process == own {
-                    if event.kind == Kind::Begin {
-                        // Figures of another program are no part of this one's series.
-                        self.census = Census::default();
-                        self.openers = Openers::default();
-                    }
-                    self.ledger.heard(&event, &String::from_utf8_lossy(&name[..len]));
+                let name = String::from_utf8_lossy(&name[..len]);
+                if event.process != own {
+                    self.children.heard(&event, &name, &self.ledger);
+                    continue;
                 }
+                if event.kind == Kind::Begin {
+                    // Figures of another program are no part of this one's series.
+                    self.census = Census::default();
+                    self.openers = Openers::default();
+                }
+                self.ledger.heard(&event, &name);
+            }
+            let lost = ring.lost.load(Relaxed) + u64::from(ring.given_up.load(Relaxed));
+            if std::mem::replace(&mut self.lost, lost) != lost {
+                self.ledger.lost();
             }
             if !ring.is_unfinished() {
                 self.unfinished = None;
-                return;
+                return true;
             }
             let since = *self.unfinished.get_or_insert_with(Instant::now);
             if since.elapsed() < UNFINISHED || !ring.skip() {
-                return;
+                return false;
             }
         }
+    }
+
+    /// Whether the host is a program now that does not report all that it loads.
+    fn is_unseen(&self) -> bool {
+        let inside = Inside::from_u32(self.files.ring().inside.load(Relaxed));
+        self.ledger.begun_ns < self.image.became_ns
+            || inside == Some(Inside::NoAuditor)
+            || maps(self.host.pid().as_raw(), &self.files.ring_path()) == Some(false)
     }
 
     /// How long the loader has done nothing.
@@ -235,19 +285,24 @@ impl Watcher {
         if let Ok(program) = std::fs::read_link(format!("/proc/{pid}/exe")) {
             self.program = program;
         }
-        if self.sampler.is_none() {
-            self.sampler = Sampler::new(pid).ok();
+        // A host that went into the background is another process.
+        if self.sampler.as_ref().is_none_or(|(of, _)| *of != pid) {
+            self.sampler = Sampler::new(pid).ok().map(|sampler| (pid, sampler));
         }
         self.openers.look(&self.ledger, pid);
         // A host that ends just now has no figures any more.
-        let Some(sample) = self.sampler.as_ref().and_then(|sampler| sampler.sample().ok()) else { return };
+        let sample = self.sampler.as_ref().and_then(|(_, sampler)| sampler.sample().ok());
+        let Some(sample) = sample else { return };
         let loads =
             self.ledger.libraries.iter().map(|(path, library)| (path.clone(), library.loads)).collect();
-        // Notes of another process say nothing of this one.
+        // Notes of another process, or of the program that this one was before, say nothing of this one.
+        let takes_notes = self.files.ring().inside.load(Relaxed) == Inside::Both as u32;
         let notes = self.files.notes().filter(|notes| notes.process.load(Relaxed) == pid.unsigned_abs());
+        let notes = notes.filter(|_| takes_notes);
         let alive = notes.map(series::census);
         let elapsed = self.began.elapsed();
-        self.census.add(Point { elapsed, loads, sample, alive }, self.files.notes());
+        let point = Point { elapsed, loads, sample, alive, ..Point::default() };
+        self.census.add(point, self.files.notes());
     }
 
     /// What was measured so far; `whole` with what takes long to find out.
@@ -272,10 +327,13 @@ impl Watcher {
             asked: asked.clone(),
             seconds: self.began.elapsed().as_secs_f64(),
             steps: self.census.steps(),
-            lost: ring.lost.load(Relaxed),
+            lost: self.lost,
             lost_notes: self.files.notes().map_or(0, |notes| notes.lost.load(Relaxed)),
             others: ring.others.load(Relaxed).into(),
             execs: self.ledger.execs,
+            children: self.children.count(),
+            child_loads: self.children.loads(),
+            unseen: self.is_unseen(),
             libraries,
             checkpoints: self.census.of_watched_host(&names),
             growth: Vec::new(),

@@ -6,6 +6,9 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
 /// Pause between two attempts of `--ready`.
 const READY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -110,11 +113,22 @@ impl Stepper {
     }
 }
 
+impl Stepper {
+    /// The command that runs.
+    pub(super) fn child(&self) -> Option<&Child> {
+        match &self.state {
+            State::Acting(child) | State::Asking { child: Some(child), .. } => Some(child),
+            _ => None,
+        }
+    }
+}
+
 /// What runs is of no use any more when the watch is over.
 impl Drop for Stepper {
     fn drop(&mut self) {
         if let State::Acting(child) | State::Asking { child: Some(child), .. } = &mut self.state {
-            let _ = child.kill();
+            // With all that it started.
+            let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
             let _ = child.wait();
         }
     }

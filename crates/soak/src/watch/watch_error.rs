@@ -13,6 +13,10 @@ pub(super) enum WatchError {
         "{0}: the loader of this program reports nothing, because the program is static or setuid, or its C library is not glibc; watch it with --pid"
     )]
     Unseen(String),
+    #[error(
+        "under an auditor {0} makes each call of a library's function slow (BZ#15533); watch with --force, or a process that runs already with --pid"
+    )]
+    SlowCalls(String),
     #[error("no program was named; name it after `--`")]
     NoProgram,
     #[error(
@@ -21,6 +25,14 @@ pub(super) enum WatchError {
     NotOurs(i32),
     #[error("there is no process {0}")]
     NoProcess(i32),
+    #[error(
+        "process {0} is hidden from this user by the option hidepid of /proc; run as its user or as root"
+    )]
+    Hidden(i32),
+    #[error(
+        "--until-loads counts loads with perf events, and the kernel refuses them: {0}; use --for, or run as root or with CAP_PERFMON"
+    )]
+    NotCounted(String),
 }
 
 impl From<WatchError> for std::io::Error {
