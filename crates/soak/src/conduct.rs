@@ -728,6 +728,8 @@ mod tests {
         let grows = |gogc: Option<&str>| {
             let mut measured = recorded(Verdict::Leak);
             measured.language = crate::record::Language::Go;
+            // Four times as many would take too long.
+            measured.seconds = 8.0;
             measured.env.extend(gogc.map(|percent| ("GOGC".to_owned(), percent.to_owned())));
             Ok((measured, None))
         };

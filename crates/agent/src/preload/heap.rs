@@ -27,7 +27,39 @@ reals! {
 pub(super) fn is_used() -> bool {
     // SAFETY: the name ends in NUL; RTLD_DEFAULT is null.
     let first = unsafe { c::dlsym(null_mut(), c"malloc".as_ptr()) };
-    super::objects::is_own(first as usize)
+    super::objects::is_own(first as usize) || is_undefined(first)
+}
+
+/// Whether this is what a program without `-fPIE` has for the address of a function that it does not define: an entry of its PLT, with an
+/// undefined symbol. Python of Debian 12 has one for malloc.
+fn is_undefined(address: *mut c_void) -> bool {
+    /// `Elf64_Sym` of `elf(5)`.
+    #[repr(C)]
+    struct Symbol {
+        name: u32,
+        info: u8,
+        other: u8,
+        section: u16,
+        value: u64,
+        size: u64,
+    }
+    /// See `dladdr1(3)`; the second argument is a `Dl_info`.
+    type Dladdr1 = unsafe extern "C" fn(*mut c_void, *mut [usize; 4], *mut *const Symbol, c_int) -> c_int;
+    const RTLD_DL_SYMENT: c_int = 1;
+    const SHN_UNDEF: u16 = 0;
+    // SAFETY: the name ends in NUL; RTLD_DEFAULT is null.
+    let found = unsafe { c::dlsym(null_mut(), c"dladdr1".as_ptr()) };
+    if found.is_null() {
+        return false;
+    }
+    let (mut about, mut symbol) = ([0; 4], core::ptr::null());
+    // SAFETY: the function has this prototype; what it writes to lives until it returns.
+    let known = unsafe {
+        let dladdr1 = core::mem::transmute::<*mut c_void, Dladdr1>(found);
+        dladdr1(address, &raw mut about, &raw mut symbol, RTLD_DL_SYMENT) != 0
+    };
+    // SAFETY: null, or a symbol of an object that is loaded.
+    known && unsafe { symbol.as_ref() }.is_some_and(|symbol| symbol.section == SHN_UNDEF)
 }
 
 c::with_caller! {
