@@ -79,7 +79,7 @@ pub const OTHER_THREAD: u64 = 7;
 /// Set by the supervisor: the stacks of what comes from this place are wanted.
 pub const WANT_STACK: u32 = 1;
 
-/// Entries of [`Memory::few`], which fit into the first cache of a processor.
+/// Entries of the table of few keys in [`Memory`], which fit into the first cache of a processor.
 pub const FEW: usize = 1 << 13;
 
 /// What a place has besides its frames: kind, phase, and how large, in powers of two.
