@@ -266,8 +266,7 @@ fn only(watch: Watch, patterns: &[Pattern]) -> Watch {
 
 /// The same of a process that runs already.
 fn only_mapped(of: Attached, patterns: &[Pattern]) -> Attached {
-    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    let is_meant = |library: &MappedLibrary| is_meant(&name(&library.path), patterns);
+    let is_meant = |library: &MappedLibrary| is_meant(library.name(), patterns);
     Attached { mapped: of.mapped.into_iter().filter(is_meant).collect(), ..of }
 }
 

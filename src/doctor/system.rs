@@ -114,11 +114,7 @@ fn tracing(checks: &mut Checks) {
 
 /// What `dlsoak watch --pid` is told, tried on this process.
 fn perf(checks: &mut Checks) {
-    let sight = match watch::sight() {
-        watch::Sight::LoadsAndUnloads => Sight::LoadsAndUnloads,
-        watch::Sight::Loads => Sight::Loads,
-        watch::Sight::Nothing(error) => Sight::Nothing { error },
-    };
+    let sight = watch::sight();
     let status = if matches!(sight, Sight::Nothing { .. }) { Status::Warn } else { Status::Ok };
     checks.add(status, Name::PerfEvents, Found::PerfEvents { paranoid: watch::paranoid(), sight });
 }

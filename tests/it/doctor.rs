@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use dlsoak::record::checkup::{
-    CgoOff, CgoProblem, Check, Checkup, Failure, Found, GoRootFit, HeadersFit, Name, SCHEMA, Sight, Status,
+    CgoOff, CgoProblem, Check, Checkup, Failure, Found, GoRootFit, HeadersFit, Name, SCHEMA, Status,
     Unwatchable,
 };
 use dlsoak::record::file::Machine;
@@ -369,13 +369,8 @@ fn a_host_that_can_t_be_watched_from_its_start_is_found_and_its_twin_passes() {
 #[test]
 fn what_this_machine_reports_of_a_running_process_is_tried() {
     let (_, checkup) = Tools::new().doctor(&[], &[]);
-    let expected = match dlsoak::watch::sight() {
-        dlsoak::watch::Sight::LoadsAndUnloads => Sight::LoadsAndUnloads,
-        dlsoak::watch::Sight::Loads => Sight::Loads,
-        dlsoak::watch::Sight::Nothing(error) => Sight::Nothing { error },
-    };
-    let paranoid = dlsoak::watch::paranoid();
-    assert_eq!(found(&checkup, Name::PerfEvents).1, Found::PerfEvents { paranoid, sight: expected });
+    let expected = Found::PerfEvents { paranoid: dlsoak::watch::paranoid(), sight: dlsoak::watch::sight() };
+    assert_eq!(found(&checkup, Name::PerfEvents).1, expected);
     let (status, audits) = found(&checkup, Name::LdAudit);
     let lacks = dlsoak::sys::glibc::slows_calls_under_audit();
     assert!(matches!(audits, Found::Auditing { lacks: found, .. } if found.is_some() == lacks), "{audits:?}");

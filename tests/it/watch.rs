@@ -48,14 +48,20 @@ impl Host {
 
 /// A step that reloads the host, and ends it the tenth time.
 pub(crate) fn ten_times(host: &Host) -> String {
-    ten(host, "kill -HUP $PID")
+    times(host, 10, "kill -HUP $PID")
 }
 
-/// A step that does this, and ends the host the tenth time.
-fn ten(host: &Host, step: &str) -> String {
+/// A step that does this, and ends the host when it comes so many times.
+pub(crate) fn times(host: &Host, times: u64, step: &str) -> String {
     let file = host.out.path().join("steps");
     let file = file.display();
-    format!("echo >> {file}; if [ $(wc -l < {file}) = 10 ]; then kill -TERM $PID; else {step}; fi")
+    format!("echo >> {file}; if [ $(wc -l < {file}) = {times} ]; then kill -TERM $PID; else {step}; fi")
+}
+
+/// The library with this file name.
+pub(crate) fn named<'a>(watch: &'a Watch, name: &str) -> &'a WatchedLibrary {
+    let mut libraries = watch.libraries.iter();
+    libraries.find(|library| library.name() == name).unwrap_or_else(|| panic!("{:#?}", watch.libraries))
 }
 
 /// The exit code, the watch, and the module.
@@ -63,8 +69,7 @@ pub(crate) fn module(host: &Host, args: &[&str]) -> (i32, Watch, WatchedLibrary)
     let (output, watch) = host.watch(args);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let watch = watch.unwrap_or_else(|| panic!("{said}"));
-    let module = watch.libraries.iter().find(|library| library.path.ends_with("/module.so"));
-    let module = module.unwrap_or_else(|| panic!("{:?}", watch.libraries)).clone();
+    let module = named(&watch, "module.so").clone();
     (output.status.code().unwrap(), watch, module)
 }
 
@@ -177,7 +182,7 @@ fn what_keeps_a_library_is_named() {
     host.loads = vec!["module.so", "libshared.so"];
     let (_, watch) = host.watch(&[]);
     let watch = watch.unwrap();
-    let shared = watch.libraries.iter().find(|library| library.name() == "libshared.so").unwrap();
+    let shared = named(&watch, "libshared.so");
     assert_eq!(shared.verdict, WatchVerdict::Pinned, "{shared:#?}");
     let Facts::Stays(cause) = &shared.findings[0].facts else { panic!("{shared:#?}") };
     let CauseFacts::NeededBy(keeper) = &cause.facts else { panic!("{shared:#?}") };
@@ -190,7 +195,7 @@ fn what_keeps_a_library_is_named() {
     assert_eq!(pinned.findings[0].code, Code::PinnedTlsDestructor, "{pinned:#?}");
     // What is open has code that opened it.
     let host = Host::new(&[], &[]);
-    let (_, _, held) = module(&host, &["--do", &ten(&host, "true")]);
+    let (_, _, held) = module(&host, &["--do", &times(&host, 10, "true")]);
     assert_eq!((held.verdict, held.opens), (WatchVerdict::Held, 1), "{held:#?}");
     let by = held.opened_by.unwrap();
     assert!(by.module.ends_with("/host") && by.function.is_some(), "{by:?}");

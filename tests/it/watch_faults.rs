@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::killed::marked;
 use crate::support::{dlsoak, read_record, until};
-use crate::watch::{Host, module};
+use crate::watch::{Host, module, named, times};
 
 /// Reloads of a host that ends by itself after so many.
 const AFTER: u64 = 12;
@@ -83,20 +83,6 @@ impl Beside {
 pub(crate) const RELOAD: &str = "until [ -e $TURNS ]; do sleep 0.01; done; was=$(cat $TURNS); kill -HUP $PID; \
                       while [ \"$(cat $TURNS)\" = \"$was\" ]; do kill -0 $PID || exit 0; sleep 0.01; done";
 
-/// An action that reloads the host, and ends it after so many times.
-fn times(host: &Host, times: u64) -> String {
-    let file = host.out.path().join("steps");
-    let file = file.display();
-    format!(
-        "echo >> {file}; if [ $(wc -l < {file}) = {times} ]; then kill -TERM $PID; else kill -HUP $PID; fi"
-    )
-}
-
-fn library<'a>(watch: &'a Watch, name: &str) -> &'a WatchedLibrary {
-    let found = watch.libraries.iter().find(|library| library.name() == name);
-    found.unwrap_or_else(|| panic!("{:?}", watch.libraries))
-}
-
 /// The private directories in a place.
 fn private(place: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(place).unwrap().flatten().map(|entry| entry.path());
@@ -147,7 +133,7 @@ fn an_interrupt_ends_a_watch_that_hangs_and_all_that_it_started() {
     until("the action runs", || (marked(&mark).len() == 4).then_some(()));
     signal(number(&watched.child), Signal::SIGINT);
     let (code, said, watch) = watched.finish();
-    assert_eq!((code, library(&watch, "module.so").loads), (130, 1), "{said}");
+    assert_eq!((code, named(&watch, "module.so").loads), (130, 1), "{said}");
     assert_eq!((marked(&mark), private(host.out.path())), (Vec::new(), Vec::new()));
 }
 
@@ -157,14 +143,14 @@ fn a_host_that_takes_ours_out_of_its_environment_and_becomes_another_program_is_
         let unset: String = variables.iter().map(|name| format!("unsetenv(\"{name}\");")).collect();
         let switches = then(&format!("{{ {unset} execv(\"/proc/self/exe\", arguments); }}"));
         let host = Host::new(&switches.each_ref().map(String::as_str), &["-DENDS"]);
-        let (code, watch, clean) = module(&host, &["--do", &times(&host, 30)]);
+        let (code, watch, clean) = module(&host, &["--do", &times(&host, 30, "kill -HUP $PID")]);
         // Clean until then, and it does not pass.
         assert_eq!((code, watch.unseen, clean.verdict), (3, true, WatchVerdict::Clean), "{watch:#?}");
     }
     // Its twin keeps them, and so is seen to the end.
     let switches = then("execv(\"/proc/self/exe\", arguments)");
     let host = Host::new(&switches.each_ref().map(String::as_str), &["-DENDS"]);
-    let (_, watch, _) = module(&host, &["--do", &times(&host, 30)]);
+    let (_, watch, _) = module(&host, &["--do", &times(&host, 30, "kill -HUP $PID")]);
     assert!(!watch.unseen && watch.execs > 0, "{watch:#?}");
 }
 
@@ -172,7 +158,7 @@ fn a_host_that_takes_ours_out_of_its_environment_and_becomes_another_program_is_
 fn without_the_library_that_takes_notes_nothing_is_clean() {
     let switches = then("{ unsetenv(\"LD_PRELOAD\"); execv(\"/proc/self/exe\", arguments); }");
     let host = Host::new(&switches.each_ref().map(String::as_str), &["-DENDS"]);
-    let (code, watch, module) = module(&host, &["--do", &times(&host, 30)]);
+    let (code, watch, module) = module(&host, &["--do", &times(&host, 30, "kill -HUP $PID")]);
     assert_eq!((code, module.verdict), (3, WatchVerdict::Inconclusive), "{watch:#?}");
     assert_eq!(module.findings[0].facts, Facts::NothingMeasured {});
     assert!(watch.execs > 0 && module.checkpoints.rows.is_empty(), "{watch:#?}");
@@ -266,7 +252,7 @@ fn what_the_ring_has_no_room_for_is_said_and_does_not_pass() {
     reloaded(&watched.turns, 12_000);
     signal(pid, Signal::SIGTERM);
     let (code, said, watch) = watched.finish();
-    let module = library(&watch, "module.so");
+    let module = named(&watch, "module.so");
     assert!(watch.lost > 0 && module.loads < 12_000, "{said}");
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("were lost"), "{said}");
@@ -286,7 +272,7 @@ fn two_hundred_libraries_are_counted_each() {
     let (code, said, watch) = Beside::start(&host, &modules, &args).finish();
     assert_eq!((code, watch.libraries.len(), watch.lost, watch.lost_notes), (1, 200, 0, 0), "{said}");
     for (number, module) in modules.iter().enumerate() {
-        let module = library(&watch, module.file_name().unwrap().to_str().unwrap());
+        let module = named(&watch, module.file_name().unwrap().to_str().unwrap());
         assert_eq!(
             (module.opens, module.closes, module.loads, module.unloads),
             (13, 12, 13, 12),
@@ -352,7 +338,7 @@ fn memory_stays(loads: u64) {
     let late = memory(&watched.child);
     signal(pid, Signal::SIGTERM);
     let (code, said, watch) = watched.finish();
-    let module = library(&watch, "module.so");
+    let module = named(&watch, "module.so");
     assert_eq!((code, module.verdict, watch.lost), (1, WatchVerdict::Leak, 0), "{said}");
     assert!(module.loads >= loads && module.checkpoints.rows.len() <= 256, "{module:#?}");
     let text =

@@ -7,6 +7,7 @@ use dlsoak::record::{Attached, HostEnd, Watch, WatchVerdict, WatchedLibrary};
 use xtask::real_hosts::{self, APACHE, Host, JAVA, NGINX, Needs, PYTHON};
 
 use crate::support::{dlsoak, fixture, installed, library, read_record, until};
+use crate::watch::named;
 
 /// Whether a host is there. With `CI=1` it must be.
 fn has(needs: Needs) -> bool {
@@ -23,12 +24,6 @@ fn watched(host: &Host, args: &[&str]) -> (i32, Watch) {
     assert_eq!((watch.lost, watch.lost_notes), (0, 0), "{said}");
     assert!(matches!(watch.host.end, HostEnd::Stopped | HostEnd::Exited { code: 0 }), "{:?}", watch.host.end);
     (output.status.code().unwrap(), watch)
-}
-
-/// The library with this file name.
-fn named<'a>(watch: &'a Watch, name: &str) -> &'a WatchedLibrary {
-    let mut libraries = watch.libraries.iter();
-    libraries.find(|library| library.name() == name).unwrap_or_else(|| panic!("{:#?}", watch.libraries))
 }
 
 /// Loads, unloads, opens and closes.

@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use dlsoak::watch::{Sight, sight};
+use dlsoak::record::checkup::Sight;
+use dlsoak::watch::sight;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 

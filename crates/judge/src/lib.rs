@@ -74,22 +74,21 @@ pub fn is_heap_open(soak: &Measured) -> bool {
 
 /// Whether memory grows, or may grow, that a collector would free.
 pub fn may_be_garbage(soak: &Measured) -> bool {
-    let grows = |evidence: &Evidence| {
-        verdict::decides(evidence)
-            && kind::is_collected(evidence.growth.metric)
-            && evidence.answer != Answer::Clean
-    };
     has_collector(soak)
         && soak.instances.is_none()
-        && others::growth_of(soak, &soak.asked.limits()).iter().any(grows)
+        && collected(soak).iter().any(|evidence| evidence.answer != Answer::Clean)
 }
 
 /// Whether growth of memory that a collector would free is neither proven nor excluded.
 pub fn is_garbage_open(soak: &Measured) -> bool {
-    let is_open = |evidence: &Evidence| {
-        verdict::decides(evidence) && kind::is_collected(evidence.growth.metric) && evidence.answer.is_open()
-    };
-    others::growth_of(soak, &soak.asked.limits()).iter().any(is_open)
+    collected(soak).iter().any(|evidence| evidence.answer.is_open())
+}
+
+/// The evidence that decides on growth of memory that a collector would free.
+fn collected(soak: &Measured) -> Vec<Evidence> {
+    let mut evidence = others::growth_of(soak, &soak.asked.limits());
+    evidence.retain(|evidence| verdict::decides(evidence) && kind::is_collected(evidence.growth.metric));
+    evidence
 }
 
 /// Bytes that no store in the C library is assumed to hold; see [`is_plain`]. In 200 simulated soaks a sawtooth of 1,337 cycles and 200 to

@@ -63,24 +63,11 @@ fn share(with: &[Growth], leak: Option<&Leak>, without: &[Growth]) -> Option<Sha
 
 #[cfg(test)]
 mod tests {
-    use dlsoak_record::Unit;
-
     use super::*;
+    use crate::synthetic;
 
     fn growth(per_cycle: f64, trend: Trend) -> Vec<Growth> {
-        vec![Growth {
-            metric: Metric::Heap,
-            unit: Unit::Bytes,
-            per_cycle,
-            low: per_cycle,
-            high: per_cycle,
-            per_second: 0.0,
-            per_load: None,
-            detectable: 0.1,
-            trend,
-            exact: true,
-            fit: None,
-        }]
+        vec![Growth { detectable: 0.1, ..synthetic::growth(per_cycle, 0.0, trend) }]
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Series of known truth, for tests.
 
+use dlsoak_record::{Growth, Metric, Trend, Unit};
+
 use super::line::Point;
 use super::schedule::{DEFAULT_CHECKPOINTS, Schedule, SplitMix};
 
@@ -7,6 +9,23 @@ use super::schedule::{DEFAULT_CHECKPOINTS, Schedule, SplitMix};
 pub(super) fn series(cycles: u64, value: impl Fn(f64) -> f64) -> Vec<Point> {
     let schedule = Schedule::new(cycles, DEFAULT_CHECKPOINTS, 1);
     schedule.map(|cycle| (cycle as f64, value(cycle as f64))).collect()
+}
+
+/// Growth of the heap at this rate, known to within `half` of it.
+pub(super) fn growth(per_cycle: f64, half: f64, trend: Trend) -> Growth {
+    Growth {
+        metric: Metric::Heap,
+        unit: Unit::Bytes,
+        per_cycle,
+        low: per_cycle - half,
+        high: per_cycle + half,
+        per_second: 0.0,
+        per_load: None,
+        detectable: 1.0,
+        trend,
+        exact: half == 0.0,
+        fit: None,
+    }
 }
 
 /// The number of events up to each cycle, where one comes in this cycle with the probability `rate`.

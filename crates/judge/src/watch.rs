@@ -64,10 +64,7 @@ pub fn passed(watch: &Watch) -> Option<bool> {
     if has(Severity::Fail) {
         return Some(false);
     }
-    // Where nothing was loaded or no step was over, nothing was seen.
-    let seen = !watch.libraries.is_empty() && !watch.checkpoints.rows.is_empty();
-    let whole = !watch.unseen && watch.lost == 0 && watch.lost_notes == 0;
-    (seen && whole && !has(Severity::Undecided)).then_some(true)
+    (watch.is_whole() && !has(Severity::Undecided)).then_some(true)
 }
 
 /// A soak of this many cycles.

@@ -47,18 +47,26 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Each library as a soak whose cycles are its loads, for what draws and compares series.
+    /// Whether all that the host loaded was seen, and anything was. Otherwise no watch passes, whatever its libraries have.
+    pub fn is_whole(&self) -> bool {
+        let seen = !self.libraries.is_empty() && !self.checkpoints.rows.is_empty();
+        seen && !self.unseen && self.lost == 0 && self.lost_notes == 0
+    }
+
+    /// Each library as a soak, see [`Self::soak_of`].
     pub fn soaks(&self) -> Vec<Soak> {
-        let of = |library: &WatchedLibrary| Soak {
-            judged: Judged {
-                growth: library.growth.clone(),
-                leak: library.leak.clone(),
-                findings: library.findings.clone(),
-                ..Judged::default()
-            },
-            ..self.soak(library.name(), &library.path, &library.checkpoints)
+        self.libraries.iter().map(|library| self.soak_of(library)).collect()
+    }
+
+    /// A library of this watch as a soak whose cycles are its loads, for what draws and compares series.
+    pub fn soak_of(&self, library: &WatchedLibrary) -> Soak {
+        let judged = Judged {
+            growth: library.growth.clone(),
+            leak: library.leak.clone(),
+            findings: library.findings.clone(),
+            ..Judged::default()
         };
-        self.libraries.iter().map(of).collect()
+        Soak { judged, ..self.soak(library.name(), &library.path, &library.checkpoints) }
     }
 
     /// The host as a soak whose cycles are the steps.
@@ -214,8 +222,12 @@ pub struct WatchedLibrary {
 impl WatchedLibrary {
     /// The name of its file.
     pub fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or(&self.path)
+        file_name(&self.path)
     }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 named! {
@@ -280,6 +292,13 @@ pub struct MappedLibrary {
     pub deleted: u64,
     /// Why it can never be unloaded, by what its file says.
     pub stays: Vec<Prediction>,
+}
+
+impl MappedLibrary {
+    /// The name of its file.
+    pub fn name(&self) -> &str {
+        file_name(&self.path)
+    }
 }
 
 /// How loads and unloads of a process that ran already were counted.

@@ -8,7 +8,7 @@ use dlsoak_record::{
 use super::summary::Mark;
 use super::terminal::wrap;
 use super::units;
-use super::words::{self, amount, counted, file_name};
+use super::words::{self, amount, counted};
 
 /// Libraries that the view of a watch under way lists.
 const LIVE: usize = 10;
@@ -352,13 +352,7 @@ pub fn attached(of: &Attached, width: u16) -> String {
     for library in stay {
         let why = library.stays.iter().find(|why| why.certainty != Certainty::Possible);
         let why = why.map(|why| words::prediction(why).line()).unwrap_or_default();
-        wrap(
-            &mut out,
-            "  ",
-            "    ",
-            &format!("{}: {why}", units::printable(file_name(&library.path))),
-            width,
-        );
+        wrap(&mut out, "  ", "    ", &format!("{}: {why}", units::printable(library.name())), width);
     }
     let odd = of.mapped.iter().filter(|library| library.copies > 1 || library.deleted > 0);
     let mut odd = odd.peekable();
@@ -381,7 +375,7 @@ pub fn attached(of: &Attached, width: u16) -> String {
 /// How often each library was loaded and unloaded, or why that is not known.
 fn loads(out: &mut String, of: &Attached, width: u16) {
     let moved = || of.mapped.iter().filter(|library| library.loads + library.unloads > 0);
-    let name = |library: &MappedLibrary| units::printable(file_name(&library.path));
+    let name = |library: &MappedLibrary| units::printable(library.name());
     let wide = moved().map(|library| units::columns(&name(library))).max().unwrap_or(0).max("library".len());
     if moved().next().is_some() {
         out.push_str(&format!("\n  {:<wide$}   loads  unloads\n", "library"));

@@ -1,6 +1,7 @@
 //! What `dlsoak watch` costs the host: the time of a load in a C program that does nothing else, and the CPU of a Python program that
 //! allocates much. Both say themselves what they took, so that neither the start nor what dlsoak does beside the host counts.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -27,8 +28,11 @@ type Host<'a> = &'a dyn Fn(Option<&str>) -> Result<f64>;
 
 /// Measures all in turns: the table, the figures, and whether each limit is met.
 pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool)> {
-    let hosts: [(&str, Host<'_>); 2] =
-        [("C, time of a load", &|heap| in_c(bench, heap)), ("Python, CPU", &|heap| in_python(bench, heap))];
+    let library = &bench.subject(LIBRARY)?.path;
+    let hosts: [(&str, Host<'_>); 2] = [
+        ("C, time of a load", &|heap| in_c(bench, library, heap)),
+        ("Python, CPU", &|heap| in_python(bench, library, heap)),
+    ];
     let header = ["host", "--heap", "times the host alone", "limit", ""].map(str::to_owned);
     let (mut rows, mut figures, mut good) = (Vec::new(), Vec::new(), true);
     for (place, (name, host)) in hosts.into_iter().enumerate() {
@@ -85,9 +89,8 @@ fn watched(bench: &Bench, heap: Option<&str>, host: &Command) -> Command {
 }
 
 /// Nanoseconds of a load and unload.
-fn in_c(bench: &Bench, heap: Option<&str>) -> Result<f64> {
-    let subject = bench.subject(LIBRARY)?;
-    let host = bench.command(Build::Plain, &[], &subject.path, LOADS, "none", 1)?;
+fn in_c(bench: &Bench, library: &Path, heap: Option<&str>) -> Result<f64> {
+    let host = bench.command(Build::Plain, &[], library, LOADS, "none", 1)?;
     let mut command = watched(bench, heap, &host);
     let ran = process::run(&mut command)?.context("the host is gone")?;
     let told = bare::told(&ran).with_context(|| command::spelt(&command))?;
@@ -95,10 +98,9 @@ fn in_c(bench: &Bench, heap: Option<&str>) -> Result<f64> {
 }
 
 /// Seconds of CPU.
-fn in_python(bench: &Bench, heap: Option<&str>) -> Result<f64> {
-    let subject = bench.subject(LIBRARY)?;
+fn in_python(bench: &Bench, library: &Path, heap: Option<&str>) -> Result<f64> {
     let mut host = Command::new("/usr/bin/python3");
-    host.arg(bench.root.join("benches/watched.py")).arg(&subject.path).arg(STEPS);
+    host.arg(bench.root.join("benches/watched.py")).arg(library).arg(STEPS);
     let mut command = watched(bench, heap, &host);
     // Python's own allocator would hide most of what it allocates.
     command.env("PYTHONMALLOC", "malloc");

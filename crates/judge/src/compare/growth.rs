@@ -53,23 +53,7 @@ pub(super) fn changes(growth: &[GrowthChange]) -> Option<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dlsoak_record::Unit;
-
-    fn growth(per_cycle: f64, half: f64, trend: Trend) -> Growth {
-        Growth {
-            metric: Metric::Heap,
-            unit: Unit::Bytes,
-            per_cycle,
-            low: per_cycle - half,
-            high: per_cycle + half,
-            per_second: 0.0,
-            per_load: None,
-            detectable: 1.0,
-            trend,
-            exact: half == 0.0,
-            fit: None,
-        }
-    }
+    use crate::synthetic::growth;
 
     #[test]
     fn only_what_is_proven_and_beyond_its_noise_is_a_change() {

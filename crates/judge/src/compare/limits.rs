@@ -161,28 +161,17 @@ fn p99(base: &BaselineSoak, soak: &Measured, limit: f64) -> (RuleMeasured, Optio
 
 #[cfg(test)]
 mod tests {
-    use dlsoak_record::{Agent, Baseline, Latencies, Metric, Trend, Unit, Worker};
+    use dlsoak_record::{Agent, Baseline, Latencies, Trend, Worker};
 
     use super::*;
+    use crate::synthetic;
 
     fn limits(text: &str) -> Limits {
         toml::from_str(text).unwrap_or_default()
     }
 
     fn growth(per_cycle: f64, half: f64) -> Vec<Growth> {
-        vec![Growth {
-            metric: Metric::Heap,
-            unit: Unit::Bytes,
-            per_cycle,
-            low: per_cycle - half,
-            high: per_cycle + half,
-            per_second: 0.0,
-            per_load: None,
-            detectable: 0.0,
-            trend: Trend::Growing,
-            exact: false,
-            fit: None,
-        }]
+        vec![Growth { detectable: 0.0, ..synthetic::growth(per_cycle, half, Trend::Growing) }]
     }
 
     fn against(soak: Option<BaselineSoak>, measured: Measured) -> Measured {

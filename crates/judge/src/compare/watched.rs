@@ -74,13 +74,12 @@ pub fn rules_of_watched(
     change: &LibraryChange,
     limits: &Limits,
 ) -> Vec<Rule> {
-    let find = |watch: &Watch, is_it: &dyn Fn(&WatchedLibrary) -> bool| {
-        watch.libraries.iter().zip(watch.soaks()).find(|(library, _)| is_it(library)).map(|(_, soak)| soak)
-    };
-    let before = find(base, &|library| library.path == change.path)
-        .or_else(|| find(base, &|library| library.name() == change.name));
-    let Some(after) = find(other, &|library| library.path == change.path) else { return Vec::new() };
-    let soak = before.map(|soak| BaselineSoak { growth: soak.judged.growth, ..BaselineSoak::default() });
+    let by_path = |watch: &'_ Watch| watch.libraries.iter().position(|library| library.path == change.path);
+    let by_name = || base.libraries.iter().position(|library| library.name() == change.name);
+    let before = by_path(base).or_else(by_name).map(|at| &base.libraries[at]);
+    let Some(after) = by_path(other).map(|at| other.soak_of(&other.libraries[at])) else { return Vec::new() };
+    let soak =
+        before.map(|library| BaselineSoak { growth: library.growth.clone(), ..BaselineSoak::default() });
     let measured = Measured { baseline: Some(Baseline { name: named.to_owned(), soak }), ..after.measured };
     let limits = Limits { max_leak_increase: limits.max_leak_increase.clone(), ..Limits::default() };
     super::limits::rules(&measured, &after.judged.growth, &limits)
@@ -89,23 +88,12 @@ pub fn rules_of_watched(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dlsoak_record::{Growth, Metric, Trend, Unit};
+    use crate::synthetic;
+    use dlsoak_record::Trend;
 
     fn watch(path: &str, verdict: WatchVerdict, per_cycle: f64) -> Watch {
         let trend = if verdict == WatchVerdict::Leak { Trend::Growing } else { Trend::Flat };
-        let growth = Growth {
-            metric: Metric::Heap,
-            unit: Unit::Bytes,
-            per_cycle,
-            low: per_cycle,
-            high: per_cycle,
-            per_second: 0.0,
-            per_load: None,
-            detectable: 1.0,
-            trend,
-            exact: true,
-            fit: None,
-        };
+        let growth = synthetic::growth(per_cycle, 0.0, trend);
         let library = WatchedLibrary {
             path: path.to_owned(),
             verdict,

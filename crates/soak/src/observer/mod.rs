@@ -25,6 +25,7 @@ pub use memory::Mapping;
 pub use waits::Call;
 
 use crate::sys::ptrace::{self, SignalInfo};
+pub(crate) use tracer::tasks;
 use tracer::{Ask, Tracer};
 
 /// How long a request is waited for before the tracer is woken again.

@@ -354,7 +354,8 @@ impl Tracer {
     }
 }
 
-fn tasks(process: i32) -> Vec<i32> {
+/// The threads of a process.
+pub(crate) fn tasks(process: i32) -> Vec<i32> {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }

@@ -12,6 +12,8 @@ use linux_perf_event_reader::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::areas::{FileId, Told};
+use crate::observer::tasks;
+use crate::record::checkup::Sight;
 use crate::sys::glibc;
 use crate::sys::perf::{self, Attributes, Ring, Tracepoints};
 
@@ -104,7 +106,7 @@ impl Kernel {
         // An event is on one thread. The threads that it begins have it, too, so that in the end there is none without.
         let mut known = HashSet::from([pid]);
         loop {
-            let fresh: Vec<i32> = threads(pid).into_iter().filter(|thread| known.insert(*thread)).collect();
+            let fresh: Vec<i32> = tasks(pid).into_iter().filter(|thread| known.insert(*thread)).collect();
             if fresh.is_empty() {
                 break;
             }
@@ -223,23 +225,12 @@ impl Kernel {
     }
 }
 
-/// What the kernel reports to this user of a process of their own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sight {
-    /// Loads and unloads.
-    LoadsAndUnloads,
-    /// Loads alone.
-    Loads,
-    /// Nothing, for this reason.
-    Nothing(String),
-}
-
-/// Tries it on this process.
+/// What the kernel reports to this user of a process of their own: tried on this one.
 pub fn sight() -> Sight {
     match Kernel::attach(std::process::id().cast_signed()) {
         Ok(kernel) if kernel.sees_unloads() => Sight::LoadsAndUnloads,
         Ok(_) => Sight::Loads,
-        Err(error) => Sight::Nothing(error.to_string()),
+        Err(error) => Sight::Nothing { error: error.to_string() },
     }
 }
 
@@ -281,12 +272,6 @@ fn online_cpus() -> Vec<u32> {
         Some(first.parse().ok()?..=last.parse::<u32>().ok()?)
     });
     ranges.flatten().collect()
-}
-
-/// The threads of a process.
-fn threads(pid: i32) -> Vec<i32> {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// There is a descriptor for each thread on each CPU.

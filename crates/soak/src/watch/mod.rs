@@ -41,7 +41,7 @@ use steps::{Stepped, Stepper};
 use watch_error::WatchError;
 
 pub use attach::attach;
-pub use kernel::{Sight, paranoid, sight};
+pub use kernel::{paranoid, sight};
 pub use steps::Steps;
 
 /// How often the ring is read, so that it does not overflow at 20,000 loads per second.
