@@ -159,5 +159,9 @@ mod tests {
         // What was lost is in no library's case.
         run.watch.as_mut().unwrap().lost = 1;
         assert_eq!(text(&run).matches("<error").count(), watched.matches("<error").count() + 1);
+        // Nor is what a program loads that does not report it.
+        let watch = run.watch.as_mut().unwrap();
+        (watch.lost, watch.unseen) = (0, true);
+        assert_eq!(text(&run).matches("<error").count(), watched.matches("<error").count() + 1);
     }
 }

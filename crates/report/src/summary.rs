@@ -42,8 +42,7 @@ impl Mark {
 
     /// The mark of a watch, whatever its libraries have: it is open where something was not seen.
     pub fn of_watch(watch: &Watch) -> Mark {
-        let seen = !watch.libraries.is_empty() && watch.lost == 0 && watch.lost_notes == 0;
-        if seen { Mark::Pass } else { Mark::Undecided }
+        if watch.is_whole() { Mark::Pass } else { Mark::Undecided }
     }
 
     /// The sign for it in a page.
