@@ -5,10 +5,12 @@
 
 use core::ffi::{CStr, c_char, c_long, c_uint};
 use core::ptr::{null, null_mut};
-use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicBool, AtomicPtr};
 
 use dlsoak_wire::watch::{Event, Inside, Kind, MAGIC, Ring, VARIABLE};
+
+use crate::thread_pointer::thread_pointer;
 
 mod raw;
 
@@ -21,8 +23,12 @@ static RING: AtomicPtr<Ring> = AtomicPtr::new(null_mut());
 /// The newest version of the interface that is spoken here: that of glibc 2.35. Older loaders speak 1, which has the same functions.
 const NEWEST: c_uint = 2;
 
-/// `LA_ACT_CONSISTENT`, `LA_ACT_ADD` and `LA_ACT_DELETE`.
-const ACTIVITIES: [Kind; 3] = [Kind::Consistent, Kind::Add, Kind::Delete];
+/// Values of `la_activity`, of `<link.h>`.
+const LA_ACT_CONSISTENT: c_uint = 0;
+const LA_ACT_ADD: c_uint = 1;
+
+/// Whether the loader has begun to add objects to a namespace, and not yet done so. The thread that does it has the loader's lock.
+static ADDING: AtomicBool = AtomicBool::new(true);
 
 /// The public beginning of the loader's `struct link_map`.
 #[repr(C)]
@@ -49,7 +55,8 @@ pub extern "C" fn la_version(offered: c_uint) -> c_uint {
     }
     ring.inside.store(Inside::Auditor as u32, Relaxed);
     RING.store(core::ptr::from_ref(ring).cast_mut(), Relaxed);
-    put(Kind::Begin, 0, null(), 0);
+    raw::remember_process();
+    put(Kind::Begin, 0, null(), raw::monotonic_ns());
     offered.min(NEWEST)
 }
 
@@ -83,37 +90,35 @@ pub unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
     0
 }
 
-/// Called when the loader begins and ends to change the list of objects.
+/// Called when the loader begins and ends to change the list of objects. That it begins to remove some tells nothing that
+/// [`la_objclose`] does not.
 ///
 /// # Safety
 /// The loader's contract.
 #[cfg_attr(dlsoak_program = "audit", unsafe(no_mangle))]
 pub extern "C" fn la_activity(_cookie: *mut usize, what: c_uint) {
-    if let Some(kind) = ACTIVITIES.get(what as usize) {
-        put(*kind, 0, null(), 0);
+    match what {
+        LA_ACT_ADD => {
+            ADDING.store(true, Relaxed);
+            put(Kind::Add, 0, null(), 0);
+        }
+        LA_ACT_CONSISTENT if ADDING.swap(false, Relaxed) => put(Kind::Consistent, 0, null(), 0),
+        _ => (),
     }
 }
 
+/// An event takes no system call. With three, for process, thread and time, a load and unload in a C program took 46.4 us, and
+/// now 43.9 (39.2 alone, 40.8 with an auditor that does nothing; medians of 25).
 fn put(kind: Kind, object: u64, name: *const c_char, map: u64) {
     // SAFETY: null, or mapped for as long as the process lives.
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
     // SAFETY: null, or the loader's own text.
     let name = if name.is_null() { &[][..] } else { unsafe { CStr::from_ptr(name) }.to_bytes() };
-    let time_ns = raw::monotonic_ns();
-    if ring.is_abandoned(time_ns) {
+    if ring.is_behind() && ring.is_abandoned(raw::monotonic_ns()) || ring.given_up.load(Relaxed) != 0 {
         RING.store(null_mut(), Relaxed);
         return;
     }
-    let event = Event {
-        kind,
-        time_ns,
-        // Asked for each time: a child of `fork` has the ring, too, and is another process.
-        process: raw::process(),
-        thread: raw::thread(),
-        object,
-        map,
-    };
-    ring.put(event, name);
+    ring.put(Event { kind, process: raw::process(), thread: thread_pointer(), object, map }, name);
 }
 
 /// The path in our variable, as the process was started with it.

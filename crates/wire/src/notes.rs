@@ -22,7 +22,7 @@ pub const PLACES: usize = 1 << 15;
 pub const FRAMES: usize = 1 << 20;
 /// Resources that are alive at a time, in buckets of [`BUCKET`].
 pub const LIVE: usize = 1 << 20;
-/// Keys that share a line of the cache.
+/// Entries of a bucket.
 pub const BUCKET: usize = 8;
 /// Mappings that are alive at a time.
 pub const RANGES: usize = 1 << 14;
@@ -138,10 +138,12 @@ pub struct Place {
     pub bytes: AtomicI64,
 }
 
-/// What is known of one living resource.
+/// One living resource.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Value {
+pub struct Entry {
+    /// Its [`Kind::key`]; 0 where the entry is free.
+    pub key: AtomicU64,
     /// Bytes; 0 for what has none.
     pub size: AtomicU64,
     /// Number of the place it came from.
@@ -197,10 +199,8 @@ pub struct Memory {
     pub places: [Place; PLACES],
     /// The frames of places: [`MODULE_SHIFT`], and below it the address in the module's file.
     pub frames: [AtomicU64; FRAMES],
-    /// Keys of what is alive, by hash.
-    pub keys: [AtomicU64; LIVE],
-    /// What is known of them.
-    pub values: [Value; LIVE],
+    /// What is alive, by a hash of its key.
+    pub entries: [Entry; LIVE],
     /// Mappings that are alive.
     pub ranges: [Range; RANGES],
     /// How far from its home a bucket's keys were ever put.

@@ -16,7 +16,7 @@ use crate::command;
 pub(super) const LIBRARY: &str = "c-clean";
 
 /// Loads of the C host in a turn, and steps of the Python host.
-const LOADS: u64 = 20_000;
+const LOADS: u64 = 100_000;
 const STEPS: &str = "20";
 
 /// Ways to note the heap, and the most that each may take: per load of the C host, and of the CPU of the Python host.

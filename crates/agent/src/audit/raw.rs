@@ -1,7 +1,8 @@
 //! The auditor's system calls, and what the compiler takes from a C library: there is none.
 
-use core::sync::atomic::AtomicUsize;
+use core::ptr::null_mut;
 use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 
 use dlsoak_wire::watch::Ring;
 
@@ -17,6 +18,9 @@ const AT_FDCWD: usize = -100_isize as usize;
 const READ_WRITE: usize = 0o2_000_002;
 const READ: usize = 0o2_000_000;
 const CLOCK_MONOTONIC: usize = 1;
+const PAGE: usize = 4096;
+/// Since Linux 4.14; see `madvise(2)`.
+const MADV_WIPEONFORK: usize = 18;
 
 const fn of(x86: usize, arm: usize) -> usize {
     if cfg!(target_arch = "aarch64") { arm } else { x86 }
@@ -26,8 +30,8 @@ const GET: usize = of(0, 63);
 const CLOSE: usize = of(3, 57);
 const MMAP: usize = of(9, 222);
 const MUNMAP: usize = of(11, 215);
+const MADVISE: usize = of(28, 233);
 const GETPID: usize = of(39, 172);
-const GETTID: usize = of(186, 178);
 const CLOCK_GETTIME: usize = of(228, 113);
 
 /// A system call; an error is a small negative number.
@@ -64,14 +68,36 @@ fn good(result: isize) -> Option<usize> {
     usize::try_from(result).ok()
 }
 
+/// Has the number of the process, in a page that a child of `fork` finds empty; null where the kernel has no such pages.
+static KNOWN: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
+
+/// The process. A child of `fork` is another one.
 pub(super) fn process() -> u32 {
+    // SAFETY: null, or a word that stays for as long as the process lives.
+    let known = unsafe { KNOWN.load(Relaxed).as_ref() };
+    if let Some(known) = known.map(|known| known.load(Relaxed)).filter(|known| *known != 0) {
+        return known;
+    }
     // SAFETY: getpid takes nothing and cannot fail.
-    unsafe { call(GETPID, [0; 6]) as u32 }
+    let process = unsafe { call(GETPID, [0; 6]) as u32 };
+    if let Some(known) = known {
+        known.store(process, Relaxed);
+    }
+    process
 }
 
-pub(super) fn thread() -> u32 {
-    // SAFETY: gettid takes nothing and cannot fail.
-    unsafe { call(GETTID, [0; 6]) as u32 }
+/// From now on the number of the process is asked for once.
+pub(super) fn remember_process() {
+    let private = [0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, usize::MAX, 0];
+    // SAFETY: a new mapping at an address that the kernel chooses, which is unmapped again before anything is in it.
+    unsafe {
+        let Some(page) = good(call(MMAP, private)) else { return };
+        if good(call(MADVISE, [page, PAGE, MADV_WIPEONFORK, 0, 0, 0])).is_some() {
+            KNOWN.store(core::ptr::with_exposed_provenance_mut(page), Relaxed);
+        } else {
+            call(MUNMAP, [page, PAGE, 0, 0, 0, 0]);
+        }
+    }
 }
 
 /// `CLOCK_MONOTONIC` in nanoseconds; by a system call, because the vDSO is not known here.

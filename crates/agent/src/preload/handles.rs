@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::origin;
 use crate::c;
+use crate::thread_pointer::thread_pointer;
 use dlsoak_wire::watch::{Event, Kind, Ring};
 
 static RING: AtomicPtr<Ring> = AtomicPtr::new(null_mut());
@@ -40,8 +41,7 @@ fn report(kind: Kind, name: &CStr, map: *mut c_void) {
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
     // SAFETY: getpid has no precondition.
     let process = unsafe { c::getpid() }.cast_unsigned();
-    let time_ns = c::monotonic_ns();
-    if ring.is_abandoned(time_ns) {
+    if ring.is_abandoned(c::monotonic_ns()) {
         RING.store(null_mut(), Relaxed);
         origin::stop();
         return;
@@ -49,8 +49,7 @@ fn report(kind: Kind, name: &CStr, map: *mut c_void) {
     if ring.host.load(Relaxed) == process {
         origin::resume(process);
     }
-    let event =
-        Event { kind, time_ns, process, thread: c::thread_id().cast_unsigned(), object: 0, map: map as u64 };
+    let event = Event { kind, process, thread: thread_pointer(), object: 0, map: map as u64 };
     ring.put(event, name.to_bytes());
 }
 

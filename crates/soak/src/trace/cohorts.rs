@@ -10,8 +10,8 @@ use dlsoak_wire::notes::{Kind, Memory};
 
 /// The living blocks of malloc's: what is known of each.
 fn blocks(memory: &Memory) -> impl Iterator<Item = (u32, u32, u64)> {
-    let heap = memory.keys.iter().zip(&memory.values).filter(|(key, _)| Kind::Heap.is_of(key.load(Relaxed)));
-    heap.map(|(_, value)| (value.stretch.load(Relaxed), value.place.load(Relaxed), value.size.load(Relaxed)))
+    let heap = memory.entries.iter().filter(|entry| Kind::Heap.is_of(entry.key.load(Relaxed)));
+    heap.map(|entry| (entry.stretch.load(Relaxed), entry.place.load(Relaxed), entry.size.load(Relaxed)))
 }
 
 /// What is alive of each of the stretches 1 to `stretches`, in order. The worker is parked.

@@ -71,14 +71,12 @@ pub(super) struct Ledger {
     pub own: Vec<String>,
     /// How often the host became another program.
     pub execs: u64,
-    /// When the loader last did anything, `CLOCK_MONOTONIC` in nanoseconds.
-    pub last_ns: u64,
     /// When the auditor of the program began.
     pub begun_ns: u64,
     living: HashMap<u64, Living>,
-    groups: HashMap<u32, Group>,
+    groups: HashMap<u64, Group>,
     /// What a thread asked `dlopen` for that was not there yet, and where the call returns to.
-    asked: HashMap<u32, (String, u64)>,
+    asked: HashMap<u64, (String, u64)>,
     /// Handles by their address, as long as they mean this object.
     handles: HashMap<u64, String>,
     begun: bool,
@@ -93,9 +91,8 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Takes note of an event of the host's process.
     pub(super) fn heard(&mut self, event: &Event, name: &str) {
-        self.last_ns = self.last_ns.max(event.time_ns);
         match event.kind {
-            Kind::Begin => self.begin(event.time_ns),
+            Kind::Begin => self.begin(event.map),
             Kind::Add => {
                 self.groups.insert(event.thread, Group::default());
             }
@@ -117,7 +114,6 @@ impl Ledger {
                 self.groups.remove(&event.thread);
                 self.started = true;
             }
-            Kind::Delete => {}
             Kind::Opening => {
                 self.asked.remove(&event.thread);
                 match self.named(name) {
@@ -163,7 +159,7 @@ impl Ledger {
     /// The program is another one now: nothing of the one before is there any more.
     fn begin(&mut self, begun_ns: u64) {
         let execs = self.execs + u64::from(self.begun);
-        *self = Self { execs, begun: true, last_ns: self.last_ns, begun_ns, ..Self::default() };
+        *self = Self { execs, begun: true, begun_ns, ..Self::default() };
     }
 
     fn open(&mut self, event: &Event, name: &str) {
@@ -212,8 +208,7 @@ mod tests {
     /// Plays `(kind, object, name)` in one thread.
     fn played(ledger: &mut Ledger, events: &[(Kind, u64, &str)]) {
         for (kind, object, name) in events {
-            let event =
-                Event { kind: *kind, time_ns: 1, process: 1, thread: 1, object: *object, map: 1000 + object };
+            let event = Event { kind: *kind, process: 1, thread: 1, object: *object, map: 1000 + object };
             ledger.heard(&event, name);
         }
     }
@@ -237,7 +232,6 @@ mod tests {
             let rest = [
                 (Kind::Open, dependency, "/a/libdep.so"),
                 (Kind::Consistent, 0, ""),
-                (Kind::Delete, 0, ""),
                 (Kind::Close, root, ""),
             ];
             played(&mut ledger, &rest);
@@ -281,7 +275,7 @@ mod tests {
         let mut ledger = Ledger::default();
         played(&mut ledger, &START);
         let by = |ledger: &mut Ledger, thread, kind, object, name| {
-            let event = Event { kind, time_ns: 1, process: 1, thread, object, map: 1000 + object };
+            let event = Event { kind, process: 1, thread, object, map: 1000 + object };
             ledger.heard(&event, name);
         };
         by(&mut ledger, 1, Kind::Opening, 0, "/a/mod.so");
@@ -291,7 +285,6 @@ mod tests {
         by(&mut ledger, 2, Kind::Consistent, 0, "");
         by(&mut ledger, 1, Kind::Closing, 10, "");
         by(&mut ledger, 2, Kind::Closing, 10, "");
-        by(&mut ledger, 2, Kind::Delete, 0, "");
         by(&mut ledger, 2, Kind::Close, 10, "");
         // The handle means nothing any more.
         by(&mut ledger, 1, Kind::Closing, 10, "");
@@ -304,7 +297,7 @@ mod tests {
         let mut ledger = Ledger::default();
         played(&mut ledger, &START);
         played(&mut ledger, &[(Kind::Add, 0, ""), (Kind::Open, 10, "/a/mod.so"), (Kind::Consistent, 0, "")]);
-        played(&mut ledger, &[(Kind::Delete, 0, ""), (Kind::Close, 1, ""), (Kind::Close, 10, "")]);
+        played(&mut ledger, &[(Kind::Close, 1, ""), (Kind::Close, 10, "")]);
         assert_eq!((ledger.loads(), ledger.libraries["/a/mod.so"].unloads), (1, 0));
     }
 

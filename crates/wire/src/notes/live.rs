@@ -7,10 +7,10 @@
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::{BUCKET, FEW, LIVE, Memory, mix};
+use super::{BUCKET, FEW, Kind, LIVE, Memory, mix};
 
 /// Buckets after its home that a key may be put into.
-const FARTHEST: usize = 63;
+const FARTHEST: usize = u8::MAX as usize;
 const BUCKETS: usize = LIVE / BUCKET;
 
 /// One living resource.
@@ -24,10 +24,18 @@ pub struct Live {
     pub size: u64,
 }
 
-/// Neighbours in memory are neighbours in the table, so that what is obtained in a row touches few of its pages: each group
-/// of 256 bytes has four buckets, and where these are is a hash.
-fn home(key: u64) -> usize {
-    (mix(0, key >> 8) << 2 | key >> 6 & 3) as usize % BUCKETS
+/// Neighbours in memory are neighbours in the table, so that what is obtained in a row touches few lines of the cache: 256 bytes have a
+/// bucket, four of these follow each other, and where they are is a hash. Of the eight chunks that malloc can make of 256 bytes, each has an
+/// entry of its own, where the search begins. A Python program that gets and frees 1.2 million blocks, all noted, took 2.08 times its CPU, where
+/// it had taken 2.64 with keys apart from what is known of them and four buckets for 256 bytes (medians of nine).
+fn home(key: u64) -> (usize, usize) {
+    let hash = if Kind::Heap.is_of(key) { mix(0, key >> 10) << 2 | key >> 8 & 3 } else { mix(0, key) };
+    (hash as usize % BUCKETS, key as usize >> 5)
+}
+
+/// The entries of a bucket, beginning with this one.
+fn entries(bucket: usize, first: usize) -> impl Iterator<Item = usize> {
+    (first..first + BUCKET).map(move |at| bucket % BUCKETS * BUCKET + at % BUCKET)
 }
 
 impl Memory {
@@ -77,23 +85,21 @@ impl Memory {
 
     /// True where there was room.
     fn put(&self, key: u64, live: Live) -> bool {
-        let home = home(key);
+        let (home, first) = home(key);
         for distance in 0..=FARTHEST {
-            let first = (home + distance) % BUCKETS * BUCKET;
-            for at in first..first + BUCKET {
-                let cell = &self.keys[at];
-                if cell.load(Relaxed) != 0 {
+            for at in entries(home + distance, first) {
+                let entry = &self.entries[at];
+                if entry.key.load(Relaxed) != 0 {
                     continue;
                 }
                 // Before the key is there: whoever takes it looks no farther than this.
                 if usize::from(self.spread[home].load(Relaxed)) < distance {
                     self.spread[home].fetch_max(distance as u8, AcqRel);
                 }
-                if cell.compare_exchange(0, key, AcqRel, Relaxed).is_ok() {
-                    let value = &self.values[at];
-                    value.size.store(live.size, Relaxed);
-                    value.stretch.store(live.stretch, Relaxed);
-                    value.place.store(live.place, Release);
+                if entry.key.compare_exchange(0, key, AcqRel, Relaxed).is_ok() {
+                    entry.size.store(live.size, Relaxed);
+                    entry.stretch.store(live.stretch, Relaxed);
+                    entry.place.store(live.place, Release);
                     return true;
                 }
             }
@@ -102,21 +108,20 @@ impl Memory {
     }
 
     fn take(&self, key: u64) -> Option<Live> {
-        let home = home(key);
+        let (home, first) = home(key);
         let spread = usize::from(self.spread[home].load(Acquire));
         for distance in 0..=spread {
-            let first = (home + distance) % BUCKETS * BUCKET;
-            for at in first..first + BUCKET {
-                if self.keys[at].load(Acquire) != key {
+            for at in entries(home + distance, first) {
+                let entry = &self.entries[at];
+                if entry.key.load(Acquire) != key {
                     continue;
                 }
-                let value = &self.values[at];
                 let live = Live {
-                    place: value.place.load(Acquire),
-                    stretch: value.stretch.load(Relaxed),
-                    size: value.size.load(Relaxed),
+                    place: entry.place.load(Acquire),
+                    stretch: entry.stretch.load(Relaxed),
+                    size: entry.size.load(Relaxed),
                 };
-                self.keys[at].store(0, Release);
+                entry.key.store(0, Release);
                 return Some(live);
             }
         }
