@@ -287,6 +287,27 @@ fn large_blocks_that_are_rarer_still_are_not_passed() {
 }
 
 #[test]
+fn a_soak_too_short_for_what_is_flat_says_how_many_cycles_do() {
+    for limits in [Limits::default(), policy("1.4B/cycle"), policy("0.1B/cycle")] {
+        let mut undecided = 0;
+        for cycles in [64, 100, 200, 300, 500, 600, 700, 1_000, 5_000, 20_000, 100_000] {
+            let judgement = judge(&soak_of(cycles, |_| (0, 0)), &limits);
+            let Facts::Unsettled(open) = &judgement.findings[0].facts else { continue };
+            undecided += 1;
+            let below = open.clean_below;
+            assert!(open.growth.high >= below, "{cycles}: below {below} is clean: {open:?}");
+            let then = open.cycles_needed.unwrap_or_else(|| panic!("{cycles}: {open:?}"));
+            assert_eq!(
+                judge(&soak_of(then, |_| (0, 0)), &limits).verdict,
+                Verdict::Clean,
+                "{cycles}: {then}"
+            );
+        }
+        assert!(undecided > 3, "{undecided}");
+    }
+}
+
+#[test]
 fn large_blocks_that_become_rarer_are_no_leak() {
     // About 600 blocks in 100,000 cycles and 500 before, at random, as a square root and a logarithm.
     let rates: [fn(f64) -> f64; 2] = [|at| 300.0 / (at * 100_500.0).sqrt(), |at| 113.0 / at];

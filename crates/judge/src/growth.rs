@@ -211,7 +211,7 @@ fn assess(
         Answer::Late | Answer::Doubling | Answer::Collected | Answer::Undecided => Trend::Unclear,
     };
     let newest = seen.lines.newest();
-    let (per_cycle, low, high) = seen.estimate(way, errors);
+    let (per_cycle, low, high) = seen.estimate(answer, way, errors);
     let seconds = if soak.cycles.completed > 0 { soak.seconds / soak.cycles.completed as f64 } else { 0.0 };
     let growth = Growth {
         metric,
@@ -335,20 +335,17 @@ impl<'a> Seen<'a> {
         self.bound(share) < bounds.clean_below
     }
 
-    /// Whether events that are rare may hide growth from a line.
-    fn may_be_rare(&self, line: &Line, share: f64, clean_below: f64) -> bool {
+    /// The most per unit of exposure that events which are rare may hide from a line; `None` where they can't.
+    fn rare(&self, line: &Line, share: f64) -> Option<f64> {
         let recent = bound::since(self.series, 0.25);
         if self.kind != Kind::Bytes || staircase::is_smooth(recent) {
-            return false;
-        }
-        let upper = if !bound::falls(bound::since(self.series, 0.5)) {
-            bound::rare(self.series, self.event.max(self.kind.event()), share)
-        } else if self.event > 0.0 {
-            line.slope.max(0.0) + bound::excess(line.slope, self.event, line.length, ALPHA_RARE * share)
+            None
+        } else if !bound::falls(bound::since(self.series, 0.5)) {
+            Some(bound::rare(self.series, self.event.max(self.kind.event()), share))
         } else {
-            return false;
-        };
-        upper * self.to_cycle >= clean_below
+            let excess = || bound::excess(line.slope, self.event, line.length, ALPHA_RARE * share);
+            (self.event > 0.0).then(|| line.slope.max(0.0) + excess())
+        }
     }
 
     /// The least upper bound per cycle.
@@ -362,7 +359,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Growth per cycle with the bounds of its 95 % interval.
-    fn estimate(&self, way: Way, errors: Errors) -> (f64, f64, f64) {
+    fn estimate(&self, answer: Answer, way: Way, errors: Errors) -> (f64, f64, f64) {
         let Some(line) = self.lines.newest() else { return (0.0, f64::MIN, f64::MAX) };
         let per_cycle = |rate: f64| rate * self.to_cycle;
         let floor = if line.exact { 0.0 } else { self.kind.floor(self.threads) };
@@ -379,6 +376,10 @@ impl<'a> Seen<'a> {
             (Way::Bound, ..) => {
                 let upper = self.bound(errors.clean.unwrap_or(1.0)) / self.to_cycle;
                 (rate.min(upper), low.min(rate).min(upper), high.min(upper))
+            }
+            // What leaves a flat series undecided.
+            _ if answer.is_open() && self.unseen.flat => {
+                (rate, low, high.max(self.rare(&line, 1.0).unwrap_or(high)))
             }
             _ => (rate, low, high),
         };
@@ -399,13 +400,15 @@ impl<'a> Seen<'a> {
     fn promise(&self, answer: Answer, rates: &[f64], bounds: Bounds, soak: &Measured) -> Option<u64> {
         let per_cycle = |rate: f64| rate * self.to_cycle;
         let noise = is_memory(self.metric).then(|| self.least_bound(1.0).noise).flatten();
+        let flat = self.lines.newest().filter(|_| self.unseen.flat);
+        let rare = flat.and_then(|line| self.rare(&line, 1.0)).map_or(0.0, per_cycle);
         promise(&Open {
             answer,
             cycles: soak.cycles.completed as f64,
             rates,
             bounds,
             flat: self.unseen.flat,
-            unseen: per_cycle(self.unseen.rate(ALPHA_CLEAN)),
+            unseen: per_cycle(self.unseen.rate(ALPHA_CLEAN)).max(rare),
             noise: noise.map(|noise| Noise {
                 slope: per_cycle(noise.slope),
                 half: per_cycle(noise.half),
@@ -437,7 +440,7 @@ impl<'a> Seen<'a> {
             let alpha = ALPHA_CLEAN * share;
             let width = newest.half_width(alpha, 0.0).max(self.unseen.rate(alpha));
             (newest.slope + width) * to_cycle < bounds.clean_below
-                && !self.may_be_rare(&newest, share, bounds.clean_below)
+                && self.rare(&newest, share).is_none_or(|rare| rare * to_cycle < bounds.clean_below)
         };
         let grows_now = grows(&newest, errors.leak * ALPHA_LEAK);
         let grew_before = grows(&before, ALPHA_CONFIRM);

@@ -19,7 +19,7 @@ const UNLUCKY: f64 = 0.1;
 pub(super) const UNLUCKY_SLOPE: f64 = 0.2;
 /// A slope that can't be distinguished from none is taken for none up to this part of the limit.
 const NEARER: f64 = 0.75;
-/// What is farther away than this many times the run can't be foreseen.
+/// What is farther away than this many times the run can't be foreseen, unless nothing changed at all.
 const MOST: f64 = 100.0;
 /// Steps in which a number of cycles is sought.
 const STEP: f64 = 1.05;
@@ -79,7 +79,8 @@ pub(super) fn promise(open: &Open<'_>) -> Option<u64> {
         },
     };
     let cycles = cycles.max(excludes);
-    if !(open.cycles.max(1.0)..MOST * open.cycles).contains(&cycles) {
+    let farthest = if open.flat { f64::INFINITY } else { MOST * open.cycles };
+    if !(open.cycles.max(1.0)..farthest).contains(&cycles) {
         return None;
     }
     let digit = 10.0_f64.powf(cycles.log10().floor() - 1.0);
