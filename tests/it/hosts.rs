@@ -150,9 +150,18 @@ fn what_a_plugin_leaves_in_a_library_that_is_held_is_found() {
             clean.stdout
         );
     }
-    // Without a host that holds it, the registry goes with the plugin and keeps nothing.
-    let alone = run(&[&plugin, "-n", "800"]);
-    assert_eq!(alone.soak().judged.verdict, Verdict::Clean, "{}", alone.stdout);
+    // Without a host that holds it, the registry goes with the plugin and keeps nothing. The report says how a host that does would be.
+    for (library, warned) in [(&plugin, true), (&twin, false)] {
+        let alone = run(&[library, "-n", "1000"]);
+        assert_eq!(alone.soak().judged.verdict, Verdict::Clean, "{}", alone.stdout);
+        assert_eq!(has(alone.soak(), Code::PointersIfHeld), warned, "{}", alone.stdout);
+        assert_eq!(
+            alone.stdout.contains("in a host that keeps libreg.so loaded,"),
+            warned,
+            "{}",
+            alone.stdout
+        );
+    }
 }
 
 #[test]

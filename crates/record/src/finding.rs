@@ -877,6 +877,8 @@ named! {
         NotTraced = "not-traced",
         /// Stale pointers could not be looked for.
         PointersNotSought = "pointers-not-sought",
+        /// What the library needs would have stale pointers into it, in a host that keeps it loaded.
+        PointersIfHeld = "pointers-if-held",
         /// Not all stale pointers could be looked at.
         PointersInPart = "pointers-in-part",
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Code, EndedEarly};
+use super::{Code, DanglingPointer, EndedEarly};
 
 /// Something about a measurement that its figures do not show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +88,13 @@ pub enum Note {
         /// Why.
         why: EndedEarly,
     },
+    /// Where the library and what it needs are unloaded together, nothing points to them. In a host that links what it needs, something does.
+    PointersIfHeld {
+        /// What that host links, and the plain one unloads.
+        objects: Vec<String>,
+        /// The pointers into the library.
+        pointers: Vec<DanglingPointer>,
+    },
     /// Pointers into the library were looked for, and not all could be written down or would have been used.
     PointersInPart {
         /// Pointers and objects for which there was no room.
@@ -118,6 +125,7 @@ impl Note {
             Self::OtherHostNotMade { .. } => Code::OtherHostNotMade,
             Self::ThreadsOfHost { .. } => Code::ThreadsOfHost,
             Self::PointersNotSought { .. } => Code::PointersNotSought,
+            Self::PointersIfHeld { .. } => Code::PointersIfHeld,
             Self::PointersInPart { .. } => Code::PointersInPart,
         }
     }

@@ -287,6 +287,7 @@ fn warns(finding: &Finding, mark: Mark) -> bool {
         | Code::BuildAtFault
         | Code::OldBuildAnswers
         | Code::HostsDiffer
+        | Code::PointersIfHeld
         | Code::ThreadsOfHost => mark == Mark::Pass,
         // What was not guarded could only have shown as a crash, and the search does not depend on it.
         Code::PointersInPart => {

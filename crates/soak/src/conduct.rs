@@ -11,8 +11,9 @@ use crate::fault::Fault;
 use crate::host;
 use crate::record::why::CrashCause;
 use crate::record::{
-    CallFrom, Cohorts, Doubt, EndedEarly, Evidence, HostChange, Measured, Mode, Note, OtherHost, OutcomeKind,
-    Pass, PassMade, Phase, Problem, Proof, Residue, Run, SCHEMA, Soak, Tool, Trace, Verdict, Why,
+    CallFrom, Cohorts, DanglingPointer, Doubt, EndedEarly, Evidence, HostChange, Measured, Mode, Note,
+    OtherHost, OutcomeKind, Pass, PassMade, Phase, Problem, Proof, Residue, Run, SCHEMA, Soak, Tool, Trace,
+    Verdict, Why,
 };
 use crate::settings::{Hold, Sandboxing};
 use crate::suite::plan::{Purpose, SoakPlan};
@@ -179,6 +180,11 @@ fn may_blame(plan: &SoakPlan) -> bool {
     !plan.needed.is_empty() && !links_all && plan.sandbox == Sandboxing::Off
 }
 
+/// Whether the host has this library while the one that was soaked is closed.
+fn is_there(soak: &Measured, file: &Path) -> bool {
+    soak.worker.objects.iter().any(|object| same_name(object.as_ref(), file))
+}
+
 /// Adds what was found. A use of what is gone is why the soak crashed, if it did; otherwise a host will.
 fn explain(measured: &mut Measured, found: Vec<Residue>) {
     let names: Vec<String> = measured.together.iter().map(|member| member.name().to_owned()).collect();
@@ -314,6 +320,11 @@ impl Conductor<'_> {
                 match self.instrument.pointers(&pass, &measured, wait, self.context) {
                     Ok((found, note)) => {
                         cycles = loads;
+                        if found.is_empty() && !crashed && may_blame(plan) {
+                            let held = self.pointers_if_held(&measured, loads);
+                            cycles += if held.is_some() { loads } else { 0 };
+                            measured.notes.extend(held);
+                        }
                         explain(&mut measured, found);
                         measured.notes.extend(note);
                     }
@@ -346,6 +357,27 @@ impl Conductor<'_> {
         made.push(PassMade { pass, cycles, seconds: began.elapsed().as_secs_f64(), agent });
         measured.passes = made;
         Ok(analysis::judged(measured))
+    }
+
+    /// What points into the library in a host that links what it needs, where the plain host unloads both. A host that has a use for the
+    /// same library, or another plugin that has one, keeps it.
+    fn pointers_if_held(&self, soak: &Measured, loads: u64) -> Option<Note> {
+        let mut brought = host::needed(self.plan);
+        brought.retain(|(_, file)| !is_there(soak, file));
+        if brought.is_empty() {
+            return None;
+        }
+        let (objects, files): (Vec<String>, Vec<PathBuf>) = brought.into_iter().unzip();
+        let has_malloc = host::brought(self.plan).1;
+        let plan = self.rest(host::linking(self.plan, &files, has_malloc).for_pointers(loads));
+        // What can't be linked is no fault of the run, which is complete without.
+        let (found, _) = self.instrument.pointers(&plan, soak, Duration::ZERO, self.context).ok()?;
+        let pointers = found.into_iter().filter_map(|residue| match residue.evidence {
+            Evidence::DanglingPointer(pointer) => Some(*pointer),
+            _ => None,
+        });
+        let pointers: Vec<DanglingPointer> = pointers.collect();
+        (!pointers.is_empty()).then_some(Note::PointersIfHeld { objects, pointers })
     }
 
     /// Short soaks in other hosts: one of the other kind, and where something is wrong those that show whose fault it is.
@@ -386,8 +418,7 @@ impl Conductor<'_> {
             let objects = files.iter().map(|(name, _)| name.clone()).collect();
             OtherHost { change: HostChange::Links { objects }, soak }
         };
-        let there = |file: &Path| soak.worker.objects.iter().any(|object| same_name(object.as_ref(), file));
-        brought.retain(|(_, file)| !there(file));
+        brought.retain(|(_, file)| !is_there(soak, file));
         let needed = host::needed(self.plan);
         let all = links(&needed, linking(&needed, most)?);
         let mut probes: BTreeMap<usize, Measured> = BTreeMap::new();

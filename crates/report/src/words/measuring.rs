@@ -76,6 +76,7 @@ pub(super) fn note(note: &Note) -> Text {
         Note::PointersNotSought { why } => {
             Text::fact(format!("dlsoak could not look for pointers into the library: {}", super::early(why)))
         }
+        Note::PointersIfHeld { objects, pointers } => super::residue::if_held(objects, pointers),
         Note::PointersInPart { dropped, unguarded } => pointers_in_part(*dropped, *unguarded),
     }
 }

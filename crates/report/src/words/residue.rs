@@ -495,6 +495,19 @@ fn stdio(change: &StreamChange, rate: Rate) -> Text {
     }
 }
 
+/// The same in a host that keeps what the library needs, where the plain host keeps nothing.
+pub(super) fn if_held(objects: &[String], pointers: &[DanglingPointer]) -> Text {
+    let keeps = listed(objects);
+    let Some(first) = pointers.first().map(dangling) else { return Text::default() };
+    let others = match pointers.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {} like it", super::counted(more as u64, "more finding")),
+    };
+    Text::fact(format!("in a host that keeps {keeps} loaded, {}{others}", first.fact))
+        .means("dlsoak's host unloads both together, so this soak has no such pointers")
+        .help(format!("if your host keeps it, soak with --hold deps, and {UNDO}"))
+}
+
 /// Pointers of one holder into a library that is gone.
 fn dangling(pointer: &DanglingPointer) -> Text {
     if pointer.proof == Proof::Used {
