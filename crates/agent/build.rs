@@ -284,10 +284,10 @@ impl Build {
             Program { name: "host-counting", cfgs: &["dlsoak_counting"], exports: counting, ..host },
             host,
             of("keeper"),
-            of("loop"),
         ];
         let of_glibc = [
             Program { name: "host-pointers", cfgs: &["dlsoak_pointers"], exports: pointers, ..of("host") },
+            of("loop"),
             of("preload"),
             of("audit"),
         ];

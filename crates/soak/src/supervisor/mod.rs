@@ -59,7 +59,7 @@ use crate::record::{
 };
 use crate::replace::Other;
 use crate::sampling::Sampler;
-use crate::settings::{Libc, Sandboxing};
+use crate::settings::Sandboxing;
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::{c_library, clock};
 
@@ -235,7 +235,7 @@ fn asked_for(plan: &SoakPlan) -> Measured {
         asked: plan.asked.clone(),
         share_path: plan.share_path && plan.threads > 1,
         beside: plan.beside,
-        env: process::environment(&plan.env, agent),
+        env: process::environment(&plan.env, agent, plan.libc),
         chaos: plan
             .chaos
             .iter()
@@ -379,7 +379,7 @@ fn start<'a>(
     let clock = if beside { Clock::Monotonic } else { clock::best() };
     channel.header().clock.store(clock as u32, Ordering::Relaxed);
     let ruleset = confinement.as_ref().and_then(Confinement::ruleset);
-    let agents = c_library::agents(Libc::Glibc);
+    let agents = c_library::agents(plan.libc);
     let host = match agent::choose(plan, env) {
         _ if plan.purpose == Purpose::Pointers => agents.host_pointers,
         Agent::Counting => agents.host_counting,

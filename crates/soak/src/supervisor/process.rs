@@ -26,6 +26,7 @@ use super::image::{self, Image, Place};
 use crate::channel::Channel;
 use crate::gctrace;
 use crate::record::Agent;
+use crate::settings::Libc;
 
 /// Bytes of the worker's output that are kept: the last ones, where the message before a crash is.
 const OUTPUT_KEPT: usize = 16 * 1024;
@@ -83,10 +84,14 @@ fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Environment of a worker: what is inherited, with these changes.
-pub(super) fn environment(given: &BTreeMap<String, String>, agent: Agent) -> BTreeMap<String, String> {
+/// Environment of a worker on this C library: what is inherited, with these changes.
+pub(super) fn environment(
+    given: &BTreeMap<String, String>,
+    agent: Agent,
+    libc: Libc,
+) -> BTreeMap<String, String> {
     let mut env = given.clone();
-    if agent == Agent::Counting {
+    if agent == Agent::Counting || libc == Libc::Musl {
         return env;
     }
     // The thread cache's chunks count as used in mallinfo2; without it, heap counts are exact.
@@ -452,9 +457,10 @@ mod tests {
     #[test]
     fn the_thread_cache_is_off_where_glibc_counts_unless_it_is_set() {
         let none = BTreeMap::new();
-        let plain = |env: &BTreeMap<_, _>| environment(env, Agent::Plain);
+        let plain = |env: &BTreeMap<_, _>| environment(env, Agent::Plain, Libc::Glibc);
         assert!(plain(&none)["GLIBC_TUNABLES"].starts_with("glibc.malloc.tcache_count=0"));
-        assert_eq!(environment(&none, Agent::Counting), none);
+        assert_eq!(environment(&none, Agent::Counting, Libc::Glibc), none);
+        assert_eq!(environment(&none, Agent::Plain, Libc::Musl), none);
         let own = BTreeMap::from([("GLIBC_TUNABLES".to_owned(), "glibc.malloc.perturb=1".to_owned())]);
         assert_eq!(plain(&own)["GLIBC_TUNABLES"], "glibc.malloc.tcache_count=0:glibc.malloc.perturb=1");
         let set = BTreeMap::from([("GLIBC_TUNABLES".to_owned(), "glibc.malloc.tcache_count=3".to_owned())]);

@@ -19,8 +19,13 @@ pub(crate) fn agents(libc: Libc) -> &'static Agents {
     }
 }
 
+/// Where the loader of a C library is.
+pub fn loader(libc: Libc) -> &'static str {
+    agents(libc).loader
+}
+
 /// Whether programs for this C library can be started here.
-pub(crate) fn is_here(libc: Libc) -> bool {
+pub fn is_here(libc: Libc) -> bool {
     Path::new(agents(libc).loader).exists()
 }
 
