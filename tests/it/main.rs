@@ -37,6 +37,7 @@ mod limits;
 mod long;
 mod matrix;
 mod modes;
+mod musl;
 mod output;
 mod own_faults;
 mod pool;

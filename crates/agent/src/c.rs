@@ -1,6 +1,7 @@
 //! What is used of the C library, declared by hand, so that the programs need no other crate: functions and structures of POSIX and
-//! Linux as on 64-bit x86 and AArch64, and glibc's own names of the allocator's functions (`__libc_malloc` and its like, which
-//! nobody interposes).
+//! Linux as on 64-bit x86 and AArch64, which glibc and musl have alike, and glibc's own names of the allocator's functions
+//! (`__libc_malloc` and its like, which nobody interposes). The stubs that the programs are linked against (`build.rs`) list all names.
+//! What is not in every version that a program runs on is looked up by [`Real`].
 
 #![allow(missing_docs, reason = "each is documented in the C library's manual")]
 #![allow(
@@ -17,6 +18,10 @@ pub type Destructor = Option<unsafe extern "C" fn(*mut c_void)>;
 pub type Visit = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 pub type VisitObject = unsafe extern "C" fn(*const ObjectInfo, usize, *mut c_void) -> c_int;
 
+/// `main`.
+pub type Main = unsafe extern "C" fn(c_int, *const *const c_char) -> c_int;
+
+#[cfg(not(dlsoak_musl))]
 unsafe extern "C" {
     pub fn __libc_malloc(size: usize) -> *mut c_void;
     pub fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
@@ -25,6 +30,22 @@ unsafe extern "C" {
     pub fn __libc_memalign(align: usize, size: usize) -> *mut c_void;
     pub fn __libc_valloc(size: usize) -> *mut c_void;
     pub fn __libc_pvalloc(size: usize) -> *mut c_void;
+    pub fn gnu_get_libc_version() -> *const c_char;
+    pub fn dlmopen(namespace: c_long, path: *const c_char, flags: c_int) -> *mut c_void;
+}
+#[cfg(dlsoak_musl)]
+pub use of_musl::*;
+
+unsafe extern "C" {
+    pub fn __libc_start_main(
+        main: Main,
+        count: c_int,
+        arguments: *const *const c_char,
+        begin: Option<extern "C" fn()>,
+        end: Option<extern "C" fn()>,
+        end_of_loader: Option<extern "C" fn()>,
+        stack: *const c_void,
+    ) -> !;
     pub fn malloc_usable_size(memory: *mut c_void) -> usize;
     pub fn __errno_location() -> *mut c_int;
     pub fn abort() -> !;
@@ -48,7 +69,6 @@ unsafe extern "C" {
         object: *mut c_void,
     ) -> c_int;
     pub fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
-    pub fn dlmopen(namespace: c_long, path: *const c_char, flags: c_int) -> *mut c_void;
     pub fn dlclose(handle: *mut c_void) -> c_int;
     pub fn dlerror() -> *const c_char;
     pub fn clock_gettime(clock: c_int, time: *mut TimeSpec) -> c_int;
@@ -88,7 +108,7 @@ unsafe extern "C" {
     pub fn getrlimit(resource: c_int, limit: *mut Limit) -> c_int;
     pub fn setrlimit(resource: c_int, limit: *const Limit) -> c_int;
     pub fn opendir(path: *const c_char) -> *mut c_void;
-    pub fn readdir64(directory: *mut c_void) -> *mut DirectoryEntry;
+    pub fn readdir(directory: *mut c_void) -> *mut DirectoryEntry;
     pub fn closedir(directory: *mut c_void) -> c_int;
     pub fn usleep(microseconds: c_uint) -> c_int;
     pub fn _exit(status: c_int) -> !;
@@ -422,6 +442,60 @@ impl Real {
         let found = unsafe { dlsym(core::ptr::without_provenance_mut(usize::MAX), self.name.as_ptr()) };
         self.found.store(found, Relaxed);
         found
+    }
+}
+
+/// What glibc has under names of its own, for musl: there the next malloc after the program's is the C library's, and there are no namespaces.
+#[cfg(dlsoak_musl)]
+mod of_musl {
+    use super::*;
+
+    macro_rules! next {
+        ($($own:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $name:literal;)*) => {$(
+            pub unsafe fn $own($($argument: $type),*) $(-> $result)? {
+                static REAL: Real = Real::new($name);
+                // SAFETY: that symbol is a function of this type; the caller's contract is its.
+                unsafe {
+                    core::mem::transmute::<*mut c_void, unsafe extern "C" fn($($type),*) $(-> $result)?>(REAL.address())(
+                        $($argument),*
+                    )
+                }
+            }
+        )*};
+    }
+
+    next! {
+        __libc_malloc(size: usize) -> *mut c_void = c"malloc";
+        __libc_realloc(old: *mut c_void, size: usize) -> *mut c_void = c"realloc";
+        __libc_free(old: *mut c_void) = c"free";
+        // Its memalign calls the program's own.
+        __libc_memalign(align: usize, size: usize) -> *mut c_void = c"aligned_alloc";
+    }
+
+    /// That of musl calls the program's own malloc, which would count it twice, and wipes what it gets, too.
+    pub unsafe fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+        let Some(bytes) = count.checked_mul(size) else {
+            set_errno(NO_MEMORY);
+            return core::ptr::null_mut();
+        };
+        // SAFETY: the block has as many bytes.
+        unsafe {
+            let block = __libc_malloc(bytes);
+            if !block.is_null() {
+                block.cast::<u8>().write_bytes(0, bytes);
+            }
+            block
+        }
+    }
+
+    pub unsafe fn __libc_valloc(size: usize) -> *mut c_void {
+        // SAFETY: the caller's contract.
+        unsafe { __libc_memalign(PAGE, size) }
+    }
+
+    pub unsafe fn dlmopen(_namespace: c_long, _path: *const c_char, _flags: c_int) -> *mut c_void {
+        not_there();
+        core::ptr::null_mut()
     }
 }
 

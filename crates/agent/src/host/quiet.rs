@@ -15,12 +15,21 @@ use crate::{c, heap};
 struct MallInfo([usize; 10]);
 type MallInfo2 = unsafe extern "C" fn() -> MallInfo;
 
-/// `mallinfo2` is not linked: with glibc before 2.33 the program would not start.
+/// `struct mallinfo`.
+#[repr(C)]
+struct OldMallInfo([c_int; 10]);
+type MallInfo1 = unsafe extern "C" fn() -> OldMallInfo;
+
+/// Since glibc 2.33.
 static MALLINFO2: c::Real = c::Real::new(c"mallinfo2");
+/// Before that, and as long as nothing reaches 2 GiB. musl has neither.
+static MALLINFO: c::Real = c::Real::new(c"mallinfo");
 
 /// Looks up what is needed later.
 pub(super) fn prepare() {
-    MALLINFO2.address();
+    if MALLINFO2.address().is_null() {
+        MALLINFO.address();
+    }
     cache::find();
     state::make_own_keys();
 }
@@ -89,17 +98,32 @@ pub(super) fn loads() -> (u64, u64) {
     loads
 }
 
-fn observe_heap(channel: &Parts) {
-    let header = channel.header();
-    let (mut by_malloc, mut arenas) = (UNKNOWN, UNKNOWN);
-    let mut mapped = 0;
+/// What malloc says: bytes in arenas, of them in use, and bytes of blocks with mappings of their own.
+fn mallinfo() -> Option<[u64; 3]> {
+    const FIELDS: [usize; 3] = [0, 7, 4];
     let real = MALLINFO2.address();
     if !real.is_null() {
         // SAFETY: that symbol is a function of this type; it locks each arena itself.
         let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo2>(real)() }.0;
-        let (in_arenas, in_mappings) = (info[7] as u64, info[4] as u64);
+        return Some(FIELDS.map(|field| info[field] as u64));
+    }
+    let real = MALLINFO.address();
+    if real.is_null() {
+        return None;
+    }
+    // SAFETY: as above.
+    let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo1>(real)() }.0;
+    let fields = FIELDS.map(|field| u64::try_from(info[field]).unwrap_or(UNKNOWN));
+    (!fields.contains(&UNKNOWN)).then_some(fields)
+}
+
+fn observe_heap(channel: &Parts) {
+    let header = channel.header();
+    let (mut by_malloc, mut arenas) = (UNKNOWN, UNKNOWN);
+    let mut mapped = 0;
+    if let Some([all, in_arenas, in_mappings]) = mallinfo() {
         (by_malloc, mapped) = (in_arenas.saturating_add(in_mappings), in_mappings);
-        arenas = info[0] as u64;
+        arenas = all;
     }
     header.state.malloc_mapped.store(mapped, Relaxed);
     header.malloc_in_use.store(by_malloc, Relaxed);

@@ -192,7 +192,7 @@ pub struct Places {
 }
 
 unsafe extern "C" {
-    #[cfg(target_env = "gnu")]
+    #[cfg(not(dlsoak_musl))]
     #[link_name = "_IO_list_all"]
     static STREAMS: *mut c_void;
 }
@@ -205,9 +205,9 @@ pub fn places() -> Places {
         Places {
             environ: (&raw const c::environ).read_volatile() as u64,
             locale: c::setlocale(c::LC_ALL, core::ptr::null()) as u64,
-            #[cfg(target_env = "gnu")]
+            #[cfg(not(dlsoak_musl))]
             streams: (&raw const STREAMS).read_volatile() as u64,
-            #[cfg(not(target_env = "gnu"))]
+            #[cfg(dlsoak_musl)]
             streams: 0,
             standard_streams: [
                 (&raw const c::stdin).read_volatile() as u64,
