@@ -32,6 +32,7 @@ fn main() -> Result<(), String> {
     );
     println!("cargo::rustc-check-cfg=cfg(dlsoak_counting)");
     println!("cargo::rustc-check-cfg=cfg(dlsoak_pointers)");
+    println!("cargo::rustc-check-cfg=cfg(dlsoak_musl)");
     let build = Build::new()?;
     build.wire()?;
     let registrations = REGISTRATIONS.iter();

@@ -41,11 +41,6 @@ pub fn version() -> String {
     format!("glibc {}", version.to_string_lossy())
 }
 
-/// Whether a thread's stack is one mapping. Since glibc 2.42 (`MADV_GUARD_INSTALL`) its guard is no mapping of its own.
-pub fn guards_are_inside() -> bool {
-    is_at_least(&version(), 42)
-}
-
 /// Whether each call through the PLT is slow in a process with an auditor, even one that does not ask for calls (BZ#15533).
 pub fn slows_calls_under_audit() -> bool {
     !is_at_least(&version(), 34)
