@@ -66,7 +66,8 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
         checked += 1;
         wrong += u32::from(!differences.is_empty());
     }
-    println!("\n{checked} checked, {wrong} differ");
+    let left_out = table.left_out(&Situation::default()).len();
+    println!("\n{checked} checked, {wrong} differ, {left_out} have no truth on this machine");
     Ok(wrong == 0)
 }
 

@@ -55,6 +55,7 @@ unsafe extern "C" {
     pub fn setenv(name: *const c_char, value: *const c_char, replace: c_int) -> c_int;
     pub fn unsetenv(name: *const c_char) -> c_int;
     pub fn getpid() -> c_int;
+    pub fn sysconf(name: c_int) -> c_long;
     pub fn pthread_self() -> u64;
     pub fn syscall(number: c_long, ...) -> c_long;
     pub fn pthread_getspecific(key: c_uint) -> *mut c_void;
@@ -220,8 +221,11 @@ pub struct DirectoryEntry {
 #[repr(C, align(16))]
 pub struct ThreadAttributes(pub [u64; 16]);
 
-/// What mappings are multiples of, on these machines.
-pub const PAGE: usize = 4096;
+/// Whether this is written for musl. Its `dlclose` does nothing, so nothing that was loaded ever goes.
+pub const IS_MUSL: bool = cfg!(dlsoak_musl);
+/// Names of `sysconf(3)`, the same in both C libraries.
+const SC_PAGESIZE: c_int = 30;
+pub const SC_THREAD_KEYS_MAX: c_int = 74;
 pub const PROT_NONE: c_int = 0;
 pub const PROT_READ: c_int = 1;
 pub const PROT_WRITE: c_int = 2;
@@ -360,6 +364,20 @@ fn read_own(address: usize, to: &Part) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
+/// What mappings are multiples of: 4, 16 or 64 KiB, which the kernel says.
+pub fn page() -> usize {
+    static PAGE: AtomicUsize = AtomicUsize::new(0);
+    match PAGE.load(Relaxed) {
+        0 => {
+            // SAFETY: sysconf has no precondition.
+            let size = unsafe { sysconf(SC_PAGESIZE) } as usize;
+            PAGE.store(size, Relaxed);
+            size
+        }
+        size => size,
+    }
+}
+
 /// Memory of the process's own, all zero, for as long as it lives.
 ///
 /// # Errors
@@ -375,7 +393,7 @@ pub fn map(len: usize) -> Result<&'static mut [u8], c_int> {
     let number = OWN_USED.fetch_add(1, Relaxed);
     if let Some(own) = OWN.get(number) {
         own[0].store(at as usize, Relaxed);
-        own[1].store((at as usize + len).next_multiple_of(PAGE), Relaxed);
+        own[1].store((at as usize + len).next_multiple_of(page()), Relaxed);
     }
     // SAFETY: the mapping is that large, and is never given back.
     Ok(unsafe { core::slice::from_raw_parts_mut(at.cast(), len) })

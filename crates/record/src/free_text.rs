@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 284] = [
+pub(crate) const FREE_TEXT: [&str; 286] = [
     "AllowedLibrary.name",
     "AllowedPointer",
     "AllowedPointer.holder",
@@ -212,6 +212,7 @@ pub(crate) const FREE_TEXT: [&str; 284] = [
     "Problem.by",
     "Problem.first",
     "Problem.glibc",
+    "Problem.libc",
     "Problem.library",
     "Problem.name",
     "Problem.path",
@@ -285,6 +286,7 @@ pub(crate) const FREE_TEXT: [&str; 284] = [
     "Why.check",
     "Why.returned",
     "Worker.held",
+    "Worker.libc",
     "Worker.linked",
     "Worker.objects",
     "Worker.output_tail",

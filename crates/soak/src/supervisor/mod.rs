@@ -63,7 +63,7 @@ use crate::settings::Sandboxing;
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::sys::{c_library, clock};
 
-pub use host::host;
+pub use host::{host, libc_for};
 pub use private::{PrivateDirectory, clean as clean_private};
 
 use answers::Answers;
@@ -451,6 +451,8 @@ fn elf_facts(path: &Path) -> Result<(elf::Facts, Vec<u8>), Box<Outcome>> {
     };
     let bytes = elf::read_library(path).map_err(|e| bad(FileProblem::System { said: e.to_string() }))?;
     let facts = elf::parse(&bytes).map_err(|e| bad(FileProblem::Unreadable(e)))?;
-    elf::check_loadable(&facts, elf::Host::CURRENT).map_err(|e| bad(FileProblem::NotLoadable(e)))?;
+    elf::check_loadable(&facts, elf::Host::CURRENT)
+        .and_then(|()| libc_for(&facts).map_or(Ok(()), |libc| elf::check_relocations(&facts, &libc)))
+        .map_err(|e| bad(FileProblem::NotLoadable(e)))?;
     Ok((facts, bytes))
 }

@@ -43,11 +43,6 @@ pub fn version() -> String {
     version_of(Libc::Glibc).to_owned()
 }
 
-/// Whether a thread's stack is one mapping. Since glibc 2.42 (`MADV_GUARD_INSTALL`) its guard is no mapping of its own.
-pub fn guards_are_inside() -> bool {
-    glibc_is_at_least(42)
-}
-
 /// Whether each call through the PLT is slow in a process with an auditor, even one that does not ask for calls (BZ#15533).
 pub fn slows_calls_under_audit() -> bool {
     !glibc_is_at_least(34)
