@@ -39,6 +39,7 @@ mod matrix;
 mod modes;
 mod output;
 mod own_faults;
+mod packages;
 mod pool;
 mod programs;
 mod properties;
