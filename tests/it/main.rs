@@ -40,6 +40,7 @@ mod modes;
 mod musl;
 mod output;
 mod own_faults;
+mod packages;
 mod pool;
 mod programs;
 mod properties;
