@@ -85,19 +85,6 @@ fn numbers(version: &str) -> Vec<u32> {
     version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }
 
-/// The version of musl, whose loader and C library are one file.
-pub fn musl_version(loader: &[u8]) -> Option<String> {
-    memchr::memmem::find(loader, b"musl libc")?;
-    let is_version = |text: &&[u8]| {
-        let mut parts = text.split(|byte| *byte == b'.');
-        let mut number =
-            || parts.next().is_some_and(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
-        number() && number() && number() && parts.next().is_none()
-    };
-    let version = loader.split(|byte| *byte == 0).find(is_version)?;
-    Some(String::from_utf8_lossy(version).into_owned())
-}
-
 /// An i386 library on x86-64 has the wrong width rather than the wrong machine.
 fn same_family(one: Machine, other: Machine) -> bool {
     matches!((one, other), (Machine::X86_64, Machine::I386) | (Machine::I386, Machine::X86_64))

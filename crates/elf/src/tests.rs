@@ -368,14 +368,6 @@ fn packed_relocations_need_a_c_library_that_knows_them() {
 }
 
 #[test]
-fn the_version_of_musl_is_in_its_loader() {
-    let loader = b"\x7fELF\x00127.0.0.1\x001.2.3\0musl libc (x86_64)\nVersion %s\n\x009.9.9\0";
-    assert_eq!(musl_version(loader).as_deref(), Some("1.2.3"));
-    assert_eq!(musl_version(b"musl libc\x00127.0.0.1\x001.2\0"), None);
-    assert_eq!(musl_version(b"\x001.2.3\0"), None);
-}
-
-#[test]
 fn this_program_is_an_executable_of_this_machine() {
     let data = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let facts = parse(&data).unwrap();

@@ -26,29 +26,8 @@ pub fn host(libc: Libc) -> Host {
     }
 }
 
-/// What the record calls this C library.
-const MUSL: &str = "musl";
-/// Most bytes of its loader that are read; it has 0.6 MB.
-const MOST: u64 = 16 << 20;
-
-/// The C library of a process with these objects.
-pub(super) fn libc_of(objects: &[String]) -> String {
-    let is_musl =
-        |object: &&String| object.rsplit('/').next().is_some_and(|name| name.starts_with("ld-musl-"));
-    let Some(loader) = objects.iter().find(is_musl) else { return glibc::version() };
-    musl(loader).unwrap_or_else(|| MUSL.to_owned())
-}
-
 /// The C library that loads this file here: glibc, unless it needs musl; `None` where that is not there.
 pub fn libc_for(facts: &elf::Facts) -> Option<String> {
-    match facts.libc {
-        elf::Libc::Musl => musl(&format!("/lib/ld-musl-{}.so.1", std::env::consts::ARCH)),
-        _ => Some(glibc::version()),
-    }
-}
-
-/// musl, with the version of this loader, where that can be read.
-fn musl(loader: &str) -> Option<String> {
-    let bytes = elf::read_at_most(loader.as_ref(), MOST).ok()?;
-    Some(elf::musl_version(&bytes).map_or_else(|| MUSL.to_owned(), |version| format!("{MUSL} {version}")))
+    let libc = if facts.libc == elf::Libc::Musl { Libc::Musl } else { Libc::Glibc };
+    c_library::is_here(libc).then(|| c_library::version(libc).to_owned())
 }

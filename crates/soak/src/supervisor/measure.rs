@@ -9,7 +9,7 @@ use super::answers::Answers;
 use super::causes::{self, Pending};
 use super::course::{self, Steps};
 use super::end;
-use super::host;
+
 use super::instances;
 use super::kinds::Kinds;
 use super::latency::Histograms;
@@ -30,7 +30,7 @@ use crate::record::{
 };
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::suite::variants::GOGC;
-use crate::sys::clock;
+use crate::sys::{c_library, clock};
 
 /// How long after the last time what was measured is told again, at least and at most; in between, a tenth of the time
 /// that the soak has taken.
@@ -405,7 +405,7 @@ impl Steps for Measurement<'_> {
         soak.replaced = self.replaced(soak.build_id.as_ref());
         soak.worker.clock = Some(clock::recorded(self.session.clock()));
         soak.worker.objects = self.session.worker.named(self.unload.at_start());
-        soak.worker.libc = host::libc_of(&soak.worker.objects);
+        soak.worker.libc = c_library::version(self.plan.libc).to_owned();
         soak.worker.page_size = procfs::page_size();
     }
 }
