@@ -508,7 +508,7 @@ mod of_musl {
 
     pub unsafe fn __libc_valloc(size: usize) -> *mut c_void {
         // SAFETY: the caller's contract.
-        unsafe { __libc_memalign(PAGE, size) }
+        unsafe { __libc_memalign(page(), size) }
     }
 
     pub unsafe fn dlmopen(_namespace: c_long, _path: *const c_char, _flags: c_int) -> *mut c_void {
