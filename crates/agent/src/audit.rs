@@ -90,8 +90,8 @@ pub unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
     0
 }
 
-/// Called when the loader begins and ends to change the list of objects. That it begins to remove some tells nothing that
-/// [`la_objclose`] does not.
+/// Called when the loader begins and ends to change the list of objects. The beginning of a removal is not reported, because
+/// [`la_objclose`] reports each object.
 ///
 /// # Safety
 /// The loader's contract.
@@ -117,7 +117,7 @@ fn put(kind: Kind, object: u64, name: *const c_char, map: u64) {
     let name = if name.is_null() { &[][..] } else { unsafe { CStr::from_ptr(name) }.to_bytes() };
     let is_first = matches!(kind, Kind::Begin | Kind::Add | Kind::Close);
     let time_ns = if is_first { raw::monotonic_ns() } else { 0 };
-    if is_first && ring.is_abandoned(time_ns) || ring.given_up.load(Relaxed) != 0 {
+    if ring.is_abandoned(time_ns) {
         RING.store(null_mut(), Relaxed);
         return;
     }
