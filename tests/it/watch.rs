@@ -48,14 +48,19 @@ impl Host {
 
 /// A step that reloads the host, and ends it the tenth time.
 pub(crate) fn ten_times(host: &Host) -> String {
-    times(host, 10, "kill -HUP $PID")
+    reloads(host, 10)
 }
 
-/// A step that does this, and ends the host when it comes so many times.
-pub(crate) fn times(host: &Host, times: u64, step: &str) -> String {
+/// The same at this step.
+pub(crate) fn reloads(host: &Host, last: u64) -> String {
+    until_step(host, last, "kill -HUP $PID")
+}
+
+/// A step that does this, and ends the host at the step with this number.
+fn until_step(host: &Host, last: u64, step: &str) -> String {
     let file = host.out.path().join("steps");
     let file = file.display();
-    format!("echo >> {file}; if [ $(wc -l < {file}) = {times} ]; then kill -TERM $PID; else {step}; fi")
+    format!("echo >> {file}; if [ $(wc -l < {file}) = {last} ]; then kill -TERM $PID; else {step}; fi")
 }
 
 /// The library with this file name.
@@ -195,7 +200,7 @@ fn what_keeps_a_library_is_named() {
     assert_eq!(pinned.findings[0].code, Code::PinnedTlsDestructor, "{pinned:#?}");
     // What is open has code that opened it.
     let host = Host::new(&[], &[]);
-    let (_, _, held) = module(&host, &["--do", &times(&host, 10, "true")]);
+    let (_, _, held) = module(&host, &["--do", &until_step(&host, 10, "true")]);
     assert_eq!((held.verdict, held.opens), (WatchVerdict::Held, 1), "{held:#?}");
     let by = held.opened_by.unwrap();
     assert!(by.module.ends_with("/host") && by.function.is_some(), "{by:?}");

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::killed::marked;
 use crate::support::{dlsoak, read_record, until};
-use crate::watch::{Host, module, named, times};
+use crate::watch::{Host, module, named, reloads};
 
 /// Reloads of a host that ends by itself after so many.
 const AFTER: u64 = 12;
@@ -143,14 +143,14 @@ fn a_host_that_takes_ours_out_of_its_environment_and_becomes_another_program_is_
         let unset: String = variables.iter().map(|name| format!("unsetenv(\"{name}\");")).collect();
         let switches = then(&format!("{{ {unset} execv(\"/proc/self/exe\", arguments); }}"));
         let host = Host::new(&switches.each_ref().map(String::as_str), &["-DENDS"]);
-        let (code, watch, clean) = module(&host, &["--do", &times(&host, 30, "kill -HUP $PID")]);
+        let (code, watch, clean) = module(&host, &["--do", &reloads(&host, 30)]);
         // Clean until then, and it does not pass.
         assert_eq!((code, watch.unseen, clean.verdict), (3, true, WatchVerdict::Clean), "{watch:#?}");
     }
     // Its twin keeps them, and so is seen to the end.
     let switches = then("execv(\"/proc/self/exe\", arguments)");
     let host = Host::new(&switches.each_ref().map(String::as_str), &["-DENDS"]);
-    let (_, watch, _) = module(&host, &["--do", &times(&host, 30, "kill -HUP $PID")]);
+    let (_, watch, _) = module(&host, &["--do", &reloads(&host, 30)]);
     assert!(!watch.unseen && watch.execs > 0, "{watch:#?}");
 }
 
@@ -158,7 +158,7 @@ fn a_host_that_takes_ours_out_of_its_environment_and_becomes_another_program_is_
 fn without_the_library_that_takes_notes_nothing_is_clean() {
     let switches = then("{ unsetenv(\"LD_PRELOAD\"); execv(\"/proc/self/exe\", arguments); }");
     let host = Host::new(&switches.each_ref().map(String::as_str), &["-DENDS"]);
-    let (code, watch, module) = module(&host, &["--do", &times(&host, 30, "kill -HUP $PID")]);
+    let (code, watch, module) = module(&host, &["--do", &reloads(&host, 30)]);
     assert_eq!((code, module.verdict), (3, WatchVerdict::Inconclusive), "{watch:#?}");
     assert_eq!(module.findings[0].facts, Facts::NothingMeasured {});
     assert!(watch.execs > 0 && module.checkpoints.rows.is_empty(), "{watch:#?}");

@@ -1,5 +1,5 @@
-//! By what the code inside a watched host tells threads apart: the thread pointer, which no two living threads of a process have in common, costs
-//! one instruction where `gettid` is a system call.
+//! The thread pointer, by which the code inside a watched host distinguishes threads: no two living threads of a process have it in common. It
+//! costs one instruction, and `gettid` a system call.
 
 /// The calling thread's.
 #[inline]

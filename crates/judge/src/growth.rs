@@ -361,6 +361,12 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// The same of a series in which nothing changes, at the end of a soak.
+    fn rare_while_flat(&self) -> Option<f64> {
+        let line = self.lines.newest().filter(|_| self.unseen.flat)?;
+        self.rare(&line, 1.0)
+    }
+
     /// The least upper bound per cycle.
     fn bound(&self, share: f64) -> f64 {
         let bound = self.least_bound(share);
@@ -391,9 +397,7 @@ impl<'a> Seen<'a> {
                 (rate.min(upper), low.min(rate).min(upper), high.min(upper))
             }
             // What leaves a flat series undecided.
-            _ if answer.is_open() && self.unseen.flat => {
-                (rate, low, high.max(self.rare(&line, 1.0).unwrap_or(high)))
-            }
+            _ if answer.is_open() => (rate, low, high.max(self.rare_while_flat().unwrap_or(high))),
             _ => (rate, low, high),
         };
         (per_cycle(rate), per_cycle(low), per_cycle(high))
@@ -413,8 +417,7 @@ impl<'a> Seen<'a> {
     fn promise(&self, answer: Answer, rates: &[f64], bounds: Bounds, soak: &Measured) -> Option<u64> {
         let per_cycle = |rate: f64| rate * self.to_cycle;
         let noise = is_memory(self.metric).then(|| self.least_bound(1.0).noise).flatten();
-        let flat = self.lines.newest().filter(|_| self.unseen.flat);
-        let rare = flat.and_then(|line| self.rare(&line, 1.0)).map_or(0.0, per_cycle);
+        let rare = self.rare_while_flat().map_or(0.0, per_cycle);
         promise(&Open {
             answer,
             cycles: soak.cycles.completed as f64,

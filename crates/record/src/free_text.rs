@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 286] = [
+pub(crate) const FREE_TEXT: [&str; 287] = [
     "AllowedLibrary.name",
     "AllowedPointer",
     "AllowedPointer.holder",
@@ -184,6 +184,7 @@ pub(crate) const FREE_TEXT: [&str; 286] = [
     "Needed.path",
     "Note.calls",
     "Note.object",
+    "Note.objects",
     "Observation.said",
     "OpenFds.name",
     "OpenFds.path",

@@ -327,7 +327,6 @@ impl Conductor<'_> {
                         cycles = loads;
                         if found.is_empty() && !crashed && may_blame(plan) {
                             let held = self.pointers_if_held(&measured, loads);
-                            cycles += if held.is_some() { loads } else { 0 };
                             measured.notes.extend(held);
                         }
                         explain(&mut measured, found);

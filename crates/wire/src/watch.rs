@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 /// First word of the memory; the rest of it changes with every change of the layout.
-pub const MAGIC: u64 = 0x646c_736b_0000_0003;
+pub const MAGIC: u64 = 0x646c_736b_0000_0004;
 /// Events that the ring holds: at 20,000 loads per second, with six events each, 130 ms.
 pub const EVENTS: usize = 1 << 14;
 /// Bytes of a name; a longer one loses its beginning.
@@ -66,6 +66,8 @@ from_number! {
 pub struct Event {
     /// What happened.
     pub kind: Kind,
+    /// `CLOCK_MONOTONIC` in nanoseconds; 0 for what belongs to the event before.
+    pub time_ns: u64,
     /// The process.
     pub process: u32,
     /// A number that no two living threads of a process have in common.
@@ -73,7 +75,7 @@ pub struct Event {
     /// Number of the object, counted from 1; 0 where the event is about none.
     pub object: u64,
     /// Address of its `struct link_map`, which is also the handle that `dlopen` returns. With [`Kind::Opening`], the address that the
-    /// call returns to; with [`Kind::Begin`], when that was, `CLOCK_MONOTONIC` in nanoseconds.
+    /// call returns to.
     pub map: u64,
 }
 
@@ -83,6 +85,7 @@ pub struct Event {
 struct Slot {
     /// Number of the event plus 1, once it is whole.
     whole: AtomicU64,
+    time_ns: AtomicU64,
     thread: AtomicU64,
     process: AtomicU32,
     kind: AtomicU32,
@@ -138,11 +141,6 @@ impl Ring {
         abandoned
     }
 
-    /// Whether the supervisor has not read for so long that half of the ring is full.
-    pub fn is_behind(&self) -> bool {
-        self.head.load(Relaxed).wrapping_sub(self.tail.load(Relaxed)) > EVENTS as u64 / 2
-    }
-
     /// Writes an event; counts it as lost where there is no room.
     pub fn put(&self, event: Event, name: &[u8]) {
         let room = |head: u64| {
@@ -153,6 +151,7 @@ impl Ring {
             return;
         };
         let slot = &self.slots[number as usize % EVENTS];
+        slot.time_ns.store(event.time_ns, Relaxed);
         slot.process.store(event.process, Relaxed);
         slot.thread.store(event.thread, Relaxed);
         slot.kind.store(event.kind as u32, Relaxed);
@@ -181,6 +180,7 @@ impl Ring {
             }
             let event = Kind::from_u32(slot.kind.load(Relaxed)).map(|kind| Event {
                 kind,
+                time_ns: slot.time_ns.load(Relaxed),
                 process: slot.process.load(Relaxed),
                 thread: slot.thread.load(Relaxed),
                 object: slot.object.load(Relaxed),

@@ -89,10 +89,9 @@ pub(super) fn process() -> u32 {
 
 /// From now on the number of the process is asked for once.
 pub(super) fn remember_process() {
-    let private = [0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, usize::MAX, 0];
-    // SAFETY: a new mapping at an address that the kernel chooses, which is unmapped again before anything is in it.
+    let Some(page) = memory(PAGE) else { return };
+    // SAFETY: the mapping is new, and unmapped again before anything is in it.
     unsafe {
-        let Some(page) = good(call(MMAP, private)) else { return };
         if good(call(MADVISE, [page, PAGE, MADV_WIPEONFORK, 0, 0, 0])).is_some() {
             KNOWN.store(core::ptr::with_exposed_provenance_mut(page), Relaxed);
         } else {
@@ -120,11 +119,17 @@ pub(super) fn mapped() -> Option<&'static Ring> {
     unsafe { core::ptr::with_exposed_provenance::<Ring>(AT.load(Relaxed)).as_ref() }
 }
 
+/// The address of new memory of this many bytes, all zero.
+fn memory(bytes: usize) -> Option<usize> {
+    let private = [0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, usize::MAX, 0];
+    // SAFETY: a new mapping at an address that the kernel chooses.
+    good(unsafe { call(MMAP, private) })
+}
+
 fn map() -> Option<usize> {
-    let private = [0, ENVIRONMENT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, usize::MAX, 0];
+    let room = memory(ENVIRONMENT)?;
     // SAFETY: new mappings at addresses that the kernel chooses; what is read to is as large as said; paths end in NUL.
     unsafe {
-        let room = good(call(MMAP, private))?;
         let fd = good(call(OPENAT, [AT_FDCWD, c"/proc/self/environ".as_ptr() as usize, READ, 0, 0, 0]))?;
         let mut len = 0;
         while let Some(more @ 1..) = good(call(GET, [fd, room + len, ENVIRONMENT - len, 0, 0, 0])) {

@@ -41,7 +41,8 @@ fn report(kind: Kind, name: &CStr, map: *mut c_void) {
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
     // SAFETY: getpid has no precondition.
     let process = unsafe { c::getpid() }.cast_unsigned();
-    if ring.is_abandoned(c::monotonic_ns()) {
+    let time_ns = c::monotonic_ns();
+    if ring.is_abandoned(time_ns) {
         RING.store(null_mut(), Relaxed);
         origin::stop();
         return;
@@ -49,7 +50,7 @@ fn report(kind: Kind, name: &CStr, map: *mut c_void) {
     if ring.host.load(Relaxed) == process {
         origin::resume(process);
     }
-    let event = Event { kind, process, thread: thread_pointer(), object: 0, map: map as u64 };
+    let event = Event { kind, time_ns, process, thread: thread_pointer(), object: 0, map: map as u64 };
     ring.put(event, name.to_bytes());
 }
 

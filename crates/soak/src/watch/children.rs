@@ -60,7 +60,8 @@ mod tests {
     use super::*;
 
     fn load(process: u32) -> [Event; 3] {
-        let event = |kind, object| Event { kind, process, thread: process.into(), object, map: object };
+        let event =
+            |kind, object| Event { kind, time_ns: 1, process, thread: process.into(), object, map: object };
         [event(Kind::Add, 0), event(Kind::Open, 10), event(Kind::Consistent, 0)]
     }
 

@@ -139,7 +139,7 @@ mod tests {
 
     fn event(object: u64) -> Event {
         let kind = Kind::Open;
-        Event { kind, process: 1, thread: 2, object, map: 3 }
+        Event { kind, time_ns: object, process: 1, thread: 2, object, map: 3 }
     }
 
     fn taken(ring: &Ring) -> Vec<(u64, usize)> {

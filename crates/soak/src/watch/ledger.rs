@@ -71,6 +71,8 @@ pub(super) struct Ledger {
     pub own: Vec<String>,
     /// How often the host became another program.
     pub execs: u64,
+    /// When the loader last did anything, `CLOCK_MONOTONIC` in nanoseconds.
+    pub last_ns: u64,
     /// When the auditor of the program began.
     pub begun_ns: u64,
     living: HashMap<u64, Living>,
@@ -91,8 +93,9 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Takes note of an event of the host's process.
     pub(super) fn heard(&mut self, event: &Event, name: &str) {
+        self.last_ns = self.last_ns.max(event.time_ns);
         match event.kind {
-            Kind::Begin => self.begin(event.map),
+            Kind::Begin => self.begin(event.time_ns),
             Kind::Add => {
                 self.groups.insert(event.thread, Group::default());
             }
@@ -159,7 +162,7 @@ impl Ledger {
     /// The program is another one now: nothing of the one before is there any more.
     fn begin(&mut self, begun_ns: u64) {
         let execs = self.execs + u64::from(self.begun);
-        *self = Self { execs, begun: true, begun_ns, ..Self::default() };
+        *self = Self { execs, begun: true, last_ns: self.last_ns, begun_ns, ..Self::default() };
     }
 
     fn open(&mut self, event: &Event, name: &str) {
@@ -208,7 +211,8 @@ mod tests {
     /// Plays `(kind, object, name)` in one thread.
     fn played(ledger: &mut Ledger, events: &[(Kind, u64, &str)]) {
         for (kind, object, name) in events {
-            let event = Event { kind: *kind, process: 1, thread: 1, object: *object, map: 1000 + object };
+            let event =
+                Event { kind: *kind, time_ns: 1, process: 1, thread: 1, object: *object, map: 1000 + object };
             ledger.heard(&event, name);
         }
     }
@@ -275,7 +279,7 @@ mod tests {
         let mut ledger = Ledger::default();
         played(&mut ledger, &START);
         let by = |ledger: &mut Ledger, thread, kind, object, name| {
-            let event = Event { kind, process: 1, thread, object, map: 1000 + object };
+            let event = Event { kind, time_ns: 1, process: 1, thread, object, map: 1000 + object };
             ledger.heard(&event, name);
         };
         by(&mut ledger, 1, Kind::Opening, 0, "/a/mod.so");

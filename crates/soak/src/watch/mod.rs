@@ -119,7 +119,6 @@ pub fn watch(
         sampler: None,
         began: Instant::now(),
         unfinished: None,
-        last_event: None,
         lost: 0,
         image: Image::default(),
     };
@@ -153,8 +152,6 @@ struct Watcher {
     began: Instant,
     /// Since when an event is begun and not completed.
     unfinished: Option<Instant>,
-    /// When an event of the host was last read.
-    last_event: Option<Instant>,
     /// Events that were lost when this was last looked at.
     lost: u64,
     image: Image,
@@ -251,7 +248,6 @@ impl Watcher {
                     self.openers = Openers::default();
                 }
                 self.ledger.heard(&event, &name);
-                self.last_event = Some(Instant::now());
             }
             let lost = ring.lost.load(Relaxed) + u64::from(ring.given_up.load(Relaxed));
             if std::mem::replace(&mut self.lost, lost) != lost {
@@ -278,8 +274,10 @@ impl Watcher {
 
     /// How long the loader has done nothing.
     fn quiet(&self) -> Duration {
-        let event = self.last_event.filter(|_| !self.ledger.is_busy());
-        event.map_or(Duration::ZERO, |event| event.elapsed())
+        if self.ledger.is_busy() || self.ledger.last_ns == 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(glibc::monotonic_ns().saturating_sub(self.ledger.last_ns))
     }
 
     fn take_census(&mut self) {
