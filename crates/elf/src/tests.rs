@@ -332,7 +332,7 @@ fn musl_refuses_what_expects_its_own_storage_at_a_fixed_place() {
         let facts = Maker { libc, machine, relocation, flags: STATIC_TLS, ..Maker::default() }.facts();
         check_loadable(&facts, host(Machine(machine)))
     };
-    let refused = Err(Problem::InitialExecInMusl { language: Language::Unknown });
+    let refused = Err(Problem::InitialExecInMusl { language: Language::C });
     for (machine, place, other) in [(62, 18, 16), (183, 1030, 1028)] {
         for libc in ["libc.so", "libc.musl-x86_64.so.1"] {
             assert_eq!(check(libc, machine, Some((0, place))), refused);
