@@ -96,7 +96,7 @@ fn go_for_musl_is_refused_with_the_reason() {
     let finding = &finished.soak().judged.findings[0];
     assert_eq!(finding.code, Code::LoadFailedBadFile);
     assert!(serde_json::to_string(finding).unwrap().contains("initial-exec-in-musl"), "{finding:?}");
-    for twin in ["c-clean", "c-tls"] {
+    for twin in ["c-leak-call", "rust-tls-plain"] {
         let (found, _) = problems(twin);
         let refused = |problem: &&Problem| matches!(problem, Problem::InitialExecInMusl { .. });
         assert_eq!(found.iter().find(refused), None, "{twin}");

@@ -13,7 +13,8 @@ use crate::host::main;
 #[cfg(dlsoak_program = "keeper")]
 use crate::keeper::main;
 
-// Stacks end here. What the loader wants to be called at the end is in a register.
+// Stacks end here, with a function that returns to nowhere: the one frame of ours that is left when glibc has unwound `main`. What the
+// loader wants to be called at the end is in a register.
 #[cfg(target_arch = "x86_64")]
 global_asm!(
     ".globl _start",
@@ -25,8 +26,8 @@ global_asm!(
     "mov rdi, rsp",
     "mov rsi, rdx",
     "and rsp, -16",
-    "call {begin}",
-    "ud2",
+    "push 0",
+    "jmp {begin}",
     ".cfi_endproc",
     ".size _start, .-_start",
     begin = sym begin
@@ -42,8 +43,7 @@ global_asm!(
     "mov x30, xzr",
     "mov x1, x0",
     "mov x0, sp",
-    "bl {begin}",
-    "brk #1",
+    "b {begin}",
     ".cfi_endproc",
     ".size _start, .-_start",
     begin = sym begin
