@@ -14,6 +14,9 @@ pub struct Table {
     /// The fixtures, in the order of the file.
     #[serde(rename = "fixture")]
     pub fixtures: Vec<Fixture>,
+    /// What is true of each fixture that is soaked by itself, where its own truths say nothing.
+    #[serde(default)]
+    otherwise: Vec<Truth>,
 }
 
 /// One library that is built for tests.
@@ -309,7 +312,11 @@ impl Table {
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let table: Self = toml::from_str(text)?;
+        let mut table: Self = toml::from_str(text)?;
+        let otherwise = std::mem::take(&mut table.otherwise);
+        for fixture in table.fixtures.iter_mut().filter(|fixture| !fixture.truths.is_empty()) {
+            fixture.truths.extend(otherwise.iter().cloned());
+        }
         for (i, fixture) in table.fixtures.iter().enumerate() {
             if table.fixtures[..i].iter().any(|other| other.name == fixture.name) {
                 bail!("fixture `{}` is there twice", fixture.name);
@@ -328,9 +335,12 @@ pub fn root() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_path_buf()
 }
 
-/// Where the libraries are built: `target/fixtures`, fixed, because suite files name it.
+/// Names another directory than `target/fixtures`, for libraries that are built for another system.
+pub const DIRECTORY: &str = "DLSOAK_FIXTURES";
+
+/// Where the libraries are built: `target/fixtures`, which suite files name.
 pub fn directory(root: &Path) -> PathBuf {
-    root.join("target/fixtures")
+    std::env::var_os(DIRECTORY).map_or_else(|| root.join("target/fixtures"), PathBuf::from)
 }
 
 fn default_calls() -> Vec<String> {

@@ -18,6 +18,7 @@ mod hosts_watched;
 mod mutate;
 mod nightly;
 mod pairs;
+mod ports;
 mod python;
 mod survey;
 mod truth;
@@ -65,6 +66,8 @@ enum Verb {
     Fleet,
     /// Build what users can get into target/dist: an archive, a wheel, a Debian package, an image; --check installs and uses each
     Dist(dist::Options),
+    /// Soak the fixtures with what ships on older and newer C libraries and on musl, and write docs/ports.md; needs root
+    Ports(ports::Options),
     /// Format, clippy, documentation and licences
     Lint,
     /// Lint, build the fixtures, run all tests
@@ -101,6 +104,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Nightly(options) => nightly::run(&options),
         Verb::Fleet => fleet::run(),
         Verb::Dist(options) => dist::run(&options),
+        Verb::Ports(options) => ports::run(&options),
         Verb::Lint => checks::lint(),
         Verb::Test(passed) => checks::test(&passed),
         Verb::Bench(options) => bench::run(&options),

@@ -13,8 +13,11 @@ use xtask::fixtures;
 
 use crate::{command, python};
 
-/// The C library of what ships.
-const LIBC: &str = "gnu";
+/// The C library of what ships: a static program needs none of the machine that it runs on.
+const LIBC: &str = "musl";
+
+/// Adds what rustc needs for it.
+const RUSTUP: &str = "install Rust with rustup: https://rustup.rs";
 
 /// Bytes that the program, and each package of it, may have.
 const MOST: [(&str, u64); 3] = [("dlsoak", 15_000_000), ("whl", 8_000_000), ("deb", 8_000_000)];
@@ -58,19 +61,19 @@ struct Dist {
 /// Builds, and checks if asked to; false when something is too large or does not work where it was installed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = fixtures::root();
-    let target = format!("{}-unknown-linux-{LIBC}", std::env::consts::ARCH);
+    let target = target();
     let mut log = Command::new("git");
     log.args(["log", "-1", "--format=%ct"]).current_dir(&root);
     let dist = Dist {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        built: command::target(&root).join(&target).join("dist"),
+        built: built(&root),
         out: command::target(&root).join("dist"),
         epoch: command::quietly(&mut log, "apt install git")?.trim().to_owned(),
         target,
         root,
     };
     dist.clear()?;
-    dist.build()?;
+    program(&dist.root)?;
     dist.lay_out()?;
     dist.archive()?;
     dist.wheel()?;
@@ -82,6 +85,26 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         good &= check::run(&dist, &options.root)?;
     }
     Ok(good)
+}
+
+fn target() -> String {
+    format!("{}-unknown-linux-{LIBC}", std::env::consts::ARCH)
+}
+
+/// Where cargo puts what ships.
+fn built(root: &Path) -> PathBuf {
+    command::target(root).join(target()).join("dist")
+}
+
+/// Builds the program that ships.
+pub(crate) fn program(root: &Path) -> Result<PathBuf> {
+    let mut rustup = Command::new("rustup");
+    rustup.args(["--quiet", "target", "add", &target()]).current_dir(root);
+    command::quietly(&mut rustup, RUSTUP)?;
+    let mut cargo = command::cargo(root);
+    cargo.args(["build", "--profile", "dist", "--locked", "--package", "dlsoak", "--bin", "dlsoak"]);
+    done(cargo.args(["--target", &target()]), command::CARGO)?;
+    Ok(built(root).join("dlsoak"))
 }
 
 impl Dist {
@@ -115,12 +138,6 @@ impl Dist {
             fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
         }
         fs::create_dir_all(&self.out).with_context(|| format!("cannot create {}", self.out.display()))
-    }
-
-    fn build(&self) -> Result<()> {
-        let mut cargo = command::cargo(&self.root);
-        cargo.args(["build", "--profile", "dist", "--locked", "--package", "dlsoak", "--bin", "dlsoak"]);
-        done(cargo.args(["--target", &self.target]), command::CARGO)
     }
 
     /// Lays out what belongs into `/usr/local` or a home's `.local`: the program, its manual, its completions and its licences.
@@ -169,10 +186,8 @@ impl Dist {
             .arg(&self.out)
             .env("SOURCE_DATE_EPOCH", &self.epoch)
             .current_dir(&self.root);
-        if LIBC == "musl" {
-            // A static program needs no C library, so it is one for each.
-            maturin.args(["--compatibility", "manylinux2014", "musllinux_1_1"]);
-        }
+        // A static program needs no C library, so it is one for each.
+        maturin.args(["--compatibility", "manylinux2014", "musllinux_1_1"]);
         done(&mut maturin, python::INSTALL)
     }
 
@@ -268,7 +283,7 @@ fn done(command: &mut Command, install: &str) -> Result<()> {
 }
 
 /// An empty directory.
-fn fresh(dir: &Path) -> Result<()> {
+pub(crate) fn fresh(dir: &Path) -> Result<()> {
     if dir.exists() {
         fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
