@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
         let Some(truth) = fixture.truth(&Situation::default()).filter(|truth| truth.state.is_some()) else {
             continue;
         };
-        let short = soak(&dlsoak, &scratch, fixture, truth);
+        let short = soak(&dlsoak, &scratch, fixture, truth, CYCLES);
         let causes = truth.causes.iter().map(String::as_str);
         let state = truth.state.as_deref().unwrap_or_default();
         let expected = words(state, causes, truth.residue.iter().map(|left| left.kind.as_str()));
@@ -70,9 +70,9 @@ pub(crate) struct Short {
     pub(crate) soak: Option<Soak>,
 }
 
-/// Soaks a fixture shortly and compares.
-pub(crate) fn soak(dlsoak: &Path, scratch: &Path, fixture: &Fixture, truth: &Truth) -> Short {
-    let cycles = truth.max_cycles.map_or(CYCLES, |most| most.min(CYCLES));
+/// Soaks a fixture for this many cycles, if so many are possible, and compares.
+pub(crate) fn soak(dlsoak: &Path, scratch: &Path, fixture: &Fixture, truth: &Truth, cycles: u64) -> Short {
+    let cycles = truth.max_cycles.map_or(cycles, |most| most.min(cycles));
     let made = Soaked::of(fixture, cycles, 1).and_then(|what| truth::soak(dlsoak, scratch, &what));
     let soak = match made {
         Ok(soak) => soak,

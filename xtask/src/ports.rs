@@ -70,20 +70,17 @@ const DEBOOTSTRAP: &str = "apt install debootstrap, and call this as root";
 const PACKAGES: &str = "g++,libc6-dev,musl,zlib1g";
 
 /// Runs a program in a root that has this repository, the directory for temporary files and the kernel's files where they are here.
-/// The arguments are the root, the repository, the directory for temporary files, whether to stay in the current directory (which takes
-/// a shell in there), and the program with its own.
+/// The arguments are the root, the repository, the directory for temporary files, Rust's directory, and the program with its own.
 const INSIDE: &str = r#"
-root=$1 repository=$2 temporary=$3 stay=$4
-shift 4
-mkdir -p "$root$repository" "$root$temporary" "$root/proc" "$root/dev"
+root=$1
+mkdir -p "$root/proc"
 mount --types proc proc "$root/proc"
-mount --rbind /dev "$root/dev"
-mount --bind "$repository" "$root$repository"
-mount --bind "$temporary" "$root$temporary"
-if [ "$stay" ]; then
-    exec chroot "$root" sh -c 'cd "$0" && exec "$@"' "$PWD" "$@"
-fi
-exec chroot "$root" "$@"
+for directory in /dev "$2" "$3" "$4"; do
+    mkdir -p "$root$directory"
+    mount --rbind "$directory" "$root$directory"
+done
+shift 4
+exec unshare --root="$root" --wd="$PWD" "$@"
 "#;
 
 /// What one fixture gave in one row.
@@ -172,6 +169,14 @@ fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
     let table = Table::load(&root)?;
     let situation = Situation { libc, ..Situation::default() };
     let mut column = Column { libc: String::new(), cells: BTreeMap::new() };
+    // What others open while they run is not named among what they need.
+    for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
+        if buildable(helper, libc).is_ok()
+            && let Err(error) = build::run(&build::Options::only(std::slice::from_ref(&helper.name)))
+        {
+            eprintln!("{}: {}", helper.name, first_error(&format!("{error:#}")));
+        }
+    }
     let wanted = |fixture: &&Fixture| {
         let alone = !fixture.hostile && !fixture.truths.is_empty();
         alone && (only.is_empty() || only.contains(&fixture.name))
@@ -184,11 +189,11 @@ fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
             {
                 Err(error) => Cell::NotBuilt { why: first_error(&format!("{error:#}")) },
                 Ok(()) => {
-                    let mut short = check::soak(program, &scratch, fixture, truth);
+                    let mut short = check::soak(program, &scratch, fixture, truth, truth.cycles);
                     let verdict = short.soak.as_ref().map_or("none", |soak| &soak.verdict).to_owned();
                     if let Some(soak) = &short.soak {
                         soak.worker.full_libc().clone_into(&mut column.libc);
-                        // A short soak may leave it open.
+                        // A busy machine may leave it open.
                         if !judge::accepted(truth, &verdict) && verdict != "inconclusive" {
                             short.differences.push(format!("verdict is {verdict}, not {}", truth.verdict));
                         }
@@ -227,10 +232,10 @@ impl Row {
         fs::create_dir_all(&at).with_context(|| format!("cannot create {}", at.display()))?;
         let program = match &self.place {
             Place::Here => program.to_owned(),
-            Place::Debian(suite) => inside(&debian(ports, suite)?, &at.join("dlsoak"), program, false)?,
+            Place::Debian(suite) => inside(&debian(ports, suite)?, &at.join("dlsoak"), program)?,
             Place::Alone(suite) => {
                 let alone = alone(&debian(ports, suite)?, &at.join("root"))?;
-                inside(&alone, &at.join("dlsoak"), program, false)?
+                inside(&alone, &at.join("dlsoak"), program)?
             }
         };
         let cells = at.join("cells.json");
@@ -243,7 +248,7 @@ impl Row {
         } else {
             let old = debian(ports, OLDEST)?;
             for (name, variable) in [("gcc", "CC"), ("g++", "CXX")] {
-                let compiler = inside(&old, &ports.join(name), Path::new(name), true)?;
+                let compiler = inside(&old, &ports.join(name), Path::new(name))?;
                 if name == "gcc" {
                     row.env("RUSTFLAGS", format!("-Clinker={}", compiler.display()));
                 }
@@ -259,12 +264,12 @@ impl Row {
 }
 
 /// A script that runs `program` in a root.
-fn inside(root: &Path, script: &Path, program: &Path, stay: bool) -> Result<PathBuf> {
-    let fixed = [root, &fixtures::root(), &std::env::temp_dir()].map(|path| path.display().to_string());
-    let fixed = fixed.map(|path| format!("'{path}'")).join(" ");
-    let stay = if stay { "stay" } else { "" };
+fn inside(root: &Path, script: &Path, program: &Path) -> Result<PathBuf> {
+    let sysroot = command::quietly(Command::new("rustc").args(["--print", "sysroot"]), command::CARGO)?;
+    let seen = [root, &fixtures::root(), &std::env::temp_dir(), Path::new(sysroot.trim())];
+    let seen = seen.map(|path| format!("'{}'", path.display())).join(" ");
     let text = format!(
-        "#!/bin/sh\nexec unshare --mount sh -e -c '{}' sh {fixed} '{stay}' '{}' \"$@\"\n",
+        "#!/bin/sh\nexec unshare --mount sh -e -c '{}' sh {seen} '{}' \"$@\"\n",
         INSIDE.replace('\'', r"'\''"),
         program.display()
     );
@@ -318,7 +323,7 @@ fn page(columns: &[Column]) -> Result<String> {
     let processor = std::env::consts::ARCH;
     let mut text = format!(
         "# Where it was tried\n\nMade by `cargo xtask ports` on {}, {processor}: the program that ships, copied as it is, soaks each fixture \
-         for up to 4,000\ncycles on each C library. A cell is the verdict where state, causes, residue and findings are as \
+         on each C\nlibrary. A cell is the verdict where state, causes, residue and findings are as \
          `fixtures.toml` says for that C\nlibrary. Fixtures that harm their process are left out.\n\n| | {} |\n| --- |{}\n",
         date.trim(),
         columns.iter().map(|column| column.libc.as_str()).collect::<Vec<_>>().join(" | "),
