@@ -201,7 +201,7 @@ fn record(c: &mut Criterion) {
             tool: Tool { version: "0".to_owned() },
             started_at: "2026-01-01T00:00:00Z".to_owned(),
             passed: true,
-            host: dlsoak::supervisor::host(),
+            host: dlsoak::supervisor::host(dlsoak::settings::Libc::Glibc),
             partition: None,
             soaks: vec![dlsoak::analysis::judged(soak(checkpoints))],
             watch: None,

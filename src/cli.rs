@@ -242,6 +242,8 @@ pub enum ReportFormat {
     Markdown,
     /// Write junit.xml, with one test case for each library
     Junit,
+    /// Write dlsoak.sarif, for code scanning
+    Sarif,
     /// Write checkpoints.csv, with every checkpoint of every library
     Csv,
     /// Write LIBRARY.PHASE.hgrm, the percentile distributions of HdrHistogram

@@ -24,6 +24,7 @@ pub fn report(args: &ReportArgs, global: Global) -> anyhow::Result<u8> {
         ReportFormat::Html => report::Format::Html,
         ReportFormat::Markdown => report::Format::Markdown,
         ReportFormat::Junit => report::Format::Junit,
+        ReportFormat::Sarif => report::Format::Sarif,
         ReportFormat::Csv => report::Format::Csv,
         ReportFormat::Hgrm => report::Format::Hgrm,
         ReportFormat::Hlog => report::Format::Hlog,

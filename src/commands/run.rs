@@ -44,7 +44,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     let too_large = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(libc::SIGXFSZ, too_large).context("cannot install the handler of SIGXFSZ")?;
     let json = args.message_format == MessageFormat::Json;
-    let mut run = Run { partition, ..conduct::begin(started) };
+    let mut run = Run { partition, ..conduct::begin(started, plan.soaks.first()) };
     let kept = if args.resume { resume::keep(&mut run, out, &plan)? } else { BTreeMap::new() };
     if args.resume && !global.quiet {
         super::note(&format!(

@@ -77,7 +77,7 @@ mod tests {
     fn a_record_that_can_be_written_is_where_it_was_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let mut saver = Saver::new(dir.path(), "a");
-        saver.save(&conduct::begin(jiff::Timestamp::now())).unwrap();
+        saver.save(&conduct::begin(jiff::Timestamp::now(), None)).unwrap();
         assert_eq!(saver.record().unwrap(), dir.path().join("record.json"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }

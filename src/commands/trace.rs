@@ -29,7 +29,7 @@ pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
     let context = Context { interrupted: &interrupted, progress: &show };
     let soak = conduct::soak(soak_plan, &context)?;
     let passed = soak.judged.gate.passed == Some(true);
-    let run = Run { passed, soaks: vec![soak], ..conduct::begin(started) };
+    let run = Run { passed, soaks: vec![soak], ..conduct::begin(started, Some(soak_plan)) };
     crate::publish::write(&run, out, &[report::Format::Json, report::Format::Html])?;
     let Some(soak) = run.soaks.first() else { bail!("nothing was soaked") };
     if let Some(why) = untraced(soak) {

@@ -12,9 +12,10 @@ use crate::files::write_atomic;
 use crate::record::verification::Answer;
 use crate::record::{OutcomeKind, Run};
 use crate::report::verification;
+use crate::settings::Libc;
 use crate::supervisor::{self, Context};
 use crate::verify::{self, Request};
-use crate::{conduct, exit_code};
+use crate::{conduct, exit_code, host};
 
 /// Carries out `dlsoak verify` and returns the exit code.
 ///
@@ -32,13 +33,18 @@ pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
     if soak_plan.replace.is_some() {
         bail!("--replace: the other instruments open one file; verify each build alone");
     }
+    if host::c_library(soak_plan)? == Libc::Musl {
+        bail!(
+            "the other instruments know glibc's malloc and loader; verify a build of the library for glibc"
+        );
+    }
     let started = jiff::Timestamp::now();
     let out = args.out.as_deref();
     let held = out.map(|out| Out::prepare(Some(out), args.force, &plan.name, started)).transpose()?;
     // Before the soak, which would be wasted if this failed.
     let workspace = verify::Workspace::new()?;
     let interrupted = super::interruptible()?;
-    let begun = conduct::begin(started);
+    let begun = conduct::begin(started, Some(soak_plan));
     let reporter = Reporter::new(global.quiet);
     let show = |progress: supervisor::Progress<'_>| reporter.show(progress);
     let context = Context { interrupted: &interrupted, progress: &show };

@@ -48,7 +48,7 @@ pub fn watch(args: &WatchArgs, global: Global) -> anyhow::Result<u8> {
     let name = args.command.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
     let name = format!("watch-{}", name.to_string_lossy());
     let held = Out::prepare(args.out.as_deref(), args.force, &name, started)?;
-    let begun = conduct::begin(started);
+    let begun = conduct::begin(started, None);
     let interrupted = super::interruptible()?;
     let events = args.message_format == MessageFormat::Json;
     let mut view = View::new(global.quiet, events);

@@ -6,6 +6,7 @@ use super::Checks;
 use crate::record::checkup::{Check, Found, Group, Name, Status};
 use crate::sampling;
 use crate::supervisor;
+use crate::sys::c_library;
 
 /// Less memory than this ends soaks of ordinary libraries early.
 const MEMORY: u64 = 512 << 20;
@@ -19,7 +20,7 @@ const MAPPINGS: u64 = 65_530;
 /// Limits and settings.
 pub(super) fn checks() -> Vec<Check> {
     let mut checks = Checks::new(Group::Limits);
-    let cpus = supervisor::host().cpus;
+    let cpus = supervisor::host(c_library::of_this_machine()).cpus;
     checks.add(warns(cpus == 1), Name::Cpus, Found::Cpus { count: cpus });
     let free = sampling::available_memory();
     checks.add(low(free, MEMORY), Name::Memory, Found::Memory { free });
@@ -31,7 +32,7 @@ pub(super) fn checks() -> Vec<Check> {
     checks.add(low(free, TASKS), Name::Threads, Found::Threads { free });
     let most = procfs::sys::vm::max_map_count().ok();
     checks.add(low(most, MAPPINGS), Name::Mappings, Found::Mappings { most, usual: MAPPINGS });
-    let setting = supervisor::host().thp;
+    let setting = supervisor::host(c_library::of_this_machine()).thp;
     let status = if setting == "always" { Status::Note } else { Status::Ok };
     checks.add(status, Name::HugePages, Found::HugePages { setting });
     governor(&mut checks);

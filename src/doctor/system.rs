@@ -12,7 +12,8 @@ use super::{Checks, text};
 use crate::record::checkup::{
     Attempt, AuditLack, Check, Confinement, Found, Group, KernelLack, Name, Room, Sight, Status,
 };
-use crate::sys::{glibc, ptrace};
+use crate::settings::Libc;
+use crate::sys::{c_library, glibc, ptrace};
 use crate::{supervisor, watch};
 
 /// Kernel versions since which there is what is used: `pidfd_open(2)` and `process_madvise(2)`, for memory pressure under
@@ -43,16 +44,19 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 fn libc(checks: &mut Checks) {
-    if cfg!(target_env = "musl") {
-        checks.fail(Name::CLibrary, Found::BuiltForMusl);
+    let musl = c_library::is_here(Libc::Musl);
+    if !musl && !c_library::is_here(Libc::Glibc) {
+        checks.fail(Name::CLibrary, Found::NoCLibrary);
         return;
     }
-    let musl = Path::new("/lib").join(format!("ld-musl-{}.so.1", std::env::consts::ARCH)).exists();
-    checks.ok(Name::CLibrary, Found::CLibrary { libc: supervisor::host().libc, musl });
+    checks.ok(
+        Name::CLibrary,
+        Found::CLibrary { libc: supervisor::host(c_library::of_this_machine()).libc, musl },
+    );
 }
 
 fn kernel(checks: &mut Checks) {
-    let host = supervisor::host();
+    let host = supervisor::host(c_library::of_this_machine());
     let sealed = memfd_create(c"dlsoak-doctor", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
         .and_then(|fd| fcntl(&fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW)));
     let (status, lacks) = match (sealed, release(&host.kernel)) {
@@ -121,7 +125,7 @@ fn perf(checks: &mut Checks) {
 
 /// Whether `dlsoak watch` can start a host.
 fn auditing(checks: &mut Checks) {
-    let lacks = if cfg!(target_env = "musl") {
+    let lacks = if !c_library::is_here(Libc::Glibc) {
         Some(AuditLack::Auditors)
     } else if glibc::slows_calls_under_audit() {
         Some(AuditLack::QuickCalls)
@@ -129,7 +133,11 @@ fn auditing(checks: &mut Checks) {
         None
     };
     let status = if lacks.is_some() { Status::Warn } else { Status::Ok };
-    checks.add(status, Name::LdAudit, Found::Auditing { libc: supervisor::host().libc, lacks });
+    checks.add(
+        status,
+        Name::LdAudit,
+        Found::Auditing { libc: supervisor::host(c_library::of_this_machine()).libc, lacks },
+    );
 }
 
 /// What the supervisor reads of a worker, and of a process that runs already.

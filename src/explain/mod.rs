@@ -51,7 +51,7 @@ pub fn explain(rules: &Rules, log: &str, input: impl BufRead, look: bool) -> io:
         schema: SCHEMA.to_owned(),
         log: log.to_owned(),
         lines: scanned.lines,
-        host: look.then(supervisor::host),
+        host: look.then(|| supervisor::host(crate::sys::c_library::of_this_machine())),
         errors,
         left_out: scanned.left_out,
     })

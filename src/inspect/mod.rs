@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use crate::elf::search::Found;
-use crate::elf::{self, Closure, Facts, Host, Need, Unreadable, check_loadable, predictions};
+use crate::elf::{
+    self, Closure, Facts, Host, Libc, Need, Unreadable, check_loadable, check_relocations, predictions,
+};
 use crate::record::inspection::{Answer, Inspection, Needed, Outlook, Problem, SCHEMA, StaticTls};
 use crate::record::{Cause, CauseFacts, Certainty, Prediction};
+use crate::supervisor;
 use crate::sys::glibc;
 
 /// Most libraries that are followed; the largest programs have some hundred.
@@ -25,6 +28,10 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
     let file = elf::parse(&bytes).map_err(InspectError::Elf)?;
     let mut problems: Vec<Problem> = check_loadable(&file, Host::CURRENT).err().into_iter().collect();
     let foreign = !problems.is_empty();
+    let libc = supervisor::libc_for(&file);
+    if !foreign {
+        problems.extend(libc.as_ref().and_then(|libc| check_relocations(&file, libc).err()));
+    }
     let static_tls = static_tls(&file);
     if let Some(tls) = static_tls.filter(|tls| tls.at_most == 0) {
         problems.push(Problem::StaticTls { bytes: tls.bytes, room: tls.room });
@@ -57,7 +64,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
         static_tls,
         export_count: exports.len(),
         exports,
-        host_libc: glibc::version(),
+        host_libc: libc.unwrap_or_else(glibc::version),
         file,
     })
 }
@@ -152,7 +159,8 @@ fn answer(causes: &[Prediction]) -> Answer {
 }
 
 fn static_tls(file: &Facts) -> Option<StaticTls> {
-    let tls = file.tls.filter(|_| file.static_tls())?;
+    // musl has no room for libraries that are opened.
+    let tls = file.tls.filter(|_| file.static_tls() && file.libc != Libc::Musl)?;
     let bytes = tls.size.checked_next_multiple_of(tls.align.max(1)).unwrap_or(tls.size);
     // x86-64 and its kind; other machines keep a little more or less for themselves.
     let room = TLS_NAMESPACES + TLS_OPTIONAL;

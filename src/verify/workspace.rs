@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use crate::supervisor::PrivateDirectory;
+use crate::sys::c_library;
 
 /// File name of the loop, and so its name in lists of processes and in stacks.
 pub(super) const LOOP: &str = "dlsoak-loop";
@@ -61,7 +62,7 @@ impl Workspace {
     /// # Errors
     /// When nothing can be written there, or no program started from there.
     pub fn new() -> Result<Self, WorkspaceError> {
-        if dlsoak_agent::LOOP.is_empty() {
+        if dlsoak_agent::GLIBC.cycles.is_empty() {
             return Err(WorkspaceError::Unsupported);
         }
         let directory = PrivateDirectory::new().map_err(WorkspaceError::Directory)?;
@@ -87,7 +88,7 @@ fn write(program: &Path) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(program)?;
     // Independent of the umask.
     file.set_permissions(Permissions::from_mode(MODE))?;
-    file.write_all(dlsoak_agent::LOOP)
+    file.write_all(&c_library::fitting(dlsoak_agent::GLIBC.cycles))
 }
 
 /// Turns a refusal to start the loop into an error. The owner may start the file, so the refusal is about the directory.

@@ -41,6 +41,11 @@ fn junit_of_the_sample() {
 }
 
 #[test]
+fn sarif_of_the_sample() {
+    insta::assert_snapshot!(text("sarif"));
+}
+
+#[test]
 fn csv_of_the_sample() {
     let text = text("csv");
     assert_eq!(
@@ -224,7 +229,7 @@ fn a_record_that_is_none_gets_one_line_in_every_format() {
         (whole.replacen("\"seconds\": ", "\"seconds\": \"soon\", \"was\": ", 1), "broken record"),
         (String::new(), "no JSON"),
     ];
-    for format in ["html", "svg", "png", "markdown", "junit", "csv", "hgrm", "hlog", "text"] {
+    for format in ["html", "svg", "png", "markdown", "junit", "sarif", "csv", "hgrm", "hlog", "text"] {
         for (text, expected) in &broken {
             std::fs::write(&path, text).unwrap();
             let output = dlsoak().args(["report", "--to", format]).arg(&path).output().unwrap();

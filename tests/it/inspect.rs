@@ -1,10 +1,12 @@
 //! What a file tells, without a soak: predictions that the fixtures' truth does not contradict.
 
+use std::path::Path;
 use std::process::Output;
 
 use dlsoak::record::inspection::{Answer, Inspection, Problem, SCHEMA};
+use dlsoak::record::{Code, Language, Verdict};
 
-use crate::support::{dlsoak, fixture, installed};
+use crate::support::{compile, dlsoak, fixture, installed, soak};
 use xtask::fixtures::{Situation, Table, root};
 
 fn inspect(args: &[&str]) -> Output {
@@ -66,6 +68,56 @@ fn static_tls_is_counted_against_what_glibc_leaves() {
         (Some(256), Some(6))
     );
     assert!(json(fixture("c-tls").to_str().unwrap())["static_tls"].is_null());
+}
+
+/// A fixture that says it was linked against musl, as far as its bytes can say so.
+fn for_musl(name: &str, to: &Path) {
+    let mut bytes = std::fs::read(fixture(name)).unwrap();
+    for (text, by) in [(&b"libc.so.6\0"[..], &b"libc.so\0\0\0"[..]), (b"GLIBC_", b"MUSLC_")] {
+        let places: Vec<usize> = memchr::memmem::find_iter(&bytes, text).collect();
+        assert!(!places.is_empty(), "{name}");
+        places.into_iter().for_each(|place| bytes[place..place + by.len()].copy_from_slice(by));
+    }
+    std::fs::write(to, bytes).unwrap();
+}
+
+#[test]
+fn go_for_musl_is_refused_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let problems = |name: &str| {
+        let copy = dir.path().join(format!("lib{name}.so"));
+        for_musl(name, &copy);
+        (read(copy.to_str().unwrap()).problems, copy)
+    };
+    let (found, go) = problems("go-clean");
+    assert_eq!(found[0], Problem::InitialExecInMusl { language: Language::Go });
+    let finished = soak(&go, &["-n", "10"]);
+    assert_eq!(finished.soak().judged.verdict, Verdict::LoadFailed);
+    let finding = &finished.soak().judged.findings[0];
+    assert_eq!(finding.code, Code::LoadFailedBadFile);
+    assert!(serde_json::to_string(finding).unwrap().contains("initial-exec-in-musl"), "{finding:?}");
+    for twin in ["c-leak-call", "rust-tls-plain"] {
+        let (found, _) = problems(twin);
+        let refused = |problem: &&Problem| matches!(problem, Problem::InitialExecInMusl { .. });
+        assert_eq!(found.iter().find(refused), None, "{twin}");
+    }
+}
+
+#[test]
+fn packed_relocations_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("packed.c");
+    std::fs::write(&source, "static int a, b; int *const all[] = {&a, &b}; int f(void) { return *all[1]; }")
+        .unwrap();
+    for (name, flag) in [("libpacked.so", "-Wl,-z,pack-relative-relocs"), ("libplain.so", "-Wl,-z,now")] {
+        let library = dir.path().join(name);
+        compile(&["-shared", "-fPIC", "-nostdlib", flag], source.to_str().unwrap(), &library);
+        let is_packed = name == "libpacked.so";
+        assert_eq!(read(library.to_str().unwrap()).file.relr, is_packed, "{name}");
+        let output = inspect(&[library.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text.contains("DT_RELR"), is_packed, "{text}");
+    }
 }
 
 #[test]

@@ -14,14 +14,14 @@ const CYCLES: &str = "60";
 /// Fixtures that are in the table for what they leave behind, with what is true of one thread that cycles.
 fn fixtures(table: &Table) -> Vec<(&Fixture, &Truth)> {
     let first = table.fixtures.iter().position(|f| f.name == "c-signal-handler").unwrap();
-    let truth = |f| Fixture::truth(f, &xtask::fixtures::Situation::default()).unwrap();
+    let truth = |f| Fixture::truth(f, &xtask::fixtures::Situation::default());
     let others = table.fixtures[..first].iter().filter(|f| f.truths.iter().any(|t| !t.residue.is_empty()));
     // What is soaked with limits of its own is for the tests of limits: without them it does harm.
     let all = others
         .chain(&table.fixtures[first..])
         .filter(|f| !f.hostile && f.settings.is_empty() && !f.truths.is_empty());
     // How soon a process ends of itself decides what it leaves; ends have tests of their own.
-    all.map(|f| (f, truth(f))).filter(|(_, truth)| truth.end.is_none()).collect()
+    all.filter_map(|f| Some((f, truth(f)?))).filter(|(_, truth)| truth.end.is_none()).collect()
 }
 
 /// Kinds and rates of what was told.

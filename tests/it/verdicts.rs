@@ -2,8 +2,8 @@
 
 use dlsoak::analysis::judge;
 use dlsoak::record::{
-    Cause, CauseFacts, Code, Column, Evidence, Facts, Judged, Language, Limits, Measured, Metric, OneTime,
-    OutcomeKind, Residue, ResidueKind, SignalAction, UnloadState, Verdict,
+    Cause, CauseFacts, Code, Column, Evidence, Facts, Judged, Language, Limits, Measured, Metric, Mode,
+    OneTime, OutcomeKind, Residue, ResidueKind, RuleName, Severity, SignalAction, UnloadState, Verdict,
 };
 
 use crate::reference;
@@ -72,6 +72,135 @@ fn a_pinned_library_whose_growth_is_undecided_is_not_passed() {
     soak.checkpoints.rows.truncate(9);
     assert_eq!(judge(&soak, &allowing_pinned()).verdict, Verdict::Inconclusive);
     assert_eq!(judge(&soak, &Limits::default()).verdict, Verdict::Pinned);
+}
+
+/// The same soak on musl, which never unloads.
+fn on_musl(mut soak: Measured) -> Measured {
+    soak.worker.libc = "musl 1.2.5".to_owned();
+    soak.unload.state = UnloadState::Pinned;
+    soak.unload.causes = vec![Cause::of_library(CauseFacts::LibcNeverUnloads)];
+    soak
+}
+
+#[test]
+fn a_c_library_that_never_unloads_is_not_the_librarys_fault() {
+    let judged = judge(&on_musl(leaving(0)), &Limits::default());
+    assert_eq!((judged.verdict, judged.gate.passed), (Verdict::Pinned, Some(true)), "{:?}", judged.findings);
+    let stays = judged.findings.iter().find(|finding| finding.code == Code::PinnedLibcNeverUnloads).unwrap();
+    assert_eq!(stays.severity, Severity::Note);
+    assert!(
+        judged.findings.iter().all(|finding| finding.severity == Severity::Note),
+        "{:?}",
+        judged.findings
+    );
+    let rule = judged.gate.rules.iter().find(|rule| rule.name == RuleName::AllowPinned).unwrap();
+    assert_eq!((rule.limit.as_deref(), rule.passed), (Some("libc-never-unloads"), Some(true)));
+    // The same on a C library that unloads.
+    let on_glibc = judge(&pinned(leaving(0)), &Limits::default());
+    assert_eq!((on_glibc.verdict, on_glibc.gate.passed), (Verdict::Pinned, Some(false)));
+    // What it leaks, or leaves, or what is open, is as it is elsewhere.
+    let verdict = |soak| judge(&on_musl(soak), &Limits::default()).verdict;
+    assert_eq!((verdict(leaving(32)), verdict(with_residue(leaving(0)))), (Verdict::Leak, Verdict::Residue));
+    let mut short = leaving(0);
+    short.checkpoints.rows.truncate(9);
+    assert_eq!(verdict(short), Verdict::Inconclusive);
+    // A soak that was cut short has no causes.
+    let mut cut = on_musl(leaving(0));
+    cut.unload.causes.clear();
+    assert!(codes(&judge(&cut, &Limits::default())).contains(&Code::PinnedLibcNeverUnloads));
+}
+
+#[test]
+fn without_a_figure_of_the_heap_no_soak_passes() {
+    let without_heap = |mut soak: Measured| {
+        soak.checkpoints.columns.remove(2);
+        soak.checkpoints.rows.iter_mut().for_each(|row| {
+            row.remove(2);
+        });
+        soak
+    };
+    for soak in [without_heap(leaving(0)), on_musl(without_heap(leaving(0)))] {
+        let judged = judge(&soak, &Limits::default());
+        assert_eq!((judged.verdict, judged.gate.passed), (Verdict::Inconclusive, None));
+        assert!(codes(&judged).contains(&Code::HeapNotMeasured), "{:?}", judged.findings);
+        assert!(judged.growth.iter().all(|growth| growth.metric != Metric::Heap));
+    }
+}
+
+#[test]
+fn what_a_load_costs_is_no_leak_where_none_is_unloaded() {
+    // Each cycle loads another copy: 24 KiB resident, four mappings, and what the constructor keeps.
+    let copies = |kept: i64| {
+        let mut soak = on_musl(leaving(kept));
+        soak.asked.mode = Some(Mode::Copies);
+        soak.checkpoints.columns.extend([Metric::Anon, Metric::Rss, Metric::Mappings].map(Column::Metric));
+        for row in &mut soak.checkpoints.rows {
+            row.extend([8 << 10, 24 << 10, 4].map(|each| row[0] * each));
+        }
+        soak
+    };
+    let judged = judge(&copies(0), &Limits::default());
+    assert_eq!((judged.verdict, judged.gate.passed), (Verdict::Pinned, Some(true)), "{:?}", judged.findings);
+    assert!(judged.leak.is_none());
+    assert!(judged.growth.iter().any(|growth| growth.metric == Metric::Rss && growth.per_cycle > 20_000.0));
+    let judged = judge(&copies(32), &Limits::default());
+    assert_eq!((judged.verdict, judged.gate.passed), (Verdict::Leak, Some(false)));
+    assert_eq!(judged.leak.map(|leak| (leak.metric, leak.bytes_per_cycle)), Some((Metric::Heap, 32.0)));
+    // Where C libraries unload, a copy that stays is the library's.
+    let mut on_glibc = pinned(copies(0));
+    on_glibc.worker.libc = "glibc 2.36".to_owned();
+    assert_eq!(judge(&on_glibc, &Limits::default()).verdict, Verdict::Leak);
+    // And where the one path is opened again, nothing is loaded that could cost something.
+    let mut reopened = copies(0);
+    reopened.asked.mode = None;
+    assert_eq!(judge(&reopened, &Limits::default()).verdict, Verdict::Leak);
+}
+
+#[test]
+fn resident_memory_is_judged_by_the_pages_of_the_machine_it_was_measured_on() {
+    // Flat memory: the least that a run can exclude is a page that has not come yet.
+    let flat = |page_size: u64| {
+        let mut soak = leaving(0);
+        soak.checkpoints.columns.push(Column::Metric(Metric::Anon));
+        soak.checkpoints.rows.iter_mut().for_each(|row| row.push(50 * 65_536));
+        soak.worker.page_size = page_size;
+        soak
+    };
+    let detectable = |soak: &Measured| {
+        let judged = judge(soak, &Limits::default());
+        let of = |metric| judged.growth.iter().find(|growth| growth.metric == metric).unwrap().high;
+        (judged.verdict, of(Metric::Anon), of(Metric::Heap))
+    };
+    let (verdict, usual, heap) = detectable(&flat(4 << 10));
+    assert_eq!(verdict, Verdict::Clean);
+    assert_eq!(detectable(&flat(0)), (verdict, usual, heap));
+    for (size, more) in [(16 << 10, 4.0), (64 << 10, 16.0)] {
+        let (verdict, high, of_heap) = detectable(&flat(size));
+        assert!((high / usual - more).abs() < 1e-9, "{high} {usual}");
+        // What malloc counts has no pages.
+        assert!((of_heap - heap).abs() < f64::EPSILON);
+        assert_eq!(verdict, Verdict::Clean);
+    }
+    // 20,000 cycles exclude 16 B per cycle of either size, 2,000 cycles of the small one alone.
+    let shorter = |mut soak: Measured| {
+        soak.cycles.completed = 2_000;
+        soak.checkpoints.rows.iter_mut().for_each(|row| row[0] /= 10);
+        judge(&soak, &Limits::default()).verdict
+    };
+    let sizes = [4 << 10, 16 << 10, 64 << 10];
+    let verdicts = sizes.map(|size| shorter(flat(size)));
+    assert_eq!(verdicts, [Verdict::Clean, Verdict::Inconclusive, Verdict::Inconclusive]);
+    // One page of either size in the whole run is no growth, and one in each interval is.
+    for size in sizes {
+        let (mut once, mut grows) = (flat(size), flat(size));
+        for soak in [&mut once, &mut grows] {
+            soak.checkpoints.rows.iter_mut().for_each(|row| row[4] = 50 * size as i64);
+        }
+        once.checkpoints.rows.iter_mut().filter(|row| row[0] > 500).for_each(|row| row[4] += size as i64);
+        grows.checkpoints.rows.iter_mut().for_each(|row| row[4] += row[0] / 100 * size as i64);
+        let [once, grows] = [once, grows].map(|soak| judge(&soak, &Limits::default()).verdict);
+        assert_eq!((once, grows), (Verdict::Clean, Verdict::Leak), "{size}");
+    }
 }
 
 #[test]

@@ -2,10 +2,13 @@
 //! of each is compared with the truth, which takes a minute where `cargo xtask truth` takes an hour. The codes of its findings are
 //! compared where the short soak was enough for the true verdict.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use clap::Args;
-use xtask::fixtures::{self, Fixture, Situation, Table};
+use xtask::fixtures::{self, Fixture, Situation, Table, Truth};
 use xtask::judge;
+use xtask::record::Soak;
 
 use crate::truth::Soaked;
 use crate::{build, demo, truth};
@@ -38,36 +41,60 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
     let (mut checked, mut wrong) = (0, 0);
     let wanted = |fixture: &&Fixture| !fixture.hostile && options.build.wants(&fixture.name);
     for fixture in table.fixtures.iter().filter(wanted) {
-        let Some(truth) = fixture.truth(&Situation::default()) else { continue };
-        let Some(state) = &truth.state else { continue };
-        let cycles = truth.max_cycles.map_or(CYCLES, |most| most.min(CYCLES));
-        let (said, differences) =
-            match Soaked::of(fixture, cycles, 1).and_then(|what| truth::soak(&dlsoak, &scratch, &what)) {
-                Ok(soak) => {
-                    let causes = soak.unload.causes.iter().map(|cause| cause.kind.as_str());
-                    let residue = soak.residue.iter().map(|left| left.kind.as_str());
-                    let mut differences = judge::unloading(truth, &soak);
-                    judge::residue(truth, &soak, &mut differences);
-                    // A short soak may not prove what grows.
-                    if soak.verdict == truth.verdict {
-                        differences.extend(judge::codes(truth, &soak));
-                    }
-                    (words(&soak.unload.state, causes, residue), differences)
-                }
-                // A row, not the end: the other fixtures still tell.
-                Err(error) => ("no record".to_owned(), vec![format!("{error:#}")]),
-            };
+        let Some(truth) = fixture.truth(&Situation::default()).filter(|truth| truth.state.is_some()) else {
+            continue;
+        };
+        let short = soak(&dlsoak, &scratch, fixture, truth, CYCLES);
         let causes = truth.causes.iter().map(String::as_str);
+        let state = truth.state.as_deref().unwrap_or_default();
         let expected = words(state, causes, truth.residue.iter().map(|left| left.kind.as_str()));
-        println!("{:<26} {expected:<44} {said:<44}", fixture.name);
-        for difference in &differences {
+        println!("{:<26} {expected:<44} {:<44}", fixture.name, short.said);
+        for difference in &short.differences {
             println!("    {difference}");
         }
         checked += 1;
-        wrong += u32::from(!differences.is_empty());
+        wrong += u32::from(!short.differences.is_empty());
     }
-    println!("\n{checked} checked, {wrong} differ");
+    let left_out = table.left_out(&Situation::default()).len();
+    println!("\n{checked} checked, {wrong} differ, {left_out} have no truth on this machine");
     Ok(wrong == 0)
+}
+
+/// A short soak of a fixture beside its truth.
+pub(crate) struct Short {
+    /// State, causes and residue.
+    pub(crate) said: String,
+    /// Every point in which these, and the findings, differ from the truth.
+    pub(crate) differences: Vec<String>,
+    /// None where there is no record.
+    pub(crate) soak: Option<Soak>,
+}
+
+/// Soaks a fixture for this many cycles, if so many are possible, and compares.
+pub(crate) fn soak(dlsoak: &Path, scratch: &Path, fixture: &Fixture, truth: &Truth, cycles: u64) -> Short {
+    let cycles = truth.max_cycles.map_or(cycles, |most| most.min(cycles));
+    let made = Soaked::of(fixture, cycles, 1).and_then(|what| truth::soak(dlsoak, scratch, &what));
+    let soak = match made {
+        Ok(soak) => soak,
+        // A row, not the end: the other fixtures still tell.
+        Err(error) => {
+            return Short {
+                said: "no record".to_owned(),
+                differences: vec![format!("{error:#}")],
+                soak: None,
+            };
+        }
+    };
+    let causes = soak.unload.causes.iter().map(|cause| cause.kind.as_str());
+    let residue = soak.residue.iter().map(|left| left.kind.as_str());
+    let said = words(&soak.unload.state, causes, residue);
+    let mut differences = judge::unloading(truth, &soak);
+    judge::residue(truth, &soak, &mut differences);
+    // A short soak may not prove what grows.
+    if soak.verdict == truth.verdict {
+        differences.extend(judge::codes(truth, &soak));
+    }
+    Short { said, differences, soak: Some(soak) }
 }
 
 fn words<'a>(

@@ -14,6 +14,9 @@ pub struct Table {
     /// The fixtures, in the order of the file.
     #[serde(rename = "fixture")]
     pub fixtures: Vec<Fixture>,
+    /// What is true of each fixture that is soaked by itself, where its own truths say nothing.
+    #[serde(default)]
+    otherwise: Vec<Truth>,
 }
 
 /// One library that is built for tests.
@@ -126,6 +129,10 @@ pub struct When {
     pub call_from: Option<Vec<String>>,
     /// Whether the threads share one path.
     pub share_path: Option<bool>,
+    /// The C library: `glibc`, also where it is absent, or `musl`. What a truth says of unloading and of malloc's chunks is one C library's.
+    pub libc: Option<String>,
+    /// Machine, as `uname -m` prints it.
+    pub machine: Option<String>,
 }
 
 /// One thread or many.
@@ -212,11 +219,20 @@ pub struct Situation<'a> {
     pub call_from: &'a str,
     /// Whether the threads share one path.
     pub share_path: bool,
+    /// The C library, without its version.
+    pub libc: &'a str,
+    /// Machine, as `uname -m` prints it.
+    pub machine: &'a str,
 }
 
+/// The C library of a truth that names none.
+const GLIBC: &str = "glibc";
+
+/// One thread on this machine.
 impl Default for Situation<'_> {
     fn default() -> Self {
-        Self { threads: 1, mode: "reopen", call_from: "main", share_path: false }
+        let machine = std::env::consts::ARCH;
+        Self { threads: 1, mode: "reopen", call_from: "main", share_path: false, libc: GLIBC, machine }
     }
 }
 
@@ -234,6 +250,8 @@ impl When {
             && among(&self.mode, situation.mode)
             && among(&self.call_from, situation.call_from)
             && self.share_path.is_none_or(|share| share == situation.share_path)
+            && self.libc.as_deref().unwrap_or(GLIBC) == situation.libc
+            && self.machine.as_ref().is_none_or(|machine| machine == situation.machine)
     }
 }
 
@@ -270,6 +288,13 @@ impl Fixture {
 }
 
 impl Table {
+    /// Fixtures that are soaked by themselves, and of which no truth holds in this situation. Whoever leaves them out says so.
+    pub fn left_out(&self, situation: &Situation<'_>) -> Vec<&Fixture> {
+        let is_left_out =
+            |fixture: &&Fixture| !fixture.truths.is_empty() && fixture.truth(situation).is_none();
+        self.fixtures.iter().filter(is_left_out).collect()
+    }
+
     /// Reads and checks the table of the repository at `root`.
     pub fn load(root: &Path) -> Result<Self> {
         let path = root.join("cdylib-fixtures/fixtures.toml");
@@ -287,7 +312,11 @@ impl Table {
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let table: Self = toml::from_str(text)?;
+        let mut table: Self = toml::from_str(text)?;
+        let otherwise = std::mem::take(&mut table.otherwise);
+        for fixture in table.fixtures.iter_mut().filter(|fixture| !fixture.truths.is_empty()) {
+            fixture.truths.extend(otherwise.iter().cloned());
+        }
         for (i, fixture) in table.fixtures.iter().enumerate() {
             if table.fixtures[..i].iter().any(|other| other.name == fixture.name) {
                 bail!("fixture `{}` is there twice", fixture.name);
@@ -306,9 +335,12 @@ pub fn root() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_path_buf()
 }
 
-/// Where the libraries are built: `target/fixtures`, fixed, because suite files name it.
+/// Names another directory than `target/fixtures`, for libraries that are built for another system.
+pub const DIRECTORY: &str = "DLSOAK_FIXTURES";
+
+/// Where the libraries are built: `target/fixtures`, which suite files name.
 pub fn directory(root: &Path) -> PathBuf {
-    root.join("target/fixtures")
+    std::env::var_os(DIRECTORY).map_or_else(|| root.join("target/fixtures"), PathBuf::from)
 }
 
 fn default_calls() -> Vec<String> {
@@ -352,6 +384,47 @@ mod tests {
         let lives = fixture.truth(&Situation::default()).unwrap();
         let ends = fixture.truth(&Situation { call_from: "short-lived", ..Situation::default() }).unwrap();
         assert_eq!((lives.verdict.as_str(), ends.verdict.as_str()), ("pinned", "clean"));
+    }
+
+    #[test]
+    fn truths_differ_by_c_library_and_machine() {
+        let table = Table::parse(
+            r#"
+            [[fixture]]
+            name = "divided"
+            language = "c"
+            summary = ""
+            sources = ["c/clean.c"]
+            [[fixture.truth]]
+            when = { machine = "x86_64" }
+            verdict = "crashed"
+            findings = ["crashed"]
+            cycles = 1
+            [[fixture.truth]]
+            when = { libc = "musl", machine = "aarch64" }
+            verdict = "pinned"
+            findings = []
+            cycles = 1
+            [[fixture]]
+            name = "helper"
+            language = "c"
+            summary = ""
+            sources = ["c/clean.c"]
+            "#,
+        )
+        .unwrap();
+        let verdict = |libc, machine| {
+            let situation = Situation { libc, machine, ..Situation::default() };
+            let truth = table.get("divided").unwrap().truth(&situation);
+            let left_out: Vec<&str> =
+                table.left_out(&situation).iter().map(|fixture| fixture.name.as_str()).collect();
+            (truth.map(|truth| truth.verdict.as_str()), left_out)
+        };
+        assert_eq!(verdict("glibc", "x86_64"), (Some("crashed"), vec![]));
+        assert_eq!(verdict("musl", "aarch64"), (Some("pinned"), vec![]));
+        // What a truth says without a C library is glibc's. A helper is never soaked, so it is not left out.
+        assert_eq!(verdict("musl", "x86_64"), (None, vec!["divided"]));
+        assert_eq!(verdict("glibc", "aarch64"), (None, vec!["divided"]));
     }
 
     #[test]

@@ -1,49 +1,34 @@
-//! `cargo xtask fleet`: validates the example files for several machines against the published schemas, with validators
-//! that are fetched by pip.
+//! `cargo xtask fleet`: validates what other programs read against their published schemas, with validators that are fetched by pip: the
+//! examples for several machines, the action and the workflow of a release.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 use xtask::fixtures;
 
-use crate::command;
+use crate::{command, python};
 
 /// The validators, pinned; each holds the schemas that it validates against.
-const PACKAGES: [&str; 2] = ["check-jsonschema==0.39.0", "kubernetes-validate==1.37.0"];
+const PACKAGES: &str = "check-jsonschema==0.39.0\nkubernetes-validate==1.37.0\n";
 
-const INSTALL: &str =
-    "install python3 with venv and pip (Debian, Ubuntu: apt install python3-venv python3-pip)";
+/// A schema of `check-jsonschema`, and the files that it is for.
+const GITHUB: [(&str, &[&str]); 2] = [
+    ("vendor.github-workflows", &["examples/fleet/workflow.yml", ".github/workflows/release.yml"]),
+    ("vendor.github-actions", &["action.yml"]),
+];
 
-/// Validates; true when both files are what they should be.
+/// Validates; true when each file is what it should be.
 pub(crate) fn run() -> Result<bool> {
     let root = fixtures::root();
-    let bin = validators(&root)?;
-    let mut workflow = Command::new(bin.join("check-jsonschema"));
-    workflow.args(["--builtin-schema", "vendor.github-workflows", "examples/fleet/workflow.yml"]);
-    let mut job = Command::new(bin.join("kubernetes-validate"));
-    job.args(["--strict", "examples/fleet/job.yaml"]);
-    let mut passed = true;
-    for step in [&mut workflow, &mut job] {
-        passed &= command::succeeds(step.current_dir(&root), INSTALL)?;
+    let bin = python::programs(&root, "validators", PACKAGES)?;
+    let validator = |name: &str, arguments: &[&str]| -> Result<bool> {
+        let mut validator = Command::new(Path::new(&bin).join(name));
+        command::succeeds(validator.args(arguments).current_dir(&root), python::INSTALL)
+    };
+    let mut passed = validator("kubernetes-validate", &["--strict", "examples/fleet/job.yaml"])?;
+    for (schema, files) in GITHUB {
+        passed &= validator("check-jsonschema", &[&["--builtin-schema", schema], files].concat())?;
     }
     Ok(passed)
-}
-
-/// Where the validators are, fetched where they are not there yet.
-fn validators(root: &Path) -> Result<PathBuf> {
-    let home = root.join("target/toolchains/validators");
-    let bin = home.join("bin");
-    // Written last, so that what was cut short is done again.
-    let done = home.join("packages");
-    let wanted = PACKAGES.join("\n");
-    if std::fs::read_to_string(&done).is_ok_and(|text| text == wanted) {
-        return Ok(bin);
-    }
-    command::quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home), INSTALL)?;
-    let mut pip = Command::new(bin.join("pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
-    command::quietly(&mut pip, INSTALL)?;
-    std::fs::write(&done, wanted)?;
-    Ok(bin)
 }

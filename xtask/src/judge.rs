@@ -32,13 +32,17 @@ pub fn situation(soak: &Soak) -> Situation<'_> {
         mode: &soak.asked.mode,
         call_from: &soak.asked.call_from,
         share_path: soak.share_path,
+        libc: soak.worker.libc(),
+        machine: soak.machine.as_deref().unwrap_or(std::env::consts::ARCH),
     }
 }
 
 /// Every point in which a soak differs from what is true of its fixture, in plain words; empty when none does.
 pub fn differences(fixture: &Fixture, soak: &Soak) -> Vec<String> {
     let Some(truth) = fixture.truth(&situation(soak)) else {
-        return vec!["fixtures.toml says nothing about this mode and number of threads".to_owned()];
+        return vec![
+            "fixtures.toml says nothing about this mode, number of threads, C library and machine".to_owned(),
+        ];
     };
     let mut found = Vec::new();
     end(truth, soak, &mut found);

@@ -8,6 +8,7 @@ mod check;
 mod checks;
 mod command;
 mod demo;
+mod dist;
 mod fleet;
 mod fuzz;
 mod go_matrix;
@@ -17,6 +18,8 @@ mod hosts_watched;
 mod mutate;
 mod nightly;
 mod pairs;
+mod ports;
+mod python;
 mod survey;
 mod truth;
 mod watch;
@@ -57,10 +60,14 @@ enum Verb {
     Survey(survey::Survey),
     /// Watch a host that loads 100 times per second for ten minutes: the watcher's memory does not grow
     Watch,
-    /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts and watch in turn, and add what they say to reports/nightly.md
+    /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts, watch and dist in turn, and add what they say to reports/nightly.md
     Nightly(nightly::Options),
-    /// Validate examples/fleet/ against the published schemas, with validators fetched by pip
+    /// Validate examples/fleet/, action.yml and the release workflow against the published schemas, with validators fetched by pip
     Fleet,
+    /// Build what users can get into target/dist: an archive, a wheel, a Debian package, an image; --check installs and uses each
+    Dist(dist::Options),
+    /// Soak the fixtures with what ships on older and newer C libraries and on musl, and write docs/ports.md; needs root
+    Ports(ports::Options),
     /// Format, clippy, documentation and licences
     Lint,
     /// Lint, build the fixtures, run all tests
@@ -96,6 +103,8 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Watch => watch::run(),
         Verb::Nightly(options) => nightly::run(&options),
         Verb::Fleet => fleet::run(),
+        Verb::Dist(options) => dist::run(&options),
+        Verb::Ports(options) => ports::run(&options),
         Verb::Lint => checks::lint(),
         Verb::Test(passed) => checks::test(&passed),
         Verb::Bench(options) => bench::run(&options),

@@ -10,8 +10,17 @@ use serde::Deserialize;
 /// A saved run.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Run {
+    /// The machine.
+    pub host: Host,
     /// One entry per soak.
     pub soaks: Vec<Soak>,
+}
+
+/// The machine of a run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Host {
+    /// Machine, as `uname -m` prints it.
+    pub machine: String,
 }
 
 /// One soak of a run.
@@ -22,6 +31,12 @@ pub struct Soak {
     /// What was asked for.
     #[serde(default)]
     pub asked: Asked,
+    /// The measured process.
+    #[serde(default)]
+    pub worker: Worker,
+    /// The machine of its run, where it comes from one.
+    #[serde(skip)]
+    pub machine: Option<String>,
     /// Whether the threads shared one path.
     #[serde(default)]
     pub share_path: bool,
@@ -50,6 +65,26 @@ pub struct Soak {
     /// The soak in which a collector runs often, where memory that it frees grew or was undecided.
     #[serde(default)]
     pub collected: serde_json::Value,
+}
+
+/// The measured process.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Worker {
+    /// Its C library and its version.
+    #[serde(default)]
+    libc: String,
+}
+
+impl Worker {
+    /// Its C library and its version; empty where it did not start.
+    pub fn full_libc(&self) -> &str {
+        &self.libc
+    }
+
+    /// Its C library, without the version. A process that did not start has none, and then glibc's truths hold.
+    pub fn libc(&self) -> &str {
+        self.libc.split(' ').next().filter(|name| !name.is_empty()).unwrap_or("glibc")
+    }
 }
 
 /// One conclusion.
@@ -193,5 +228,10 @@ pub fn is_left_by(code: Option<i32>) -> bool {
 pub fn read(directory: &Path) -> Result<Run> {
     let path = directory.join("record.json");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not a record", path.display()))
+    let mut run: Run =
+        serde_json::from_str(&text).with_context(|| format!("{} is not a record", path.display()))?;
+    for soak in &mut run.soaks {
+        soak.machine = Some(run.host.machine.clone());
+    }
+    Ok(run)
 }

@@ -129,7 +129,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         all.part += share.part;
         all.all += share.all;
     }
-    println!("\nwrong clean: {clean}, wrong leak: {leak}, intervals that hold the truth: {all}");
+    let left_out = table.left_out(&Situation::default()).len();
+    println!("\nfixtures without a truth on this machine: {left_out}");
+    println!("wrong clean: {clean}, wrong leak: {leak}, intervals that hold the truth: {all}");
     Ok(good && all.value() >= COVERAGE)
 }
 

@@ -10,7 +10,7 @@ use core::ffi::{c_int, c_void};
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use crate::c::{self, PAGE};
+use crate::c;
 
 /// What is reserved at most, and at least: address space alone, which costs nothing until it is touched.
 const MOST: usize = 64 << 30;
@@ -225,7 +225,8 @@ pub unsafe fn free(block: *mut c_void) {
             c::give_up();
         }
         let bytes = state & !FLAGS;
-        let (low, high) = (start.next_multiple_of(PAGE), (header + bytes) & !(PAGE - 1));
+        let page = c::page();
+        let (low, high) = (start.next_multiple_of(page), (header + bytes) & !(page - 1));
         if bytes >= LARGE && c::madvise(word(low).cast(), high - low, c::MADV_DONTNEED) == 0 {
             core::ptr::write_bytes(block.cast::<u8>(), 0, low - start);
             core::ptr::write_bytes(word(high).cast::<u8>(), 0, header + bytes - high);
@@ -330,7 +331,7 @@ impl Starts {
     /// When there is no memory: an error number.
     pub fn new() -> Result<Self, c_int> {
         let base = BASE.load(Relaxed);
-        let bits = c::map(((USED.load(Relaxed) - base) / 128 + 1).next_multiple_of(PAGE))?;
+        let bits = c::map(((USED.load(Relaxed) - base) / 128 + 1).next_multiple_of(c::page()))?;
         for block in blocks() {
             let bit = (block.header - base) / 16;
             bits[bit / 8] |= 1 << (bit % 8);
@@ -366,7 +367,7 @@ mod interposed {
     use core::ptr::null_mut;
 
     use super::{allocate, free as give_back, is_inside, usable};
-    use crate::c::{self, PAGE};
+    use crate::c;
 
     c::with_caller! {
         malloc -> malloc_from, "rsi", "x1";
@@ -448,7 +449,7 @@ mod interposed {
 
     unsafe extern "C" fn valloc_from(size: usize, site: usize) -> *mut c_void {
         // SAFETY: memalign has no precondition.
-        unsafe { memalign_from(PAGE, size.next_multiple_of(PAGE), site) }
+        unsafe { memalign_from(c::page(), size.next_multiple_of(c::page()), site) }
     }
 
     unsafe extern "C" fn posix_memalign_from(

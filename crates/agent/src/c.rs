@@ -1,6 +1,7 @@
 //! What is used of the C library, declared by hand, so that the programs need no other crate: functions and structures of POSIX and
-//! Linux as on 64-bit x86 and AArch64, and glibc's own names of the allocator's functions (`__libc_malloc` and its like, which
-//! nobody interposes).
+//! Linux as on 64-bit x86 and AArch64, which glibc and musl have alike, and glibc's own names of the allocator's functions
+//! (`__libc_malloc` and its like, which nobody interposes). The stubs that the programs are linked against (`build.rs`) list all names.
+//! What is not in every version that a program runs on is looked up by [`Real`].
 
 #![allow(missing_docs, reason = "each is documented in the C library's manual")]
 #![allow(
@@ -17,6 +18,10 @@ pub type Destructor = Option<unsafe extern "C" fn(*mut c_void)>;
 pub type Visit = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 pub type VisitObject = unsafe extern "C" fn(*const ObjectInfo, usize, *mut c_void) -> c_int;
 
+/// `main`.
+pub type Main = unsafe extern "C" fn(c_int, *const *const c_char) -> c_int;
+
+#[cfg(not(dlsoak_musl))]
 unsafe extern "C" {
     pub fn __libc_malloc(size: usize) -> *mut c_void;
     pub fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
@@ -25,6 +30,22 @@ unsafe extern "C" {
     pub fn __libc_memalign(align: usize, size: usize) -> *mut c_void;
     pub fn __libc_valloc(size: usize) -> *mut c_void;
     pub fn __libc_pvalloc(size: usize) -> *mut c_void;
+    pub fn gnu_get_libc_version() -> *const c_char;
+    pub fn dlmopen(namespace: c_long, path: *const c_char, flags: c_int) -> *mut c_void;
+}
+#[cfg(dlsoak_musl)]
+pub use of_musl::*;
+
+unsafe extern "C" {
+    pub fn __libc_start_main(
+        main: Main,
+        count: c_int,
+        arguments: *const *const c_char,
+        begin: Option<extern "C" fn()>,
+        end: Option<extern "C" fn()>,
+        end_of_loader: Option<extern "C" fn()>,
+        stack: *const c_void,
+    ) -> !;
     pub fn malloc_usable_size(memory: *mut c_void) -> usize;
     pub fn __errno_location() -> *mut c_int;
     pub fn abort() -> !;
@@ -34,6 +55,7 @@ unsafe extern "C" {
     pub fn setenv(name: *const c_char, value: *const c_char, replace: c_int) -> c_int;
     pub fn unsetenv(name: *const c_char) -> c_int;
     pub fn getpid() -> c_int;
+    pub fn sysconf(name: c_int) -> c_long;
     pub fn pthread_self() -> u64;
     pub fn syscall(number: c_long, ...) -> c_long;
     pub fn pthread_getspecific(key: c_uint) -> *mut c_void;
@@ -48,7 +70,6 @@ unsafe extern "C" {
         object: *mut c_void,
     ) -> c_int;
     pub fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
-    pub fn dlmopen(namespace: c_long, path: *const c_char, flags: c_int) -> *mut c_void;
     pub fn dlclose(handle: *mut c_void) -> c_int;
     pub fn dlerror() -> *const c_char;
     pub fn clock_gettime(clock: c_int, time: *mut TimeSpec) -> c_int;
@@ -88,7 +109,7 @@ unsafe extern "C" {
     pub fn getrlimit(resource: c_int, limit: *mut Limit) -> c_int;
     pub fn setrlimit(resource: c_int, limit: *const Limit) -> c_int;
     pub fn opendir(path: *const c_char) -> *mut c_void;
-    pub fn readdir64(directory: *mut c_void) -> *mut DirectoryEntry;
+    pub fn readdir(directory: *mut c_void) -> *mut DirectoryEntry;
     pub fn closedir(directory: *mut c_void) -> c_int;
     pub fn usleep(microseconds: c_uint) -> c_int;
     pub fn _exit(status: c_int) -> !;
@@ -200,8 +221,11 @@ pub struct DirectoryEntry {
 #[repr(C, align(16))]
 pub struct ThreadAttributes(pub [u64; 16]);
 
-/// What mappings are multiples of, on these machines.
-pub const PAGE: usize = 4096;
+/// Whether this is written for musl. Its `dlclose` does nothing, so nothing that was loaded ever goes.
+pub const IS_MUSL: bool = cfg!(dlsoak_musl);
+/// Names of `sysconf(3)`, the same in both C libraries.
+const SC_PAGESIZE: c_int = 30;
+pub const SC_THREAD_KEYS_MAX: c_int = 74;
 pub const PROT_NONE: c_int = 0;
 pub const PROT_READ: c_int = 1;
 pub const PROT_WRITE: c_int = 2;
@@ -340,6 +364,20 @@ fn read_own(address: usize, to: &Part) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
+/// What mappings are multiples of: 4, 16 or 64 KiB, which the kernel says.
+pub fn page() -> usize {
+    static PAGE: AtomicUsize = AtomicUsize::new(0);
+    match PAGE.load(Relaxed) {
+        0 => {
+            // SAFETY: sysconf has no precondition.
+            let size = unsafe { sysconf(SC_PAGESIZE) } as usize;
+            PAGE.store(size, Relaxed);
+            size
+        }
+        size => size,
+    }
+}
+
 /// Memory of the process's own, all zero, for as long as it lives.
 ///
 /// # Errors
@@ -355,7 +393,7 @@ pub fn map(len: usize) -> Result<&'static mut [u8], c_int> {
     let number = OWN_USED.fetch_add(1, Relaxed);
     if let Some(own) = OWN.get(number) {
         own[0].store(at as usize, Relaxed);
-        own[1].store((at as usize + len).next_multiple_of(PAGE), Relaxed);
+        own[1].store((at as usize + len).next_multiple_of(page()), Relaxed);
     }
     // SAFETY: the mapping is that large, and is never given back.
     Ok(unsafe { core::slice::from_raw_parts_mut(at.cast(), len) })
@@ -422,6 +460,60 @@ impl Real {
         let found = unsafe { dlsym(core::ptr::without_provenance_mut(usize::MAX), self.name.as_ptr()) };
         self.found.store(found, Relaxed);
         found
+    }
+}
+
+/// What glibc has under names of its own, for musl: there the next malloc after the program's is the C library's, and there are no namespaces.
+#[cfg(dlsoak_musl)]
+mod of_musl {
+    use super::*;
+
+    macro_rules! next {
+        ($($own:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $name:literal;)*) => {$(
+            pub unsafe fn $own($($argument: $type),*) $(-> $result)? {
+                static REAL: Real = Real::new($name);
+                // SAFETY: that symbol is a function of this type; the caller's contract is its.
+                unsafe {
+                    core::mem::transmute::<*mut c_void, unsafe extern "C" fn($($type),*) $(-> $result)?>(REAL.address())(
+                        $($argument),*
+                    )
+                }
+            }
+        )*};
+    }
+
+    next! {
+        __libc_malloc(size: usize) -> *mut c_void = c"malloc";
+        __libc_realloc(old: *mut c_void, size: usize) -> *mut c_void = c"realloc";
+        __libc_free(old: *mut c_void) = c"free";
+        // Its memalign calls the program's own.
+        __libc_memalign(align: usize, size: usize) -> *mut c_void = c"aligned_alloc";
+    }
+
+    /// That of musl calls the program's own malloc, which would count it twice, and wipes what it gets, too.
+    pub unsafe fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+        let Some(bytes) = count.checked_mul(size) else {
+            set_errno(NO_MEMORY);
+            return core::ptr::null_mut();
+        };
+        // SAFETY: the block has as many bytes.
+        unsafe {
+            let block = __libc_malloc(bytes);
+            if !block.is_null() {
+                block.cast::<u8>().write_bytes(0, bytes);
+            }
+            block
+        }
+    }
+
+    pub unsafe fn __libc_valloc(size: usize) -> *mut c_void {
+        // SAFETY: the caller's contract.
+        unsafe { __libc_memalign(page(), size) }
+    }
+
+    pub unsafe fn dlmopen(_namespace: c_long, _path: *const c_char, _flags: c_int) -> *mut c_void {
+        not_there();
+        core::ptr::null_mut()
     }
 }
 

@@ -60,6 +60,16 @@ pub unsafe extern "C" fn main(_count: c_int, arguments: *const *const c_char) ->
     }
 }
 
+/// Called where the loader calls nothing before the first constructor.
+///
+/// # Safety
+/// This is the environment of the process, and nobody else uses it meanwhile.
+#[cfg(dlsoak_musl)]
+pub(crate) unsafe fn before_constructors(environment: *mut *const c_char) {
+    // SAFETY: the caller's contract.
+    unsafe { preloaded::restore(0, null(), environment) };
+}
+
 /// Maps the memory that a supervisor made, and closes the descriptor; `None` where it is not such memory.
 fn open(fd: c_int) -> Option<Parts> {
     // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists. A channel is never shorter than it

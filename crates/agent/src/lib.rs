@@ -1,13 +1,14 @@
 //! Everything of `dlsoak` that runs inside another process: the measured host, the loop that other instruments look at, the keeper
 //! between supervisor and host, the library that a traced host is preloaded with, and the auditor of a watched one.
 //!
-//! **Invariant:** what runs beside a library under test is a plain C program. It needs `libc.so.6` and nothing else, has no runtime
+//! **Invariant:** what runs beside a library under test is a plain C program. It needs the C library and nothing else, has no runtime
 //! of its own, unwinds nothing, and allocates nothing. The host parses nothing, because its orders and its answers are data
 //! (`dlsoak-wire`); the loop takes its orders as arguments. There are two exceptions. The library that takes notes unwinds stacks, and so
 //! needs `libgcc_s.so.1` besides. The auditor needs nothing at all.
 //!
 //! The sources are built several times. `build.rs` makes the programs, each with one call of the compiler and
-//! `--cfg dlsoak_program`; cargo builds this library, which offers the programs as bytes and has their tests.
+//! `--cfg dlsoak_program`, for glibc and, with `--cfg dlsoak_musl`, for musl; cargo builds this library, which offers the programs as
+//! bytes and has their tests.
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(dlsoak_program, no_main)]
@@ -17,6 +18,8 @@
 
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host"))]
 pub mod arena;
+#[cfg(any(dlsoak_program = "host", dlsoak_program = "loop", dlsoak_program = "keeper"))]
+mod begin;
 #[cfg(not(dlsoak_program = "audit"))]
 pub mod c;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "loop"))]
@@ -54,7 +57,7 @@ pub const NEEDS_HOST: &str = "dlsoak_needs_host";
 #[cfg(not(dlsoak_program))]
 mod images;
 #[cfg(not(dlsoak_program))]
-pub use images::{AUDIT, HOST, HOST_COUNTING, HOST_POINTERS, KEEPER, LOOP, PRELOAD};
+pub use images::{Agents, GLIBC, MUSL, SPARE};
 
 /// Nothing can be said from here: a bug here must not go unnoticed.
 #[cfg(dlsoak_program)]

@@ -76,7 +76,7 @@ pub(crate) fn each_number_in(directory: &CStr, mut each: impl FnMut(c_int)) {
             return;
         }
         loop {
-            let entry = c::readdir64(directory);
+            let entry = c::readdir(directory);
             if entry.is_null() {
                 break;
             }

@@ -30,7 +30,7 @@ fn program() -> &'static Path {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keeper-{}", std::process::id()));
         let mut file =
             File::options().write(true).create(true).truncate(true).mode(0o700).open(&path).unwrap();
-        file.write_all(dlsoak_agent::KEEPER).unwrap();
+        file.write_all(dlsoak_agent::GLIBC.keeper).unwrap();
         path
     })
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::Facts;
 use crate::search::{Found, Search, rpath};
 
-/// What each process on glibc has, so that it never comes or goes with another library.
-const ALWAYS: [&str; 3] = ["libc.so.6", "ld-linux", "ld64.so"];
+/// What each process has, on glibc and on musl, so that it never comes or goes with another library.
+const ALWAYS: [&str; 5] = ["libc.so", "ld-linux", "ld64.so", "libc.musl-", "ld-musl-"];
 
-/// Whether each process on glibc has the library of this name: the C library, or the loader.
+/// Whether each process has the library of this name: the C library, or the loader.
 pub fn is_everywhere(name: &str) -> bool {
     ALWAYS.iter().any(|always| name.starts_with(always))
 }

@@ -2,7 +2,7 @@
 //! what the loader does not need (compiler, Go's build information), because a library may have none.
 
 use object::elf;
-use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, SectionHeader};
+use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, Rela, SectionHeader, Sym};
 use object::{Endianness, Pod};
 
 use super::language::Marks;
@@ -270,6 +270,7 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             exports: symbols.exports.len(),
         });
         let libc = libc(&needed, &versions);
+        let initial_exec = self.has_initial_exec();
         let machine = Machine(self.header.e_machine(self.endian).0);
         let now =
             flags & DF_BIND_NOW != 0 || flags_1 & DF_1_NOW != 0 || self.value(elf::DT_BIND_NOW).is_some();
@@ -303,6 +304,8 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
                 size: segment.p_memsz(self.endian).into(),
                 align: segment.p_align(self.endian).into(),
             }),
+            initial_exec,
+            relr: self.value(elf::DT_RELR).is_some(),
             init: self.value(elf::DT_INIT).is_some(),
             fini: self.value(elf::DT_FINI).is_some(),
             init_array: self.value(elf::DT_INIT_ARRAYSZ).unwrap_or(0) / word,
@@ -325,6 +328,30 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             },
             relro,
         })
+    }
+
+    /// Whether it has code that finds its own thread-local storage at a fixed place of each thread (the initial-exec model).
+    fn has_initial_exec(&self) -> bool {
+        let place = match Machine(self.header.e_machine(self.endian).0) {
+            Machine::X86_64 => elf::R_X86_64_TPOFF64,
+            Machine::AARCH64 => elf::R_AARCH64_TLS_TPREL,
+            _ => return false,
+        };
+        let table =
+            |tag: elf::DynamicTag| self.value(tag).and_then(|address| self.at(address)).unwrap_or_default();
+        let size = self.value(elf::DT_RELASZ).and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+        let relocations = table(elf::DT_RELA);
+        let count = size.min(relocations.len()) / size_of::<Elf::Rela>();
+        let relocations = object::pod::slice_from_bytes::<Elf::Rela>(relocations, count);
+        let relocations = relocations.map_or::<&[Elf::Rela], _>(&[], |(relocations, _)| relocations);
+        let symbols = table(elf::DT_SYMTAB);
+        let is_own = |relocation: &&Elf::Rela| {
+            let Some(index) = relocation.symbol(self.endian, false) else { return true };
+            let at = index.0.saturating_mul(size_of::<Elf::Sym>());
+            let symbol = symbols.get(at..).and_then(head::<Elf::Sym>);
+            symbol.is_some_and(|symbol| symbol.st_shndx(self.endian) != elf::SHN_UNDEF)
+        };
+        relocations.iter().filter(|one| one.r_type(self.endian, false).0 == place.0).any(|one| is_own(&one))
     }
 
     /// The content of the first note of this name and type.

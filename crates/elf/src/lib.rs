@@ -33,7 +33,7 @@ pub use dlsoak_record::inspection::Problem;
 pub use dlsoak_record::{Certainty, Prediction};
 pub use ldcache::Cache;
 pub use linkage::{Offer, OfferKind, Refused, offers, stubs_for, wants};
-pub use loadable::{Host, check_loadable, check_machine};
+pub use loadable::{Host, check_loadable, check_machine, check_relocations};
 pub use overloads::{Overload, overloads, qualified};
 pub use predict::{nodelete, predictions, unique};
 pub use read::{facts_of, read_at_most, read_library};

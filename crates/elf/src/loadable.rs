@@ -1,6 +1,6 @@
 //! Whether a file can be loaded here, decided before the loader is asked, because its answer comes late and says little.
 
-use super::{Class, Endian, Facts, Kind, Machine, Problem};
+use super::{Class, Endian, Facts, Kind, Libc, Machine, Problem};
 
 /// The machine that a library is to be loaded on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub fn check_loadable(facts: &Facts, host: Host) -> Result<(), Problem> {
     check_machine(facts, host)?;
     match facts.kind {
         Kind::SharedObject if facts.noopen() => Err(Problem::NoOpen),
+        // "initial-exec TLS resolves to dynamic definition": musl 1.2.3 and 1.2.5 refuse each of them.
+        Kind::SharedObject if facts.initial_exec && facts.libc == Libc::Musl => {
+            Err(Problem::InitialExecInMusl { language: facts.language })
+        }
         Kind::SharedObject => Ok(()),
         kind => Err(Problem::NotShared { kind }),
     }
@@ -58,6 +62,27 @@ pub fn check_machine(facts: &Facts, host: Host) -> Result<(), Problem> {
         return Err(Problem::WrongClass { class: facts.class, machine });
     }
     Ok(())
+}
+
+/// Checks whether a C library, as `glibc 2.36` or `musl 1.2.3` names it, can read packed relative relocations, where a file has them. glibc
+/// before 2.36 refuses such a file if its linker made it say so (`GLIBC_ABI_DT_RELR`). Otherwise, and in musl before 1.2.4, none of its
+/// pointers is relocated, and it crashes while it is opened.
+///
+/// # Errors
+///
+/// The [`Problem`] with that C library.
+pub fn check_relocations(facts: &Facts, libc: &str) -> Result<(), Problem> {
+    let reads = match libc.split_once(' ') {
+        Some(("glibc", version)) => numbers(version) >= numbers("2.36"),
+        Some(("musl", version)) => numbers(version) >= numbers("1.2.4"),
+        // Of others nothing is known.
+        _ => true,
+    };
+    if facts.relr && !reads { Err(Problem::PackedRelocations { libc: libc.to_owned() }) } else { Ok(()) }
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }
 
 /// An i386 library on x86-64 has the wrong width rather than the wrong machine.

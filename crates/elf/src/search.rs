@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Cache, Facts, Host, check_loadable, parse, read_library};
+use crate::{Cache, Facts, Host, Libc, check_loadable, parse, read_library};
 use dlsoak_record::inspection::Place;
 
 /// Where glibc writes down what `ldconfig` found.
@@ -64,6 +64,10 @@ impl Search {
         if name.contains('/') {
             return open(Path::new(name), Place::Path);
         }
+        if facts.libc == Libc::Musl && is_musl(name) {
+            let loader = format!("/lib/ld-musl-{}.so.1", std::env::consts::ARCH);
+            return open(Path::new(&loader), Place::Default);
+        }
         let in_list = |list: &[PathBuf], place| list.iter().find_map(|dir| open(&dir.join(name), place));
         // An object that has a RUNPATH ignores all RPATHs, its own and those above.
         let rpath = if facts.runpath.is_some() { Vec::new() } else { rpath(path, facts) };
@@ -86,6 +90,13 @@ impl Search {
         let in_defaults = || DEFAULTS.iter().find_map(|dir| open(&Path::new(dir).join(name), Place::Default));
         self.cache.find(name).find_map(|path| open(Path::new(path), Place::Cache)).or_else(in_defaults)
     }
+}
+
+/// Whether musl's loader takes this name for itself, whatever follows the first dot (`load_library` in ldso/dynlink.c).
+fn is_musl(name: &str) -> bool {
+    const PARTS: [&str; 7] = ["c", "pthread", "rt", "m", "dl", "util", "xnet"];
+    let part = name.strip_prefix("lib").and_then(|name| name.split_once('.'));
+    part.is_some_and(|(part, _)| PARTS.contains(&part))
 }
 
 /// The directories of an object's `DT_RPATH`, which hold for what it brings too.
@@ -127,6 +138,16 @@ fn open(path: &Path, place: Place) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn musl_is_its_own_loader() {
+        for name in ["libc.so", "libc.musl-x86_64.so.1", "libm.so", "libpthread.so.0"] {
+            assert!(is_musl(name), "{name}");
+        }
+        for name in ["libz.so.1", "libcrypt.so.1", "libc", "ld-musl-x86_64.so.1"] {
+            assert!(!is_musl(name), "{name}");
+        }
+    }
 
     #[test]
     fn the_loaders_variables_are_filled_in() {

@@ -21,6 +21,12 @@ struct Maker {
     flags: u64,
     flags_1: u64,
     symbols: Vec<Symbol>,
+    /// The C library that it needs; versions of symbols are glibc's.
+    libc: &'static str,
+    /// Further tags of the dynamic section.
+    tags: Vec<(u64, u64)>,
+    /// A relocation: its symbol, and its type.
+    relocation: Option<(u64, u64)>,
     /// Put this beside the loaded content, as a compiler leaves its strings.
     data: &'static [u8],
 }
@@ -41,6 +47,9 @@ impl Default for Maker {
                 ("local", 0x02, 0, true),
                 ("malloc", 0x12, 0, false),
             ],
+            libc: "libc.so.6",
+            tags: Vec::new(),
+            relocation: None,
             data: b"",
         }
     }
@@ -71,7 +80,7 @@ impl Maker {
             })
         };
         let soname = name("libtest.so.1");
-        let needed = [name("libm.so.6"), name("libc.so.6")];
+        let needed = [name("libm.so.6"), name(self.libc)];
         let versions = [name("GLIBC_2.9"), name("GLIBC_2.34")];
         let names: Vec<u64> = self.symbols.iter().map(|symbol| name(symbol.0)).collect();
 
@@ -121,6 +130,11 @@ impl Maker {
                 self.put(&mut body, value, size);
             }
         }
+        let rela = here(&body);
+        for value in self.relocation.iter().flat_map(|(symbol, kind)| [0x2000, symbol << 32 | kind, 0]) {
+            self.put(&mut body, value, 8);
+        }
+        let rela_size = here(&body) - rela;
         let dynamic = here(&body);
         let mut tags = vec![
             (1, needed[0]),
@@ -130,12 +144,16 @@ impl Maker {
             (10, strings.len() as u64),
             (6, symtab),
             (4, hash),
-            (0x6fff_fffe, verneed),
-            (0x6fff_ffff, 1),
+            (7, rela),
+            (8, rela_size),
             (30, self.flags),
             (0x6fff_fffb, self.flags_1),
             (27, 3 * w as u64),
         ];
+        if self.libc == "libc.so.6" {
+            tags.extend([(0x6fff_fffe, verneed), (0x6fff_ffff, 1)]);
+        }
+        tags.extend(&self.tags);
         tags.push((0, 0));
         for (tag, value) in tags {
             self.put(&mut body, tag, w);
@@ -304,6 +322,49 @@ fn each_file_that_does_not_load_here_has_its_problem() {
     let executable = Problem::NotShared { kind: Kind::PositionIndependentExecutable };
     assert_eq!(check(Maker { flags_1: 0x0800_0000, ..Maker::default() }), Err(executable));
     assert_eq!(check(Maker { flags_1: 0x40, ..Maker::default() }), Err(Problem::NoOpen));
+}
+
+#[test]
+fn musl_refuses_what_expects_its_own_storage_at_a_fixed_place() {
+    let host = |machine| Host { class: Class::Bits64, endian: Endian::Little, machine: Some(machine) };
+    // Symbol 0 is the library's own storage; 1 is defined, 5 is another library's.
+    let check = |libc, machine, relocation| {
+        let facts = Maker { libc, machine, relocation, flags: STATIC_TLS, ..Maker::default() }.facts();
+        check_loadable(&facts, host(Machine(machine)))
+    };
+    let refused = Err(Problem::InitialExecInMusl { language: Language::C });
+    for (machine, place, other) in [(62, 18, 16), (183, 1030, 1028)] {
+        for libc in ["libc.so", "libc.musl-x86_64.so.1"] {
+            assert_eq!(check(libc, machine, Some((0, place))), refused);
+            assert_eq!(check(libc, machine, Some((1, place))), refused);
+            assert_eq!(check(libc, machine, Some((5, place))), Ok(()));
+            assert_eq!(check(libc, machine, Some((0, other))), Ok(()));
+            assert_eq!(check(libc, machine, None), Ok(()));
+        }
+        assert_eq!(check("libc.so.6", machine, Some((0, place))), Ok(()));
+    }
+}
+
+#[test]
+fn packed_relocations_need_a_c_library_that_knows_them() {
+    let packed = Maker { tags: vec![(36, 0x3000)], ..Maker::default() }.facts();
+    let plain = Maker::default().facts();
+    assert!(packed.relr && !plain.relr);
+    for (libc, reads) in [
+        ("glibc 2.35", false),
+        ("glibc 2.9", false),
+        ("glibc 2.36", true),
+        ("glibc 2.43", true),
+        ("musl 1.2.3", false),
+        ("musl 1.1.24", false),
+        ("musl 1.2.4", true),
+        ("musl 1.2.5", true),
+        ("musl", true),
+    ] {
+        let problem = Problem::PackedRelocations { libc: libc.to_owned() };
+        assert_eq!(check_relocations(&packed, libc), if reads { Ok(()) } else { Err(problem) });
+        assert_eq!(check_relocations(&plain, libc), Ok(()));
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The rules of the gate: each limit that was applied, what was measured against it, and what it made of it.
 
 use dlsoak_record::{
-    AllowedPointer, Blame, Dependency, Gate, Leak, LimitFacts, Limits, Measured, OddLimit, Per, Residue,
-    ResidueKind, Rule, RuleMeasured, RuleName, UnloadState, Verdict,
+    AllowedPointer, Blame, CauseKind, Dependency, Gate, Leak, LimitFacts, Limits, Measured, OddLimit, Per,
+    Residue, ResidueKind, Rule, RuleMeasured, RuleName, UnloadState, Verdict,
 };
 
 use super::growth::{Answer, CLEAN_BELOW, Evidence, is_memory};
-use super::verdict::{UNBOUNDED, decides, is_undecided, seconds_per_cycle};
+use super::verdict::{UNBOUNDED, decides, is_undecided, may_stay, seconds_per_cycle};
 
 /// Bytes of the smallest chunk that glibc's malloc hands out.
 const SMALLEST_CHUNK: f64 = 32.0;
@@ -22,7 +22,7 @@ pub(super) fn gate(
 ) -> Gate {
     let passed = match verdict {
         Verdict::Clean => Some(true),
-        Verdict::Pinned => Some(limits.allow_pinned.is_some()),
+        Verdict::Pinned => Some(may_stay(soak, limits)),
         Verdict::Inconclusive => None,
         _ => Some(false),
     };
@@ -150,13 +150,14 @@ fn count(limits: &Limits, evidence: &Evidence) -> Rule {
 /// The rule on unloading. Its limit is the reason for which the library may stay.
 fn unloaded(soak: &Measured, limits: &Limits) -> Rule {
     let state = soak.unload.state;
+    let by_libc = soak.worker.never_unloads().then(|| CauseKind::LibcNeverUnloads.name().to_owned());
     Rule {
         name: RuleName::AllowPinned,
         metric: None,
-        limit: limits.allow_pinned.as_ref().map(ToString::to_string),
+        limit: limits.allow_pinned.as_ref().map(ToString::to_string).or(by_libc),
         limit_per_cycle: None,
         measured: RuleMeasured::Unload { state },
-        passed: Some(state != UnloadState::Pinned || limits.allow_pinned.is_some()),
+        passed: Some(state != UnloadState::Pinned || may_stay(soak, limits)),
     }
 }
 

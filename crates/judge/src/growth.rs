@@ -3,14 +3,14 @@
 
 use super::bound::{self, ALPHA_RARE, Bound, Noise};
 use super::cohorts;
-use super::kind::{Kind, is_collected};
+use super::kind::{Kind, is_collected, page_of};
 use super::ladder::Ladder;
 use super::line::{Line, Point};
 use super::promise::{Open, promise};
 use super::schedule::LEAK_LOOKS;
 use super::series::Exposure;
 use super::staircase::{self, Sparse, Staircase};
-use dlsoak_record::{Cohorts, Fit, Growth, Language, Measured, Metric, Survivors, Trend, Unit};
+use dlsoak_record::{Cohorts, Fit, Growth, Language, Measured, Metric, Mode, Survivors, Trend, Unit};
 
 /// Error probability of the interval that a leak must clear in the newest octave. Together with [`ALPHA_CONFIRM`] for the octave before,
 /// each on one side, eight metrics report a false leak with probability 0.00125 * 0.025 * 8 = 0.025 %.
@@ -39,6 +39,8 @@ const GARBAGE: f64 = 8e6;
 /// The same at least, however small GOGC is: with 10, rings and maps that were full long ago settled at 2.1 to 2.6 MB.
 const LEAST_GARBAGE: f64 = 4e6;
 
+/// What one event of a rare leak is assumed to add at least where the limit is below [`CLEAN_BELOW`].
+const LARGE_EVENT: f64 = 4096.0;
 /// Error probabilities of what a run may hide are multiplied by this where the limit is below [`CLEAN_BELOW`], so that they are 1 %.
 const STRICT: f64 = 0.2;
 
@@ -92,6 +94,8 @@ pub(super) struct Evidence {
     pub bounds: Bounds,
     /// The answer.
     pub answer: Answer,
+    /// Whether it takes part in the verdict.
+    pub decides: bool,
     /// Whether it is judged where its collector runs often.
     pub collected: bool,
     /// What the survivors of old cycles show, where the answer is theirs.
@@ -229,7 +233,16 @@ fn assess(
     let rates: Vec<f64> =
         seen.lines.octaves.iter().map_while(|line| line.map(|line| line.slope * to_cycle)).collect();
     let cycles_needed = answer.is_open().then(|| seen.promise(answer, &rates, bounds, soak)).flatten();
-    Evidence { growth, bounds, answer, collected: false, survivors: None, rates, cycles_needed }
+    let decides = metric.takes_part() && !is_cost(metric, soak);
+    Evidence { growth, bounds, answer, decides, collected: false, survivors: None, rates, cycles_needed }
+}
+
+/// Whether a metric grows by what each load costs, because the C library never unloads and each cycle loads another copy: the mappings of
+/// the file, and what the loader and malloc keep for it. What the library itself allocates and never frees shows in the heap. So the other
+/// metrics of memory would make a leak of every library there.
+fn is_cost(metric: Metric, soak: &Measured) -> bool {
+    let of_library = [Metric::Heap, Metric::Threads, Metric::Fds];
+    soak.worker.never_unloads() && soak.mode() != Mode::Reopen && !of_library.contains(&metric)
 }
 
 /// All that a series shows.
@@ -255,7 +268,7 @@ struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     fn of(metric: Metric, series: &'a [Point], soak: &Measured, bounds: Bounds, to_cycle: f64) -> Self {
-        let (kind, threads) = (Kind::of(metric), soak.threads());
+        let (kind, threads) = (Kind::of(metric, page_of(soak)), soak.threads());
         Self {
             series,
             metric,
@@ -604,7 +617,7 @@ impl Unseen {
     fn of(kind: Kind, threads: u32, series: &[Point], bounds: Bounds) -> Self {
         // The lower the limit, the rarer and larger the events that reach it may be.
         let low = kind != Kind::Things && bounds.clean_below < CLEAN_BELOW;
-        let (event, strict) = if low { (Kind::Pages.event(), STRICT) } else { (kind.event(), 1.0) };
+        let (event, strict) = if low { (kind.event().max(LARGE_EVENT), STRICT) } else { (kind.event(), 1.0) };
         let (first, last) =
             (series.first().copied().unwrap_or_default(), series.last().copied().unwrap_or_default());
         let moved = series.iter().rev().find(|point| point.1 != last.1);

@@ -42,7 +42,8 @@ pub(super) fn problems_in(soak: &Measured, evidence: &[Evidence]) -> Vec<Problem
     for residue in kinds(soak) {
         problems.push(Problem::Left { residue });
     }
-    if soak.unload.state == UnloadState::Pinned {
+    // In every host, where the C library never unloads.
+    if soak.unload.state == UnloadState::Pinned && !soak.worker.never_unloads() {
         problems.push(Problem::Stays);
     }
     problems

@@ -114,9 +114,7 @@ fn is_excused(exhausted: &Exhausted, blamed: &[Dependency]) -> bool {
 
 /// The verdict: the first that holds, in the order of `docs/findings.md`.
 fn verdict(soak: &Measured, limits: &Limits, evidence: &[Evidence], left: bool, undecided: bool) -> Verdict {
-    // A library that answers for the other build was not unloaded, whatever the witnesses saw.
-    let stale = soak.replaced.as_ref().is_some_and(|replaced| replaced.stale > 0);
-    let pinned = soak.unload.state == UnloadState::Pinned || stale;
+    let pinned = soak.unload.state == UnloadState::Pinned || is_stale(soak);
     match soak.outcome.kind {
         OutcomeKind::LoadFailed => Verdict::LoadFailed,
         OutcomeKind::NeedsHost => Verdict::NeedsHost,
@@ -127,10 +125,20 @@ fn verdict(soak: &Measured, limits: &Limits, evidence: &[Evidence], left: bool, 
         _ if has(evidence, Answer::Leak) => Verdict::Leak,
         _ if left => Verdict::Residue,
         OutcomeKind::Limit => Verdict::Limit,
-        _ if pinned && (limits.allow_pinned.is_none() || !undecided) => Verdict::Pinned,
+        _ if pinned && (!may_stay(soak, limits) || !undecided) => Verdict::Pinned,
         _ if undecided => Verdict::Inconclusive,
         OutcomeKind::Completed | OutcomeKind::Interrupted => Verdict::Clean,
     }
+}
+
+/// Whether a library answered for the build that replaced it. So it was not unloaded, whatever the witnesses saw.
+fn is_stale(soak: &Measured) -> bool {
+    soak.replaced.as_ref().is_some_and(|replaced| replaced.stale > 0)
+}
+
+/// Whether the library may stay: because that is allowed, or because nothing that it does could get it unloaded.
+pub(super) fn may_stay(soak: &Measured, limits: &Limits) -> bool {
+    limits.allow_pinned.is_some() || soak.worker.never_unloads() && !is_stale(soak)
 }
 
 /// Whether a soak ran until it was to end.
@@ -352,7 +360,7 @@ impl Case<'_> {
         let unload = &self.soak.unload;
         let severity = match unload.state {
             UnloadState::Unloaded => return,
-            UnloadState::Pinned if self.limits.allow_pinned.is_none() => Severity::Fail,
+            UnloadState::Pinned if !may_stay(self.soak, self.limits) => Severity::Fail,
             UnloadState::Pinned => Severity::Note,
             UnloadState::Partial => {
                 self.add(Severity::Note, Facts::DependenciesStay { objects: unload.objects_left.clone() });
@@ -364,8 +372,12 @@ impl Case<'_> {
         }
         if unload.causes.is_empty() && unload.state == UnloadState::Pinned {
             // A soak that was cut short has no diagnosis.
-            let cause = Cause::of_library(CauseFacts::Unknown(Undiagnosed::NotMade));
-            self.stays(severity, &cause);
+            let cause = if self.soak.worker.never_unloads() {
+                CauseFacts::LibcNeverUnloads
+            } else {
+                CauseFacts::Unknown(Undiagnosed::NotMade)
+            };
+            self.stays(severity, &Cause::of_library(cause));
         }
     }
 
@@ -638,9 +650,9 @@ pub(super) fn bounds(soak: &Measured, policy: &Limits) -> impl Fn(Metric) -> Bou
     }
 }
 
-/// Whether the evidence takes part in the verdict; see [`Metric::takes_part`].
+/// Whether the evidence takes part in the verdict.
 pub(super) fn decides(evidence: &Evidence) -> bool {
-    evidence.growth.metric.takes_part()
+    evidence.decides
 }
 
 /// Whether a metric that decides has that finding.
@@ -656,7 +668,8 @@ pub(super) fn is_undecided(evidence: &[Evidence]) -> bool {
 /// The growth of memory that is proven, in the metric that says most about its kind: the narrowest that accounts for at least half of what
 /// the next wider one grows by.
 pub(super) fn stated(evidence: &[Evidence]) -> Option<&dlsoak_record::Growth> {
-    let proven = |metric| evidence.iter().find(|e| e.growth.metric == metric && e.answer == Answer::Leak);
+    let is_proven = |e: &&Evidence| decides(e) && e.answer == Answer::Leak;
+    let proven = |metric| evidence.iter().filter(is_proven).find(|e| e.growth.metric == metric);
     let resident = [Metric::Heap, Metric::Anon, Metric::Rss].map(proven);
     let resident: Vec<&Evidence> = resident.into_iter().flatten().collect();
     let most = resident.iter().map(|e| e.growth.per_cycle).fold(0.0, f64::max);

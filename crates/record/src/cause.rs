@@ -98,6 +98,8 @@ pub enum CauseFacts {
     },
     /// It was in the process before the first open.
     AlreadyLoaded,
+    /// The C library never unloads anything, as musl.
+    LibcNeverUnloads,
     /// None of these.
     Unknown(Undiagnosed),
 }
@@ -115,6 +117,7 @@ impl CauseFacts {
             Self::ExtraReference { .. } => CauseKind::ExtraReference,
             Self::DependencyPinned { .. } => CauseKind::DependencyPinned,
             Self::AlreadyLoaded => CauseKind::AlreadyLoaded,
+            Self::LibcNeverUnloads => CauseKind::LibcNeverUnloads,
             Self::Unknown(_) => CauseKind::Unknown,
         }
     }
@@ -199,6 +202,8 @@ named! {
         DependencyPinned = "dependency-pinned",
         /// It was in the process before the first open.
         AlreadyLoaded = "already-loaded",
+        /// The C library never unloads anything.
+        LibcNeverUnloads = "libc-never-unloads",
         /// None of these.
         Unknown = "unknown",
     }

@@ -286,8 +286,8 @@ pub enum Found {
         /// The machine that rustc runs on.
         host: String,
     },
-    /// dlsoak was built for musl, whose loader never unloads a library.
-    BuiltForMusl,
+    /// No C library is where programs look for their loader.
+    NoCLibrary,
     /// The C library.
     CLibrary {
         /// Its name and version, for example `glibc 2.36`.

@@ -54,6 +54,12 @@ pub struct Facts {
     pub required: Vec<Box<str>>,
     /// Thread-local storage, where it has any.
     pub tls: Option<Tls>,
+    /// Whether its code expects its own thread-local storage at a fixed place of each thread (the initial-exec model).
+    #[serde(default)]
+    pub initial_exec: bool,
+    /// Whether it has packed relative relocations (`DT_RELR`), which glibc 2.36 and musl 1.2.4 brought.
+    #[serde(default)]
+    pub relr: bool,
     /// Whether it has a `DT_INIT` function.
     pub init: bool,
     /// Whether it has a `DT_FINI` function.

@@ -295,6 +295,7 @@ fn cause_code(kind: CauseKind) -> Code {
         CauseKind::ExtraReference => Code::PinnedExtraReference,
         CauseKind::DependencyPinned => Code::PinnedDependency,
         CauseKind::AlreadyLoaded => Code::PinnedAlreadyLoaded,
+        CauseKind::LibcNeverUnloads => Code::PinnedLibcNeverUnloads,
         CauseKind::Unknown => Code::PinnedUnknown,
     }
 }
@@ -681,6 +682,8 @@ named! {
         PinnedDependency = "pinned-dependency",
         /// It was in the process before the first open.
         PinnedAlreadyLoaded = "pinned-already-loaded",
+        /// The C library never unloads anything.
+        PinnedLibcNeverUnloads = "pinned-libc-never-unloads",
         /// Why it stays is not known.
         PinnedUnknown = "pinned-unknown",
         /// A host keeps a handle of it.

@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 285] = [
+pub(crate) const FREE_TEXT: [&str; 287] = [
     "AllowedLibrary.name",
     "AllowedPointer",
     "AllowedPointer.holder",
@@ -213,6 +213,7 @@ pub(crate) const FREE_TEXT: [&str; 285] = [
     "Problem.by",
     "Problem.first",
     "Problem.glibc",
+    "Problem.libc",
     "Problem.library",
     "Problem.name",
     "Problem.path",
@@ -286,6 +287,7 @@ pub(crate) const FREE_TEXT: [&str; 285] = [
     "Why.check",
     "Why.returned",
     "Worker.held",
+    "Worker.libc",
     "Worker.linked",
     "Worker.objects",
     "Worker.output_tail",

@@ -4,8 +4,8 @@ use dlsoak_settings::named;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Prediction;
 use crate::file::{Class, Endian, Facts, Kind, Machine};
+use crate::{Language, Prediction};
 
 /// The value of [`Inspection::schema`].
 pub const SCHEMA: &str = "dlsoak.inspect/2";
@@ -140,6 +140,16 @@ pub enum Problem {
         bytes: u64,
         /// Bytes that are left.
         room: u64,
+    },
+    /// It expects its own thread-local storage at a fixed place of each thread, and musl has none for libraries that are opened.
+    InitialExecInMusl {
+        /// Its language: Go builds every library so.
+        language: Language,
+    },
+    /// It has packed relative relocations (`DT_RELR`), and this C library can't read them.
+    PackedRelocations {
+        /// The C library.
+        libc: String,
     },
     /// The file of a needed library does not define a symbol version.
     MissingVersion {

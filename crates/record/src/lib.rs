@@ -480,6 +480,13 @@ pub struct Worker {
     /// How malloc was counted, which decides what latencies can be compared with.
     #[serde(default)]
     pub agent: Agent,
+    /// The C library that it ran on, with its version where that can be read: `glibc 2.36`, `musl 1.2.3`. It is that of the library under
+    /// test, and not that of dlsoak.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub libc: String,
+    /// Size of a page in bytes, in which resident memory moves; 0 where the process did not start.
+    #[serde(default)]
+    pub page_size: u64,
     /// The kind of host that it was.
     #[serde(default)]
     pub kind: HostKind,
@@ -497,6 +504,13 @@ pub struct Worker {
     /// Last lines that the library wrote to standard output or standard error, where it wrote any.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub output_tail: String,
+}
+
+impl Worker {
+    /// Whether its C library never unloads anything: musl's `dlclose` does nothing, by design.
+    pub fn never_unloads(&self) -> bool {
+        self.libc.starts_with("musl")
+    }
 }
 
 /// The clocks that phases are timed by.

@@ -144,9 +144,9 @@ pub fn advice(check: &Check) -> Advice {
             ),
             format!("unset {name}"),
         ),
-        Found::BuiltForMusl => Advice::new(
-            "dlsoak is built for musl, whose loader never unloads a library",
-            "build dlsoak for a gnu target",
+        Found::NoCLibrary => Advice::new(
+            "neither glibc nor musl is here, so no library can be soaked",
+            "install libc6 or musl (Debian, Ubuntu)",
         ),
         Found::CLibrary { libc, musl: false } => fact(libc.clone()),
         Found::CLibrary { libc, musl: true } => {
@@ -771,7 +771,7 @@ mod tests {
             (
                 Group::System,
                 vec![
-                    (CLibrary, Fail, Found::BuiltForMusl),
+                    (CLibrary, Fail, Found::NoCLibrary),
                     (CLibrary, Ok, Found::CLibrary { libc: text("glibc 2.36"), musl: false }),
                     (CLibrary, Ok, Found::CLibrary { libc: text("glibc 2.36"), musl: true }),
                     (Kernel, Ok, kernel(None)),

@@ -74,6 +74,9 @@ pub fn render(found: &Inspection, width: u16, color: bool, all: bool) -> String 
     if found.needed.is_empty() {
         row("needs", "nothing");
     }
+    if file.relr {
+        row("relocations", "packed (DT_RELR), so it needs glibc 2.36 or musl 1.2.4");
+    }
     row("imports", &format!("{} from other libraries", counted(file.imports as u64, "symbol")));
     row("exports", &counted(found.export_count as u64, "symbol"));
     let shown = if all { found.exports.len() } else { FIRST };
@@ -130,6 +133,21 @@ pub fn problem(problem: &Problem) -> Advice {
                 "start the program with GLIBC_TUNABLES=glibc.rtld.optional_static_tls={bytes}, or with the library in \
                  LD_PRELOAD"
             ),
+        ),
+        Problem::InitialExecInMusl { language } => {
+            let its = "it expects its thread-local storage at a fixed place of each thread (initial-exec)";
+            let fact = format!("{its}, and musl refuses that of a library that is opened");
+            match language {
+                Language::Go => Advice::new(
+                    format!("{fact}. Go builds every c-shared library this way"),
+                    "build it for glibc, or build the host with it (-buildmode=c-archive)",
+                ),
+                _ => Advice::new(fact, "build it without -ftls-model=initial-exec"),
+            }
+        }
+        Problem::PackedRelocations { libc } => Advice::new(
+            format!("it has packed relative relocations (DT_RELR), and {libc} does not apply them"),
+            "link it without -z pack-relative-relocs, or update the C library to glibc 2.36 or musl 1.2.4",
         ),
         Problem::MissingVersion { by, version, library, path, glibc } => {
             let have = match glibc {
@@ -404,6 +422,9 @@ mod tests {
             missing(2),
             missing(1201),
             Problem::MissingLibrary { name: "libfoo.so.1".to_owned(), by: "libplugin.so".to_owned() },
+            Problem::InitialExecInMusl { language: Language::Go },
+            Problem::InitialExecInMusl { language: Language::C },
+            Problem::PackedRelocations { libc: "musl 1.2.3".to_owned() },
         ];
         let problems = problems.into_iter().chain(kinds.map(|kind| Problem::NotShared { kind }));
         insta::assert_snapshot!(lines(problems.map(|found| problem(&found))));
@@ -504,6 +525,8 @@ mod tests {
                 imports_of_note: Vec::new(),
                 required: Vec::new(),
                 tls: Some(Tls { size: 200, align: 64 }),
+                initial_exec: false,
+                relr: false,
                 init: true,
                 fini: false,
                 init_array: 3,

@@ -38,6 +38,8 @@ pub mod json;
 mod junit;
 #[cfg(feature = "files")]
 mod markdown;
+#[cfg(feature = "files")]
+mod sarif;
 pub mod summary;
 pub mod template;
 pub mod terminal;

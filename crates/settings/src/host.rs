@@ -1,4 +1,4 @@
-//! What the host has besides the library: what it holds, and of which kind it is.
+//! What the host has besides the library: what it holds, of which kind it is, and on which C library.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -77,6 +77,26 @@ named! {
         All = "all",
         /// The library's alone: not what only a dependency does, as a host that keeps the dependency loaded shows.
         Library = "library",
+    }
+}
+
+named! {
+    /// A C library, by the name of its project.
+    #[derive(Default)]
+    pub enum Libc {
+        /// The C library of most distributions.
+        #[default]
+        Glibc = "glibc",
+        /// The C library of Alpine. It never unloads a library.
+        Musl = "musl",
+    }
+}
+
+impl FromStr for Libc {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        word(text)
     }
 }
 

@@ -39,7 +39,7 @@ pub use call_names::{NameError, check_names};
 pub use chaos::{Chaos, ChaosKind};
 pub use command::{command, quoted};
 pub use flags::OpenFlags;
-pub use host::{Blame, Hold, HostKind};
+pub use host::{Blame, Hold, HostKind, Libc};
 pub use limits::{CountLimits, Increase, LeakRate, LimitError, Per};
 pub use metric::{Metric, Unit};
 pub use mode::{CallFrom, Mode, Pass};

@@ -21,6 +21,8 @@ macro_rules! each_setting {
             /// Choose the kind of host: c, c++ (which links libstdc++), or auto, which is c++ for a library that needs libstdc++ [default:
             /// auto]
             (long, value_name = "KIND") (serde()) host_kind: Option<$crate::HostKind>;
+            /// Choose the C library to soak on, glibc or musl, both of which a machine may have [default: the one that the library needs]
+            (long, value_name = "LIBC") (serde()) libc: Option<$crate::Libc>;
             /// Make this CALL of a library that the host holds after the close of each cycle; repeatable [default: none]
             (long, value_name = "CALL") (serde(deserialize_with = "one_or_many")) after: Option<Vec<$crate::Call>>;
             /// Make this CALL once, before the first cycle, in the driver of --exercise or what the host has; its state is the host's, and

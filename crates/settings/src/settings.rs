@@ -244,7 +244,7 @@ mod tests {
     fn all() -> Settings {
         let mut values = serde_json::json!({
             "call": ["f(\"it's\", 2)", "g"], "exercise": "drive.so:go", "hold": ["libgomp.so.1", "./libreg.so:link", "deps"],
-            "host-kind": "c++", "after": "h(1)", "setup": "host_init() == 0", "mode": "copies", "call-from": "worker", "threads": 3,
+            "host-kind": "c++", "libc": "musl", "after": "h(1)", "setup": "host_init() == 0", "mode": "copies", "call-from": "worker", "threads": 3,
             "share-path": false, "cycles": 1000, "duration": "1h30m", "warmup": 5, "until-decided": true, "max-cycles": "2k",
             "checkpoints": 100, "flags": "lazy,global", "env": { "A": "1 2", "B": "" }, "passes": "+patterns",
             "pointers": 100, "trace-on-leak": true, "chaos": "stop", "sandbox": "best-effort", "stall-timeout": "1500ms", "timeout": "10m",

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::quantity::{OfTime, Quantity};
 use crate::{
     AllowedPointer, Blame, Call, CallFrom, Chaos, Companion, CountLimits, Exercise, Hold, HostKind, Increase,
-    LeakRate, Mode, OpenFlags, Order, OtherBuild, Passes, Program, Reason, ResidueKind, Sandboxing, Variable,
+    LeakRate, Libc, Mode, OpenFlags, Order, OtherBuild, Passes, Program, Reason, ResidueKind, Sandboxing,
+    Variable,
 };
 
 /// Gives types whose text says everything their serde form, their schema, and the way to be given as they are. The type has
@@ -140,7 +141,7 @@ macro_rules! themselves {
 }
 
 themselves! {
-    bool AllowedPointer Blame Call CallFrom Chaos Companion CountLimits Exercise Hold HostKind Increase LeakRate Mode OpenFlags Order
+    bool AllowedPointer Blame Call CallFrom Chaos Companion CountLimits Exercise Hold HostKind Increase LeakRate Libc Mode OpenFlags Order
     OtherBuild Passes Program Reason ResidueKind Sandboxing Variable
 }
 

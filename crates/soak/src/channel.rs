@@ -78,7 +78,8 @@ impl Channel {
         header.has_pointers.store(u32::from(has_pointers), Relaxed);
         write_bytes(channel.job(), job);
         // Every page the worker may write is touched now: a page that appears later would count as its growth.
-        for byte in channel.writable().iter().skip(size_of::<Header>()).step_by(4096) {
+        for byte in channel.writable().iter().skip(size_of::<Header>()).step_by(procfs::page_size() as usize)
+        {
             byte.store(0, Relaxed);
         }
         header.version.store(VERSION, Relaxed);

@@ -15,10 +15,11 @@ use crate::record::{
     OtherHost, OutcomeKind, Pass, PassMade, Phase, Problem, Proof, Residue, Run, SCHEMA, Soak, Tool, Trace,
     Verdict, Why,
 };
-use crate::settings::{Hold, Sandboxing};
+use crate::settings::{Hold, Libc, Sandboxing};
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::suite::variants::GOGC;
 use crate::supervisor::{self, Context};
+use crate::sys::c_library;
 
 /// Most cycles of the short soak that leaves the calls out; not more than the soak itself took.
 const WITHOUT_CALLS: u64 = 10_000;
@@ -126,7 +127,8 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
         Pass::WithoutCalls => calls && matches!(verdict, Verdict::Leak | Verdict::Inconclusive),
         // What fewer cycles would show is warm-up.
         Pass::Cohorts => {
-            plan.replace.is_none()
+            plan.libc == Libc::Glibc
+                && plan.replace.is_none()
                 && soak.measured.cycles.completed >= FEWEST_COHORTS
                 && soak.measured.seconds <= COHORTS_SECONDS
                 && analysis::is_heap_open(&soak.measured)
@@ -154,7 +156,10 @@ fn wanted(pass: Pass, plan: &SoakPlan, soak: &Soak, doubted: bool) -> bool {
                 _ => false,
             };
             // Of two builds at one path, a place in memory does not say whose it is.
-            went && plan.mode != Mode::Namespace && plan.pointers != Some(0) && plan.replace.is_none()
+            went && plan.libc == Libc::Glibc
+                && plan.mode != Mode::Namespace
+                && plan.pointers != Some(0)
+                && plan.replace.is_none()
         }
         Pass::OtherHost => {
             let may_show = match soak.outcome.kind {
@@ -513,15 +518,17 @@ pub fn so_far(measured: &Measured) -> Soak {
     analysis::judged(soak)
 }
 
-/// The record of a run that begins now, without a soak. What runs before it have left behind is cleaned away.
-pub fn begin(now: jiff::Timestamp) -> Run {
+/// The record of a run that begins now, without a soak; `first` is the one that it begins with, if any. What runs before it have left
+/// behind is cleaned away.
+pub fn begin(now: jiff::Timestamp, first: Option<&SoakPlan>) -> Run {
     supervisor::clean_private();
+    let libc = first.and_then(|plan| host::c_library(plan).ok());
     Run {
         schema: SCHEMA.to_owned(),
         tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned() },
         started_at: now.to_string(),
         passed: false,
-        host: supervisor::host(),
+        host: supervisor::host(libc.unwrap_or_else(c_library::of_this_machine)),
         partition: None,
         soaks: Vec::new(),
         watch: None,

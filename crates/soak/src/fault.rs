@@ -58,6 +58,8 @@ fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
     check_together(plan)?;
     if plan.host.is_some() || plan.asked.hold.is_some() {
         host::resolve(plan)?;
+    } else {
+        host::c_library(plan)?;
     }
     let Some(Exercise { driver, symbol }) = &plan.exercise else { return Ok(()) };
     there("driver", driver)?;

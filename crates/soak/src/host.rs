@@ -7,9 +7,10 @@ use crate::elf::{self, Closure, ExportKind, Facts, Need, Search, is_everywhere};
 use crate::fault::Fault;
 use crate::record::Mode;
 use crate::settings::units::printable;
-use crate::settings::{Hold, HostKind, Program};
+use crate::settings::{Hold, HostKind, Libc, Program};
 use crate::stand_in::StandIn;
 use crate::suite::plan::SoakPlan;
+use crate::sys::c_library;
 
 /// Parts of the C library and of the compiler's, which a leak, a residue or a pin is never the fault of.
 const OF_C: [&str; 8] = [
@@ -38,6 +39,7 @@ fn may_be_at_fault(name: &str) -> bool {
 pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
     let mut plan = plan.clone();
     let all: Vec<(PathBuf, Facts)> = readable(&plan).map(|(path, facts)| (path.to_owned(), facts)).collect();
+    plan.libc = c_library_of(&plan, &all)?;
     let holds = plan.asked.hold.clone().unwrap_or_default();
     plan.kind = HostKind::C;
     // In a namespace of its own a library finds nothing that the host has.
@@ -73,6 +75,45 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
     }
     has_functions(&plan)?;
     Ok(plan)
+}
+
+/// The C library that a plan's libraries need: that of the first one which needs one.
+///
+/// # Errors
+/// Where this machine does not have it, or it has not what the mode needs.
+pub fn c_library(plan: &SoakPlan) -> Result<Libc, Fault> {
+    let all: Vec<(PathBuf, Facts)> = readable(plan).map(|(path, facts)| (path.to_owned(), facts)).collect();
+    c_library_of(plan, &all)
+}
+
+fn c_library_of(plan: &SoakPlan, all: &[(PathBuf, Facts)]) -> Result<Libc, Fault> {
+    let needed = all.iter().find_map(|(path, facts)| match facts.libc {
+        elf::Libc::Glibc { .. } => Some((path, Libc::Glibc)),
+        elf::Libc::Musl => Some((path, Libc::Musl)),
+        elf::Libc::Bionic | elf::Libc::None => None,
+    });
+    let libc = plan.asked.libc.or(needed.as_ref().map(|(_, libc)| *libc));
+    let libc = libc.unwrap_or_else(c_library::of_this_machine);
+    if !c_library::is_here(libc) {
+        return Err(missing(needed.map_or(plan.path.as_path(), |(path, _)| path.as_path()), libc));
+    }
+    if libc == Libc::Musl && plan.mode == Mode::Namespace {
+        return Err(Fault::new("musl has no namespaces for mode `namespace`; remove mode, or soak on glibc"));
+    }
+    Ok(libc)
+}
+
+/// Why a library can't be soaked on a C library that this machine does not have.
+fn missing(path: &Path, libc: Libc) -> Fault {
+    let install = match libc {
+        Libc::Glibc => "glibc (Debian, Ubuntu: apt install libc6)",
+        Libc::Musl => "musl (Debian, Ubuntu: apt install musl)",
+    };
+    Fault::new(format!(
+        "{}: a soak on {libc} needs its loader {}, which is not on this machine; install {install}",
+        printable(&path.to_string_lossy()),
+        c_library::loader(libc)
+    ))
 }
 
 /// Links what this program links, ahead of all else, and what stands in for the program.
@@ -275,6 +316,38 @@ mod tests {
         // A file that needs the C library, and no C++.
         let own = std::env::current_exe().unwrap();
         Plan::from_paths(&[own], &settings).unwrap().soaks.remove(0)
+    }
+
+    #[test]
+    fn the_c_library_is_the_one_that_is_asked_for_or_needed() {
+        let plan = |path: &str, settings: serde_json::Value| {
+            let settings: Settings = serde_json::from_value(settings).unwrap();
+            Plan::from_paths(&[path.into()], &settings).unwrap().soaks.remove(0)
+        };
+        // What can't be read needs nothing.
+        assert_eq!(c_library(&plan("/no/such.so", serde_json::json!({}))), Ok(c_library::of_this_machine()));
+        let needing = |libc| Facts { libc, ..elf::facts_of(&std::env::current_exe().unwrap()).unwrap() };
+        let chosen = |libcs: &[elf::Libc], settings| {
+            let all: Vec<_> =
+                libcs.iter().map(|libc| (PathBuf::from("a.so"), needing(libc.clone()))).collect();
+            let (asked, found) =
+                (plan("a.so", settings), c_library_of(&plan("a.so", serde_json::json!({})), &all));
+            (found, c_library_of(&asked, &all))
+        };
+        let glibc = elf::Libc::Glibc { at_least: None };
+        let on_glibc = serde_json::json!({ "libc": "glibc" });
+        if c_library::is_here(Libc::Musl) {
+            let found = chosen(&[elf::Libc::None, elf::Libc::Musl, glibc.clone()], on_glibc.clone());
+            assert_eq!(found, (Ok(Libc::Musl), Ok(Libc::Glibc)));
+        } else {
+            let (found, asked) = chosen(&[elf::Libc::Musl], on_glibc.clone());
+            assert_eq!((found, asked), (Err(missing(Path::new("a.so"), Libc::Musl)), Ok(Libc::Glibc)));
+        }
+        assert_eq!(chosen(&[glibc], on_glibc), (Ok(Libc::Glibc), Ok(Libc::Glibc)));
+        let said = missing(Path::new("/l/a.so"), Libc::Musl).to_string();
+        assert!(
+            said.starts_with("/l/a.so: ") && said.contains("ld-musl-") && said.contains("apt install musl")
+        );
     }
 
     #[test]

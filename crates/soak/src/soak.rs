@@ -135,7 +135,7 @@ impl Soak {
         }
         let mut plan = Plan::from_paths(&[self.path], &self.settings)?;
         fault::check(&mut plan)?;
-        let mut run = conduct::begin(jiff::Timestamp::now());
+        let mut run = conduct::begin(jiff::Timestamp::now(), plan.soaks.first());
         let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
         let mut soak = plan.soaks.first().ok_or(PlanError::NoLibrary)?.clone();
         soak.baseline = self.baseline.map(|run| compare::baseline_of(&run, &soak.name, &run.started_at));

@@ -13,13 +13,11 @@ use crate::pointers::Table;
 
 /// Signals that Linux has, numbered from 1.
 pub const SIGNALS: usize = 64;
-/// Thread-specific keys that a process can have, `PTHREAD_KEYS_MAX`.
-pub const KEYS: u32 = 1024;
 
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are of the same build, unless someone mixes them.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 /// Bytes that an error message may take.
 pub const ERROR_LEN: usize = 2048;
 /// Bytes for the list of loaded objects.
@@ -272,6 +270,8 @@ pub struct State {
     pub interval_timers: [AtomicU64; 3],
     /// Thread-specific keys in use.
     pub keys_in_use: AtomicU32,
+    /// Thread-specific keys that a process can have.
+    pub keys_most: AtomicU32,
     /// Keys of the worker's own that somebody else has deleted: a bit for each, by its number.
     pub keys_deleted: AtomicU32,
     /// Not 0 once all this was written.

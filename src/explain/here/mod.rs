@@ -13,7 +13,7 @@ use crate::inspect::{self, InspectError};
 use crate::record::explanation::Here;
 use crate::sampling;
 use crate::supervisor;
-use crate::sys::glibc;
+use crate::sys::{c_library, glibc};
 use libraries::Libraries;
 
 /// Problems of a library that are listed.
@@ -56,7 +56,7 @@ impl Machine {
             Look::Threads => one(sampling::available_tasks().map(|free| Here::Threads { free })),
             Look::RustTarget => one(places::rust_target(name("target"))),
             Look::Kernel => {
-                let host = supervisor::host();
+                let host = supervisor::host(c_library::of_this_machine());
                 vec![Here::Machine { libc: host.libc, machine: host.machine, kernel: host.kernel }]
             }
         }

@@ -18,6 +18,7 @@ const AT_FDCWD: usize = -100_isize as usize;
 const READ_WRITE: usize = 0o2_000_002;
 const READ: usize = 0o2_000_000;
 const CLOCK_MONOTONIC: usize = 1;
+/// Bytes of a page at least: the kernel rounds lengths up to whole pages, of whatever size.
 const PAGE: usize = 4096;
 /// Since Linux 4.14; see `madvise(2)`.
 const MADV_WIPEONFORK: usize = 18;

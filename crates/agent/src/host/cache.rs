@@ -29,6 +29,9 @@ const NEAR: usize = 1 << 20;
 
 /// Finds where the caches are. To be called first in `main`, on its thread.
 pub(super) fn find() {
+    if cfg!(dlsoak_musl) {
+        return;
+    }
     // SAFETY: the block is freed once, and not used.
     let (block, again) = unsafe {
         let block = c::__libc_malloc(24);

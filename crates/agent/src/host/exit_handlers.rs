@@ -1,7 +1,7 @@
 //! Notes the functions that libraries register with `on_exit`, which glibc calls when the process ends and which
 //! nobody can take back: those of a library that was unloaded are gone by then. The program offers `on_exit` in
 //! glibc's place and passes each call on. `atexit` needs no such care: in a library it belongs to the library, and
-//! is called when that is unloaded.
+//! is called when that is unloaded. musl has no `on_exit`.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,7 +23,7 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 ///
 /// # Safety
 /// The contract is that of `on_exit`: `handler` may be called with `argument` when the process ends.
-#[cfg_attr(dlsoak_program = "host", unsafe(export_name = "on_exit"))]
+#[cfg_attr(all(dlsoak_program = "host", not(dlsoak_musl)), unsafe(export_name = "on_exit"))]
 pub unsafe extern "C" fn register(handler: Handler, argument: *mut c_void) -> c_int {
     static REAL: c::Real = c::Real::new(c"on_exit");
     let index = usize::try_from(COUNT.fetch_add(1, Relaxed)).unwrap_or(usize::MAX);

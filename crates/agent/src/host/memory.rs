@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use dlsoak_wire::pointers::Memory;
 
-use crate::c::{self, PAGE};
+use crate::c;
 use crate::text::{Text, each_number_in};
 
 /// Bytes of the list that are read. What is beyond is not searched.
@@ -74,28 +74,29 @@ impl Area {
     /// Calls `each` with the parts that are in memory and whose pages are not `taken`, which says up to which address they are.
     pub(super) fn free_of(&self, taken: &dyn Fn(usize) -> Option<usize>, each: &mut dyn FnMut(Self)) {
         const PAGES: usize = 1024;
+        let size = c::page();
         let mut present = [0_u8; PAGES];
         let mut part = Self { high: self.low, ..*self };
-        let mut at = self.low & !(PAGE - 1);
+        let mut at = self.low & !(size - 1);
         while at < self.high {
             if let Some(end) = taken(at) {
                 // A reservation may be large, so the kernel is not asked about its pages.
                 if part.low < part.high {
                     each(part);
                 }
-                at = end.max(at + PAGE).min(self.high);
+                at = end.max(at + size).min(self.high);
                 (part.low, part.high) = (at, at);
                 continue;
             }
-            let pages = PAGES.min((self.high - at).div_ceil(PAGE));
+            let pages = PAGES.min((self.high - at).div_ceil(size));
             let address = core::ptr::with_exposed_provenance_mut(at);
             // SAFETY: the vector has a byte for each page; the kernel checks the address.
-            if unsafe { c::mincore(address, pages * PAGE, present.as_mut_ptr()) } != 0 {
+            if unsafe { c::mincore(address, pages * size, present.as_mut_ptr()) } != 0 {
                 present[..pages].fill(1);
             }
             for (index, here) in present[..pages].iter().enumerate() {
-                let page = at + index * PAGE;
-                let end = (page + PAGE).min(self.high);
+                let page = at + index * size;
+                let end = (page + size).min(self.high);
                 if here & 1 == 0 || taken(page).is_some() {
                     if part.low < part.high {
                         each(part);
@@ -105,7 +106,7 @@ impl Area {
                     part.high = end;
                 }
             }
-            at += pages * PAGE;
+            at += pages * size;
         }
         if part.low < part.high {
             each(part);
@@ -252,18 +253,19 @@ mod tests {
 
     #[test]
     fn parts_that_are_taken_or_absent_are_left_out() {
-        let memory = c::map(8 * PAGE).unwrap();
+        let size = c::page();
+        let memory = c::map(8 * size).unwrap();
         let low = memory.as_ptr() as usize;
-        memory[3 * PAGE + 8] = 1;
-        let area = Area { low: low + 16, high: low + 8 * PAGE, memory: Memory::Anonymous, is_sure: false };
+        memory[3 * size + 8] = 1;
+        let area = Area { low: low + 16, high: low + 8 * size, memory: Memory::Anonymous, is_sure: false };
         let mut parts = std::vec::Vec::new();
-        area.free_of(&|page| (page == low + 2 * PAGE).then_some(page + PAGE), &mut |part| {
+        area.free_of(&|page| (page == low + 2 * size).then_some(page + size), &mut |part| {
             parts.push((part.low - low, part.high - low))
         });
-        assert_eq!(parts, [(16, 2 * PAGE), (3 * PAGE, 8 * PAGE)]);
+        assert_eq!(parts, [(16, 2 * size), (3 * size, 8 * size)]);
         let mut found = std::vec::Vec::new();
         area.words(&(1..usize::MAX), &mut |place, value| found.push((place - low, value)));
-        assert_eq!(found, [(3 * PAGE + 8, 1)]);
+        assert_eq!(found, [(3 * size + 8, 1)]);
     }
 
     #[test]

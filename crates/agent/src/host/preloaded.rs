@@ -6,8 +6,8 @@ use core::ffi::{CStr, c_char, c_int};
 
 use dlsoak_wire::job::{OWN_PRELOAD, PRELOAD};
 
-/// Called by the loader before the first constructor of any library.
-#[cfg(dlsoak_program = "host")]
+/// Called by glibc's loader before the first constructor of any library. That of musl passes over it.
+#[cfg(all(dlsoak_program = "host", not(dlsoak_musl)))]
 #[used]
 #[unsafe(link_section = ".preinit_array")]
 static BEFORE_CONSTRUCTORS: unsafe extern "C" fn(c_int, *const *const c_char, *mut *const c_char) = restore;
@@ -18,7 +18,7 @@ static BEFORE_CONSTRUCTORS: unsafe extern "C" fn(c_int, *const *const c_char, *m
 /// # Safety
 /// The last argument is the environment of the process: pointers to texts that end in NUL, and null behind the last. Nobody else uses it
 /// meanwhile.
-unsafe extern "C" fn restore(
+pub(super) unsafe extern "C" fn restore(
     _count: c_int,
     _arguments: *const *const c_char,
     environment: *mut *const c_char,

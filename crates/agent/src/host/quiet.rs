@@ -15,12 +15,21 @@ use crate::{c, heap};
 struct MallInfo([usize; 10]);
 type MallInfo2 = unsafe extern "C" fn() -> MallInfo;
 
-/// `mallinfo2` is not linked: with glibc before 2.33 the program would not start.
+/// `struct mallinfo`.
+#[repr(C)]
+struct OldMallInfo([c_int; 10]);
+type MallInfo1 = unsafe extern "C" fn() -> OldMallInfo;
+
+/// Since glibc 2.33.
 static MALLINFO2: c::Real = c::Real::new(c"mallinfo2");
+/// Before that, and as long as nothing reaches 2 GiB. musl has neither.
+static MALLINFO: c::Real = c::Real::new(c"mallinfo");
 
 /// Looks up what is needed later.
 pub(super) fn prepare() {
-    MALLINFO2.address();
+    if MALLINFO2.address().is_null() {
+        MALLINFO.address();
+    }
     cache::find();
     state::make_own_keys();
 }
@@ -38,15 +47,23 @@ pub(super) fn observe(channel: &Parts) {
     let is_loaded = channel.slots().iter().any(|slot| slot.completed.load(Relaxed) > 0);
     header.state.keys_deleted.store(state::own_keys_deleted(is_loaded), Relaxed);
     header.state.keys_in_use.store(state::keys_in_use(), Relaxed);
+    header.state.keys_most.store(state::keys_most(), Relaxed);
     if header.observe.load(Relaxed) != 0 {
         observe_state(&header.state);
     }
+}
+
+/// Objects that the loader has added and removed, by its own counts. musl counts calls of `dlopen` in place of objects, those that load
+/// nothing included, and removes nothing: there, those that it lists are those that it has added.
+fn added_and_removed(counts: (u64, u64), listed: u64, is_musl: bool) -> (u64, u64) {
+    if is_musl { (listed, 0) } else { counts }
 }
 
 /// The list of loaded objects, with what the loader has added and removed.
 fn objects(channel: &Parts) {
     struct Visit<'a> {
         channel: &'a Parts,
+        listed: u64,
         used: usize,
         truncated: u32,
     }
@@ -54,12 +71,16 @@ fn objects(channel: &Parts) {
         // SAFETY: `data` is the Visit below, which is not shared; the loader hands a valid structure with a valid name.
         let (visit, info, name) = unsafe {
             let info = &*info;
-            let name = if info.name.is_null() { c"" } else { CStr::from_ptr(info.name) };
-            (&mut *data.cast::<Visit<'_>>(), info, name.to_bytes_with_nul())
+            let visit = &mut *data.cast::<Visit<'_>>();
+            // The first one is the program, which has no name in glibc.
+            let unnamed = info.name.is_null() || visit.listed == 0;
+            (visit, info, if unnamed { c"" } else { CStr::from_ptr(info.name) }.to_bytes_with_nul())
         };
+        visit.listed += 1;
+        let (adds, subs) = added_and_removed((info.adds, info.subs), visit.listed, c::IS_MUSL);
         let header = visit.channel.header();
-        header.adds.store(info.adds, Relaxed);
-        header.subs.store(info.subs, Relaxed);
+        header.adds.store(adds, Relaxed);
+        header.subs.store(subs, Relaxed);
         let room = visit.channel.objects();
         if room.len() - visit.used < name.len() {
             visit.truncated = 1;
@@ -68,7 +89,7 @@ fn objects(channel: &Parts) {
         }
         0
     }
-    let mut visit = Visit { channel, used: 0, truncated: 0 };
+    let mut visit = Visit { channel, listed: 0, used: 0, truncated: 0 };
     // SAFETY: the callback has the declared type and the visit outlives the call.
     unsafe { c::dl_iterate_phdr(each, (&raw mut visit).cast()) };
     channel.header().objects_len.store(visit.used as u32, Relaxed);
@@ -78,28 +99,48 @@ fn objects(channel: &Parts) {
 /// How many objects the loader has added and removed so far.
 #[inline(never)]
 pub(super) fn loads() -> (u64, u64) {
-    unsafe extern "C" fn first(info: *const c::ObjectInfo, _size: usize, data: *mut c_void) -> c_int {
+    type Seen = ((u64, u64), u64);
+    unsafe extern "C" fn each(info: *const c::ObjectInfo, _size: usize, data: *mut c_void) -> c_int {
         // SAFETY: `data` is the pair below, which is not shared; the loader hands a valid structure.
-        unsafe { *data.cast::<(u64, u64)>() = ((*info).adds, (*info).subs) };
-        1
+        let (counts, listed) = unsafe { &mut *data.cast::<Seen>() };
+        // SAFETY: as above.
+        *counts = unsafe { ((*info).adds, (*info).subs) };
+        *listed += 1;
+        // Where the loader counts, the first object says it all.
+        c_int::from(!c::IS_MUSL)
     }
-    let mut loads = (0, 0);
+    let mut seen: Seen = ((0, 0), 0);
     // SAFETY: the callback has the declared type and the pair outlives the call.
-    unsafe { c::dl_iterate_phdr(first, (&raw mut loads).cast()) };
-    loads
+    unsafe { c::dl_iterate_phdr(each, (&raw mut seen).cast()) };
+    added_and_removed(seen.0, seen.1, c::IS_MUSL)
+}
+
+/// What malloc says: bytes in arenas, of them in use, and bytes of blocks with mappings of their own.
+fn mallinfo() -> Option<[u64; 3]> {
+    const FIELDS: [usize; 3] = [0, 7, 4];
+    let real = MALLINFO2.address();
+    if !real.is_null() {
+        // SAFETY: that symbol is a function of this type; it locks each arena itself.
+        let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo2>(real)() }.0;
+        return Some(FIELDS.map(|field| info[field] as u64));
+    }
+    let real = MALLINFO.address();
+    if real.is_null() {
+        return None;
+    }
+    // SAFETY: as above.
+    let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo1>(real)() }.0;
+    let fields = FIELDS.map(|field| u64::try_from(info[field]).unwrap_or(UNKNOWN));
+    (!fields.contains(&UNKNOWN)).then_some(fields)
 }
 
 fn observe_heap(channel: &Parts) {
     let header = channel.header();
     let (mut by_malloc, mut arenas) = (UNKNOWN, UNKNOWN);
     let mut mapped = 0;
-    let real = MALLINFO2.address();
-    if !real.is_null() {
-        // SAFETY: that symbol is a function of this type; it locks each arena itself.
-        let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo2>(real)() }.0;
-        let (in_arenas, in_mappings) = (info[7] as u64, info[4] as u64);
+    if let Some([all, in_arenas, in_mappings]) = mallinfo() {
         (by_malloc, mapped) = (in_arenas.saturating_add(in_mappings), in_mappings);
-        arenas = info[0] as u64;
+        arenas = all;
     }
     header.state.malloc_mapped.store(mapped, Relaxed);
     header.malloc_in_use.store(by_malloc, Relaxed);
@@ -242,6 +283,14 @@ mod tests {
         assert_eq!(unsafe { c::dl_iterate_phdr(has, (&raw mut base).cast()) }, 1);
         // SAFETY: the handle was opened above.
         unsafe { c::dlclose(handle) };
+    }
+
+    #[test]
+    fn objects_are_counted_where_the_loader_counts_calls() {
+        // After 500 opens of one library in musl.
+        assert_eq!(added_and_removed((501, 0), 4, true), (4, 0));
+        assert_eq!(added_and_removed((501, 497), 4, false), (501, 497));
+        assert_eq!(loads(), loads());
     }
 
     #[test]

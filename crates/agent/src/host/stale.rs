@@ -102,8 +102,8 @@ unsafe fn object(info: &c::ObjectInfo, size: usize) -> Object {
     for header in unsafe { core::slice::from_raw_parts(info.headers, usize::from(info.count)) } {
         let start = info.base.wrapping_add(header.address);
         if header.kind == LOAD {
-            object.low = object.low.min(start & !(c::PAGE - 1));
-            object.high = object.high.max((start + header.in_memory).next_multiple_of(c::PAGE));
+            object.low = object.low.min(start & !(c::page() - 1));
+            object.high = object.high.max((start + header.in_memory).next_multiple_of(c::page()));
         } else if header.kind == TLS && size >= size_of::<c::ObjectInfo>() && info.tls_data != 0 {
             object.tls = (info.tls_data, info.tls_data + header.in_memory);
         }

@@ -5,8 +5,6 @@
 use core::ffi::{c_long, c_uint, c_void};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use dlsoak_wire::channel::KEYS;
-
 use crate::c;
 
 /// What a signal does to the process, as the kernel keeps it.
@@ -45,30 +43,65 @@ pub fn interval_timers() -> [u64; 3] {
 
 /// Number of thread-specific keys in use besides the process's own, give or take those that were deleted out of turn; all there are when no
 /// more can be made.
+pub fn keys_in_use() -> u32 {
+    let most = keys_most();
+    let make = || {
+        let mut key: c_uint = 0;
+        // SAFETY: the pointer is to a key on this stack; there is no destructor, and the key is used by nobody.
+        (unsafe { c::pthread_key_create(&raw mut key, None) } == 0).then_some(key)
+    };
+    let delete = |key: c_uint| {
+        // SAFETY: the key was made above and is used by nobody.
+        unsafe { c::pthread_key_delete(key) };
+    };
+    let all = if c::IS_MUSL {
+        most.saturating_sub(free_in_rotation(most, make, delete))
+    } else {
+        in_use_in_order(most, make, delete)
+    };
+    all.saturating_sub(own_keys().count() as u32)
+}
+
+/// Number of thread-specific keys that a process can have: 1,024 in glibc, 128 in musl.
+pub fn keys_most() -> u32 {
+    // SAFETY: sysconf has no precondition.
+    u32::try_from(unsafe { c::sysconf(c::SC_THREAD_KEYS_MAX) }).unwrap_or(0)
+}
+
+/// Keys in use where the next one is the lowest that is free, as in glibc.
 ///
 /// A few keys are made and deleted at once; they get the lowest free numbers, and the highest of them tells. One alone
 /// would not do: Rust's standard library makes two where the first is number 0, and deletes that, so that 0 stays
 /// free for ever. Making all of them would, for a moment, take them from threads that the library still runs.
-pub fn keys_in_use() -> u32 {
+fn in_use_in_order(most: u32, mut make: impl FnMut() -> Option<c_uint>, delete: impl Fn(c_uint)) -> u32 {
     const PROBES: usize = 8;
     let mut keys: [c_uint; PROBES] = [0; PROBES];
     let mut made = 0;
-    for key in &mut keys {
-        // SAFETY: the pointer is to a key on this stack; there is no destructor, and the key is used by nobody.
-        if unsafe { c::pthread_key_create(key, None) } != 0 {
-            break;
-        }
+    while let Some(key) = (made < PROBES).then(&mut make).flatten() {
+        keys[made] = key;
         made += 1;
     }
-    for key in &keys[..made] {
-        // SAFETY: the key was made above and is used by nobody.
-        unsafe {
-            c::pthread_key_delete(*key);
-        }
-    }
+    keys[..made].iter().copied().for_each(delete);
     let highest = keys[..made].iter().copied().max().unwrap_or(0);
-    let all = if made < PROBES { KEYS - made as u32 } else { (highest + 1).saturating_sub(PROBES as u32) };
-    all.saturating_sub(own_keys().count() as u32)
+    if made < PROBES { most - made as u32 } else { (highest + 1).saturating_sub(PROBES as u32) }
+}
+
+/// Keys that are free where the next one is the first free one after the last that was made, as in musl: their numbers say nothing there
+/// of how many are in use. One after the other is made, and the one before it deleted, until the first comes again. So the threads that
+/// the library still runs lack two keys at most.
+fn free_in_rotation(most: u32, mut make: impl FnMut() -> Option<c_uint>, delete: impl Fn(c_uint)) -> u32 {
+    let Some(first) = make() else { return 0 };
+    let (mut held, mut free) = (first, 1);
+    while let Some(next) = (free < most).then(&mut make).flatten() {
+        delete(held);
+        held = next;
+        if next == first {
+            break;
+        }
+        free += 1;
+    }
+    delete(held);
+    free
 }
 
 /// Keys of the process's own, as a host has some: a library that deletes a key that it never made deletes number 0.
@@ -91,15 +124,17 @@ const MADE_ONCE: usize = 1;
 
 /// The number that glibc has of a key, odd while the key is in use; `None` where it has no such table.
 pub fn key_sequence(key: u32) -> Option<usize> {
+    /// `PTHREAD_KEYS_MAX` of glibc.
+    const KEYS: u32 = 1024;
     static ALL: c::Real = c::Real::new(c"__pthread_keys");
     let all = ALL.address().cast::<Key>();
     // SAFETY: glibc has this array of as many keys, for debuggers (nptl_db).
     (!all.is_null() && key < KEYS).then(|| unsafe { (*all.add(key as usize)).sequence.load(Relaxed) })
 }
 
-/// Makes the keys of the process's own, before any library could.
+/// Makes the keys of the process's own, before any library could. None where the C library does not tell what becomes of them, as musl.
 pub fn make_own_keys() {
-    for own in &OWN {
+    for own in OWN.iter().filter(|_| key_sequence(0).is_some()) {
         let mut key = 0;
         // SAFETY: the pointer is to a key on this stack; there is no destructor.
         let made = unsafe { c::pthread_key_create(&raw mut key, None) } == 0;
@@ -192,7 +227,7 @@ pub struct Places {
 }
 
 unsafe extern "C" {
-    #[cfg(target_env = "gnu")]
+    #[cfg(not(dlsoak_musl))]
     #[link_name = "_IO_list_all"]
     static STREAMS: *mut c_void;
 }
@@ -205,9 +240,9 @@ pub fn places() -> Places {
         Places {
             environ: (&raw const c::environ).read_volatile() as u64,
             locale: c::setlocale(c::LC_ALL, core::ptr::null()) as u64,
-            #[cfg(target_env = "gnu")]
+            #[cfg(not(dlsoak_musl))]
             streams: (&raw const STREAMS).read_volatile() as u64,
-            #[cfg(not(target_env = "gnu"))]
+            #[cfg(dlsoak_musl)]
             streams: 0,
             standard_streams: [
                 (&raw const c::stdin).read_volatile() as u64,
@@ -268,6 +303,45 @@ mod tests {
         assert_eq!(own_keys_deleted(true), 1 << last);
         // The others are free now.
         assert_eq!((own_keys_deleted(true), keys_in_use()), (1 << last, before));
+    }
+
+    /// The keys of a C library, of which some are in use, and the last one that was made.
+    struct Keys {
+        taken: [bool; 128],
+        last: usize,
+    }
+
+    impl Keys {
+        fn make(&mut self, from: usize) -> Option<c_uint> {
+            let free = (0..128).map(|step| (from + step) % 128).find(|key| !self.taken[*key])?;
+            (self.taken[free], self.last) = (true, free);
+            Some(free as c_uint)
+        }
+    }
+
+    #[test]
+    fn keys_are_counted_in_whatever_order_they_are_handed_out() {
+        for used in [0, 1, 2, 5, 100, 126, 127, 128] {
+            let mut keys = Keys { taken: [false; 128], last: 77 };
+            // Not one after the other.
+            (0..used).for_each(|index| keys.taken[index * 37 % 128] = true);
+            let before = keys.taken;
+            let keys = core::cell::RefCell::new(keys);
+            let make = || {
+                let last = keys.borrow().last;
+                keys.borrow_mut().make(last)
+            };
+            let delete = |key: c_uint| keys.borrow_mut().taken[key as usize] = false;
+            // As often as it is asked, and nothing is kept.
+            for _ in 0..3 {
+                assert_eq!(free_in_rotation(128, make, delete), 128 - used as u32);
+            }
+            assert_eq!(keys.borrow().taken, before);
+            // The highest of eight in a row, which leaves what has no gaps.
+            let lowest = || keys.borrow_mut().make(0);
+            (0..128).for_each(|key| keys.borrow_mut().taken[key] = key < used);
+            assert_eq!(in_use_in_order(128, lowest, delete), used as u32);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Counts the thread-local destructors that libraries register. glibc keeps a library loaded while one of its own is
 //! pending, and tells nobody: so the program offers `__cxa_thread_atexit_impl` in glibc's place, notes the call, and
-//! passes it on. Nothing here allocates or locks.
+//! passes it on. Nothing here allocates or locks. musl has no such function, and must not seem to have one: Rust's standard library would
+//! register its destructors there, and nobody would call them.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::Release};
@@ -29,7 +30,7 @@ static TABLE: [Entry; TLS_ENTRIES] =
 /// # Safety
 /// The contract is glibc's: `destructor` may be called with `object` when the thread ends, and `dso` is an address inside the
 /// object that they belong to.
-#[cfg_attr(dlsoak_program = "host", unsafe(export_name = "__cxa_thread_atexit_impl"))]
+#[cfg_attr(all(dlsoak_program = "host", not(dlsoak_musl)), unsafe(export_name = "__cxa_thread_atexit_impl"))]
 pub unsafe extern "C" fn register(destructor: Destructor, object: *mut c_void, dso: *mut c_void) -> c_int {
     static REAL: c::Real = c::Real::new(c"__cxa_thread_atexit_impl");
     note(dso as u64, thread());

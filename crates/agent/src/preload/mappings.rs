@@ -16,7 +16,7 @@ reals! {
 const FAILED: usize = usize::MAX;
 
 fn pages(len: usize) -> u64 {
-    (len as u64).next_multiple_of(4096)
+    (len as u64).next_multiple_of(c::page() as u64)
 }
 
 fn noted(start: *mut c_void, len: usize) -> *mut c_void {

@@ -112,10 +112,10 @@ fn of_facts(finding: &Finding) -> Text {
         Facts::Share(share) => growth::share(share),
         Facts::Unsettled(open) => growth::unsettled(open),
         Facts::NothingMeasured {} => Text::fact("nothing was measured, because there is no checkpoint"),
-        Facts::HeapNotMeasured {} => {
-            Text::fact("the heap was not measured, because the library has a C library of its own")
-                .means("a leak of malloc memory would show in resident memory only")
-        }
+        Facts::HeapNotMeasured {} => Text::fact(
+            "the heap was not measured, because the library's C library is one whose heap dlsoak can't count",
+        )
+        .means("a leak of malloc memory would show in resident memory only"),
         Facts::WithinLimit { growth, limit } => growth::within_limit(growth, *limit),
         Facts::NoGrowth { cycles, detectable } => growth::none(*cycles, *detectable),
         Facts::Survivors(survivors) => growth::survivors(survivors),

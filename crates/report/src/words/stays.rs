@@ -122,6 +122,13 @@ fn seen(evidence: &CauseFacts, who: &str) -> Text {
         }
         CauseFacts::AlreadyLoaded => Text::fact(format!("{who} was in the process before the first open"))
             .means("the measured process needs it itself, so closing a handle can't unload it"),
+        CauseFacts::LibcNeverUnloads => Text::fact(format!(
+            "{who} stays, because its C library never unloads anything"
+        ))
+        .means(
+            "dlclose does nothing in musl, so this is not the library's fault, and a constructor runs once",
+        )
+        .help("pass --mode copies to measure what each load costs"),
         CauseFacts::Unknown(undiagnosed) => unknown(undiagnosed, who),
     }
 }
@@ -286,6 +293,7 @@ fn excluded(kind: CauseKind) -> &'static str {
         CauseKind::ExtraReference => "a handle that was left open",
         CauseKind::DependencyPinned => "a dependency that stays",
         CauseKind::AlreadyLoaded => "a library that was loaded before the first open",
+        CauseKind::LibcNeverUnloads => "a C library that never unloads",
         CauseKind::Unknown => "all else",
     }
 }

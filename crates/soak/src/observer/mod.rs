@@ -138,7 +138,7 @@ impl Observer {
         loop {
             let thread = self.thread.as_ref().filter(|thread| !thread.is_finished())?;
             // It may just have looked for requests and be about to wait, so once may not be enough.
-            let _ = pthread_kill(thread.as_pthread_t(), ptrace::WAKE);
+            let _ = pthread_kill(thread.as_pthread_t() as _, ptrace::WAKE);
             match answer.recv_timeout(AGAIN) {
                 Ok(answer) => return Some(answer),
                 Err(RecvTimeoutError::Disconnected) => return None,

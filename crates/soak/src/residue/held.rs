@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use dlsoak_wire::channel::KEYS;
-
 use super::crash::{Fate, at, fate};
 use super::snapshot::{Snapshot, Thread};
 use super::{Case, tally};
@@ -114,11 +112,11 @@ fn keys(case: &Case<'_>) -> Option<Residue> {
         return None;
     }
     let lasts_cycles = per_cycle.map(|rate| {
-        let free = KEYS.saturating_sub(case.before.keys_in_use);
+        let free = case.after.keys_most.saturating_sub(case.before.keys_in_use);
         (f64::from(free) / rate).round() as u64
     });
     Some(Residue::new(
-        Evidence::TlsKeys { left: left.into(), limit: KEYS.into(), lasts_cycles, deleted },
+        Evidence::TlsKeys { left: left.into(), limit: case.after.keys_most.into(), lasts_cycles, deleted },
         per_cycle,
     ))
 }

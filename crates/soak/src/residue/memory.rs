@@ -8,12 +8,8 @@ use crate::record::{Evidence, Mapped, Residue, Tally};
 
 /// glibc's arenas for threads are reserved in pieces of this size, at multiples of it.
 const ARENA: u64 = 64 << 20;
-/// Bytes of stacks that glibc keeps for threads to come, at most.
-const STACKS_KEPT: u64 = 40 << 20;
-/// How much larger than the limit on stacks a thread's stack may be: its guard, and what glibc adds.
-const STACK_SLACK: u64 = 64 << 10;
-/// Address space below this is not worth a word: the kernel may have split or moved what was there.
-const WORTH: u64 = 4096;
+/// The largest guard of a stack that glibc makes by default: a page, and 64 KiB on AArch64.
+const GUARD: u64 = 64 << 10;
 /// Files that glibc keeps mapped for itself: locales, message catalogues, tables of converters, name service caches.
 const OF_GLIBC: [&str; 6] =
     ["/locale/", "/locale-archive", "gconv-modules.cache", ".mo", "/nscd/", "/sss/mc/"];
@@ -32,7 +28,8 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Residue> {
         ));
     }
     let Left { bytes, execute } = anonymous(case, case.after);
-    if bytes < WORTH {
+    // Less is not worth a word: what malloc maps one by one is rounded up to pages.
+    if bytes < case.context.page {
         return found;
     }
     let per_cycle = case.per_cycle(|s| anonymous(case, s).bytes);
@@ -105,25 +102,11 @@ fn is_of_libc(mapping: &Mapping, before: Option<&Mapping>, after: Option<&Mappin
     } else {
         // Whatever the library maps may come to lie behind an arena, whose unused rest looks like the guard of a stack but ends
         // where arenas do, and is larger. Neither a stack nor an arena is ever read-only.
-        let guard = |m: &Mapping| m.is_guard() && (m.len() <= STACK_SLACK || !m.end.is_multiple_of(ARENA));
+        let guard = |m: &Mapping| m.is_guard() && (m.len() <= GUARD || !m.end.is_multiple_of(ARENA));
         mapping.write && (after.is_some_and(|m| m.is_guard() && arena(m)) || before.is_some_and(guard))
     };
     let zeroed = before.is_some_and(|m| case.is_of_what_stays(m));
-    // Without a guard of its own, a stack shows by its size; several may have become one mapping. Where stacks have guards, a
-    // library that maps 64 KiB per cycle would be taken for stacks in every 128th cycle.
-    let stack = case.context.guards_are_inside
-        && case
-            .before
-            .limits
-            .get("max stack size")
-            .and_then(|limit| limit.split(' ').next()?.parse::<u64>().ok())
-            .filter(|limit| *limit > 0)
-            .is_some_and(|limit| {
-                let count = mapping.len() / limit;
-                let most = STACKS_KEPT / limit + case.after.threads.len() as u64;
-                count > 0 && count <= most && mapping.len() % limit <= STACK_SLACK.saturating_mul(count)
-            });
-    pair || zeroed || mapping.write && !mapping.execute && stack
+    pair || zeroed
 }
 
 /// Bytes of a mapping that lie where nothing was mapped before.

@@ -43,8 +43,8 @@ pub struct Context<'a> {
     pub refusal: Option<(u64, &'a str)>,
     /// Whether the library takes functions from elsewhere that make files in `/dev/shm`.
     pub makes_shared_files: bool,
-    /// Whether this C library's stacks have their guard inside, so that only their size shows what they are.
-    pub guards_are_inside: bool,
+    /// Bytes of a page.
+    pub page: u64,
 }
 
 impl Context<'_> {

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub timers: Vec<Timer>,
     /// Thread-specific keys in use.
     pub keys_in_use: u32,
+    /// Thread-specific keys that a process can have.
+    pub keys_most: u32,
     /// Keys of the worker's own that somebody else has deleted: a bit for each, by its number.
     pub keys_deleted: u32,
     /// The environment.

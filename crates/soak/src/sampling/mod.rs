@@ -1,6 +1,7 @@
 //! Reads `/proc/PID` of a parked worker into a [`Sample`], through the `procfs` crate. Never called while cycles
 //! run: reading smaps takes the target's mmap lock.
 
+mod guards;
 mod inotify;
 mod kept;
 mod kinds;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use procfs::process::{MMPermissions, MMapPath, Process};
 
+use super::guards;
 use super::memory::Memory;
 use crate::channel::Channel;
 use crate::residue::snapshot::{
@@ -43,7 +44,7 @@ pub(super) fn snapshot(process: &Process, channel: &Channel, cycle: u64) -> proc
     let text = |address: u64| memory.as_ref().and_then(|memory| memory.text(address));
     Ok(Snapshot {
         cycle,
-        mappings: mappings(process)?,
+        mappings: guards::split(mappings(process)?, pid, memory.as_ref()),
         threads: threads(process, channel, memory.as_ref())?,
         descriptors: descriptors(process)?,
         signals: state
@@ -54,6 +55,7 @@ pub(super) fn snapshot(process: &Process, channel: &Channel, cycle: u64) -> proc
         interval_timers: [0, 1, 2].map(|i: usize| state.interval_timers[i].load(Relaxed)),
         timers: read(pid, "timers").map(|text| timers(&text)).unwrap_or_default(),
         keys_in_use: state.keys_in_use.load(Relaxed),
+        keys_most: state.keys_most.load(Relaxed),
         keys_deleted: state.keys_deleted.load(Relaxed),
         environment: memory.as_ref().map(|memory| environment(memory, state.environ.load(Relaxed))),
         locale: text(state.locale.load(Relaxed)),

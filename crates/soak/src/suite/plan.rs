@@ -18,7 +18,7 @@ use crate::calls::Prototypes;
 use crate::record::{self, CallFrom, Metric, Mode};
 use crate::settings::quantity::{Cycles, Size, Time};
 use crate::settings::{
-    Call, Chaos, Exercise, HostKind, Limits, OpenFlags, Order, OtherBuild, Passes, Program, Sandboxing,
+    Call, Chaos, Exercise, HostKind, Libc, Limits, OpenFlags, Order, OtherBuild, Passes, Program, Sandboxing,
     Settings,
 };
 
@@ -82,6 +82,8 @@ pub struct SoakPlan {
     pub after: Vec<Call>,
     /// The kind of the host, once [`crate::host::resolve`] has found it.
     pub kind: HostKind,
+    /// The C library of the host, once it has found that, too.
+    pub libc: Libc,
     /// Whether the library needs libstdc++, itself or through what it needs.
     pub needs_cxx: bool,
     /// What the library needs itself and that may be at fault, by name.
@@ -376,6 +378,7 @@ impl SoakPlan {
             held: Vec::new(),
             after: settings.after.clone().unwrap_or_default(),
             kind: HostKind::Auto,
+            libc: Libc::default(),
             needs_cxx: false,
             needed: Vec::new(),
             host: settings.host.clone(),

@@ -4,7 +4,6 @@ use nix::errno::Errno;
 use nix::sys::inotify::{InitFlags, Inotify};
 use procfs::process::{LimitValue, Process};
 
-use crate::channel::KEYS;
 use crate::record::{Allowance, Checkpoints, Column, Resource};
 use crate::sampling::{self, Sample};
 use crate::suite::plan;
@@ -14,16 +13,16 @@ use crate::suite::plan;
 pub(super) struct Allowances(Vec<Allowance>);
 
 impl Allowances {
-    /// Those of a process, as they are now. What has no limit, or none that can be read, is left out, and so is what the soak is ended
+    /// Those of a process that can have this many thread-specific keys, as they are now. What has no limit, or none that can be read, is left out, and so is what the soak is ended
     /// for before it runs out.
-    pub(super) fn of(pid: i32, ended_for: plan::Allowance) -> Self {
+    pub(super) fn of(pid: i32, keys: u32, ended_for: plan::Allowance) -> Self {
         let may = limits(pid);
         let of = |limit: fn(&procfs::process::Limits) -> LimitValue| number(limit(may.as_ref()?));
         let before = |most: Option<u64>| move |allowed: &u64| most.is_none_or(|most| most > *allowed);
         let instances = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok();
         let instances = instances.and_then(|text| text.trim().parse().ok());
         let limits = [
-            (Resource::TlsKeys, Some(u64::from(KEYS))),
+            (Resource::TlsKeys, Some(u64::from(keys)).filter(|keys| *keys > 0)),
             (Resource::Fds, of(|may| may.max_open_files.soft_limit).filter(before(ended_for.fds))),
             (Resource::Threads, threads(may.as_ref()).filter(before(ended_for.processes))),
             (Resource::Inotify, instances),
@@ -127,10 +126,10 @@ mod tests {
     fn this_process_may_have_only_so_much() {
         let pid = std::process::id().cast_signed();
         let few = plan::Allowance { fds: Some(10), processes: Some(10), ..plan::Allowance::default() };
-        let ended_before = Allowances::of(pid, few).to_record();
+        let ended_before = Allowances::of(pid, 1024, few).to_record();
         let ends = [Resource::Fds, Resource::Threads];
         assert!(ended_before.iter().all(|of| !ends.contains(&of.resource)), "{ended_before:?}");
-        let allowances = Allowances::of(pid, plan::Allowance::default()).to_record();
+        let allowances = Allowances::of(pid, 1024, plan::Allowance::default()).to_record();
         for resource in [Resource::TlsKeys, Resource::Fds, Resource::Threads, Resource::Mappings] {
             assert!(
                 allowances.iter().any(|of| of.resource == resource && of.allowed > 100),

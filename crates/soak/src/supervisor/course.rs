@@ -6,6 +6,7 @@ use super::series::Series;
 use super::session::End;
 use crate::analysis::{self, Look};
 use crate::record::{Measured, Mode, Pass};
+use crate::settings::Libc;
 use crate::suite::plan::{Purpose, SoakPlan};
 
 /// After how many times the cycles it is sought again whether what grows is lost: all of that together takes a seventh of the cycles that
@@ -121,7 +122,10 @@ fn is_decided(plan: &SoakPlan, soak: &Measured, looks: u32) -> Option<bool> {
 
 /// Whether it can be found out if what grows is lost. What two builds leave in turn is not looked at.
 fn may_seek_lost(plan: &SoakPlan) -> bool {
-    plan.passes.contains(Pass::Lost) && plan.mode != Mode::Namespace && plan.replace.is_none()
+    plan.passes.contains(Pass::Lost)
+        && plan.libc == Libc::Glibc
+        && plan.mode != Mode::Namespace
+        && plan.replace.is_none()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One soak over a session: each step of its course, and what was measured, put into the record, however the soak ended.
 
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::allowances::Allowances;
@@ -8,6 +9,7 @@ use super::answers::Answers;
 use super::causes::{self, Pending};
 use super::course::{self, Steps};
 use super::end;
+
 use super::instances;
 use super::kinds::Kinds;
 use super::latency::Histograms;
@@ -28,7 +30,7 @@ use crate::record::{
 };
 use crate::suite::plan::{Purpose, SoakPlan};
 use crate::suite::variants::GOGC;
-use crate::sys::clock;
+use crate::sys::{c_library, clock};
 
 /// How long after the last time what was measured is told again, at least and at most; in between, a tenth of the time
 /// that the soak has taken.
@@ -258,7 +260,8 @@ impl Steps for Measurement<'_> {
         self.unload.start(&self.session, &self.staging);
         let before = self.session.worker.sample().map_err(|error| gone(&mut self.session, &error))?;
         self.series.before_first_open(&self.session.channel, &before);
-        self.allowances = Allowances::of(self.session.worker.process.pid(), self.plan.allowance);
+        let keys = self.session.channel.header().state.keys_most.load(Relaxed);
+        self.allowances = Allowances::of(self.session.worker.process.pid(), keys, self.plan.allowance);
         // The answer is known; asked so that what the loader allocates for it once is not taken for growth.
         self.session.look(channel::Look::Presence)?;
         self.session.ensure_state();
@@ -402,6 +405,8 @@ impl Steps for Measurement<'_> {
         soak.replaced = self.replaced(soak.build_id.as_ref());
         soak.worker.clock = Some(clock::recorded(self.session.clock()));
         soak.worker.objects = self.session.worker.named(self.unload.at_start());
+        soak.worker.libc = c_library::version(self.plan.libc).to_owned();
+        soak.worker.page_size = procfs::page_size();
     }
 }
 

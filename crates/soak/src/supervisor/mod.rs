@@ -61,9 +61,9 @@ use crate::replace::Other;
 use crate::sampling::Sampler;
 use crate::settings::Sandboxing;
 use crate::suite::plan::{Purpose, SoakPlan};
-use crate::sys::clock;
+use crate::sys::{c_library, clock};
 
-pub use host::host;
+pub use host::{host, libc_for};
 pub use private::{PrivateDirectory, clean as clean_private};
 
 use answers::Answers;
@@ -71,7 +71,7 @@ use end::failed_before_start;
 use limits::Limits;
 use measure::{Library, Measurement};
 use original::Original;
-use process::WorkerProcess;
+use process::{Programs, WorkerProcess};
 use sandbox::Confinement;
 use session::{Bounds, End, Session};
 pub(crate) use staging::same_file;
@@ -235,7 +235,7 @@ fn asked_for(plan: &SoakPlan) -> Measured {
         asked: plan.asked.clone(),
         share_path: plan.share_path && plan.threads > 1,
         beside: plan.beside,
-        env: process::environment(&plan.env, agent),
+        env: process::environment(&plan.env, agent, plan.libc),
         chaos: plan
             .chaos
             .iter()
@@ -379,15 +379,17 @@ fn start<'a>(
     let clock = if beside { Clock::Monotonic } else { clock::best() };
     channel.header().clock.store(clock as u32, Ordering::Relaxed);
     let ruleset = confinement.as_ref().and_then(Confinement::ruleset);
-    let image = match agent::choose(plan, env) {
-        _ if plan.purpose == Purpose::Pointers => dlsoak_agent::HOST_POINTERS,
-        Agent::Counting => dlsoak_agent::HOST_COUNTING,
-        Agent::Plain => dlsoak_agent::HOST,
+    let agents = c_library::agents(plan.libc);
+    let host = match agent::choose(plan, env) {
+        _ if plan.purpose == Purpose::Pointers => agents.host_pointers,
+        Agent::Counting => agents.host_counting,
+        Agent::Plain => agents.host,
     };
+    let programs = Programs { keeper: agents.keeper, host: c_library::fitting(host) };
     let (env, links) = linked::environment(&with_stubs.linked, env)?;
     let traced = plan.purpose == Purpose::Collected;
     let mut process =
-        WorkerProcess::start(&channel, image, &env, bounds.limits.file_bytes(), ruleset, traced)
+        WorkerProcess::start(&channel, &programs, &env, bounds.limits.file_bytes(), ruleset, traced)
             .map_err(|e| Fault::new(format!("cannot start the measured process: {e}")))?;
     let sampler = Sampler::new(process.pid()).map_err(|e| match process.ended_within(STARTED) {
         Some(status) if !plan.linked.is_empty() || !plan.held.is_empty() => {
@@ -449,6 +451,8 @@ fn elf_facts(path: &Path) -> Result<(elf::Facts, Vec<u8>), Box<Outcome>> {
     };
     let bytes = elf::read_library(path).map_err(|e| bad(FileProblem::System { said: e.to_string() }))?;
     let facts = elf::parse(&bytes).map_err(|e| bad(FileProblem::Unreadable(e)))?;
-    elf::check_loadable(&facts, elf::Host::CURRENT).map_err(|e| bad(FileProblem::NotLoadable(e)))?;
+    elf::check_loadable(&facts, elf::Host::CURRENT)
+        .and_then(|()| libc_for(&facts).map_or(Ok(()), |libc| elf::check_relocations(&facts, &libc)))
+        .map_err(|e| bad(FileProblem::NotLoadable(e)))?;
     Ok((facts, bytes))
 }

@@ -82,11 +82,12 @@ impl Noted {
         let not_started = |fault: Fault| EndedEarly::NotStarted { problem: fault.to_string() };
         let files = Files::of(plan.mode, plan.threads, soak.share_path);
         let staging = Staging::new(plan.libraries(), plan.threads, files).map_err(not_started)?;
-        let shared = Shared::create(staging.directory()).map_err(|e| not_started(Fault::new(e)))?;
+        let shared =
+            Shared::create(staging.directory(), plan.libc).map_err(|e| not_started(Fault::new(e)))?;
         let mut env = soak.env.clone();
         let inherited = || std::env::var("LD_PRELOAD").ok();
         env.extend(shared.environment(env.get("LD_PRELOAD").cloned().or_else(inherited)));
-        let env = process::environment(&env, Agent::Plain);
+        let env = process::environment(&env, Agent::Plain, plan.libc);
         let bounds = Bounds {
             stall: plan.stall_timeout,
             limits: Limits::of(plan),

@@ -305,12 +305,15 @@ impl Found {
         (0..IN_A_ROW).all(|loads| before(loads).is_some_and(follows)).then_some(Proof::Follows)
     }
 
-    /// Whether glibc has done with it.
+    /// Whether glibc or libgcc has done with it.
     fn is_done_with(&self, pointer: &Pointer, symbols: &mut Symbols) -> bool {
-        let in_libc = pointer.holder.is_some_and(|holder| {
-            file_name(&self.objects[holder].file).is_some_and(|name| name.starts_with("libc.so"))
-        });
-        if !in_libc {
+        let name =
+            pointer.holder.and_then(|holder| file_name(&self.objects[holder].file)).unwrap_or_default();
+        if name.starts_with("libgcc_s.so") {
+            return self.is_range_of_frames(pointer);
+        }
+        // Keys are libpthread's before glibc 2.34.
+        if !["libc.so", "libpthread.so"].iter().any(|libc| name.starts_with(libc)) {
             return false;
         }
         // The argument and the object of an exit function, 2 and 3 words behind the word that says whether the entry is free.
@@ -333,6 +336,19 @@ impl Found {
         let variable = symbols.variable_at(&holder.file, pointer.place.wrapping_sub(holder.base));
         variable.is_some_and(|(name, offset)| {
             name == KEYS && offset % 16 == 8 && pointer.before[0].is_multiple_of(2)
+        })
+    }
+
+    /// Whether this is a word of `struct frame_hdr_cache_element` (libgcc, unwind-dw2-fde-dip.c): both ends of a segment, the address that
+    /// the library is loaded at, and two of its program headers. libgcc unwinds by it where glibc has no `_dl_find_object` (before 2.35)
+    /// and forgets it when the loader has loaded or unloaded anything since.
+    fn is_range_of_frames(&self, pointer: &Pointer) -> bool {
+        let base = self.objects[pointer.target].base;
+        (0..5).any(|word| {
+            let place = pointer.place.wrapping_sub(8 * word).wrapping_add(16);
+            let is_base =
+                |other: &Pointer| (other.seen, other.place, other.value) == (pointer.seen, place, base);
+            pointer.memory == Memory::Data && self.pointers.iter().any(is_base)
         })
     }
 

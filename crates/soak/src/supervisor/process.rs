@@ -1,6 +1,7 @@
 //! The worker process from outside: started fresh through a keeper of its own, which is its parent, with its output
 //! caught; and gone, with all that it started, when this value is dropped.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write as _};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use dlsoak_agent::{HOST_NAME, KEEPER, KEEPER_NAME};
+use dlsoak_agent::{HOST_NAME, KEEPER_NAME};
 use dlsoak_wire::keeper::{Message, Orders};
 
 use super::family;
@@ -25,6 +26,7 @@ use super::image::{self, Image, Place};
 use crate::channel::Channel;
 use crate::gctrace;
 use crate::record::Agent;
+use crate::settings::Libc;
 
 /// Bytes of the worker's output that are kept: the last ones, where the message before a crash is.
 const OUTPUT_KEPT: usize = 16 * 1024;
@@ -82,10 +84,14 @@ fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Environment of a worker: what is inherited, with these changes.
-pub(super) fn environment(given: &BTreeMap<String, String>, agent: Agent) -> BTreeMap<String, String> {
+/// Environment of a worker on this C library: what is inherited, with these changes.
+pub(super) fn environment(
+    given: &BTreeMap<String, String>,
+    agent: Agent,
+    libc: Libc,
+) -> BTreeMap<String, String> {
     let mut env = given.clone();
-    if agent == Agent::Counting {
+    if agent == Agent::Counting || libc == Libc::Musl {
         return env;
     }
     // The thread cache's chunks count as used in mallinfo2; without it, heap counts are exact.
@@ -99,21 +105,27 @@ pub(super) fn environment(given: &BTreeMap<String, String>, agent: Agent) -> BTr
     env
 }
 
+/// What is started.
+pub(super) struct Programs<'a> {
+    pub(super) keeper: &'a [u8],
+    pub(super) host: Cow<'a, [u8]>,
+}
+
 impl WorkerProcess {
-    /// Starts a keeper, which starts the program `image` as a worker on `channel`. `ruleset` is a descriptor that the worker
+    /// Starts a keeper, which starts the host as a worker on `channel`. `ruleset` is a descriptor that the worker
     /// inherits. Where it is `traced`, lines of Go's collector are no output, but counted.
     ///
     /// # Errors
     /// When one of the processes can't be started.
     pub(super) fn start(
         channel: &Channel,
-        image: &[u8],
+        programs: &Programs<'_>,
         env: &BTreeMap<String, String>,
         file_bytes: u64,
         ruleset: Option<i32>,
         traced: bool,
     ) -> std::io::Result<Self> {
-        let start = |place| Self::start_from(place, channel, image, env, file_bytes, ruleset, traced);
+        let start = |place| Self::start_from(place, channel, programs, env, file_bytes, ruleset, traced);
         // A system may forbid memfds as such, or only their execution.
         match start(Place::Memory) {
             Err(error) if image::is_refusal(&error) => start(Place::File),
@@ -124,14 +136,14 @@ impl WorkerProcess {
     fn start_from(
         place: Place,
         channel: &Channel,
-        image: &[u8],
+        programs: &Programs<'_>,
         env: &BTreeMap<String, String>,
         file_bytes: u64,
         ruleset: Option<i32>,
         traced: bool,
     ) -> std::io::Result<Self> {
-        let program = Image::new(place, KEEPER_NAME, KEEPER)?;
-        let host = Image::new(place, HOST_NAME, image)?;
+        let program = Image::new(place, KEEPER_NAME, programs.keeper)?;
+        let host = Image::new(place, HOST_NAME, &programs.host)?;
         let (mut line, theirs) = UnixStream::pair()?;
         let numbers = [theirs.as_raw_fd(), channel.raw_fd(), host.raw_fd()];
         let handed: Vec<i32> = numbers.into_iter().chain(ruleset).collect();
@@ -445,9 +457,10 @@ mod tests {
     #[test]
     fn the_thread_cache_is_off_where_glibc_counts_unless_it_is_set() {
         let none = BTreeMap::new();
-        let plain = |env: &BTreeMap<_, _>| environment(env, Agent::Plain);
+        let plain = |env: &BTreeMap<_, _>| environment(env, Agent::Plain, Libc::Glibc);
         assert!(plain(&none)["GLIBC_TUNABLES"].starts_with("glibc.malloc.tcache_count=0"));
-        assert_eq!(environment(&none, Agent::Counting), none);
+        assert_eq!(environment(&none, Agent::Counting, Libc::Glibc), none);
+        assert_eq!(environment(&none, Agent::Plain, Libc::Musl), none);
         let own = BTreeMap::from([("GLIBC_TUNABLES".to_owned(), "glibc.malloc.perturb=1".to_owned())]);
         assert_eq!(plain(&own)["GLIBC_TUNABLES"], "glibc.malloc.tcache_count=0:glibc.malloc.perturb=1");
         let set = BTreeMap::from([("GLIBC_TUNABLES".to_owned(), "glibc.malloc.tcache_count=3".to_owned())]);

@@ -89,7 +89,8 @@ impl Watch {
 
     /// What was left behind, in a soak of which all else is known; and threads that are the host's, by the object and their number.
     pub(super) fn find(&self, soak: &Measured) -> (Vec<Residue>, Vec<(String, u64)>) {
-        let bytes = self.file_bytes.next_multiple_of(4096);
+        let page = procfs::page_size();
+        let bytes = self.file_bytes.next_multiple_of(page);
         let library: Vec<(u64, u64)> =
             self.loads.iter().map(|start| (*start, start.saturating_add(bytes))).collect();
         let context = Context {
@@ -104,7 +105,7 @@ impl Watch {
                 .zip(static_tls_refusal(&soak.outcome))
                 .filter(|_| soak.instances.is_none()),
             makes_shared_files: self.makes_shared_files,
-            guards_are_inside: crate::sys::glibc::guards_are_inside(),
+            page,
         };
         (residue::find(&self.snapshots, context), residue::of_host(&self.snapshots, context))
     }

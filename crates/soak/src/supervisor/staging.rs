@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::original::{Stamp, stamp};
 use super::private::PrivateDirectory;
@@ -117,8 +118,6 @@ impl Staging {
     /// # Errors
     /// When a copy or a directory can't be made, or two files there can't change places.
     pub(super) fn replaced(library: &Path, other: &Path, difference: Difference) -> Result<Self, Fault> {
-        use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-
         let mut staging = Self::new([library], 1, Files::CopyPerThread)?;
         let original = std::path::absolute(other);
         let original = original.map_err(|e| Fault::new(format!("{}: {e}", other.display())))?;
@@ -134,7 +133,7 @@ impl Staging {
             ))
         })?;
         // The agent does the same before its first cycle, and the library is at the path then.
-        renameat2(AT_FDCWD, path, AT_FDCWD, &file, RenameFlags::RENAME_EXCHANGE).map_err(|e| {
+        renameat_with(CWD, path, CWD, &file, RenameFlags::EXCHANGE).map_err(|e| {
             Fault::new(format!(
                 "two files in {} can't change places (RENAME_EXCHANGE): {e}; set TMPDIR to a directory on another file system",
                 std::env::temp_dir().display()

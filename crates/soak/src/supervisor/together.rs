@@ -188,7 +188,7 @@ fn left(before: &Point, after: &Point) -> Vec<Residue> {
         library: &[],
         refusal: None,
         makes_shared_files: true,
-        guards_are_inside: crate::sys::glibc::guards_are_inside(),
+        page: procfs::page_size(),
     };
     residue::find(&[first.clone(), second.clone()], context)
 }

@@ -94,7 +94,7 @@ fn whatever_is_in_the_channel_makes_a_record() {
                 until: u64::MAX,
                 refusal: None,
                 makes_shared_files: true,
-                guards_are_inside: false,
+                page: 4096,
             },
         );
         let soak = analysis::judged(soak);

@@ -1,6 +1,7 @@
-//! What is glibc's own: how its malloc rounds, how its mutexes look, which version it is.
+//! What is glibc's own: how its malloc rounds, how its mutexes look.
 
-use std::ffi::{CStr, c_int};
+use super::c_library::{glibc_is_at_least, version as version_of};
+use crate::settings::Libc;
 
 /// What malloc keeps for a request of so many bytes, as `mallinfo2` counts it: `request2size` of glibc's malloc.c (a header of 8
 /// bytes, multiples of 16, at least 32), and from `M_MMAP_THRESHOLD` (where nothing has moved it) on whole pages of `page`
@@ -23,39 +24,28 @@ pub fn chunk_bounds(bytes: u64, blocks: u64, page: u64) -> (u64, u64) {
 /// Bytes from which malloc maps a block by itself.
 const MMAP_THRESHOLD: u64 = 128 * 1024;
 
-/// Keeps large allocations apart for good, `M_MMAP_THRESHOLD` of `mallopt(3)`, so that each goes back to the kernel when
-/// it is freed. By default the first ones that are freed raise the threshold, and pieces of later ones stay.
+/// Keeps large allocations of this program apart for good, `M_MMAP_THRESHOLD` of `mallopt(3)`, so that each goes back to the kernel when
+/// it is freed. By default the first ones that are freed raise the threshold, and pieces of later ones stay. musl has no such threshold.
 pub fn keep_large_allocations_apart() {
-    /// What it is by default, before it is raised.
-    const THRESHOLD: c_int = 128 * 1024;
-    // SAFETY: mallopt has no precondition; no other thread runs yet where it is called.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, THRESHOLD);
+    #[cfg(target_env = "gnu")]
+    {
+        /// What it is by default, before it is raised.
+        const THRESHOLD: libc::c_int = 128 * 1024;
+        // SAFETY: mallopt has no precondition; no other thread runs yet where it is called.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, THRESHOLD);
+        }
     }
 }
 
-/// Version of the C library this process runs on, for example `glibc 2.36`.
+/// Version of this machine's glibc, for example `glibc 2.36`.
 pub fn version() -> String {
-    // SAFETY: gnu_get_libc_version returns a constant string that lives as long as the process.
-    let version = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) };
-    format!("glibc {}", version.to_string_lossy())
-}
-
-/// Whether a thread's stack is one mapping. Since glibc 2.42 (`MADV_GUARD_INSTALL`) its guard is no mapping of its own.
-pub fn guards_are_inside() -> bool {
-    is_at_least(&version(), 42)
+    version_of(Libc::Glibc).to_owned()
 }
 
 /// Whether each call through the PLT is slow in a process with an auditor, even one that does not ask for calls (BZ#15533).
 pub fn slows_calls_under_audit() -> bool {
-    !is_at_least(&version(), 34)
-}
-
-/// Whether this is a glibc 2.x of at least this x.
-fn is_at_least(version: &str, minor: u32) -> bool {
-    let numbers =
-        version.trim_start_matches("glibc ").split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    numbers.collect::<Vec<_>>() >= vec![2, minor]
+    !glibc_is_at_least(34)
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC`, from the vDSO.
@@ -93,16 +83,6 @@ impl MutexWords {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_compared_by_their_numbers() {
-        let of = |version: &str| [34, 42].map(|minor| is_at_least(version, minor));
-        assert_eq!(of("glibc 2.9"), [false, false]);
-        assert_eq!(of("glibc 2.33.9000"), [false, false]);
-        assert_eq!(of("glibc 2.34"), [true, false]);
-        assert_eq!(of("glibc 2.42"), [true, true]);
-        assert_eq!(of("glibc 3.0"), [true, true]);
-    }
 
     #[test]
     fn a_locked_mutex_names_its_owner() {

@@ -1,6 +1,7 @@
-//! The few calls into the kernel and glibc that no kept crate wraps. What is glibc's own is in [`glibc`], so that
-//! a port to another C library has one file to write.
+//! The few calls into the kernel that no kept crate wraps, and what is known of the C libraries of this machine: what is glibc's own is in
+//! [`glibc`].
 
+pub mod c_library;
 pub mod clock;
 pub mod futex;
 pub mod glibc;

@@ -77,7 +77,6 @@ pub(crate) struct Ring {
 }
 
 /// The kernel's page before the records, `struct perf_event_mmap_page`, and where it has the ends of what was written and read.
-const PAGE: usize = 4096;
 const HEAD: usize = 1024;
 const TAIL: usize = 1032;
 
@@ -141,8 +140,7 @@ impl Drop for Ring {
 
 /// Bytes of a page.
 fn page() -> usize {
-    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
-    size.and_then(|size| usize::try_from(size).ok()).unwrap_or(PAGE)
+    procfs::page_size() as usize
 }
 
 /// The kernel's tracepoints, as a directory. It is there as long as this value.

@@ -251,7 +251,13 @@ fn message(thread: i32) -> Result<u64, Errno> {
     Errno::result(result).map(|_| message.cast_unsigned())
 }
 
-fn request(what: libc::c_uint, thread: i32, data: usize) -> Result<(), Errno> {
+/// The type that each C library declares for a request.
+#[cfg(target_env = "musl")]
+type Request = c_int;
+#[cfg(not(target_env = "musl"))]
+type Request = libc::c_uint;
+
+fn request(what: Request, thread: i32, data: usize) -> Result<(), Errno> {
     // SAFETY: none of the requests above reads or writes memory of this process.
     let result = unsafe { libc::ptrace(what, thread, std::ptr::null_mut::<c_void>(), data as *mut c_void) };
     Errno::result(result).map(drop)

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::{fmt, io};
 
-use dlsoak_agent::PRELOAD;
 use dlsoak_wire::notes::{MAGIC, Memory, NAME};
 use nix::errno::Errno;
 
+use crate::settings::Libc;
 use crate::supervisor::image;
+use crate::sys::c_library;
 use crate::sys::mapped::Mapped;
 
 /// Why a worker can't be traced.
@@ -53,12 +54,14 @@ impl Shared {
     ///
     /// # Errors
     /// Where tracing can't be had, or the kernel refuses the memory.
-    pub fn create(copies: Option<&Path>) -> Result<Self, SharedError> {
-        if PRELOAD.is_empty() {
+    pub fn create(copies: Option<&Path>, libc: Libc) -> Result<Self, SharedError> {
+        let preload = c_library::agents(libc).preload;
+        if preload.is_empty() {
             return Err(SharedError::NotHere);
         }
         let notes = image::memory(c"dlsoak-trace", size_of::<Memory>()).map_err(SharedError::Memory)?;
-        let image = image::data(c"dlsoak-preload.so", PRELOAD).map_err(SharedError::Image)?;
+        let image =
+            image::data(c"dlsoak-preload.so", &c_library::fitting(preload)).map_err(SharedError::Image)?;
         let memory = Mapped::notes(&notes).map_err(|e| SharedError::System("mmap", e))?;
         let shared = Self { memory, notes, image };
         let memory = shared.memory();

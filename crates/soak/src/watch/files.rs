@@ -9,15 +9,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
-use dlsoak_agent::{AUDIT, PRELOAD};
+use dlsoak_agent::GLIBC;
 use dlsoak_wire::notes::{self, Memory};
 use dlsoak_wire::watch::{MAGIC, Ring, VARIABLE};
 
 use super::watch_error::WatchError;
 use crate::record::HeapNotes;
 use crate::supervisor::private::PrivateDirectory;
-use crate::sys::glibc;
 use crate::sys::mapped::Mapped;
+use crate::sys::{c_library, glibc};
 use crate::trace::Shared;
 
 /// The files of one watch, which go with this value.
@@ -34,7 +34,7 @@ impl Files {
     /// # Errors
     /// When this build has no auditor, or the file system refuses.
     pub(super) fn create(heap: HeapNotes) -> Result<Self> {
-        if AUDIT.is_empty() {
+        if GLIBC.audit.is_empty() {
             return Err(WatchError::NotHere.into());
         }
         let directory = PrivateDirectory::new()?;
@@ -46,14 +46,14 @@ impl Files {
                 .mode(0o700)
                 .open(directory.path().join(name))
         };
-        create(AUDITOR)?.write_all(AUDIT)?;
+        create(AUDITOR)?.write_all(GLIBC.audit)?;
         let file = create(RING)?;
         file.set_len(size_of::<Ring>() as u64)?;
         let ring = Mapped::ring(&file)?;
         ring.read_ns.store(glibc::monotonic_ns(), Relaxed);
         ring.magic.store(MAGIC, Relaxed);
         // Without notes it still reports handles.
-        create(PRELOADED)?.write_all(PRELOAD)?;
+        create(PRELOADED)?.write_all(&c_library::fitting(GLIBC.preload))?;
         let notes = if heap == HeapNotes::Off {
             None
         } else {

@@ -62,24 +62,39 @@ impl Host {
         self.pid
     }
 
-    /// How it ended, if it has. A host that goes into the background is followed: the process that it leaves has the ring mapped, too.
-    pub(super) fn ended(&mut self, files: &Files) -> Option<&HostEnd> {
+    /// How it ended, if it has. A host that goes into the background is followed.
+    fn ended(&mut self, files: &Files) -> Option<&HostEnd> {
         while self.end.is_none() {
-            let end = match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(_, code)) => HostEnd::Exited { code },
-                Ok(WaitStatus::Signaled(_, signal, _)) => HostEnd::Killed { signal: signal as i32 },
-                Err(_) => HostEnd::Lost,
-                Ok(_) => return None,
-            };
-            match left_behind(&files.ring_path()) {
-                Some(next) if end == HostEnd::Exited { code: 0 } => {
-                    files.ring().host.store(next.as_raw().unsigned_abs(), Relaxed);
-                    self.pid = next;
-                }
-                _ => self.end = Some(end),
-            }
+            let end = self.exited()?;
+            self.follow(end, files);
         }
         self.end.as_ref()
+    }
+
+    /// Whether it has ended for good.
+    pub(super) fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// How the process ended that is watched, if it has. What it reported is to be read before `follow` makes another the host.
+    pub(super) fn exited(&self) -> Option<HostEnd> {
+        match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(_, code)) => Some(HostEnd::Exited { code }),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Some(HostEnd::Killed { signal: signal as i32 }),
+            Err(_) => Some(HostEnd::Lost),
+            Ok(_) => None,
+        }
+    }
+
+    /// Goes on with the process that this end leaves in the background, which has the ring mapped, too; else it is the host's.
+    pub(super) fn follow(&mut self, end: HostEnd, files: &Files) {
+        match left_behind(&files.ring_path()) {
+            Some(next) if end == HostEnd::Exited { code: 0 } => {
+                files.ring().host.store(next.as_raw().unsigned_abs(), Relaxed);
+                self.pid = next;
+            }
+            _ => self.end = Some(end),
+        }
     }
 
     /// Ends it if it still runs: SIGTERM, and SIGKILL for its whole group where that does not help.

@@ -169,7 +169,7 @@ impl Watcher {
         loop {
             self.drain();
             self.image.look(self.host.pid().as_raw());
-            if self.host.ended(&self.files).is_some() || interrupted.load(Relaxed) {
+            if self.has_ended() || interrupted.load(Relaxed) {
                 return Ok(());
             }
             self.host.reap(stepper.child().map(Child::id));
@@ -177,7 +177,7 @@ impl Watcher {
             let stepped = match stepper.step(self.host.pid().as_raw(), self.quiet(), now) {
                 Ok(stepped) => stepped,
                 // A host that has just ended hears no action.
-                Err(_) if self.host.ended(&self.files).is_some() => return Ok(()),
+                Err(_) if self.has_ended() => return Ok(()),
                 Err(error) => return Err(Fault::new(error)),
             };
             if stepped == Stepped::Over {
@@ -219,7 +219,7 @@ impl Watcher {
         while !is_stopped() && since.elapsed() < UNFINISHED {
             std::thread::sleep(PAUSE);
         }
-        while is_stopped() && self.host.ended(&self.files).is_none() && !interrupted.load(Relaxed) {
+        while is_stopped() && !self.has_ended() && !interrupted.load(Relaxed) {
             std::thread::sleep(PAUSE);
         }
         since.elapsed()
@@ -262,6 +262,17 @@ impl Watcher {
                 return false;
             }
         }
+    }
+
+    /// Whether the host has ended. Where it went into the background, what the process reported that has ended is its own, and is heard
+    /// before another is the host: on a busy machine that is all of it.
+    fn has_ended(&mut self) -> bool {
+        while !self.host.is_over() {
+            let Some(end) = self.host.exited() else { return false };
+            self.drain();
+            self.host.follow(end, &self.files);
+        }
+        true
     }
 
     /// Whether the host is a program now that does not report all that it loads.

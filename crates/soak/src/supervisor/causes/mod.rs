@@ -78,6 +78,11 @@ pub(super) fn find(
     if state == UnloadState::Unloaded {
         return;
     }
+    if soak.worker.never_unloads() {
+        // Whatever else there is in the file, and whichever library it is.
+        soak.unload.causes = vec![Cause::of_library(CauseFacts::LibcNeverUnloads)];
+        return;
+    }
     let several = libraries.len() > 1;
     let name = |library: &Option<usize>| {
         library.filter(|_| several).and_then(|library| staging.names().get(library).cloned())
@@ -213,6 +218,7 @@ fn unstage(evidence: &mut CauseFacts, staging: &Staging) {
         | CauseFacts::RelocationDependency { keeper: None, .. }
         | CauseFacts::ExtraReference { .. }
         | CauseFacts::AlreadyLoaded
+        | CauseFacts::LibcNeverUnloads
         | CauseFacts::Unknown(_) => {}
     }
 }

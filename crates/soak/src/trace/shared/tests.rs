@@ -18,7 +18,7 @@ fn alive(memory: &Memory) -> i64 {
 /// A table for all that is obtained, and one for little of it.
 fn tables() -> [Shared; 2] {
     [0, 1].map(|groups| {
-        let shared = Shared::create(None).unwrap();
+        let shared = Shared::create(None, Libc::Glibc).unwrap();
         shared.memory().only_groups.store(groups, Relaxed);
         shared
     })
@@ -64,7 +64,7 @@ fn half_a_table_of_addresses_finds_room_and_is_found_again() {
 
 #[test]
 fn a_full_table_loses_and_says_so() {
-    let shared = Shared::create(None).unwrap();
+    let shared = Shared::create(None, Libc::Glibc).unwrap();
     let memory = shared.memory();
     let value = live(memory, 32);
     (0..LIVE as u64 + 100).for_each(|i| memory.born(Kind::Heap.key(16 + i * 16), value));
@@ -105,7 +105,7 @@ fn loses_nothing(memory: &Memory) {
 
 #[test]
 fn mappings_are_given_back_in_parts() {
-    let shared = Shared::create(None).unwrap();
+    let shared = Shared::create(None, Libc::Glibc).unwrap();
     let memory = shared.memory();
     let value = Live { size: 16 * 4096, ..live(memory, 1) };
     let bytes = || memory.places[value.place as usize].bytes.load(Relaxed);
@@ -125,7 +125,7 @@ fn mappings_are_given_back_in_parts() {
 
 #[test]
 fn places_and_files_are_known_again() {
-    let shared = Shared::create(Some(Path::new("/tmp/x"))).unwrap();
+    let shared = Shared::create(Some(Path::new("/tmp/x")), Libc::Glibc).unwrap();
     let memory = shared.memory();
     let meta = Meta::new(Kind::Heap, 3, 100);
     assert_eq!((meta.kind(), meta.phase()), (Some(Kind::Heap), 3));

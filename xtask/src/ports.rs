@@ -1,0 +1,362 @@
+//! `cargo xtask ports`: soaks the fixtures with the program that ships, on the C libraries that it is for: those of other releases of
+//! Debian, each in a root of its own, and musl. Writes docs/ports.md, where each fixture is a line and each C library a column.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use xtask::fixtures::{self, Fixture, Language, Situation, Table};
+use xtask::judge;
+
+use crate::{build, check, command, dist};
+
+/// Which columns to make.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Only this C library; repeatable [default: all, and then docs/ports.md is written]
+    #[arg(long, value_name = "NAME")]
+    row: Vec<String>,
+    /// Only this fixture; repeatable
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Fill one column with this program and write it to --cells; what each row calls
+    #[arg(long, hide = true, requires = "cells")]
+    program: Option<PathBuf>,
+    /// Where the column goes
+    #[arg(long, hide = true)]
+    cells: Option<PathBuf>,
+    /// The C library that its fixtures need
+    #[arg(long, hide = true, default_value = "glibc")]
+    libc: String,
+}
+
+/// A C library, and where it is.
+struct Row {
+    name: &'static str,
+    libc: &'static str,
+    place: Place,
+}
+
+enum Place {
+    /// This machine.
+    Here,
+    /// A root of this release of Debian.
+    Debian(&'static str),
+    /// A root with nothing but the musl of this release of Debian.
+    Alone(&'static str),
+}
+
+const ROWS: [Row; 6] = [
+    Row { name: "oldest", libc: "glibc", place: Place::Debian(OLDEST) },
+    Row { name: "here", libc: "glibc", place: Place::Here },
+    Row { name: "trixie", libc: "glibc", place: Place::Debian("trixie") },
+    Row { name: "newest", libc: "glibc", place: Place::Debian("sid") },
+    Row { name: "musl", libc: "musl", place: Place::Here },
+    Row { name: "musl-trixie", libc: "musl", place: Place::Alone("trixie") },
+];
+
+/// Debian 11, with glibc 2.31. Its compilers build what runs on each later one.
+const OLDEST: &str = "bullseye";
+
+const DEBOOTSTRAP: &str = "apt install debootstrap, and call this as root";
+
+/// What the roots have beside the least of Debian: compilers for the fixtures, and the other C library.
+const PACKAGES: &str = "g++,libc6-dev,musl,zlib1g";
+
+/// Runs a program in a root that has this repository, the directory for temporary files and the kernel's files where they are here.
+/// The arguments are the root, the repository, the directory for temporary files, Rust's directory, and the program with its own.
+const INSIDE: &str = r#"
+root=$1
+mkdir -p "$root/proc"
+mount --types proc proc "$root/proc"
+for directory in /dev "$2" "$3" "$4"; do
+    mkdir -p "$root$directory"
+    mount --rbind "$directory" "$root$directory"
+done
+shift 4
+exec unshare --root="$root" --wd="$PWD" "$@"
+"#;
+
+/// What one fixture gave in one row.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+enum Cell {
+    /// As the table of fixtures says.
+    Right { verdict: String },
+    /// Not so; each point.
+    Differs { verdict: String, differences: Vec<String> },
+    /// The table says nothing about this C library.
+    NoTruth,
+    /// It can't be built for it.
+    NotBuilt { why: String },
+}
+
+/// A column, as the row's own process writes it.
+#[derive(Serialize, Deserialize)]
+struct Column {
+    /// The C library with its version, as the records have it.
+    libc: String,
+    cells: BTreeMap<String, Cell>,
+}
+
+/// Makes the columns; false when a fixture differs from its truth.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    if let (Some(program), Some(cells)) = (&options.program, &options.cells) {
+        let column = column(program, &options.libc, &options.only)?;
+        let text = serde_json::to_string_pretty(&column)?;
+        fs::write(cells, text).with_context(|| format!("cannot write {}", cells.display()))?;
+        return Ok(true);
+    }
+    for name in &options.row {
+        if !ROWS.iter().any(|row| row.name == name) {
+            let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+            bail!("no row is called `{name}`: there are {}", known.join(", "));
+        }
+    }
+    let root = fixtures::root();
+    let program = dist::program(&root)?;
+    standalone(&program)?;
+    let ports = command::target(&root).join("ports");
+    let mut columns = Vec::new();
+    for row in ROWS.iter().filter(|row| options.row.is_empty() || options.row.iter().any(|n| n == row.name)) {
+        let column = row.column(&root, &ports, &program, &options.only)?;
+        let count = |of: fn(&Cell) -> bool| column.cells.values().filter(|cell| of(cell)).count();
+        println!(
+            "{} ({}): {} as they should be, {} differ, {} without a truth, {} not built",
+            row.name,
+            column.libc,
+            count(|cell| matches!(cell, Cell::Right { .. })),
+            count(|cell| matches!(cell, Cell::Differs { .. })),
+            count(|cell| matches!(cell, Cell::NoTruth)),
+            count(|cell| matches!(cell, Cell::NotBuilt { .. })),
+        );
+        for (name, cell) in &column.cells {
+            if let Cell::Differs { verdict, differences } = cell {
+                println!("    {name}: {verdict}: {}", differences.join("; "));
+            }
+        }
+        columns.push(column);
+    }
+    if options.row.is_empty() && options.only.is_empty() {
+        let path = root.join("docs/ports.md");
+        fs::write(&path, page(&columns)?).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let wrong = |column: &Column| column.cells.values().any(|cell| matches!(cell, Cell::Differs { .. }));
+    Ok(!columns.iter().any(wrong))
+}
+
+/// An error unless the program needs no library and no loader.
+fn standalone(program: &Path) -> Result<()> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let facts = dlsoak_elf::parse(&bytes).with_context(|| program.display().to_string())?;
+    if !facts.needed.is_empty() {
+        bail!("{} needs {}", program.display(), facts.needed.join(", "));
+    }
+    Ok(())
+}
+
+/// Soaks each fixture that can be built, in the process that has the row's compilers.
+fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
+    let root = fixtures::root();
+    let scratch = fixtures::directory(&root).with_extension("soaks");
+    fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
+    let table = Table::load(&root)?;
+    let situation = Situation { libc, ..Situation::default() };
+    let mut column = Column { libc: String::new(), cells: BTreeMap::new() };
+    // What others open while they run is not named among what they need.
+    for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
+        if buildable(helper, libc).is_ok()
+            && let Err(error) = build::run(&build::Options::only(std::slice::from_ref(&helper.name)))
+        {
+            eprintln!("{}: {}", helper.name, first_error(&format!("{error:#}")));
+        }
+    }
+    let wanted = |fixture: &&Fixture| {
+        let alone = !fixture.hostile && !fixture.truths.is_empty();
+        alone && (only.is_empty() || only.contains(&fixture.name))
+    };
+    for fixture in table.fixtures.iter().filter(wanted) {
+        let cell = match fixture.truth(&situation) {
+            None => Cell::NoTruth,
+            Some(truth) => match buildable(fixture, libc)
+                .and_then(|()| build::run(&build::Options::only(std::slice::from_ref(&fixture.name))))
+            {
+                Err(error) => Cell::NotBuilt { why: first_error(&format!("{error:#}")) },
+                Ok(()) => {
+                    let mut short = check::soak(program, &scratch, fixture, truth, truth.cycles);
+                    let verdict = short.soak.as_ref().map_or("none", |soak| &soak.verdict).to_owned();
+                    if let Some(soak) = &short.soak {
+                        soak.worker.full_libc().clone_into(&mut column.libc);
+                        // A busy machine may leave it open.
+                        if !judge::accepted(truth, &verdict) && verdict != "inconclusive" {
+                            short.differences.push(format!("verdict is {verdict}, not {}", truth.verdict));
+                        }
+                    }
+                    if short.differences.is_empty() {
+                        Cell::Right { verdict }
+                    } else {
+                        Cell::Differs { verdict, differences: short.differences }
+                    }
+                }
+            },
+        };
+        column.cells.insert(fixture.name.clone(), cell);
+    }
+    Ok(column)
+}
+
+/// An error where the compilers for this C library don't know the language.
+fn buildable(fixture: &Fixture, libc: &str) -> Result<()> {
+    if libc == "musl" && fixture.language != Language::C {
+        bail!("musl-gcc compiles C only");
+    }
+    Ok(())
+}
+
+/// The line of a compiler's words that says what is wrong.
+fn first_error(words: &str) -> String {
+    let lines = || words.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines().find(|line| line.contains("error: ")).or_else(|| lines().next_back());
+    line.unwrap_or_default().to_owned()
+}
+
+impl Row {
+    fn column(&self, root: &Path, ports: &Path, program: &Path, only: &[String]) -> Result<Column> {
+        let at = ports.join(self.name);
+        fs::create_dir_all(&at).with_context(|| format!("cannot create {}", at.display()))?;
+        let program = match &self.place {
+            Place::Here => program.to_owned(),
+            Place::Debian(suite) => inside(&debian(ports, suite)?, &at.join("dlsoak"), program)?,
+            Place::Alone(suite) => {
+                let alone = alone(&debian(ports, suite)?, &at.join("root"))?;
+                inside(&alone, &at.join("dlsoak"), program)?
+            }
+        };
+        let cells = at.join("cells.json");
+        let mut row = Command::new(std::env::current_exe().context("this program has no path")?);
+        row.arg("ports").arg("--program").arg(&program).arg("--cells").arg(&cells);
+        row.args(["--libc", self.libc]).args(only.iter().map(|name| format!("--only={name}")));
+        row.current_dir(root).env(fixtures::DIRECTORY, ports.join("fixtures").join(self.libc));
+        if self.libc == "musl" {
+            row.env("CC", "musl-gcc");
+        } else {
+            let old = debian(ports, OLDEST)?;
+            for (name, variable) in [("gcc", "CC"), ("g++", "CXX")] {
+                let compiler = inside(&old, &ports.join(name), Path::new(name))?;
+                if name == "gcc" {
+                    row.env("RUSTFLAGS", format!("-Clinker={}", compiler.display()));
+                }
+                row.env(variable, compiler);
+            }
+        }
+        if !command::succeeds(&mut row, command::CARGO)? {
+            bail!("no column for {}", self.name);
+        }
+        let text = fs::read(&cells).with_context(|| format!("cannot read {}", cells.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("{} is no column", cells.display()))
+    }
+}
+
+/// A script that runs `program` in a root.
+fn inside(root: &Path, script: &Path, program: &Path) -> Result<PathBuf> {
+    let sysroot = command::quietly(Command::new("rustc").args(["--print", "sysroot"]), command::CARGO)?;
+    let seen = [root, &fixtures::root(), &std::env::temp_dir(), Path::new(sysroot.trim())];
+    let seen = seen.map(|path| format!("'{}'", path.display())).join(" ");
+    let text = format!(
+        "#!/bin/sh\nexec unshare --mount sh -e -c '{}' sh {seen} '{}' \"$@\"\n",
+        INSIDE.replace('\'', r"'\''"),
+        program.display()
+    );
+    fs::write(script, text)
+        .and_then(|()| fs::set_permissions(script, fs::Permissions::from_mode(0o755)))
+        .with_context(|| format!("cannot write {}", script.display()))?;
+    Ok(script.to_owned())
+}
+
+/// The root of a release, which is made where it is not there yet.
+fn debian(ports: &Path, suite: &str) -> Result<PathBuf> {
+    let root = ports.join("roots").join(suite);
+    if root.exists() {
+        return Ok(root);
+    }
+    eprintln!("fetching Debian's {suite}");
+    let fresh = ports.join("roots").join(format!(".{suite}.new"));
+    dist::fresh(&fresh)?;
+    let mut debootstrap = Command::new("debootstrap");
+    debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), suite]).arg(&fresh);
+    command::quietly(&mut debootstrap, DEBOOTSTRAP)?;
+    // In a container it is a link to itself.
+    let proc = fresh.join("proc");
+    if proc.is_symlink() {
+        fs::remove_file(&proc)
+            .and_then(|()| fs::create_dir(&proc))
+            .with_context(|| format!("cannot replace {}", proc.display()))?;
+    }
+    fs::rename(&fresh, &root).with_context(|| format!("cannot write {}", root.display()))?;
+    Ok(root)
+}
+
+/// A root that has nothing but the musl of another.
+fn alone(of: &Path, root: &Path) -> Result<PathBuf> {
+    let loader = format!("lib/ld-musl-{}.so.1", std::env::consts::ARCH);
+    let (from, to) = (of.join(&loader), root.join(&loader));
+    let real = fs::canonicalize(&from).or_else(|_| {
+        // A link that is meant inside of that root.
+        let link = fs::read_link(&from)?;
+        fs::canonicalize(of.join(link.strip_prefix("/").unwrap_or(&link)))
+    });
+    let real = real.with_context(|| format!("cannot read {}", from.display()))?;
+    fs::create_dir_all(root.join("lib"))
+        .and_then(|()| fs::copy(&real, &to))
+        .with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(root.to_owned())
+}
+
+fn page(columns: &[Column]) -> Result<String> {
+    let date = command::quietly(Command::new("date").args(["--utc", "+%Y-%m-%d"]), "apt install coreutils")?;
+    let processor = std::env::consts::ARCH;
+    let mut text = format!(
+        "# Where it was tried\n\nMade by `cargo xtask ports` on {}, {processor}: the program that ships, copied as it is, soaks each fixture \
+         on each C\nlibrary. A cell is the verdict where state, causes, residue and findings are as \
+         `fixtures.toml` says for that C\nlibrary. Fixtures that harm their process are left out.\n\n| | {} |\n| --- |{}\n",
+        date.trim(),
+        columns.iter().map(|column| column.libc.as_str()).collect::<Vec<_>>().join(" | "),
+        " --- |".repeat(columns.len()),
+    );
+    let mut notes = Vec::new();
+    let names: std::collections::BTreeSet<&String> =
+        columns.iter().flat_map(|column| column.cells.keys()).collect();
+    for name in names {
+        let mut line = format!("| {name} |");
+        for column in columns {
+            let mut note = |what: String| {
+                let known = notes.iter().position(|note| *note == what);
+                known.unwrap_or_else(|| {
+                    notes.push(what);
+                    notes.len() - 1
+                }) + 1
+            };
+            let cell = match column.cells.get(name) {
+                None => String::new(),
+                Some(Cell::Right { verdict }) => verdict.clone(),
+                Some(Cell::Differs { verdict, differences }) => {
+                    format!("**{verdict}** [{}]", note(differences.join("; ")))
+                }
+                Some(Cell::NoTruth) => "no truth".to_owned(),
+                Some(Cell::NotBuilt { why }) => format!("not built [{}]", note(why.clone())),
+            };
+            write!(line, " {cell} |")?;
+        }
+        writeln!(text, "{line}")?;
+    }
+    for (i, note) in notes.iter().enumerate() {
+        write!(text, "\n[{}] {note}\n", i + 1)?;
+    }
+    Ok(text)
+}
