@@ -41,12 +41,10 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
     let (mut checked, mut wrong) = (0, 0);
     let wanted = |fixture: &&Fixture| !fixture.hostile && options.build.wants(&fixture.name);
     for fixture in table.fixtures.iter().filter(wanted) {
-        let Some(truth) = fixture.truth(&Situation::default()).filter(|truth| truth.state.is_some()) else {
-            continue;
-        };
+        let Some(truth) = fixture.truth(&Situation::default()) else { continue };
+        let Some(state) = &truth.state else { continue };
         let short = soak(&dlsoak, &scratch, fixture, truth, CYCLES);
         let causes = truth.causes.iter().map(String::as_str);
-        let state = truth.state.as_deref().unwrap_or_default();
         let expected = words(state, causes, truth.residue.iter().map(|left| left.kind.as_str()));
         println!("{:<26} {expected:<44} {:<44}", fixture.name, short.said);
         for difference in &short.differences {
@@ -70,13 +68,13 @@ pub(crate) struct Short {
     pub(crate) soak: Option<Soak>,
 }
 
-/// Soaks a fixture for this many cycles, if so many are possible, and compares.
+/// Soaks a fixture for this number of cycles, or for the most that it can have, and compares.
 pub(crate) fn soak(dlsoak: &Path, scratch: &Path, fixture: &Fixture, truth: &Truth, cycles: u64) -> Short {
     let cycles = truth.max_cycles.map_or(cycles, |most| most.min(cycles));
     let made = Soaked::of(fixture, cycles, 1).and_then(|what| truth::soak(dlsoak, scratch, &what));
     let soak = match made {
         Ok(soak) => soak,
-        // A row, not the end: the other fixtures still tell.
+        // A row, not the end: the other fixtures are soaked, too.
         Err(error) => {
             return Short {
                 said: "no record".to_owned(),

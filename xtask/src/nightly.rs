@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             options.args.iter().map(String::as_str).collect()
         };
         let words = [&[verb], &args[..]].concat().join(" ");
-        let date = said(Command::new("date").args(["-u", "+%F"]))?;
+        let date = today()?;
         println!("== {words}");
         let begin = Instant::now();
         let (passed, result) = verb_of_ours(&root, verb, &args)?;
@@ -94,6 +94,11 @@ fn add(table: &Path, row: &str) -> Result<()> {
         .and_then(|()| File::options().create(true).append(true).open(table))
         .and_then(|mut file| file.write_all(format!("{begin}{row}").as_bytes()));
     appended.with_context(|| format!("cannot write {}", table.display()))
+}
+
+/// The date, in UTC.
+pub(crate) fn today() -> Result<String> {
+    said(Command::new("date").args(["-u", "+%F"]))
 }
 
 fn said(command: &mut Command) -> Result<String> {

@@ -11,10 +11,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use xtask::fixtures::{self, Fixture, Language, Situation, Table};
+use xtask::fixtures::{self, Fixture, Language, Situation, Table, Truth};
 use xtask::judge;
+use xtask::record::Soak;
 
-use crate::{build, check, command, dist};
+use crate::{build, check, command, dist, nightly};
 
 /// Which columns to make.
 #[derive(Args)]
@@ -109,8 +110,7 @@ struct Column {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if let (Some(program), Some(cells)) = (&options.program, &options.cells) {
         let column = column(program, &options.libc, &options.only)?;
-        let text = serde_json::to_string_pretty(&column)?;
-        fs::write(cells, text).with_context(|| format!("cannot write {}", cells.display()))?;
+        dist::write(cells, &serde_json::to_string_pretty(&column)?)?;
         return Ok(true);
     }
     for name in &options.row {
@@ -144,8 +144,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         columns.push(column);
     }
     if options.row.is_empty() && options.only.is_empty() {
-        let path = root.join("docs/ports.md");
-        fs::write(&path, page(&columns)?).with_context(|| format!("cannot write {}", path.display()))?;
+        dist::write(&root.join("docs/ports.md"), &page(&columns)?)?;
     }
     let wrong = |column: &Column| column.cells.values().any(|cell| matches!(cell, Cell::Differs { .. }));
     Ok(!columns.iter().any(wrong))
@@ -153,8 +152,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// An error unless the program needs no library and no loader.
 fn standalone(program: &Path) -> Result<()> {
-    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    let facts = dlsoak_elf::parse(&bytes).with_context(|| program.display().to_string())?;
+    let facts =
+        dlsoak_elf::facts_of(program).with_context(|| format!("cannot read {}", program.display()))?;
     if !facts.needed.is_empty() {
         bail!("{} needs {}", program.display(), facts.needed.join(", "));
     }
@@ -171,10 +170,8 @@ fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
     let mut column = Column { libc: String::new(), cells: BTreeMap::new() };
     // What others open while they run is not named among what they need.
     for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
-        if buildable(helper, libc).is_ok()
-            && let Err(error) = build::run(&build::Options::only(std::slice::from_ref(&helper.name)))
-        {
-            eprintln!("{}: {}", helper.name, first_error(&format!("{error:#}")));
+        if let Err(why) = built(helper, libc) {
+            eprintln!("{}: {why}", helper.name);
         }
     }
     let wanted = |fixture: &&Fixture| {
@@ -182,41 +179,44 @@ fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
         alone && (only.is_empty() || only.contains(&fixture.name))
     };
     for fixture in table.fixtures.iter().filter(wanted) {
-        let cell = match fixture.truth(&situation) {
-            None => Cell::NoTruth,
-            Some(truth) => match buildable(fixture, libc)
-                .and_then(|()| build::run(&build::Options::only(std::slice::from_ref(&fixture.name))))
-            {
-                Err(error) => Cell::NotBuilt { why: first_error(&format!("{error:#}")) },
+        let cell = if let Some(truth) = fixture.truth(&situation) {
+            match built(fixture, libc) {
+                Err(why) => Cell::NotBuilt { why },
                 Ok(()) => {
-                    let mut short = check::soak(program, &scratch, fixture, truth, truth.cycles);
-                    let verdict = short.soak.as_ref().map_or("none", |soak| &soak.verdict).to_owned();
-                    if let Some(soak) = &short.soak {
-                        soak.worker.full_libc().clone_into(&mut column.libc);
-                        // A busy machine may leave it open.
-                        if !judge::accepted(truth, &verdict) && verdict != "inconclusive" {
-                            short.differences.push(format!("verdict is {verdict}, not {}", truth.verdict));
-                        }
+                    let made = check::soak(program, &scratch, fixture, truth, truth.cycles);
+                    if let Some(soak) = &made.soak {
+                        column.libc.clone_from(&soak.worker.libc);
                     }
-                    if short.differences.is_empty() {
-                        Cell::Right { verdict }
-                    } else {
-                        Cell::Differs { verdict, differences: short.differences }
-                    }
+                    cell(truth, made)
                 }
-            },
+            }
+        } else {
+            Cell::NoTruth
         };
         column.cells.insert(fixture.name.clone(), cell);
     }
     Ok(column)
 }
 
-/// An error where the compilers for this C library don't know the language.
-fn buildable(fixture: &Fixture, libc: &str) -> Result<()> {
-    if libc == "musl" && fixture.language != Language::C {
-        bail!("musl-gcc compiles C only");
+fn cell(truth: &Truth, made: check::Short) -> Cell {
+    let Some(Soak { verdict, .. }) = made.soak else {
+        return Cell::Differs { verdict: "none".to_owned(), differences: made.differences };
+    };
+    let mut differences = made.differences;
+    // A busy machine may leave it open.
+    if !judge::accepted(truth, &verdict) && verdict != "inconclusive" {
+        differences.push(format!("verdict is {verdict}, not {}", truth.verdict));
     }
-    Ok(())
+    if differences.is_empty() { Cell::Right { verdict } } else { Cell::Differs { verdict, differences } }
+}
+
+/// Builds it and what it needs; why that can't be, in a line.
+fn built(fixture: &Fixture, libc: &str) -> Result<(), String> {
+    if libc == "musl" && fixture.language != Language::C {
+        return Err("musl-gcc compiles C only".to_owned());
+    }
+    let only = build::Options::only(std::slice::from_ref(&fixture.name));
+    build::run(&only).map_err(|error| first_error(&format!("{error:#}")))
 }
 
 /// The line of a compiler's words that says what is wrong.
@@ -319,13 +319,13 @@ fn alone(of: &Path, root: &Path) -> Result<PathBuf> {
 }
 
 fn page(columns: &[Column]) -> Result<String> {
-    let date = command::quietly(Command::new("date").args(["--utc", "+%Y-%m-%d"]), "apt install coreutils")?;
+    let date = nightly::today()?;
     let processor = std::env::consts::ARCH;
     let mut text = format!(
         "# Where it was tried\n\nMade by `cargo xtask ports` on {}, {processor}: the program that ships, copied as it is, soaks each fixture \
          on each C\nlibrary. A cell is the verdict where state, causes, residue and findings are as \
          `fixtures.toml` says for that C\nlibrary. Fixtures that harm their process are left out.\n\n| | {} |\n| --- |{}\n",
-        date.trim(),
+        date,
         columns.iter().map(|column| column.libc.as_str()).collect::<Vec<_>>().join(" | "),
         " --- |".repeat(columns.len()),
     );

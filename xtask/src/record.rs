@@ -70,17 +70,12 @@ pub struct Soak {
 /// The measured process.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Worker {
-    /// Its C library and its version.
+    /// Its C library and its version; empty where it did not start.
     #[serde(default)]
-    libc: String,
+    pub libc: String,
 }
 
 impl Worker {
-    /// Its C library and its version; empty where it did not start.
-    pub fn full_libc(&self) -> &str {
-        &self.libc
-    }
-
     /// Its C library, without the version. A process that did not start has none, and then glibc's truths hold.
     pub fn libc(&self) -> &str {
         self.libc.split(' ').next().filter(|name| !name.is_empty()).unwrap_or("glibc")

@@ -111,7 +111,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
                 let made = if options.replay { made.and_then(|soak| again(&dlsoak, &soak)) } else { made };
                 match made {
                     Ok(soak) => row.add(fixture, truth, &soak, &mut metrics),
-                    // A row, not the end: the other fixtures still tell.
+                    // A row, not the end: the other fixtures are soaked, too.
                     Err(error) => row.fail(&error),
                 }
             }

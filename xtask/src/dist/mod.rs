@@ -297,7 +297,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write(to: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(to: &Path, text: &str) -> Result<()> {
     fs::create_dir_all(to.parent().unwrap_or(to))
         .and_then(|()| fs::write(to, text))
         .with_context(|| format!("cannot write {}", to.display()))

@@ -9,7 +9,6 @@ use super::answers::Answers;
 use super::causes::{self, Pending};
 use super::course::{self, Steps};
 use super::end;
-
 use super::instances;
 use super::kinds::Kinds;
 use super::latency::Histograms;

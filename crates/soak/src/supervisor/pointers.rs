@@ -344,12 +344,12 @@ impl Found {
     /// and forgets it when the loader has loaded or unloaded anything since.
     fn is_range_of_frames(&self, pointer: &Pointer) -> bool {
         let base = self.objects[pointer.target].base;
-        (0..5).any(|word| {
-            let place = pointer.place.wrapping_sub(8 * word).wrapping_add(16);
-            let is_base =
-                |other: &Pointer| (other.seen, other.place, other.value) == (pointer.seen, place, base);
-            pointer.memory == Memory::Data && self.pointers.iter().any(is_base)
-        })
+        // The base is the third of the five words.
+        let is_base = |other: &Pointer| {
+            let words = pointer.place.wrapping_sub(other.place).wrapping_add(16) / 8;
+            (other.seen, other.value) == (pointer.seen, base) && words < 5
+        };
+        pointer.memory == Memory::Data && self.pointers.iter().any(is_base)
     }
 
     fn holder(&self, pointer: &Pointer, symbols: &mut Symbols) -> PointerHolder {
