@@ -10,8 +10,9 @@ use super::{print, run};
 use crate::cli::{Global, TraceArgs};
 use crate::files::write_atomic;
 use crate::record::{Note, OutcomeKind, PlaceTrend, Run, Soak, Verdict};
+use crate::settings::Libc;
 use crate::supervisor::{self, Context};
-use crate::{conduct, exit_code, report};
+use crate::{conduct, exit_code, host, report};
 
 /// Carries out `dlsoak trace` and returns the exit code.
 ///
@@ -20,6 +21,9 @@ use crate::{conduct, exit_code, report};
 pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
     let (plan, _) = run::plan(&args.as_run())?;
     let [soak_plan] = plan.soaks.as_slice() else { bail!("trace takes one library, not a suite") };
+    if host::c_library(soak_plan)? == Libc::Musl {
+        bail!("tracing needs glibc: trace a build of the library for it");
+    }
     let started = jiff::Timestamp::now();
     let held = Out::prepare(args.out.as_deref(), args.force, &format!("trace-{}", plan.name), started)?;
     let out = held.path();

@@ -75,7 +75,7 @@ fn limits_can_stand_in_a_suite_and_defaults_are_not_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let suite = dir.path().join("dlsoak.toml");
     let text = format!(
-        "[defaults]\ncycles = 50\nfd-limit = 7\nprocess-limit = \"3k\"\noutput-limit = \"1MiB\"\ntimeout = \"1h\"\n\
+        "[defaults]\ncycles = 1000\nfd-limit = 7\nprocess-limit = \"3k\"\noutput-limit = \"1MiB\"\ntimeout = \"1h\"\n\
          [[library]]\npath = {:?}\nfd-limit = 5000\n[[library]]\nname = \"b\"\npath = {:?}\n",
         fixture("c-clean"),
         fixture("c-limit-fds")

@@ -75,7 +75,7 @@ fn what_musl_can_not_do_is_refused_and_its_passes_are_left_out() {
     let Some(library) = built("leak-constructor", directory.path()) else { return };
     let path = library.to_str().unwrap();
     let refused = |arguments: &[&str]| {
-        let output = dlsoak().args(arguments).arg(path).output().unwrap();
+        let output = dlsoak().current_dir(&directory).args(arguments).arg(path).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{said}");
         said
@@ -83,6 +83,7 @@ fn what_musl_can_not_do_is_refused_and_its_passes_are_left_out() {
     assert!(refused(&["run", "--mode", "namespace"]).contains("musl has no namespaces"));
     assert!(refused(&["verify"]).contains("glibc"));
     assert!(refused(&["trace", "-n", "100"]).contains("tracing needs glibc"));
+    assert!(!directory.path().join("reports").exists());
     // A library that is for glibc by its needs is not for musl.
     let other = run(&["-n", "100", "--libc", "musl", fixture("c-clean").to_str().unwrap()]);
     assert!(other.run.host.libc.starts_with("musl"), "{}", other.run.host.libc);

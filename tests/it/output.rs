@@ -104,7 +104,7 @@ fn two_runs_at_once_with_default_names_keep_both_records() {
 fn a_directory_that_a_run_holds_is_refused_until_it_is_interrupted() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    let first = endless(&out);
+    let mut first = endless(&out);
     let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
     let holder = format!("process {} on host {host}", first.id());
     for args in [&["-n", "20"][..], &["-n", "20", "--force"], &["-n", "20", "--resume"]] {
@@ -115,6 +115,8 @@ fn a_directory_that_a_run_holds_is_refused_until_it_is_interrupted() {
         let said = refused(dlsoak().arg(verb).arg(fixture("c-clean")).arg("-o").arg(&out));
         assert!(said.contains(&holder), "{said}");
     }
+    // The lock is there before anything is measured.
+    wait(&mut first, || read_record(&out).is_ok());
     let output = interrupt(first);
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     let record = read_record(&out).unwrap();

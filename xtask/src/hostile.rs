@@ -9,8 +9,8 @@ use crate::fixtures::{Fixture, Situation, Table, Truth, directory};
 use crate::judge;
 use crate::watched::{self, Watched};
 
-/// How long without a cycle counts as hung, for those that hang: short, since each takes it.
-const STALL: &str = "1500ms";
+/// How long without a cycle counts as hung, for those that hang: each takes it, and a busy machine may not delay another for so long.
+const STALL: &str = "5s";
 /// The same for the others, which may be slow on a machine that has much else to do.
 const SLOW: &str = "1m";
 

@@ -70,17 +70,19 @@ const DEBOOTSTRAP: &str = "apt install debootstrap, and call this as root";
 /// What the roots have beside the least of Debian: compilers for the fixtures, and the other C library.
 const PACKAGES: &str = "g++,libc6-dev,musl,zlib1g";
 
-/// Runs a program in a root that has this repository, the directory for temporary files and the kernel's files where they are here.
-/// The arguments are the root, the repository, the directory for temporary files, Rust's directory, and the program with its own.
+/// Runs a program in a root that has some directories as they are here, and the kernel's files. The arguments are the root, the
+/// directories up to `--`, and the program with its own.
 const INSIDE: &str = r#"
 root=$1
+shift
 mkdir -p "$root/proc"
 mount --types proc proc "$root/proc"
-for directory in /dev "$2" "$3" "$4"; do
-    mkdir -p "$root$directory"
-    mount --rbind "$directory" "$root$directory"
+while [ "$1" != -- ]; do
+    mkdir -p "$root$1"
+    mount --rbind "$1" "$root$1"
+    shift
 done
-shift 4
+shift
 exec unshare --root="$root" --wd="$PWD" "$@"
 "#;
 
@@ -263,15 +265,22 @@ impl Row {
     }
 }
 
-/// A script that runs `program` in a root.
+/// A script that runs `program` in a root that has this repository, Rust, Go and the directory for temporary files where they are here.
 fn inside(root: &Path, script: &Path, program: &Path) -> Result<PathBuf> {
-    let sysroot = command::quietly(Command::new("rustc").args(["--print", "sysroot"]), command::CARGO)?;
-    let seen = [root, &fixtures::root(), &std::env::temp_dir(), Path::new(sysroot.trim())];
-    let seen = seen.map(|path| format!("'{}'", path.display())).join(" ");
+    let rust = command::quietly(Command::new("rustc").args(["--print", "sysroot"]), command::CARGO)?;
+    let mut seen = vec!["/dev".into(), fixtures::root(), std::env::temp_dir(), PathBuf::from(rust.trim())];
+    // Go's own C sources are compiled where they are. Where there is no Go on PATH, the one that builds is in the repository.
+    if let Ok(go) = command::quietly(Command::new("go").args(["env", "GOROOT"]), "") {
+        seen.push(PathBuf::from(go.trim()));
+    }
+    let quoted = |path: &Path| format!("'{}'", path.display());
+    let seen: Vec<String> = seen.iter().map(|path| quoted(path)).collect();
     let text = format!(
-        "#!/bin/sh\nexec unshare --mount sh -e -c '{}' sh {seen} '{}' \"$@\"\n",
+        "#!/bin/sh\nexec unshare --mount sh -e -c '{}' sh {} {} -- {} \"$@\"\n",
         INSIDE.replace('\'', r"'\''"),
-        program.display()
+        quoted(root),
+        seen.join(" "),
+        quoted(program),
     );
     fs::write(script, text)
         .and_then(|()| fs::set_permissions(script, fs::Permissions::from_mode(0o755)))
