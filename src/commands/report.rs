@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use super::{print, records};
 use crate::cli::{Global, ReportArgs, ReportFormat};
@@ -30,6 +30,12 @@ pub fn report(args: &ReportArgs, global: Global) -> anyhow::Result<u8> {
         ReportFormat::Hlog => report::Format::Hlog,
         ReportFormat::Costs => report::Format::Costs,
     };
+    if run.watch.is_some() && run.soaks.is_empty() && format.is_of_soaks() {
+        bail!(
+            "{}: this is the record of a watch, which has no cycles to draw or list; its charts are in the page (--to html)",
+            args.record.display()
+        );
+    }
     let beside = args.record.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let out = args.out.as_deref().unwrap_or(beside);
     std::fs::create_dir_all(out).with_context(|| format!("cannot create the directory {}", out.display()))?;

@@ -110,6 +110,10 @@ fn a_saved_watch_is_shown_and_judged_again() {
         assert!(said.starts_with(&text), "{verb:?}: {text}{said}");
     }
     assert_eq!(shown(&["judge", "--max-leak-rate", "2000B/cycle"]).0, 0);
+    for of_soaks in ["svg", "png", "csv", "hgrm", "hlog", "costs"] {
+        assert_eq!(shown(&["report", "--to", of_soaks]), (2, String::new()), "{of_soaks}");
+    }
+    assert!(!host.out.path().join("memory.svg").exists());
 }
 
 #[test]

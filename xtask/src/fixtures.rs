@@ -129,7 +129,8 @@ pub struct When {
     pub call_from: Option<Vec<String>>,
     /// Whether the threads share one path.
     pub share_path: Option<bool>,
-    /// The C library: `glibc`, also where it is absent, or `musl`. What a truth says of unloading and of malloc's chunks is one C library's.
+    /// The C library: `glibc`, also where it is absent, or `musl`, or one version, as `glibc 2.31`. What a truth says of unloading and of malloc's
+    /// chunks is one C library's.
     pub libc: Option<String>,
     /// Machine, as `uname -m` prints it.
     pub machine: Option<String>,
@@ -250,7 +251,7 @@ impl When {
             && among(&self.mode, situation.mode)
             && among(&self.call_from, situation.call_from)
             && self.share_path.is_none_or(|share| share == situation.share_path)
-            && self.libc.as_deref().unwrap_or(GLIBC) == situation.libc
+            && situation.libc.starts_with(self.libc.as_deref().unwrap_or(GLIBC))
             && self.machine.as_ref().is_none_or(|machine| machine == situation.machine)
     }
 }
@@ -315,7 +316,12 @@ impl Table {
         let mut table: Self = toml::from_str(text)?;
         let otherwise = std::mem::take(&mut table.otherwise);
         for fixture in table.fixtures.iter_mut().filter(|fixture| !fixture.truths.is_empty()) {
-            fixture.truths.extend(otherwise.iter().cloned());
+            // What it can't do often it can't do often anywhere.
+            let max_cycles = fixture.truths[0].max_cycles;
+            let more = otherwise
+                .iter()
+                .map(|truth| Truth { max_cycles: truth.max_cycles.or(max_cycles), ..truth.clone() });
+            fixture.truths.extend(more);
         }
         for (i, fixture) in table.fixtures.iter().enumerate() {
             if table.fixtures[..i].iter().any(|other| other.name == fixture.name) {

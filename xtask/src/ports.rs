@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Where the column goes
     #[arg(long, hide = true)]
     cells: Option<PathBuf>,
-    /// The C library that its fixtures need
+    /// The C library that its fixtures need, with its version where a truth asks for it
     #[arg(long, hide = true, default_value = "glibc")]
     libc: String,
 }
@@ -54,13 +54,15 @@ enum Place {
 }
 
 const ROWS: [Row; 6] = [
-    Row { name: "oldest", libc: "glibc", place: Place::Debian(OLDEST) },
+    Row { name: "oldest", libc: "glibc 2.31", place: Place::Debian(OLDEST) },
     Row { name: "here", libc: "glibc", place: Place::Here },
     Row { name: "trixie", libc: "glibc", place: Place::Debian("trixie") },
     Row { name: "newest", libc: "glibc", place: Place::Debian("sid") },
-    Row { name: "musl", libc: "musl", place: Place::Here },
-    Row { name: "musl-trixie", libc: "musl", place: Place::Alone("trixie") },
+    Row { name: "musl", libc: MUSL, place: Place::Here },
+    Row { name: "musl-trixie", libc: MUSL, place: Place::Alone("trixie") },
 ];
+
+const MUSL: &str = "musl";
 
 /// Debian 11, with glibc 2.31. Its compilers build what runs on each later one.
 const OLDEST: &str = "bullseye";
@@ -214,7 +216,7 @@ fn cell(truth: &Truth, made: check::Short) -> Cell {
 
 /// Builds it and what it needs; why that can't be, in a line.
 fn built(fixture: &Fixture, libc: &str) -> Result<(), String> {
-    if libc == "musl" && fixture.language != Language::C {
+    if libc == MUSL && fixture.language != Language::C {
         return Err("musl-gcc compiles C only".to_owned());
     }
     let only = build::Options::only(std::slice::from_ref(&fixture.name));
@@ -244,8 +246,10 @@ impl Row {
         let mut row = Command::new(std::env::current_exe().context("this program has no path")?);
         row.arg("ports").arg("--program").arg(&program).arg("--cells").arg(&cells);
         row.args(["--libc", self.libc]).args(only.iter().map(|name| format!("--only={name}")));
-        row.current_dir(root).env(fixtures::DIRECTORY, ports.join("fixtures").join(self.libc));
-        if self.libc == "musl" {
+        let is_musl = self.libc == MUSL;
+        let built = ports.join("fixtures").join(if is_musl { MUSL } else { "glibc" });
+        row.current_dir(root).env(fixtures::DIRECTORY, built);
+        if is_musl {
             row.env("CC", "musl-gcc");
         } else {
             let old = debian(ports, OLDEST)?;

@@ -76,9 +76,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Its C library, without the version. A process that did not start has none, and then glibc's truths hold.
+    /// Its C library with its version. A process that did not start has none, and then glibc's truths hold.
     pub fn libc(&self) -> &str {
-        self.libc.split(' ').next().filter(|name| !name.is_empty()).unwrap_or("glibc")
+        if self.libc.is_empty() { "glibc" } else { &self.libc }
     }
 }
 

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr};
 
 use dlsoak_wire::watch::{Event, Inside, Kind, MAGIC, Ring, VARIABLE};
 
+use crate::raw::{process, remember_process};
 use crate::thread_pointer::thread_pointer;
 
 mod raw;
@@ -48,14 +49,15 @@ pub extern "C" fn la_version(offered: c_uint) -> c_uint {
         return 0;
     }
     // The first process is the host; whatever it starts comes later.
-    let process = raw::process();
+    let process = process();
     if ring.host.compare_exchange(0, process, Relaxed, Relaxed).is_err_and(|host| host != process) {
         ring.others.fetch_add(1, Relaxed);
         return 0;
     }
     ring.inside.store(Inside::Auditor as u32, Relaxed);
     RING.store(core::ptr::from_ref(ring).cast_mut(), Relaxed);
-    raw::remember_process();
+    remember_process();
+    raw::find_clock();
     put(Kind::Begin, 0, null(), 0);
     offered.min(NEWEST)
 }
@@ -107,9 +109,8 @@ pub extern "C" fn la_activity(_cookie: *mut usize, what: c_uint) {
     }
 }
 
-/// The time is asked for twice in a load and unload, and nothing else takes a system call. With three for each event, for process, thread
-/// and time, a load and unload in a C program took 46.4 us, and with none 43.9 (39.2 alone, 40.8 with an auditor that does nothing; medians
-/// of 25).
+/// An event takes no system call. With three for each, for process, thread and time, a load and unload in a C program took 46.4 us, and with
+/// none 43.9 (39.2 alone, 40.8 with an auditor that does nothing; medians of 25).
 fn put(kind: Kind, object: u64, name: *const c_char, map: u64) {
     // SAFETY: null, or mapped for as long as the process lives.
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
@@ -121,7 +122,7 @@ fn put(kind: Kind, object: u64, name: *const c_char, map: u64) {
         RING.store(null_mut(), Relaxed);
         return;
     }
-    ring.put(Event { kind, time_ns, process: raw::process(), thread: thread_pointer(), object, map }, name);
+    ring.put(Event { kind, time_ns, process: process(), thread: thread_pointer(), object, map }, name);
 }
 
 /// The path in our variable, as the process was started with it.

@@ -24,6 +24,8 @@ mod begin;
 pub mod c;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "loop"))]
 mod copies;
+#[cfg(any(not(dlsoak_program), dlsoak_program = "preload", dlsoak_program = "audit"))]
+mod raw;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "loop"))]
 mod short_lived;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "keeper"))]

@@ -42,6 +42,11 @@ impl Format {
     /// What a watch leaves there: its charts are in the page.
     pub const OF_A_WATCH: [Format; 2] = [Format::Json, Format::Html];
 
+    /// Whether it consists of what soaks alone have: cycles, with their checkpoints and latencies.
+    pub fn is_of_soaks(self) -> bool {
+        matches!(self, Self::Svg | Self::Png | Self::Csv | Self::Hgrm | Self::Hlog | Self::Costs)
+    }
+
     /// The files this format consists of.
     ///
     /// # Errors

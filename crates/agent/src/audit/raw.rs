@@ -1,111 +1,120 @@
 //! The auditor's system calls, and what the compiler takes from a C library: there is none.
 
+use core::ffi::{CStr, c_int};
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
+use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
 use dlsoak_wire::watch::Ring;
 
+use crate::raw::{MMAP, MUNMAP, PROT_READ, PROT_WRITE, call, good, memory, of};
+
 /// Bytes of the environment that are looked at, as much as the kernel allows all of it at its default limit of stacks.
 const ENVIRONMENT: usize = 2 << 20;
-const PROT_READ: usize = 1;
-const PROT_WRITE: usize = 2;
 const MAP_SHARED: usize = 1;
-const MAP_PRIVATE: usize = 2;
-const MAP_ANONYMOUS: usize = 0x20;
 const AT_FDCWD: usize = -100_isize as usize;
 /// `O_RDWR | O_CLOEXEC` and `O_RDONLY | O_CLOEXEC`.
 const READ_WRITE: usize = 0o2_000_002;
 const READ: usize = 0o2_000_000;
 const CLOCK_MONOTONIC: usize = 1;
-/// Bytes of a page at least: the kernel rounds lengths up to whole pages, of whatever size.
-const PAGE: usize = 4096;
-/// Since Linux 4.14; see `madvise(2)`.
-const MADV_WIPEONFORK: usize = 18;
-
-const fn of(x86: usize, arm: usize) -> usize {
-    if cfg!(target_arch = "aarch64") { arm } else { x86 }
-}
 const OPENAT: usize = of(257, 56);
 const GET: usize = of(0, 63);
 const CLOSE: usize = of(3, 57);
-const MMAP: usize = of(9, 222);
-const MUNMAP: usize = of(11, 215);
-const MADVISE: usize = of(28, 233);
-const GETPID: usize = of(39, 172);
 const CLOCK_GETTIME: usize = of(228, 113);
+/// What the vDSO calls it.
+const CLOCK_NAME: &CStr =
+    if cfg!(target_arch = "aarch64") { c"__kernel_clock_gettime" } else { c"__vdso_clock_gettime" };
 
-/// A system call; an error is a small negative number.
-///
-/// # Safety
-/// The kernel's contract for that call.
-unsafe fn call(number: usize, arguments: [usize; 6]) -> isize {
-    let [a, b, c, d, e, f] = arguments;
-    let result: isize;
-    // SAFETY: the caller's contract. The kernel keeps all registers but those that are named.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        core::arch::asm!(
-            "syscall",
-            inlateout("rax") number => result,
-            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
-            lateout("rcx") _, lateout("r11") _,
-            options(nostack),
-        );
-        #[cfg(target_arch = "aarch64")]
-        core::arch::asm!(
-            "svc 0",
-            in("x8") number,
-            inlateout("x0") a => result,
-            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
-            options(nostack),
-        );
-    }
-    result
-}
+/// `clock_gettime` of the vDSO; null where there is none.
+static CLOCK: AtomicPtr<()> = AtomicPtr::new(null_mut());
 
-/// What a call gave, unless it is an error.
-fn good(result: isize) -> Option<usize> {
-    usize::try_from(result).ok()
-}
-
-/// Has the number of the process, in a page that a child of `fork` finds empty; null where the kernel has no such pages.
-static KNOWN: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
-
-/// The process. A child of `fork` is another one.
-pub(super) fn process() -> u32 {
-    // SAFETY: null, or a word that stays for as long as the process lives.
-    let known = unsafe { KNOWN.load(Relaxed).as_ref() };
-    if let Some(known) = known.map(|known| known.load(Relaxed)).filter(|known| *known != 0) {
-        return known;
-    }
-    // SAFETY: getpid takes nothing and cannot fail.
-    let process = unsafe { call(GETPID, [0; 6]) as u32 };
-    if let Some(known) = known {
-        known.store(process, Relaxed);
-    }
-    process
-}
-
-/// From now on the number of the process is asked for once.
-pub(super) fn remember_process() {
-    let Some(page) = memory(PAGE) else { return };
-    // SAFETY: the mapping is new, and unmapped again before anything is in it.
-    unsafe {
-        if good(call(MADVISE, [page, PAGE, MADV_WIPEONFORK, 0, 0, 0])).is_some() {
-            KNOWN.store(core::ptr::with_exposed_provenance_mut(page), Relaxed);
-        } else {
-            call(MUNMAP, [page, PAGE, 0, 0, 0, 0]);
-        }
-    }
-}
-
-/// `CLOCK_MONOTONIC` in nanoseconds; by a system call, because the vDSO is not known here.
+/// `CLOCK_MONOTONIC` in nanoseconds.
 pub(super) fn monotonic_ns() -> u64 {
     let mut now = [0_u64; 2];
-    // SAFETY: what is written to is a structure on this stack.
-    unsafe { call(CLOCK_GETTIME, [CLOCK_MONOTONIC, (&raw mut now) as usize, 0, 0, 0, 0]) };
+    let clock = CLOCK.load(Relaxed);
+    // SAFETY: what is written to is a structure on this stack; null or a function with this prototype, which stays for as long as the
+    // process lives.
+    unsafe {
+        let clock = core::mem::transmute::<
+            *mut (),
+            Option<unsafe extern "C" fn(usize, *mut [u64; 2]) -> c_int>,
+        >(clock);
+        if clock.is_none_or(|clock| clock(CLOCK_MONOTONIC, &raw mut now) != 0) {
+            call(CLOCK_GETTIME, [CLOCK_MONOTONIC, (&raw mut now) as usize, 0, 0, 0, 0]);
+        }
+    }
     now[0].wrapping_mul(1_000_000_000).wrapping_add(now[1])
+}
+
+/// From now on the time is asked for without a system call, which takes ten times as long (`vdso(7)`).
+pub(super) fn find_clock() {
+    const AT_SYSINFO_EHDR: u64 = 33;
+    let mut auxiliary = [[0_u64; 2]; 64];
+    // SAFETY: what is read to is as large as said; any bytes are words.
+    unsafe { read(c"/proc/self/auxv", auxiliary.as_mut_ptr() as usize, size_of_val(&auxiliary)) };
+    if let Some([_, vdso]) = auxiliary.iter().find(|[kind, _]| *kind == AT_SYSINFO_EHDR) {
+        // SAFETY: the kernel mapped a whole ELF file there.
+        let found = unsafe { function(*vdso as usize, CLOCK_NAME) };
+        CLOCK.store(core::ptr::with_exposed_provenance_mut(found.unwrap_or(0)), Relaxed);
+    }
+}
+
+/// The address of a function of an ELF file that is in memory as a whole (`elf(5)`). Its names follow its symbols, as the kernel lays a vDSO out.
+///
+/// # Safety
+/// Such a file is at this address.
+unsafe fn function(file: usize, name: &CStr) -> Option<usize> {
+    const PT_LOAD: u32 = 1;
+    const PT_DYNAMIC: u32 = 2;
+    const DT_STRTAB: u64 = 5;
+    const DT_SYMTAB: u64 = 6;
+    const SYMBOL: usize = 24;
+    /// # Safety
+    /// A value of this type is there.
+    unsafe fn at<T: Copy>(address: usize) -> T {
+        // SAFETY: the caller's contract.
+        unsafe { core::ptr::with_exposed_provenance::<T>(address).read_unaligned() }
+    }
+    // SAFETY: what is read is in the file, by its own words.
+    unsafe {
+        let headers = file + at::<u64>(file + 32) as usize;
+        let (size, count) = (usize::from(at::<u16>(file + 54)), usize::from(at::<u16>(file + 56)));
+        let header = |kind| (0..count).map(|n| headers + n * size).find(|&header| at::<u32>(header) == kind);
+        let offset = |header: usize| file.wrapping_add(at::<u64>(header + 8) as usize);
+        let load = header(PT_LOAD)?;
+        let bias = offset(load).wrapping_sub(at::<u64>(load + 16) as usize);
+        let (mut dynamic, mut names, mut symbols) = (offset(header(PT_DYNAMIC)?), 0, 0);
+        while at::<u64>(dynamic) != 0 {
+            let value = bias.wrapping_add(at::<u64>(dynamic + 8) as usize);
+            match at::<u64>(dynamic) {
+                DT_STRTAB => names = value,
+                DT_SYMTAB => symbols = value,
+                _ => (),
+            }
+            dynamic += 16;
+        }
+        let text =
+            |symbol| CStr::from_ptr(core::ptr::with_exposed_provenance(names + at::<u32>(symbol) as usize));
+        let symbol = (symbols..names).step_by(SYMBOL).find(|&symbol| text(symbol) == name)?;
+        Some(bias.wrapping_add(at::<u64>(symbol + 8) as usize))
+    }
+}
+
+/// Reads a file to this address; how many bytes.
+///
+/// # Safety
+/// There is room for that many.
+unsafe fn read(path: &CStr, to: usize, room: usize) -> Option<usize> {
+    let mut len = 0;
+    // SAFETY: the caller's contract; the path ends in NUL.
+    unsafe {
+        let fd = good(call(OPENAT, [AT_FDCWD, path.as_ptr() as usize, READ, 0, 0, 0]))?;
+        while let Some(more @ 1..) = good(call(GET, [fd, to + len, room - len, 0, 0, 0])) {
+            len += more;
+        }
+        call(CLOSE, [fd, 0, 0, 0, 0, 0]);
+    }
+    Some(len)
 }
 
 /// The ring whose file is named in the environment that the process was started with. An address is kept, so that a loader that asks
@@ -119,23 +128,11 @@ pub(super) fn mapped() -> Option<&'static Ring> {
     unsafe { core::ptr::with_exposed_provenance::<Ring>(AT.load(Relaxed)).as_ref() }
 }
 
-/// The address of new memory of this many bytes, all zero.
-fn memory(bytes: usize) -> Option<usize> {
-    let private = [0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, usize::MAX, 0];
-    // SAFETY: a new mapping at an address that the kernel chooses.
-    good(unsafe { call(MMAP, private) })
-}
-
 fn map() -> Option<usize> {
     let room = memory(ENVIRONMENT)?;
     // SAFETY: new mappings at addresses that the kernel chooses; what is read to is as large as said; paths end in NUL.
     unsafe {
-        let fd = good(call(OPENAT, [AT_FDCWD, c"/proc/self/environ".as_ptr() as usize, READ, 0, 0, 0]))?;
-        let mut len = 0;
-        while let Some(more @ 1..) = good(call(GET, [fd, room + len, ENVIRONMENT - len, 0, 0, 0])) {
-            len += more;
-        }
-        call(CLOSE, [fd, 0, 0, 0, 0, 0]);
+        let len = read(c"/proc/self/environ", room, ENVIRONMENT)?;
         let environment = core::slice::from_raw_parts(core::ptr::with_exposed_provenance(room), len);
         let at = super::path_in(environment).and_then(|path| {
             let fd = good(call(OPENAT, [AT_FDCWD, path.as_ptr() as usize, READ_WRITE, 0, 0, 0]))?;
@@ -214,5 +211,20 @@ pub(crate) fn give_up() -> ! {
         unsafe {
             core::arch::asm!("udf #0", options(nomem, nostack))
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_of_the_vdso_is_that_of_the_system_call() {
+        let before = monotonic_ns();
+        find_clock();
+        assert!(!CLOCK.load(Relaxed).is_null());
+        let between = monotonic_ns();
+        CLOCK.store(null_mut(), Relaxed);
+        assert!((before..=monotonic_ns()).contains(&between));
     }
 }

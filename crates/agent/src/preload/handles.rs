@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::origin;
 use crate::c;
+use crate::raw::{process, remember_process};
 use crate::thread_pointer::thread_pointer;
 use dlsoak_wire::watch::{Event, Kind, Ring};
 
@@ -19,6 +20,7 @@ static CLOSE: c::Real = c::Real::new(c"dlclose");
 pub(super) fn begin(ring: *mut Ring) {
     OPEN.address();
     CLOSE.address();
+    remember_process();
     RING.store(ring, Relaxed);
 }
 
@@ -39,8 +41,7 @@ extern "C" fn closing(handle: *mut c_void, _caller: *mut c_void) -> *mut c_void 
 fn report(kind: Kind, name: &CStr, map: *mut c_void) {
     // SAFETY: null, or mapped for as long as the process lives.
     let Some(ring) = (unsafe { RING.load(Relaxed).as_ref() }) else { return };
-    // SAFETY: getpid has no precondition.
-    let process = unsafe { c::getpid() }.cast_unsigned();
+    let process = process();
     let time_ns = c::monotonic_ns();
     if ring.is_abandoned(time_ns) {
         RING.store(null_mut(), Relaxed);
