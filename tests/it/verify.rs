@@ -158,13 +158,13 @@ fn a_c_string_that_go_does_not_free_is_in_the_c_heap() {
 
 #[test]
 fn a_map_of_go_is_in_go_s_own_heap() {
-    let (code, found) = found("go-map", &["-n", "30000"]);
+    // On a busy machine the collector may run some MiB late (5 were seen), a small part of the 113.
+    let (code, found) = found("go-map", &["-n", "100000"]);
     assert_eq!((code, places(&found)), (1, vec!["go-heap"]), "{found:#}");
     let live = figure(&found, "gctrace", "go_heap");
     let (low, high) = (live["low"].as_f64().unwrap(), live["high"].as_f64().unwrap());
-    // Each call adds 1,024 bytes and an entry of the map, 1,133 in all. On a busy machine the collector runs late, up to a fourth of the 34 MB:
-    // 804 to 959 was seen.
-    assert!(low < 1_200.0 && high > 768.0 && low > 500.0, "{found:#}");
+    // Each call adds 1,024 bytes and an entry of the map.
+    assert!(low < 1_200.0 && high > 1_024.0 && low > 500.0, "{found:#}");
     assert_eq!(figure(&found, "dlsoak", "heap")["trend"], "flat", "{found:#}");
 }
 

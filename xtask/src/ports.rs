@@ -234,12 +234,13 @@ impl Row {
     fn column(&self, root: &Path, ports: &Path, program: &Path, only: &[String]) -> Result<Column> {
         let at = ports.join(self.name);
         fs::create_dir_all(&at).with_context(|| format!("cannot create {}", at.display()))?;
+        let shared = shared()?;
         let program = match &self.place {
             Place::Here => program.to_owned(),
-            Place::Debian(suite) => inside(&debian(ports, suite)?, &at.join("dlsoak"), program)?,
+            Place::Debian(suite) => inside(&debian(ports, suite)?, &shared, &at.join("dlsoak"), program)?,
             Place::Alone(suite) => {
                 let alone = alone(&debian(ports, suite)?, &at.join("root"))?;
-                inside(&alone, &at.join("dlsoak"), program)?
+                inside(&alone, &shared, &at.join("dlsoak"), program)?
             }
         };
         let cells = at.join("cells.json");
@@ -254,7 +255,7 @@ impl Row {
         } else {
             let old = debian(ports, OLDEST)?;
             for (name, variable) in [("gcc", "CC"), ("g++", "CXX")] {
-                let compiler = inside(&old, &ports.join(name), Path::new(name))?;
+                let compiler = inside(&old, &shared, &ports.join(name), Path::new(name))?;
                 if name == "gcc" {
                     row.env("RUSTFLAGS", format!("-Clinker={}", compiler.display()));
                 }
@@ -269,21 +270,26 @@ impl Row {
     }
 }
 
-/// A script that runs `program` in a root that has this repository, Rust, Go and the directory for temporary files where they are here.
-fn inside(root: &Path, script: &Path, program: &Path) -> Result<PathBuf> {
+/// What each root has where it is here: devices, this repository, the directory for temporary files, Rust and Go.
+fn shared() -> Result<Vec<PathBuf>> {
     let rust = command::quietly(Command::new("rustc").args(["--print", "sysroot"]), command::CARGO)?;
-    let mut seen = vec!["/dev".into(), fixtures::root(), std::env::temp_dir(), PathBuf::from(rust.trim())];
+    let mut shared = vec!["/dev".into(), fixtures::root(), std::env::temp_dir(), PathBuf::from(rust.trim())];
     // Go's own C sources are compiled where they are. Where there is no Go on PATH, the one that builds is in the repository.
     if let Ok(go) = command::quietly(Command::new("go").args(["env", "GOROOT"]), "") {
-        seen.push(PathBuf::from(go.trim()));
+        shared.push(PathBuf::from(go.trim()));
     }
+    Ok(shared)
+}
+
+/// A script that runs `program` in a root, with what is shared.
+fn inside(root: &Path, shared: &[PathBuf], script: &Path, program: &Path) -> Result<PathBuf> {
     let quoted = |path: &Path| format!("'{}'", path.display());
-    let seen: Vec<String> = seen.iter().map(|path| quoted(path)).collect();
+    let shared: Vec<String> = shared.iter().map(|path| quoted(path)).collect();
     let text = format!(
         "#!/bin/sh\nexec unshare --mount sh -e -c '{}' sh {} {} -- {} \"$@\"\n",
         INSIDE.replace('\'', r"'\''"),
         quoted(root),
-        seen.join(" "),
+        shared.join(" "),
         quoted(program),
     );
     fs::write(script, text)

@@ -25,6 +25,12 @@ const AGENT: &str = "dlsoak-agent";
 /// Turns malloc's thread cache off, as the plain agent does: `dlsoak trace` measures with that.
 pub(super) const CACHE_OFF: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
 
+/// Gives the loop mappings.
+pub(super) const PADDING: &str = "BARE_LOOP_MAPPINGS";
+
+/// Loads that are enough to find out how many mappings a program has.
+pub(super) const FEW: u64 = 10;
+
 /// How the loop is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Build {
@@ -118,19 +124,26 @@ impl Bench {
         command.arg(library).args(["-c", CALL, "-n", "10000", "-o"]).arg(&out);
         let agent = process::mappings(&mut command, AGENT, library)?;
         fs::remove_dir_all(&out)?;
-        self.padding = 0;
-        let bare = self.mappings(library)?;
-        let mut padded = bare;
-        // The kernel joins the first ones with neighbours that have the same rights, so their number is found by trying.
-        while padded < agent && self.padding < 100 {
-            self.padding += 1;
-            padded = self.mappings(library)?;
-        }
+        let bare = self.mappings(library, 0)?;
+        let padded;
+        (self.padding, padded) = self.padding_to(library, agent)?;
         Ok(Mappings { agent, bare, padded })
     }
 
-    fn mappings(&self, library: &Path) -> Result<usize> {
-        let mut command = self.command(Build::Plain, &[], library, 10, "none", 1)?;
+    /// How much padding gives the loop this many mappings, and how many it then has: fewer where 100 do not suffice.
+    pub(super) fn padding_to(&self, library: &Path, wanted: usize) -> Result<(u64, usize)> {
+        let (mut padding, mut padded) = (0, self.mappings(library, 0)?);
+        // The kernel joins the first ones with neighbours that have the same rights, so their number is found by trying.
+        while padded < wanted && padding < 100 {
+            padding += 1;
+            padded = self.mappings(library, padding)?;
+        }
+        Ok((padding, padded))
+    }
+
+    fn mappings(&self, library: &Path, padding: u64) -> Result<usize> {
+        let mut command = self.command(Build::Plain, &[], library, FEW, "none", 1)?;
+        command.env(PADDING, padding.to_string());
         let ran = process::run(&mut command)?.context("the bare loop is gone")?;
         Ok(told(&ran)?.mappings as usize)
     }
@@ -206,7 +219,7 @@ impl Bench {
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).args([FUNCTION, &cycles.to_string(), clock]);
         command.args(self.files(library, threads)?).current_dir(self.scratch.path());
-        command.env_remove("GLIBC_TUNABLES").env("BARE_LOOP_MAPPINGS", self.padding.to_string());
+        command.env_remove("GLIBC_TUNABLES").env(PADDING, self.padding.to_string());
         Ok(command)
     }
 

@@ -27,12 +27,6 @@ const HEAPS: [(&str, Option<f64>, Option<f64>); 3] =
 /// A turn of a host, watched with its heap noted in this way or, to compare with that, alone: what it took.
 type Host<'a> = &'a dyn Fn(usize, bool) -> Result<f64>;
 
-/// Loads that are enough to find out how many mappings the C host has.
-const FEW: u64 = 10;
-
-/// Mappings that the C host alone may be given.
-const MOST_PADDING: u64 = 100;
-
 /// Measures all in turns: the table, the figures, and whether each limit is met.
 pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool)> {
     let library = &bench.subject(LIBRARY)?.path;
@@ -42,12 +36,8 @@ pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool
     }
     let hosts: [(&str, Host<'_>); 2] = [
         ("C, time of a load", &|heap, is_watched| {
-            let told = if is_watched {
-                in_c(bench, library, Some(HEAPS[heap].0), LOADS, 0)
-            } else {
-                in_c(bench, library, None, LOADS, padding[heap])
-            };
-            Ok(1e9 / told?.rate)
+            let (heap, padding) = if is_watched { (Some(HEAPS[heap].0), 0) } else { (None, padding[heap]) };
+            Ok(1e9 / in_c(bench, library, heap, LOADS, padding)?.rate)
         }),
         ("Python, CPU", &|heap, is_watched| in_python(bench, library, is_watched.then_some(HEAPS[heap].0))),
     ];
@@ -110,7 +100,7 @@ fn watched(bench: &Bench, heap: Option<&str>, host: &Command) -> Command {
 fn in_c(bench: &Bench, library: &Path, heap: Option<&str>, loads: u64, padding: u64) -> Result<bare::Told> {
     let host = bench.command(Build::Plain, &[], library, loads, "none", 1)?;
     let mut command = watched(bench, heap, &host);
-    command.env("BARE_LOOP_MAPPINGS", padding.to_string());
+    command.env(bare::PADDING, padding.to_string());
     let ran = process::run(&mut command)?.context("the host is gone")?;
     bare::told(&ran).with_context(|| command::spelt(&command))
 }
@@ -118,13 +108,12 @@ fn in_c(bench: &Bench, library: &Path, heap: Option<&str>, loads: u64, padding: 
 /// What gives the C host as many mappings alone as it has while it is watched: where the kernel has to split a node of its tree of them, a
 /// load takes up to 9 % longer, which happens to a host of 30 mappings and not to one of 20 (empty libraries preloaded, medians of nine).
 fn padding(bench: &Bench, library: &Path, heap: &str) -> Result<u64> {
-    let wanted = in_c(bench, library, Some(heap), FEW, 0)?.mappings;
-    for padding in 0..MOST_PADDING {
-        if in_c(bench, library, None, FEW, padding)?.mappings >= wanted {
-            return Ok(padding);
-        }
+    let wanted = in_c(bench, library, Some(heap), bare::FEW, 0)?.mappings as usize;
+    let (padding, padded) = bench.padding_to(library, wanted)?;
+    if padded < wanted {
+        bail!("the host has {wanted} mappings while it is watched, and can't be given as many alone");
     }
-    bail!("the host has {wanted} mappings while it is watched, and can't be given as many alone")
+    Ok(padding)
 }
 
 /// Seconds of CPU.
