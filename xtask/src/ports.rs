@@ -20,7 +20,7 @@ use crate::{build, check, command, dist, nightly};
 /// Which columns to make.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only this C library; repeatable [default: all, and then docs/ports.md is written]
+    /// Only this C library; repeatable [default: all]. The others keep what they said last in docs/ports.md
     #[arg(long, value_name = "NAME")]
     row: Vec<String>,
     /// Only this fixture; repeatable
@@ -102,9 +102,10 @@ enum Cell {
     NotBuilt { why: String },
 }
 
-/// A column, as the row's own process writes it.
+/// A column, as the row's own process writes it. It is kept until the row is soaked again.
 #[derive(Serialize, Deserialize)]
 struct Column {
+    date: String,
     /// The C library with its version, as the records have it.
     libc: String,
     cells: BTreeMap<String, Cell>,
@@ -127,9 +128,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = dist::program(&root)?;
     standalone(&program)?;
     let ports = command::target(&root).join("ports");
-    let mut columns = Vec::new();
+    let mut good = true;
     for row in ROWS.iter().filter(|row| options.row.is_empty() || options.row.iter().any(|n| n == row.name)) {
-        let column = row.column(&root, &ports, &program, &options.only)?;
+        let column = row.soak(&root, &ports, &program, &options.only)?;
         let count = |of: fn(&Cell) -> bool| column.cells.values().filter(|cell| of(cell)).count();
         println!(
             "{} ({}): {} as they should be, {} differ, {} without a truth, {} not built",
@@ -143,15 +144,18 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         for (name, cell) in &column.cells {
             if let Cell::Differs { verdict, differences } = cell {
                 println!("    {name}: {verdict}: {}", differences.join("; "));
+                good = false;
             }
         }
-        columns.push(column);
+        if options.only.is_empty() {
+            row.keep(&ports, &column)?;
+        }
     }
-    if options.row.is_empty() && options.only.is_empty() {
+    if options.only.is_empty() {
+        let columns: Vec<Column> = ROWS.iter().filter_map(|row| row.kept(&ports)).collect();
         dist::write(&root.join("docs/ports.md"), &page(&columns)?)?;
     }
-    let wrong = |column: &Column| column.cells.values().any(|cell| matches!(cell, Cell::Differs { .. }));
-    Ok(!columns.iter().any(wrong))
+    Ok(good)
 }
 
 /// An error unless the program needs no library and no loader.
@@ -171,7 +175,7 @@ fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let table = Table::load(&root)?;
     let situation = Situation { libc, ..Situation::default() };
-    let mut column = Column { libc: String::new(), cells: BTreeMap::new() };
+    let mut column = Column { date: nightly::today()?, libc: String::new(), cells: BTreeMap::new() };
     // What others open while they run is not named among what they need.
     for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
         if let Err(why) = built(helper, libc) {
@@ -231,7 +235,20 @@ fn first_error(words: &str) -> String {
 }
 
 impl Row {
-    fn column(&self, root: &Path, ports: &Path, program: &Path, only: &[String]) -> Result<Column> {
+    /// Where its last whole column is.
+    fn place_kept(&self, ports: &Path) -> PathBuf {
+        ports.join(self.name).join("column.json")
+    }
+
+    fn keep(&self, ports: &Path, column: &Column) -> Result<()> {
+        dist::write(&self.place_kept(ports), &serde_json::to_string_pretty(column)?)
+    }
+
+    fn kept(&self, ports: &Path) -> Option<Column> {
+        serde_json::from_slice(&fs::read(self.place_kept(ports)).ok()?).ok()
+    }
+
+    fn soak(&self, root: &Path, ports: &Path, program: &Path, only: &[String]) -> Result<Column> {
         let at = ports.join(self.name);
         fs::create_dir_all(&at).with_context(|| format!("cannot create {}", at.display()))?;
         let program = match &self.place {
@@ -332,14 +349,14 @@ fn alone(of: &Path, root: &Path) -> Result<PathBuf> {
 }
 
 fn page(columns: &[Column]) -> Result<String> {
-    let date = nightly::today()?;
     let processor = std::env::consts::ARCH;
+    let heads: Vec<String> =
+        columns.iter().map(|column| format!("{} ({})", column.libc, column.date)).collect();
     let mut text = format!(
-        "# Where it was tried\n\nMade by `cargo xtask ports` on {}, {processor}: the program that ships, copied as it is, soaks each fixture \
-         on each C\nlibrary. A cell is the verdict where state, causes, residue and findings are as \
+        "# Where it was tried\n\nMade by `cargo xtask ports` on {processor}: the program that ships, copied as it is, soaks each fixture on each \
+         C\nlibrary. A cell is the verdict where state, causes, residue and findings are as \
          `fixtures.toml` says for that C\nlibrary. Fixtures that harm their process are left out.\n\n| | {} |\n| --- |{}\n",
-        date,
-        columns.iter().map(|column| column.libc.as_str()).collect::<Vec<_>>().join(" | "),
+        heads.join(" | "),
         " --- |".repeat(columns.len()),
     );
     let mut notes = Vec::new();

@@ -11,6 +11,17 @@ const TEST: &str = "watch_faults::the_watcher_s_memory_does_not_grow_in_ten_minu
 /// Runs it; true if it passes.
 pub(crate) fn run() -> Result<bool> {
     let mut cargo = command::cargo(&fixtures::root());
-    cargo.args(["test", "--locked", "--test", "it", "--", "--ignored", "--exact", "--nocapture", TEST]);
+    cargo.args([
+        "test",
+        "--workspace",
+        "--locked",
+        "--test",
+        "it",
+        "--",
+        "--ignored",
+        "--exact",
+        "--nocapture",
+        TEST,
+    ]);
     checks::check(&mut cargo)
 }

@@ -12,7 +12,9 @@
 
 use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicPtr, AtomicUsize};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
+
+use crate::thread_pointer::thread_pointer;
 
 pub type Destructor = Option<unsafe extern "C" fn(*mut c_void)>;
 pub type Visit = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
@@ -439,6 +441,9 @@ pub fn give_up() -> ! {
     unsafe { abort() }
 }
 
+/// The thread that looks a function up, by its thread pointer; 0 where none does.
+static LOOKING: AtomicU64 = AtomicU64::new(0);
+
 /// A function that is looked up once.
 pub struct Real {
     name: &'static CStr,
@@ -450,14 +455,20 @@ impl Real {
         Self { name, found: AtomicPtr::new(core::ptr::null_mut()) }
     }
 
-    /// Its address; null where the C library has no such function.
+    /// Its address; null where the C library has no such function, and for what `dlsym` itself asks of us. Before glibc 2.34 it asks calloc for
+    /// memory for its errors, which would look calloc up again, and so on; it does without where it gets none (`dlerror.c`).
     pub fn address(&self) -> *mut c_void {
         let found = self.found.load(Relaxed);
         if !found.is_null() {
             return found;
         }
+        let this = thread_pointer();
+        if LOOKING.swap(this, Relaxed) == this {
+            return core::ptr::null_mut();
+        }
         // SAFETY: the name ends in NUL; RTLD_NEXT is -1.
         let found = unsafe { dlsym(core::ptr::without_provenance_mut(usize::MAX), self.name.as_ptr()) };
+        LOOKING.store(0, Relaxed);
         self.found.store(found, Relaxed);
         found
     }

@@ -30,7 +30,6 @@ mod raw;
 mod short_lived;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "keeper"))]
 mod text;
-#[cfg(any(not(dlsoak_program), dlsoak_program = "preload", dlsoak_program = "audit"))]
 mod thread_pointer;
 #[cfg(not(any(dlsoak_program = "preload", dlsoak_program = "audit")))]
 mod words;

@@ -17,6 +17,7 @@ mod overloads;
 mod predict;
 pub mod prototypes;
 mod read;
+mod runtimes;
 pub mod search;
 pub mod stubs;
 mod symbols;
@@ -37,6 +38,7 @@ pub use loadable::{Host, check_loadable, check_machine, check_relocations};
 pub use overloads::{Overload, overloads, qualified};
 pub use predict::{nodelete, predictions, unique};
 pub use read::{facts_of, read_at_most, read_library};
+pub use runtimes::{is_c_library, is_runtime};
 pub use search::Search;
 
 /// Reads the facts from the whole content of a file. Whether the file can be loaded here is for [`check_loadable`] to say.

@@ -76,6 +76,7 @@ unsafe fn take_notes(memory: *mut Memory) {
             (*memory).only_groups.store(groups, Relaxed);
             (*memory).magic.store(MAGIC, Relaxed);
         }
+        heap::real::look_up();
         fds::real::look_up();
         fds::back::real::look_up();
         mappings::real::look_up();

@@ -1,8 +1,9 @@
 //! Distinguishes a thread that will crash from one that only waits: its code, or a function it returns to, lies in
 //! memory that is no longer mapped.
 
+use super::Case;
 use super::snapshot::{Snapshot, Thread};
-use super::{Case, is_runtime};
+use crate::elf::is_runtime;
 use crate::record::{At, Place};
 
 /// Words on a stack that can be a return address of a frame that waits: the innermost kilobytes.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::crash::{Fate, at, fate};
 use super::snapshot::{Snapshot, Thread};
 use super::{Case, tally};
+use crate::elf::is_c_library;
 use crate::record::{Child, CrashHow, Evidence, Residue, SharedMemory, ThreadCrash, Timer};
 use crate::sys::signal_name;
 
@@ -75,11 +76,8 @@ pub(super) fn of_host(case: &Case<'_>) -> Vec<String> {
 /// in `sigwaitinfo` and has nothing but the C library on its stack.
 fn is_timer_helper(thread: &Thread, snapshot: &Snapshot) -> bool {
     let Some(wait) = &thread.waits else { return false };
-    let in_libc = |address: u64| {
-        snapshot
-            .mapping_at(address)
-            .is_some_and(|m| m.execute && m.name.contains("/libc.so") || m.name.contains("/libc-"))
-    };
+    let in_libc =
+        |address: u64| snapshot.mapping_at(address).is_some_and(|m| m.execute && is_c_library(&m.name));
     wait.call == libc::SYS_rt_sigtimedwait && in_libc(wait.at)
 }
 

@@ -14,19 +14,9 @@ mod tests;
 
 pub use crate::settings::{ResidueKind as Kind, UnknownKind};
 
+use crate::elf::is_runtime;
 use crate::record::{Counted, Evidence, Residue, Tally, UnloadState};
 use snapshot::{Mapping, Snapshot};
-
-/// Objects that are brought along everywhere, stay for reasons of their own, and keep nothing but memory: what a
-/// library left beside them is its own.
-const RUNTIMES: [&str; 6] =
-    ["libstdc++.so", "libgcc_s.so", "libc.so", "libm.so", "libc++.so", "libc++abi.so"];
-
-/// Whether a file is one of the runtimes.
-fn is_runtime(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    RUNTIMES.iter().any(|known| name.starts_with(known))
-}
 
 /// What there is to know besides the snapshots.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +41,8 @@ impl Context<'_> {
     /// Whether something still lives that may hold what is left: a library that is pinned, or one that it brought
     /// and that stays. What is alive owns a thread or a descriptor by right.
     fn is_held(&self) -> bool {
+        // Runtimes are brought along everywhere, stay for reasons of their own, and keep nothing but memory: what a library left beside them
+        // is its own.
         self.state == UnloadState::Pinned || !self.objects_left.iter().all(|path| is_runtime(path))
     }
 }
@@ -97,7 +89,7 @@ impl Case<'_> {
     /// Whether a mapping is of a library that the host had before the first open, other than the C library and the loader.
     fn is_of_host(&self, mapping: &Mapping) -> bool {
         let name = mapping.name.rsplit('/').next().unwrap_or_default();
-        let is_other = name.contains(".so") && !is_runtime(name) && !name.starts_with("ld-");
+        let is_other = name.contains(".so") && !is_runtime(name);
         is_other && self.before.mappings.iter().any(|old| old.name == mapping.name)
     }
 

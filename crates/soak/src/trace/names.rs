@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::series::Left;
 use crate::channel::{Phase, read_bytes};
+use crate::elf;
 use crate::elf::lines::Symbols;
 use crate::record::{self, PlaceKind, PlaceTrend, TraceFrame, TracePlace, TraceStack};
 use dlsoak_wire::notes::{Kind, LIBRARY, MODULE_SHIFT, Memory, Meta, NO_MODULE, Place};
@@ -12,11 +13,7 @@ use dlsoak_wire::notes::{Kind, LIBRARY, MODULE_SHIFT, Memory, Meta, NO_MODULE, P
 /// Stacks of one place that are kept.
 const STACKS: usize = 16;
 
-/// Files that allocate for others: the C library, the loader, and the language's own library.
-const RUNTIMES: [&str; 8] =
-    ["libc.so", "libc-2.", "ld-linux", "ld-2.", "libpthread", "libstdc++.so", "libc++", "libgcc_s"];
-
-/// How the names of such functions begin: of C++, of Rust, and of Go.
+/// How the names of functions begin that allocate for others: of C++, of Rust, and of Go.
 const RUNTIME_FUNCTIONS: [&str; 17] = [
     "operator new",
     "std::",
@@ -224,7 +221,7 @@ fn is_allocator(frame: &TraceFrame) -> bool {
 
 fn is_runtime(frame: &TraceFrame) -> bool {
     let file = frame.module.rsplit('/').next().unwrap_or_default();
-    if RUNTIMES.iter().any(|runtime| file.starts_with(runtime)) {
+    if elf::is_runtime(file) {
         return true;
     }
     let Some(function) = frame.function.as_deref() else { return false };

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::channel::Phase;
+use crate::elf::is_runtime;
 use crate::elf::lines::Symbols;
 use crate::observer::{Backing, Capture, Thread};
 use crate::record::{CodeOf, Frame, Stack, ThreadName};
@@ -11,10 +12,6 @@ use crate::supervisor::staging::Staging;
 
 /// Threads of a soak that cycle: number of the thread, as the process itself has it, cycle and phase it is in.
 pub(in crate::supervisor) type Cycling = Vec<(i32, u64, Phase)>;
-
-/// Objects that are part of every process, whose functions are called and do not call.
-const SYSTEM: [&str; 9] =
-    ["libc.so", "libc-2", "ld-linux", "ld-2", "libpthread", "libstdc++", "libgcc_s", "libm.so", "linux-vdso"];
 
 /// Functions of language runtimes, which report what others did.
 const RUNTIME: [&str; 13] = [
@@ -167,7 +164,9 @@ impl<'a> Namer<'a> {
             let frame = Frame { code: CodeOf::Host, object, ..Frame::default() };
             return frames.push(Named { frame, kind: Kind::Own });
         }
-        let system = object.as_ref().is_some_and(|object| SYSTEM.iter().any(|name| object.starts_with(name)));
+        // Their functions are called and do not call.
+        let is_system = |object: &String| is_runtime(object) || object.starts_with("linux-vdso");
+        let system = object.as_ref().is_some_and(is_system);
         let functions = self.symbols.functions(&path, place.in_file);
         if functions.is_empty() {
             let frame = Frame { object, offset: Some(place.in_object), ..Frame::default() };
