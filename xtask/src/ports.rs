@@ -1,5 +1,8 @@
 //! `cargo xtask ports`: soaks the fixtures with the program that ships, on the C libraries that it is for: those of other releases of
-//! Debian, each in a root of its own, and musl. Writes docs/ports.md, where each fixture is a line and each C library a column.
+//! Debian, each in a root of its own, and musl; and on the other processor, which is emulated. Writes docs/ports.md, where each fixture is
+//! a line and each C library a column.
+
+mod emulated;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -51,15 +54,18 @@ enum Place {
     Debian(&'static str),
     /// A root with nothing but the musl of this release of Debian.
     Alone(&'static str),
+    /// Another processor.
+    Emulated,
 }
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     Row { name: "oldest", libc: "glibc 2.31", place: Place::Debian(OLDEST) },
     Row { name: "here", libc: "glibc", place: Place::Here },
     Row { name: "trixie", libc: "glibc", place: Place::Debian("trixie") },
     Row { name: "newest", libc: "glibc", place: Place::Debian("sid") },
     Row { name: "musl", libc: MUSL, place: Place::Here },
     Row { name: "musl-trixie", libc: MUSL, place: Place::Alone("trixie") },
+    Row { name: emulated::MACHINE, libc: "glibc", place: Place::Emulated },
 ];
 
 const MUSL: &str = "musl";
@@ -103,17 +109,22 @@ enum Cell {
 }
 
 /// A column, as the row's own process writes it. It is kept until the row is soaked again.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Column {
     date: String,
     /// The C library with its version, as the records have it.
     libc: String,
     cells: BTreeMap<String, Cell>,
+    /// The libraries whose tests ran there, too.
+    #[serde(default)]
+    tests: Vec<emulated::Tests>,
 }
 
 /// Makes the columns; false when a fixture differs from its truth.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if let (Some(program), Some(cells)) = (&options.program, &options.cells) {
+        let is_here = fixtures::machine() == std::env::consts::ARCH;
+        let column = if is_here { column } else { emulated::column };
         let column = column(program, &options.libc, &options.only)?;
         dist::write(cells, &serde_json::to_string_pretty(&column)?)?;
         return Ok(true);
@@ -125,12 +136,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     }
     let root = fixtures::root();
-    let program = dist::program(&root)?;
-    standalone(&program)?;
     let ports = command::target(&root).join("ports");
     let mut good = true;
     for row in ROWS.iter().filter(|row| options.row.is_empty() || options.row.iter().any(|n| n == row.name)) {
-        let column = row.soak(&root, &ports, &program, &options.only)?;
+        let column = row.soak(&root, &ports, &options.only)?;
         let count = |of: fn(&Cell) -> bool| column.cells.values().filter(|cell| of(cell)).count();
         println!(
             "{} ({}): {} as they should be, {} differ, {} without a truth, {} not built",
@@ -146,6 +155,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
                 println!("    {name}: {verdict}: {}", differences.join("; "));
                 good = false;
             }
+        }
+        for tests in &column.tests {
+            println!("    {tests}");
+            good &= tests.are_good();
         }
         if options.only.is_empty() {
             row.keep(&ports, &column)?;
@@ -175,7 +188,7 @@ fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let table = Table::load(&root)?;
     let situation = Situation { libc, ..Situation::default() };
-    let mut column = Column { date: nightly::today()?, libc: String::new(), cells: BTreeMap::new() };
+    let mut column = Column { date: nightly::today()?, ..Column::default() };
     // What others open while they run is not named among what they need.
     for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
         if let Err(why) = built(helper, libc) {
@@ -248,15 +261,19 @@ impl Row {
         serde_json::from_slice(&fs::read(self.place_kept(ports)).ok()?).ok()
     }
 
-    fn soak(&self, root: &Path, ports: &Path, program: &Path, only: &[String]) -> Result<Column> {
+    fn soak(&self, root: &Path, ports: &Path, only: &[String]) -> Result<Column> {
+        let is_emulated = matches!(self.place, Place::Emulated);
+        let surroundings = if is_emulated { emulated::surroundings(ports)? } else { Vec::new() };
+        let program = dist::program(root, if is_emulated { emulated::MACHINE } else { dist::HERE })?;
+        standalone(&program)?;
         let at = ports.join(self.name);
         fs::create_dir_all(&at).with_context(|| format!("cannot create {}", at.display()))?;
         let program = match &self.place {
-            Place::Here => program.to_owned(),
-            Place::Debian(suite) => inside(&debian(ports, suite)?, &at.join("dlsoak"), program)?,
+            Place::Here | Place::Emulated => program,
+            Place::Debian(suite) => inside(&debian(ports, suite)?, &at.join("dlsoak"), &program)?,
             Place::Alone(suite) => {
                 let alone = alone(&debian(ports, suite)?, &at.join("root"))?;
-                inside(&alone, &at.join("dlsoak"), program)?
+                inside(&alone, &at.join("dlsoak"), &program)?
             }
         };
         let cells = at.join("cells.json");
@@ -266,7 +283,9 @@ impl Row {
         let is_musl = self.libc == MUSL;
         let built = ports.join("fixtures").join(if is_musl { MUSL } else { "glibc" });
         row.current_dir(root).env(fixtures::DIRECTORY, built);
-        if is_musl {
+        if is_emulated {
+            row.envs(surroundings);
+        } else if is_musl {
             row.env("CC", "musl-gcc");
         } else {
             let old = debian(ports, OLDEST)?;
@@ -321,6 +340,12 @@ fn debian(ports: &Path, suite: &str) -> Result<PathBuf> {
     let mut debootstrap = Command::new("debootstrap");
     debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), suite]).arg(&fresh);
     command::quietly(&mut debootstrap, DEBOOTSTRAP)?;
+    finish(&fresh, &root)?;
+    Ok(root)
+}
+
+/// Puts a root that was fetched whole into its place.
+fn finish(fresh: &Path, root: &Path) -> Result<()> {
     // In a container it is a link to itself.
     let proc = fresh.join("proc");
     if proc.is_symlink() {
@@ -328,8 +353,7 @@ fn debian(ports: &Path, suite: &str) -> Result<PathBuf> {
             .and_then(|()| fs::create_dir(&proc))
             .with_context(|| format!("cannot replace {}", proc.display()))?;
     }
-    fs::rename(&fresh, &root).with_context(|| format!("cannot write {}", root.display()))?;
-    Ok(root)
+    fs::rename(fresh, root).with_context(|| format!("cannot write {}", root.display()))
 }
 
 /// A root that has nothing but the musl of another.
@@ -387,6 +411,12 @@ fn page(columns: &[Column]) -> Result<String> {
     }
     for (i, note) in notes.iter().enumerate() {
         write!(text, "\n[{}] {note}\n", i + 1)?;
+    }
+    for column in columns.iter().filter(|column| !column.tests.is_empty()) {
+        write!(text, "\nThe tests of the libraries on {}:\n\n", column.libc)?;
+        for tests in &column.tests {
+            writeln!(text, "- {tests}")?;
+        }
     }
     Ok(text)
 }
