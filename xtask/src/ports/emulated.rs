@@ -316,7 +316,8 @@ impl Guest {
              mount -t tmpfs fixtures {out}\n\
              cp /share/fixtures/* {out}\n\
              cp /share/dlsoak /usr/bin/dlsoak\n\
-             export SCRATCH={SCRATCH} {}={out}\n",
+             ldconfig\n\
+             export SCRATCH={SCRATCH} INSTA_WORKSPACE_ROOT={root} INSTA_UPDATE=no {}={out}\n",
             fixtures::DIRECTORY
         );
         for test in &self.tests {
@@ -327,7 +328,7 @@ impl Guest {
                  cd {}\n\
                  from=$(date +%s)\n\
                  /tmp/tests/{name} > /share/out/tests-{name} 2>&1 < /dev/null || true\n\
-                 echo \"tests of {name}: $(($(date +%s) - from)) s\"\n\
+                 echo tests of {name}: $(($(date +%s) - from)) s\n\
                  rm /tmp/tests/{name}\n",
                 quoted(&test.directory.to_string_lossy()),
             )?;
