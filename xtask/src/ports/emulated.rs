@@ -83,6 +83,10 @@ rm -rf "${SCRATCH:?}/$name"
 /// against one, too.
 const WITHIN: u64 = 1_000;
 
+/// Descriptors that a process may have there. The kernel's own 1,024 are so close to the 1,000 of a fixture's `fd-limit` that the fixture can
+/// meet either first.
+const DESCRIPTORS: u32 = 20_000;
+
 /// Where a soak leaves its record before it is copied.
 const SCRATCH: &str = "/tmp/soaks";
 
@@ -317,6 +321,7 @@ impl Guest {
              cp /share/fixtures/* {out}\n\
              cp /share/dlsoak /usr/bin/dlsoak\n\
              ldconfig\n\
+             ulimit -n {DESCRIPTORS}\n\
              export SCRATCH={SCRATCH} INSTA_WORKSPACE_ROOT={root} INSTA_UPDATE=no {}={out}\n",
             fixtures::DIRECTORY
         );
