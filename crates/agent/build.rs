@@ -241,6 +241,8 @@ impl Build {
             .arg("-Cforce-unwind-tables=yes")
             // Code for either C library is the same, whichever of the two the compiler takes it for.
             .args(["-Ctarget-feature=-crt-static", "-Crelocation-model=pic", "-Clink-self-contained=no"])
+            // Atomics of the compiler's library ask `getauxval` for what the processor has. The loader's auditor has no C library to ask.
+            .args((self.arch == Some(Arch::Arm)).then_some("-Ctarget-feature=-outline-atomics"))
             .args(["--target", &self.target])
             .arg("-o")
             .arg(out);

@@ -70,8 +70,18 @@ pub(crate) struct Short {
 
 /// Soaks a fixture for this number of cycles, or for the most that it can have, and compares.
 pub(crate) fn soak(dlsoak: &Path, scratch: &Path, fixture: &Fixture, truth: &Truth, cycles: u64) -> Short {
+    let made = soaked(fixture, truth, cycles).and_then(|what| truth::soak(dlsoak, scratch, &what));
+    compared(truth, made)
+}
+
+/// What such a soak soaks, and how.
+pub(crate) fn soaked(fixture: &Fixture, truth: &Truth, cycles: u64) -> Result<Soaked> {
     let cycles = truth.max_cycles.map_or(cycles, |most| most.min(cycles));
-    let made = Soaked::of(fixture, cycles, 1).and_then(|what| truth::soak(dlsoak, scratch, &what));
+    Soaked::of(fixture, cycles, 1)
+}
+
+/// A soak that was made, or why there is none, beside its truth.
+pub(crate) fn compared(truth: &Truth, made: Result<Soak>) -> Short {
     let soak = match made {
         Ok(soak) => soak,
         // A row, not the end: the other fixtures are soaked, too.

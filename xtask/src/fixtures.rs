@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -229,10 +230,10 @@ pub struct Situation<'a> {
 /// The C library of a truth that names none.
 const GLIBC: &str = "glibc";
 
-/// One thread on this machine.
+/// One thread on the machine that the libraries are built for.
 impl Default for Situation<'_> {
     fn default() -> Self {
-        let machine = std::env::consts::ARCH;
+        let machine = machine();
         Self { threads: 1, mode: "reopen", call_from: "main", share_path: false, libc: GLIBC, machine }
     }
 }
@@ -347,6 +348,16 @@ pub const DIRECTORY: &str = "DLSOAK_FIXTURES";
 /// Where the libraries are built: `target/fixtures`, which suite files name.
 pub fn directory(root: &Path) -> PathBuf {
     std::env::var_os(DIRECTORY).map_or_else(|| root.join("target/fixtures"), PathBuf::from)
+}
+
+/// Names another machine than this one, for libraries that run there.
+pub const MACHINE: &str = "DLSOAK_FIXTURES_MACHINE";
+
+/// The machine that the libraries are built for, as `uname -m` prints it.
+pub fn machine() -> &'static str {
+    static CHOSEN: LazyLock<String> =
+        LazyLock::new(|| std::env::var(MACHINE).unwrap_or_else(|_| std::env::consts::ARCH.to_owned()));
+    &CHOSEN
 }
 
 fn default_calls() -> Vec<String> {

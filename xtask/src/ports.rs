@@ -1,6 +1,8 @@
 //! `cargo xtask ports`: soaks the fixtures with the program that ships, on the C libraries that it is for: those of other releases of
-//! Debian, each in a root of its own, and musl; and those in Go as each version of Go builds them. Writes docs/ports.md, where each fixture
-//! is a line and each C library, or version of Go, a column.
+//! Debian, each in a root of its own, and musl; and on the other processor, which is emulated; and those in Go as each version of Go builds
+//! them. Writes docs/ports.md, where each fixture is a line and each C library, or version of Go, a column.
+
+mod emulated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -54,6 +56,8 @@ enum Place {
     Debian(&'static str),
     /// A root with nothing but the musl of this release of Debian.
     Alone(&'static str),
+    /// Another processor.
+    Emulated,
 }
 
 /// All rows, in the order of the columns.
@@ -65,6 +69,7 @@ fn rows() -> Vec<Row> {
         ("newest", GLIBC, Place::Debian("sid")),
         (MUSL, MUSL, Place::Here),
         ("musl-trixie", MUSL, Place::Alone("trixie")),
+        (emulated::MACHINE, GLIBC, Place::Emulated),
     ];
     let row = |(name, libc, place): (&str, _, _)| Row { name: name.to_owned(), libc, place, go: None };
     let go =
@@ -115,17 +120,22 @@ enum Cell {
 }
 
 /// A column, as the row's own process writes it. It is kept until the row is soaked again.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Column {
     date: String,
     /// The C library with its version, as the records have it.
     libc: String,
     cells: BTreeMap<String, Cell>,
+    /// The libraries whose tests ran there, too.
+    #[serde(default)]
+    tests: Vec<emulated::Tests>,
 }
 
 /// Makes the columns; false when a fixture differs from its truth.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if let (Some(program), Some(cells)) = (&options.program, &options.cells) {
+        let is_here = fixtures::machine() == std::env::consts::ARCH;
+        let column = if is_here { column } else { emulated::column };
         let column = column(program, &options.libc, &options.only)?;
         dist::write(cells, &serde_json::to_string_pretty(&column)?)?;
         return Ok(true);
@@ -138,12 +148,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     }
     let root = fixtures::root();
-    let program = dist::program(&root)?;
-    standalone(&program)?;
     let ports = command::target(&root).join("ports");
     let (mut soaked, mut differing) = (0, 0);
     for row in rows.iter().filter(|row| options.row.is_empty() || options.row.contains(&row.name)) {
-        let column = row.soak(&root, &ports, &program, &options.only)?;
+        let column = row.soak(&root, &ports, &options.only)?;
         let count = |of: fn(&Cell) -> bool| column.cells.values().filter(|cell| of(cell)).count();
         println!(
             "{} ({}): {} as they should be, {} differ, {} without a truth, {} not built",
@@ -161,6 +169,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             }
         }
         soaked += count(|cell| matches!(cell, Cell::Right { .. } | Cell::Differs { .. }));
+        for tests in &column.tests {
+            println!("    {tests}");
+            differing += usize::from(!tests.are_good());
+        }
         if options.only.is_empty() {
             row.keep(&ports, &column)?;
         }
@@ -189,7 +201,7 @@ fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let table = Table::load(&root)?;
     let situation = Situation { libc, ..Situation::default() };
-    let mut column = Column { date: nightly::today()?, libc: String::new(), cells: BTreeMap::new() };
+    let mut column = Column { date: nightly::today()?, ..Column::default() };
     // What others open while they run is not named among what they need.
     for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
         if let Err(why) = built(helper, libc) {
@@ -262,16 +274,20 @@ impl Row {
         serde_json::from_slice(&fs::read(self.place_kept(ports)).ok()?).ok()
     }
 
-    fn soak(&self, root: &Path, ports: &Path, program: &Path, only: &[String]) -> Result<Column> {
+    fn soak(&self, root: &Path, ports: &Path, only: &[String]) -> Result<Column> {
+        let is_emulated = matches!(self.place, Place::Emulated);
+        let surroundings = if is_emulated { emulated::surroundings(ports)? } else { Vec::new() };
+        let program = dist::program(root, if is_emulated { emulated::MACHINE } else { dist::HERE })?;
+        standalone(&program)?;
         let at = ports.join(&self.name);
         fs::create_dir_all(&at).with_context(|| format!("cannot create {}", at.display()))?;
         let shared = shared()?;
         let program = match &self.place {
-            Place::Here => program.to_owned(),
-            Place::Debian(suite) => inside(&debian(ports, suite)?, &shared, &at.join("dlsoak"), program)?,
+            Place::Here | Place::Emulated => program,
+            Place::Debian(suite) => inside(&debian(ports, suite)?, &shared, &at.join("dlsoak"), &program)?,
             Place::Alone(suite) => {
                 let alone = alone(&debian(ports, suite)?, &at.join("root"))?;
-                inside(&alone, &shared, &at.join("dlsoak"), program)?
+                inside(&alone, &shared, &at.join("dlsoak"), &program)?
             }
         };
         let cells = at.join("cells.json");
@@ -283,7 +299,9 @@ impl Row {
         let is_musl = self.libc == MUSL;
         let built = self.go.map_or(if is_musl { MUSL } else { GLIBC }, |_| &self.name);
         row.env(fixtures::DIRECTORY, ports.join("fixtures").join(built));
-        if let Some(version) = self.go {
+        if is_emulated {
+            row.envs(surroundings);
+        } else if let Some(version) = self.go {
             row.env("PATH", build::path_with_go(version)?);
         } else if is_musl {
             row.env("CC", "musl-gcc");
@@ -355,6 +373,12 @@ fn debian(ports: &Path, suite: &str) -> Result<PathBuf> {
     let mut debootstrap = Command::new("debootstrap");
     debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), suite]).arg(&fresh);
     command::quietly(&mut debootstrap, DEBOOTSTRAP)?;
+    finish(&fresh, &root)?;
+    Ok(root)
+}
+
+/// Puts a root that was fetched whole into its place.
+fn finish(fresh: &Path, root: &Path) -> Result<()> {
     // In a container it is a link to itself.
     let proc = fresh.join("proc");
     if proc.is_symlink() {
@@ -362,8 +386,7 @@ fn debian(ports: &Path, suite: &str) -> Result<PathBuf> {
             .and_then(|()| fs::create_dir(&proc))
             .with_context(|| format!("cannot replace {}", proc.display()))?;
     }
-    fs::rename(&fresh, &root).with_context(|| format!("cannot write {}", root.display()))?;
-    Ok(root)
+    fs::rename(fresh, root).with_context(|| format!("cannot write {}", root.display()))
 }
 
 /// A root that has nothing but the musl of another.
@@ -415,6 +438,12 @@ fn page(rows: &[Row], ports: &Path) -> Result<String> {
     }
     for (i, note) in notes.iter().enumerate() {
         write!(text, "\n[{}] {note}\n", i + 1)?;
+    }
+    for (_, column) in kept(false).iter().filter(|(_, column)| !column.tests.is_empty()) {
+        write!(text, "\nThe tests of the libraries on {}:\n\n", column.libc)?;
+        for tests in &column.tests {
+            writeln!(text, "- {tests}")?;
+        }
     }
     Ok(text)
 }

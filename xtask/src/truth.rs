@@ -252,12 +252,17 @@ impl Soaked {
 /// One soak by the program, as a user would call it.
 pub(crate) fn soak(dlsoak: &Path, scratch: &Path, what: &Soaked) -> Result<Soak> {
     let out = record::fresh(scratch.join(&what.name))?;
+    command::soaks(&mut command(dlsoak, scratch, what), command::CARGO)?;
+    only(&out)
+}
+
+/// The command that soaks it, and leaves the record in a directory of its name.
+pub(crate) fn command(dlsoak: &Path, scratch: &Path, what: &Soaked) -> Command {
     let mut command = Command::new(dlsoak);
     command.current_dir(scratch).arg("run").arg(&what.library).args(&what.more);
     command.args(["-n", &what.cycles.to_string(), "-t", &what.threads.to_string()]);
-    command.args(["--force", "-o"]).arg(&out).stdin(Stdio::null());
-    command::soaks(&mut command, command::CARGO)?;
-    only(&out)
+    command.args(["--force", "-o"]).arg(scratch.join(&what.name)).stdin(Stdio::null());
+    command
 }
 
 /// The soak that a record's command makes, in a directory of its own.
@@ -273,7 +278,7 @@ fn again(dlsoak: &Path, soak: &Soak) -> Result<Soak> {
 }
 
 /// The only soak of the record in this directory.
-fn only(out: &Path) -> Result<Soak> {
+pub(crate) fn only(out: &Path) -> Result<Soak> {
     let soaks = record::read(out)?.soaks;
     soaks.into_iter().next().with_context(|| format!("the record in {} is empty", out.display()))
 }

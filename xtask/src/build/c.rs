@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use xtask::fixtures::{Fixture, Language};
+use xtask::fixtures::{self, Fixture, Language};
 
 use super::{Places, contents};
 use crate::command;
@@ -25,11 +25,11 @@ pub(super) fn build(places: &Places, fixtures: &[&Fixture]) -> Result<usize> {
 }
 
 fn find(places: &Places, language: Language) -> Result<cc::Tool> {
-    let host = format!("{}-unknown-linux-{}", std::env::consts::ARCH, env_abi());
+    let of = |machine| format!("{machine}-unknown-linux-{}", env_abi());
     cc::Build::new()
         .cpp(language == Language::Cpp)
-        .target(&host)
-        .host(&host)
+        .target(&of(fixtures::machine()))
+        .host(&of(std::env::consts::ARCH))
         .out_dir(places.out.join(".stamps"))
         .cargo_metadata(false)
         .cargo_warnings(false)

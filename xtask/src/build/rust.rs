@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use xtask::fixtures::Fixture;
+use xtask::fixtures::{self, Fixture};
 
 use super::{Places, contents};
 use crate::command;
@@ -11,12 +11,15 @@ use crate::command;
 /// Builds these fixtures; how many were not up to date.
 pub(super) fn build(places: &Places, fixtures: &[&Fixture]) -> Result<usize> {
     let mut built = 0;
+    let is_here = fixtures::machine() == std::env::consts::ARCH;
+    let target = (!is_here).then(|| format!("{}-unknown-linux-gnu", fixtures::machine()));
     for fixture in fixtures {
         let mut cargo = command::cargo(&places.root);
         cargo
             .args(["build", "--quiet", "--release", "--offline", "--locked"])
             .args(["--manifest-path", "cdylib-fixtures/rust/Cargo.toml"])
             .args(["--example", &fixture.name])
+            .args(target.iter().flat_map(|target| ["--target", target]))
             .args(&fixture.flags)
             .env("CARGO_TARGET_DIR", places.out.join(".rust"));
         // What is shared, and this example: a change to another one is not a change here.
@@ -32,7 +35,8 @@ pub(super) fn build(places: &Places, fixtures: &[&Fixture]) -> Result<usize> {
         let made = places.make(&fixture.file_name(), &stamp, |file| {
             command::quietly(&mut cargo, command::CARGO)?;
             let name = format!("lib{}.so", fixture.name.replace('-', "_"));
-            let from = places.out.join(".rust/release/examples").join(name);
+            let built = places.out.join(".rust").join(target.as_deref().unwrap_or_default());
+            let from = built.join("release/examples").join(name);
             fs::copy(&from, file).with_context(|| format!("cannot copy {}", from.display()))?;
             Ok(())
         })?;

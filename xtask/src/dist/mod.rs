@@ -16,7 +16,10 @@ use crate::{command, python};
 /// The C library of what ships: a static program needs none of the machine that it runs on.
 const LIBC: &str = "musl";
 
-/// Adds what rustc needs for it.
+/// This machine, as `uname -m` prints it.
+pub(crate) const HERE: &str = std::env::consts::ARCH;
+
+/// Adds what rustc needs for a target.
 const RUSTUP: &str = "install Rust with rustup: https://rustup.rs";
 
 /// Bytes that the program, and each package of it, may have.
@@ -61,19 +64,19 @@ struct Dist {
 /// Builds, and checks if asked to; false when something is too large or does not work where it was installed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = fixtures::root();
-    let target = target();
+    let target = target(HERE);
     let mut log = Command::new("git");
     log.args(["log", "-1", "--format=%ct"]).current_dir(&root);
     let dist = Dist {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        built: built(&root),
+        built: built(&root, HERE),
         out: command::target(&root).join("dist"),
         epoch: command::quietly(&mut log, "apt install git")?.trim().to_owned(),
         target,
         root,
     };
     dist.clear()?;
-    program(&dist.root)?;
+    program(&dist.root, HERE)?;
     dist.lay_out()?;
     dist.archive()?;
     dist.wheel()?;
@@ -87,24 +90,40 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(good)
 }
 
-fn target() -> String {
-    format!("{}-unknown-linux-{LIBC}", std::env::consts::ARCH)
+fn target(machine: &str) -> String {
+    format!("{machine}-unknown-linux-{LIBC}")
 }
 
 /// Where cargo puts what ships.
-fn built(root: &Path) -> PathBuf {
-    command::target(root).join(target()).join("dist")
+fn built(root: &Path, machine: &str) -> PathBuf {
+    command::target(root).join(target(machine)).join("dist")
 }
 
-/// Builds the program that ships.
-pub(crate) fn program(root: &Path) -> Result<PathBuf> {
-    let mut rustup = Command::new("rustup");
-    rustup.args(["--quiet", "target", "add", &target()]).current_dir(root);
-    command::quietly(&mut rustup, RUSTUP)?;
+/// Builds the program that ships for this machine or another.
+pub(crate) fn program(root: &Path, machine: &str) -> Result<PathBuf> {
+    let target = target(machine);
+    add(root, &target)?;
     let mut cargo = command::cargo(root);
     cargo.args(["build", "--profile", "dist", "--locked", "--package", "dlsoak", "--bin", "dlsoak"]);
-    done(cargo.args(["--target", &target()]), command::CARGO)?;
-    Ok(built(root).join("dlsoak"))
+    if machine != HERE {
+        // The linker that comes with Rust knows each machine, where the C compiler's knows its own.
+        cargo.env(linker(&target), "rust-lld");
+    }
+    done(cargo.args(["--target", &target]), command::CARGO)?;
+    Ok(built(root, machine).join("dlsoak"))
+}
+
+/// Adds what rustc needs for this target.
+pub(crate) fn add(root: &Path, target: &str) -> Result<()> {
+    let mut rustup = Command::new("rustup");
+    rustup.args(["--quiet", "target", "add", target]).current_dir(root);
+    command::quietly(&mut rustup, RUSTUP)?;
+    Ok(())
+}
+
+/// The variable by which cargo lets another linker be chosen for this target.
+pub(crate) fn linker(target: &str) -> String {
+    format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase())
 }
 
 impl Dist {
