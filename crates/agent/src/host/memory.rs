@@ -8,8 +8,8 @@ use dlsoak_wire::pointers::Memory;
 use crate::c;
 use crate::text::{Text, each_number_in};
 
-/// Bytes of the list that are read. What is beyond is not searched.
-const LIST: usize = 1 << 20;
+/// Bytes of a list that are read at a time. A line of it may have a name of 4,096 bytes, each of which may be spelt by four.
+const PART: usize = 32 << 10;
 /// Mappings that are searched, at most.
 const MAPPINGS: usize = 4096;
 /// Threads besides the calling one that are known, at most.
@@ -122,20 +122,18 @@ pub(super) struct Maps {
     threads_used: usize,
     /// There was room for all of it.
     pub(super) is_whole: bool,
-    list: [u8; LIST],
 }
 
 impl Maps {
     /// Reads the list anew. `stack_from` is the first address of the stack of the thread that runs `main` that is to be searched. Wants
     /// `all` memory that may be written, or else that which is the process's own and in use.
     pub(super) fn read(&mut self, stack_from: usize, all: bool) {
-        self.is_whole = true;
         self.find_threads();
-        let len = read_file(c"/proc/self/maps", &mut self.list);
-        self.is_whole &= len < LIST;
         self.used = 0;
         let mut guard_end = 0;
-        for line in self.list[..len].split(|byte| *byte == b'\n') {
+        let mut lines = Lines::of(c"/proc/self/maps");
+        self.is_whole = lines.file >= 0;
+        while let Some(line) = lines.next() {
             let Some((low, high, is_data, is_guard, name)) = parse(line, all) else { continue };
             let (mut low, mut memory) = (low, Memory::Anonymous);
             let mut is_wanted = is_data;
@@ -212,6 +210,49 @@ fn hexadecimal(digits: &[u8]) -> Option<usize> {
     usize::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
 }
 
+/// The lines of a file, which is read a part at a time: the whole list of a large process takes a megabyte.
+struct Lines {
+    file: c_int,
+    part: [u8; PART],
+    /// Where the next line begins, and where the part ends.
+    from: usize,
+    to: usize,
+}
+
+impl Lines {
+    fn of(path: &core::ffi::CStr) -> Self {
+        // SAFETY: the path ends in NUL.
+        let file = unsafe { c::open(path.as_ptr(), c::O_RDONLY | c::O_CLOEXEC) };
+        Self { file, part: [0; PART], from: 0, to: 0 }
+    }
+
+    /// The next line, without its end.
+    fn next(&mut self) -> Option<&[u8]> {
+        loop {
+            let rest = self.from..self.to;
+            if let Some(len) = self.part[rest.clone()].iter().position(|byte| *byte == b'\n') {
+                self.from += len + 1;
+                return Some(&self.part[rest.start..rest.start + len]);
+            }
+            self.part.copy_within(rest, 0);
+            (self.from, self.to) = (0, self.to - self.from);
+            let room = &mut self.part[self.to..];
+            // SAFETY: the room is this buffer's.
+            let read = unsafe { c::read(self.file, room.as_mut_ptr().cast(), room.len()) };
+            self.to += usize::try_from(read).ok().filter(|read| *read > 0)?;
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if self.file >= 0 {
+            // SAFETY: it was opened here, and nobody else has it.
+            unsafe { c::close(self.file) };
+        }
+    }
+}
+
 /// Reads a file as far as there is room; how many bytes.
 fn read_file(path: &core::ffi::CStr, to: &mut [u8]) -> usize {
     // SAFETY: the path ends in NUL; the bytes are the caller's, and what is opened is closed once.
@@ -249,6 +290,22 @@ mod tests {
             assert_eq!([false, true].map(|all| parse(line, all).unwrap().2), [own, all]);
         }
         assert_eq!(parse(b"", false), None);
+    }
+
+    #[test]
+    fn lines_are_whole_where_the_parts_of_a_file_are_not() {
+        let path = std::env::temp_dir().join(format!("dlsoak-lines-{}", std::process::id()));
+        let written: std::vec::Vec<std::string::String> =
+            (0..5000).map(|line| "x".repeat(line % 97)).collect();
+        std::fs::write(&path, written.join("\n") + "\n").unwrap();
+        let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        let mut lines = Lines::of(&name);
+        for line in &written {
+            assert_eq!(lines.next(), Some(line.as_bytes()));
+        }
+        assert_eq!(lines.next(), None);
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(Lines::of(&name).next(), None);
     }
 
     #[test]
