@@ -136,7 +136,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if let (Some(program), Some(cells)) = (&options.program, &options.cells) {
         let is_here = fixtures::machine() == std::env::consts::ARCH;
         let column = if is_here { column } else { emulated::column };
-        let column = column(program, &options.libc, &options.only)?;
+        let column = column(program, &cells.with_file_name("soaks"), &options.libc, &options.only)?;
         dist::write(cells, &serde_json::to_string_pretty(&column)?)?;
         return Ok(true);
     }
@@ -194,11 +194,11 @@ fn standalone(program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Soaks each fixture that can be built, in the process that has the row's compilers.
-fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
+/// Soaks each fixture that can be built, in the process that has the row's compilers. Rows may be soaked at the same time: each has a
+/// directory for its records.
+fn column(program: &Path, scratch: &Path, libc: &str, only: &[String]) -> Result<Column> {
     let root = fixtures::root();
-    let scratch = fixtures::directory(&root).with_extension("soaks");
-    fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
+    fs::create_dir_all(scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let table = Table::load(&root)?;
     let situation = Situation { libc, ..Situation::default() };
     let mut column = Column { date: nightly::today()?, ..Column::default() };
@@ -217,7 +217,7 @@ fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
             match built(fixture, libc) {
                 Err(why) => Cell::NotBuilt { why },
                 Ok(()) => {
-                    let made = check::soak(program, &scratch, fixture, truth, truth.cycles);
+                    let made = check::soak(program, scratch, fixture, truth, truth.cycles);
                     if let Some(soak) = &made.soak {
                         column.libc.clone_from(&soak.worker.libc);
                     }

@@ -127,11 +127,11 @@ struct Wanted<'a> {
 }
 
 /// Soaks the fixtures and runs the tests, in the process that has the surroundings.
-pub(super) fn column(program: &Path, libc: &str, only: &[String]) -> Result<Column> {
+pub(super) fn column(program: &Path, scratch: &Path, libc: &str, only: &[String]) -> Result<Column> {
     let root = fixtures::root();
     let ports = command::target(&root).join("ports");
-    let at = ports.join(MACHINE);
-    let image = Image::cached(&ports, &at)?;
+    let at = scratch.parent().unwrap_or(scratch);
+    let image = Image::cached(&ports, at)?;
     dist::add(&root, &target())?;
     let table = Table::load(&root)?;
     let mut column = Column { date: nightly::today()?, ..Column::default() };
