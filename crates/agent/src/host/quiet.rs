@@ -2,7 +2,7 @@
 //! modes, keys. Addresses are handed out and never followed here. Whatever lives in the C library and may be needed is looked up
 //! before the first library is loaded.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 
 use dlsoak_wire::channel::{Header, Look, Parts, Slot, State, UNKNOWN, write_bytes};
@@ -32,6 +32,21 @@ pub(super) fn prepare() {
     }
     cache::find();
     state::make_own_keys();
+    ask_for_randomness();
+}
+
+/// Has the C library map what it needs for random numbers, which it does once and for all threads. Since glibc 2.41 the first caller of
+/// `getrandom` leaves 8 KiB mapped (`vgetrandom_alloc`, getrandom.c), which would be taken for the library's.
+fn ask_for_randomness() {
+    type GetRandom = unsafe extern "C" fn(*mut u8, usize, c_uint) -> isize;
+    static GETRANDOM: c::Real = c::Real::new(c"getrandom");
+    const NONBLOCK: c_uint = 1;
+    let function = GETRANDOM.address();
+    if !function.is_null() {
+        let mut byte = 0_u8;
+        // SAFETY: this is its type in each C library that has it, and the byte is on this stack.
+        unsafe { core::mem::transmute::<*mut c_void, GetRandom>(function)(&raw mut byte, 1, NONBLOCK) };
+    }
 }
 
 /// Most references that are given back in search of the one too many.
