@@ -133,6 +133,8 @@ pub struct When {
     /// The C library: `glibc`, also where it is absent, or `musl`, or one version, as `glibc 2.31`. What a truth says of unloading and of malloc's
     /// chunks is one C library's.
     pub libc: Option<String>,
+    /// The C library that it was built against, where that is older than the one that it is soaked on: a version, as `glibc 2.31`.
+    pub built: Option<String>,
     /// Machine, as `uname -m` prints it.
     pub machine: Option<String>,
 }
@@ -223,6 +225,8 @@ pub struct Situation<'a> {
     pub share_path: bool,
     /// The C library, without its version.
     pub libc: &'a str,
+    /// The C library that it was built against.
+    pub built: &'a str,
     /// Machine, as `uname -m` prints it.
     pub machine: &'a str,
 }
@@ -234,7 +238,15 @@ const GLIBC: &str = "glibc";
 impl Default for Situation<'_> {
     fn default() -> Self {
         let machine = machine();
-        Self { threads: 1, mode: "reopen", call_from: "main", share_path: false, libc: GLIBC, machine }
+        Self {
+            threads: 1,
+            mode: "reopen",
+            call_from: "main",
+            share_path: false,
+            libc: GLIBC,
+            built: GLIBC,
+            machine,
+        }
     }
 }
 
@@ -253,6 +265,7 @@ impl When {
             && among(&self.call_from, situation.call_from)
             && self.share_path.is_none_or(|share| share == situation.share_path)
             && situation.libc.starts_with(self.libc.as_deref().unwrap_or(GLIBC))
+            && self.built.as_ref().is_none_or(|built| situation.built.starts_with(built))
             && self.machine.as_ref().is_none_or(|machine| machine == situation.machine)
     }
 }

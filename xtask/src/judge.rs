@@ -34,6 +34,7 @@ pub fn situation(soak: &Soak) -> Situation<'_> {
         share_path: soak.share_path,
         libc: soak.worker.libc(),
         machine: soak.machine.as_deref().unwrap_or(std::env::consts::ARCH),
+        ..Situation::default()
     }
 }
 
@@ -261,7 +262,7 @@ fn growth(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
 pub fn residue(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
     for left in &truth.residue {
         let Some(told) = soak.residue.iter().find(|told| told.kind == left.kind) else {
-            found.push(format!("residue {} is not told", left.kind));
+            found.push(format!("residue {} is missing", left.kind));
             continue;
         };
         // On a shared path it grows per real load, of which there are fewer than cycles.
@@ -275,7 +276,7 @@ pub fn residue(truth: &Truth, soak: &Soak, found: &mut Vec<String>) {
         // What a process that came to a bad end had then is seen or not.
         let may = truth.end.is_some() && truth.also.contains(&told.kind);
         if !may && !truth.residue.iter().any(|left| left.kind == told.kind) {
-            found.push(format!("residue {} is told and not true", told.kind));
+            found.push(format!("residue {} is reported and is not true", told.kind));
         }
     }
 }

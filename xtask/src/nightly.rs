@@ -12,7 +12,7 @@ use xtask::fixtures;
 
 use crate::command;
 
-/// The verbs in their order, with the arguments that bound them: about two hours in all on two CPUs.
+/// The verbs in their order, with the arguments that bound them: about three hours in all on two CPUs.
 const VERBS: [(&str, &[&str]); 10] = [
     ("truth", &["--runs", "2", "--within", "10000"]),
     ("pairs", &["--runs", "12"]),

@@ -23,10 +23,10 @@ use crate::{build, check, command, dist, nightly};
 /// Which columns to make.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only this row, a C library or a version of Go; repeatable [default: all]. The others keep what they said last in docs/ports.md
+    /// Only this row, a C library or a version of Go; repeatable [default: all]. docs/ports.md keeps what the others said last
     #[arg(long, value_name = "NAME")]
     row: Vec<String>,
-    /// Only this fixture; repeatable
+    /// Only this fixture; repeatable. docs/ports.md keeps what was said last of the others
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Fill one column with this program and write it to --cells; what each row calls
@@ -36,8 +36,17 @@ pub(crate) struct Options {
     #[arg(long, hide = true)]
     cells: Option<PathBuf>,
     /// The C library that its fixtures need, with its version where a truth asks for it
-    #[arg(long, hide = true, default_value = "glibc")]
+    #[arg(long, hide = true, default_value = GLIBC)]
     libc: String,
+    /// The C library that they are built against
+    #[arg(long, hide = true, default_value = GLIBC)]
+    built: String,
+}
+
+impl Options {
+    fn situation(&self) -> Situation<'_> {
+        Situation { libc: &self.libc, built: &self.built, ..Situation::default() }
+    }
 }
 
 /// A C library, and where it is.
@@ -63,7 +72,7 @@ enum Place {
 /// All rows, in the order of the columns.
 fn rows() -> Vec<Row> {
     let libraries = [
-        ("oldest", "glibc 2.31", Place::Debian(OLDEST)),
+        ("oldest", OLD, Place::Debian(OLDEST)),
         ("here", GLIBC, Place::Here),
         ("trixie", GLIBC, Place::Debian("trixie")),
         ("newest", GLIBC, Place::Debian("sid")),
@@ -81,7 +90,10 @@ const GLIBC: &str = "glibc";
 
 const MUSL: &str = "musl";
 
-/// Debian 11, with glibc 2.31. Its compilers build what runs on each later one.
+/// The C library of [`OLDEST`].
+const OLD: &str = "glibc 2.31";
+
+/// Debian 11. Its compilers build what runs on each later one.
 const OLDEST: &str = "bullseye";
 
 const DEBOOTSTRAP: &str = "apt install debootstrap, and call this as root";
@@ -136,7 +148,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if let (Some(program), Some(cells)) = (&options.program, &options.cells) {
         let is_here = fixtures::machine() == std::env::consts::ARCH;
         let column = if is_here { column } else { emulated::column };
-        let column = column(program, &cells.with_file_name("soaks"), &options.libc, &options.only)?;
+        let column = column(program, &cells.with_file_name("soaks"), options)?;
         dist::write(cells, &serde_json::to_string_pretty(&column)?)?;
         return Ok(true);
     }
@@ -173,13 +185,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             println!("    {tests}");
             differing += usize::from(!tests.are_good());
         }
-        if options.only.is_empty() {
-            row.keep(&ports, &column)?;
-        }
+        row.keep(&ports, column, !options.only.is_empty())?;
     }
-    if options.only.is_empty() {
-        dist::write(&root.join("docs/ports.md"), &page(&rows, &ports)?)?;
-    }
+    dist::write(&root.join("docs/ports.md"), &page(&rows, &ports)?)?;
     println!("{soaked} fixtures soaked, {differing} differ");
     Ok(differing == 0)
 }
@@ -196,25 +204,25 @@ fn standalone(program: &Path) -> Result<()> {
 
 /// Soaks each fixture that can be built, in the process that has the row's compilers. Rows may be soaked at the same time: each has a
 /// directory for its records.
-fn column(program: &Path, scratch: &Path, libc: &str, only: &[String]) -> Result<Column> {
+fn column(program: &Path, scratch: &Path, options: &Options) -> Result<Column> {
     let root = fixtures::root();
     fs::create_dir_all(scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let table = Table::load(&root)?;
-    let situation = Situation { libc, ..Situation::default() };
+    let situation = options.situation();
     let mut column = Column { date: nightly::today()?, ..Column::default() };
     // What others open while they run is not named among what they need.
     for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
-        if let Err(why) = built(helper, libc) {
+        if let Err(why) = built(helper, &options.libc) {
             eprintln!("{}: {why}", helper.name);
         }
     }
     let wanted = |fixture: &&Fixture| {
         let alone = !fixture.hostile && !fixture.truths.is_empty();
-        alone && (only.is_empty() || only.contains(&fixture.name))
+        alone && (options.only.is_empty() || options.only.contains(&fixture.name))
     };
     for fixture in table.fixtures.iter().filter(wanted) {
         let cell = if let Some(truth) = fixture.truth(&situation) {
-            match built(fixture, libc) {
+            match built(fixture, &options.libc) {
                 Err(why) => Cell::NotBuilt { why },
                 Ok(()) => {
                     let made = check::soak(program, scratch, fixture, truth, truth.cycles);
@@ -266,8 +274,17 @@ impl Row {
         ports.join(&self.name).join("column.json")
     }
 
-    fn keep(&self, ports: &Path, column: &Column) -> Result<()> {
-        dist::write(&self.place_kept(ports), &serde_json::to_string_pretty(column)?)
+    /// Keeps it; where it is a part, in place of that part of the one that is kept.
+    fn keep(&self, ports: &Path, column: Column, is_part: bool) -> Result<()> {
+        let whole = match self.kept(ports) {
+            Some(kept) if is_part => {
+                let cells = kept.cells.into_iter().chain(column.cells).collect();
+                Column { date: column.date, cells, ..kept }
+            }
+            None if is_part => return Ok(()),
+            _ => column,
+        };
+        dist::write(&self.place_kept(ports), &serde_json::to_string_pretty(&whole)?)
     }
 
     fn kept(&self, ports: &Path) -> Option<Column> {
@@ -306,6 +323,7 @@ impl Row {
         } else if is_musl {
             row.env("CC", "musl-gcc");
         } else {
+            row.args(["--built", OLD]);
             let old = debian(ports, OLDEST)?;
             for (name, variable) in [("gcc", "CC"), ("g++", "CXX")] {
                 let compiler = inside(&old, &shared, &ports.join(name), Path::new(name))?;

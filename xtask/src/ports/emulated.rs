@@ -11,11 +11,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use xtask::fixtures::{self, Fixture, Situation, Table, Truth};
+use xtask::fixtures::{self, Fixture, Table, Truth};
 use xtask::judge;
 use xtask::record::{self, Soak};
 
-use super::{Cell, Column, DEBOOTSTRAP, built, cell, finish};
+use super::{Cell, Column, DEBOOTSTRAP, Options, built, cell, finish};
 use crate::{check, command, dist, nightly, truth};
 
 /// What the machine is, as `uname -m` prints it.
@@ -127,7 +127,7 @@ struct Wanted<'a> {
 }
 
 /// Soaks the fixtures and runs the tests, in the process that has the surroundings.
-pub(super) fn column(program: &Path, scratch: &Path, libc: &str, only: &[String]) -> Result<Column> {
+pub(super) fn column(program: &Path, scratch: &Path, options: &Options) -> Result<Column> {
     let root = fixtures::root();
     let ports = command::target(&root).join("ports");
     let at = scratch.parent().unwrap_or(scratch);
@@ -135,10 +135,10 @@ pub(super) fn column(program: &Path, scratch: &Path, libc: &str, only: &[String]
     dist::add(&root, &target())?;
     let table = Table::load(&root)?;
     let mut column = Column { date: nightly::today()?, ..Column::default() };
-    let wanted = wanted(&table, libc, only, &mut column);
+    let wanted = wanted(&table, options, &mut column);
     let guest = Guest { share: at.join("share"), root: root.clone(), tests: Vec::new() };
     dist::fresh(&guest.share)?;
-    let guest = if only.is_empty() { guest.with_tests()? } else { guest };
+    let guest = if options.only.is_empty() { guest.with_tests()? } else { guest };
     guest.prepare(program, &wanted)?;
     let began = Instant::now();
     image.run(&guest, &at.join("console"))?;
@@ -164,25 +164,25 @@ fn judged(fixture: &Fixture, truth: &Truth, made: Result<Soak>) -> Cell {
 }
 
 /// Builds what is soaked; notes what can't be built.
-fn wanted<'a>(table: &'a Table, libc: &str, only: &[String], column: &mut Column) -> Vec<Wanted<'a>> {
-    let situation = Situation { libc, ..Situation::default() };
+fn wanted<'a>(table: &'a Table, options: &Options, column: &mut Column) -> Vec<Wanted<'a>> {
+    let situation = options.situation();
     for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
-        if let Err(why) = built(helper, libc) {
+        if let Err(why) = built(helper, &options.libc) {
             eprintln!("{}: {why}", helper.name);
         }
     }
     let mut wanted = Vec::new();
     for fixture in table.fixtures.iter().filter(|fixture| !fixture.hostile) {
         let Some(truth) = fixture.truth(&situation) else { continue };
-        let is_wanted = if only.is_empty() {
+        let is_wanted = if options.only.is_empty() {
             fixture.demo || truth.max_cycles.map_or(truth.cycles, |most| most.min(truth.cycles)) <= WITHIN
         } else {
-            only.contains(&fixture.name)
+            options.only.contains(&fixture.name)
         };
         if !is_wanted {
             continue;
         }
-        match built(fixture, libc) {
+        match built(fixture, &options.libc) {
             Ok(()) => wanted.push(Wanted { fixture, truth }),
             Err(why) => {
                 column.cells.insert(fixture.name.clone(), Cell::NotBuilt { why });
