@@ -373,6 +373,11 @@ pub fn machine() -> &'static str {
     &CHOSEN
 }
 
+/// That machine, where it is not this one.
+pub fn foreign() -> Option<&'static str> {
+    Some(machine()).filter(|machine| *machine != std::env::consts::ARCH)
+}
+
 fn default_calls() -> Vec<String> {
     vec!["fibonacci(20)".to_owned()]
 }

@@ -23,10 +23,10 @@ use crate::{build, check, command, dist, nightly};
 /// Which columns to make.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only this row, a C library or a version of Go; repeatable [default: all]. docs/ports.md keeps what the others said last
+    /// Only this row, a C library or a version of Go; repeatable [default: all]. docs/ports.md is written where each row has been soaked once
     #[arg(long, value_name = "NAME")]
     row: Vec<String>,
-    /// Only this fixture; repeatable. docs/ports.md keeps what was said last of the others
+    /// Only this fixture, in place of what was said of it last; repeatable
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Fill one column with this program and write it to --cells; what each row calls
@@ -146,8 +146,7 @@ struct Column {
 /// Makes the columns; false when a fixture differs from its truth.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if let (Some(program), Some(cells)) = (&options.program, &options.cells) {
-        let is_here = fixtures::machine() == std::env::consts::ARCH;
-        let column = if is_here { column } else { emulated::column };
+        let column = if fixtures::foreign().is_some() { emulated::column } else { column };
         let column = column(program, &cells.with_file_name("soaks"), options)?;
         dist::write(cells, &serde_json::to_string_pretty(&column)?)?;
         return Ok(true);
@@ -187,7 +186,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
         row.keep(&ports, column, !options.only.is_empty())?;
     }
-    dist::write(&root.join("docs/ports.md"), &page(&rows, &ports)?)?;
+    let kept: Option<Vec<Column>> = rows.iter().map(|row| row.kept(&ports)).collect();
+    match kept {
+        Some(columns) => dist::write(&root.join("docs/ports.md"), &page(&rows, &columns)?)?,
+        None => println!("docs/ports.md stays as it is: some rows have no column here yet"),
+    }
     println!("{soaked} fixtures soaked, {differing} differ");
     Ok(differing == 0)
 }
@@ -210,12 +213,7 @@ fn column(program: &Path, scratch: &Path, options: &Options) -> Result<Column> {
     let table = Table::load(&root)?;
     let situation = options.situation();
     let mut column = Column { date: nightly::today()?, ..Column::default() };
-    // What others open while they run is not named among what they need.
-    for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
-        if let Err(why) = built(helper, &options.libc) {
-            eprintln!("{}: {why}", helper.name);
-        }
-    }
+    build_helpers(&table, &options.libc);
     let wanted = |fixture: &&Fixture| {
         let alone = !fixture.hostile && !fixture.truths.is_empty();
         alone && (options.only.is_empty() || options.only.contains(&fixture.name))
@@ -250,6 +248,15 @@ fn cell(truth: &Truth, made: check::Short) -> Cell {
         differences.push(format!("verdict is {verdict}, not {}", truth.verdict));
     }
     if differences.is_empty() { Cell::Right { verdict } } else { Cell::Differs { verdict, differences } }
+}
+
+/// Builds what is not soaked by itself: what others open while they run is not named among what they need.
+fn build_helpers(table: &Table, libc: &str) {
+    for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
+        if let Err(why) = built(helper, libc) {
+            eprintln!("{}: {why}", helper.name);
+        }
+    }
 }
 
 /// Builds it and what it needs; why that can't be, in a line.
@@ -364,14 +371,14 @@ fn shared() -> Result<Vec<PathBuf>> {
 
 /// A script that runs `program` in a root, with what is shared.
 fn inside(root: &Path, shared: &[PathBuf], script: &Path, program: &Path) -> Result<PathBuf> {
-    let quoted = |path: &Path| format!("'{}'", path.display());
-    let shared: Vec<String> = shared.iter().map(|path| quoted(path)).collect();
+    let path = |path: &Path| quoted(&path.to_string_lossy());
+    let shared: Vec<String> = shared.iter().map(|shared| path(shared)).collect();
     let text = format!(
-        "#!/bin/sh\nexec unshare --mount sh -e -c '{}' sh {} {} -- {} \"$@\"\n",
-        INSIDE.replace('\'', r"'\''"),
-        quoted(root),
+        "#!/bin/sh\nexec unshare --mount sh -e -c {} sh {} {} -- {} \"$@\"\n",
+        quoted(INSIDE),
+        path(root),
         shared.join(" "),
-        quoted(program),
+        path(program),
     );
     fs::write(script, text)
         .and_then(|()| fs::set_permissions(script, fs::Permissions::from_mode(0o755)))
@@ -379,24 +386,26 @@ fn inside(root: &Path, shared: &[PathBuf], script: &Path, program: &Path) -> Res
     Ok(script.to_owned())
 }
 
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// The root of a release, which is made where it is not there yet.
 fn debian(ports: &Path, suite: &str) -> Result<PathBuf> {
-    let root = ports.join("roots").join(suite);
+    fetched(ports, suite, &["--variant=minbase", &format!("--include={PACKAGES}"), suite])
+}
+
+/// The root of this name, which debootstrap makes with these arguments where it is not there yet.
+fn fetched(ports: &Path, name: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let root = ports.join("roots").join(name);
     if root.exists() {
         return Ok(root);
     }
-    eprintln!("fetching Debian's {suite}");
-    let fresh = ports.join("roots").join(format!(".{suite}.new"));
+    eprintln!("fetching Debian's {name}");
+    let fresh = ports.join("roots").join(format!(".{name}.new"));
     dist::fresh(&fresh)?;
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), suite]).arg(&fresh);
-    command::quietly(&mut debootstrap, DEBOOTSTRAP)?;
-    finish(&fresh, &root)?;
-    Ok(root)
-}
-
-/// Puts a root that was fetched whole into its place.
-fn finish(fresh: &Path, root: &Path) -> Result<()> {
+    command::quietly(Command::new("debootstrap").args(arguments).arg(&fresh), DEBOOTSTRAP)?;
     // In a container it is a link to itself.
     let proc = fresh.join("proc");
     if proc.is_symlink() {
@@ -404,7 +413,8 @@ fn finish(fresh: &Path, root: &Path) -> Result<()> {
             .and_then(|()| fs::create_dir(&proc))
             .with_context(|| format!("cannot replace {}", proc.display()))?;
     }
-    fs::rename(fresh, root).with_context(|| format!("cannot write {}", root.display()))
+    fs::rename(&fresh, &root).with_context(|| format!("cannot write {}", root.display()))?;
+    Ok(root)
 }
 
 /// A root that has nothing but the musl of another.
@@ -424,11 +434,9 @@ fn alone(of: &Path, root: &Path) -> Result<PathBuf> {
 }
 
 /// The page: a table of the C libraries, and one of the versions of Go.
-fn page(rows: &[Row], ports: &Path) -> Result<String> {
-    let kept = |is_go: bool| {
-        let of_kind = rows.iter().filter(move |row| row.go.is_some() == is_go);
-        of_kind.filter_map(|row| Some((row, row.kept(ports)?))).collect::<Vec<_>>()
-    };
+fn page(rows: &[Row], columns: &[Column]) -> Result<String> {
+    let (of_go, of_libraries): (Vec<_>, Vec<_>) =
+        rows.iter().zip(columns).partition(|(row, _)| row.go.is_some());
     let mut text = format!(
         "# Where it was tried\n\nMade by `cargo xtask ports` on {}: the program that ships, copied as it is, soaks each fixture on each \
          C\nlibrary. A cell is the verdict where state, causes, residue and findings are as \
@@ -440,10 +448,7 @@ fn page(rows: &[Row], ports: &Path) -> Result<String> {
         let go = row.go.map(|version| format!("Go {version}, ")).unwrap_or_default();
         format!("{go}{} ({})", column.libc, column.date)
     };
-    for (title, columns) in [("C libraries", kept(false)), ("Versions of Go", kept(true))] {
-        if columns.is_empty() {
-            continue;
-        }
+    for (title, columns) in [("C libraries", of_libraries), ("Versions of Go", of_go)] {
         let heads: Vec<String> = columns.iter().map(|(row, column)| head(row, column)).collect();
         write!(text, "\n## {title}\n\n| | {} |\n", heads.join(" | "))?;
         writeln!(text, "| --- |{}", " --- |".repeat(columns.len()))?;
@@ -457,7 +462,7 @@ fn page(rows: &[Row], ports: &Path) -> Result<String> {
     for (i, note) in notes.iter().enumerate() {
         write!(text, "\n[{}] {note}\n", i + 1)?;
     }
-    for (_, column) in kept(false).iter().filter(|(_, column)| !column.tests.is_empty()) {
+    for column in columns.iter().filter(|column| !column.tests.is_empty()) {
         write!(text, "\nThe tests of the libraries on {}:\n\n", column.libc)?;
         for tests in &column.tests {
             writeln!(text, "- {tests}")?;

@@ -124,21 +124,21 @@ impl Bench {
         command.arg(library).args(["-c", CALL, "-n", "10000", "-o"]).arg(&out);
         let agent = process::mappings(&mut command, AGENT, library)?;
         fs::remove_dir_all(&out)?;
-        let bare = self.mappings(library, 0)?;
-        let padded;
-        (self.padding, padded) = self.padding_to(library, agent)?;
-        Ok(Mappings { agent, bare, padded })
+        let mappings;
+        (self.padding, mappings) = self.padding_to(library, agent)?;
+        Ok(mappings)
     }
 
-    /// How much padding gives the loop this many mappings, and how many it then has: fewer where 100 do not suffice.
-    pub(super) fn padding_to(&self, library: &Path, wanted: usize) -> Result<(u64, usize)> {
-        let (mut padding, mut padded) = (0, self.mappings(library, 0)?);
+    /// How much padding gives the loop as many mappings as the agent has, and how many it then has: fewer where 100 do not suffice.
+    pub(super) fn padding_to(&self, library: &Path, agent: usize) -> Result<(u64, Mappings)> {
+        let bare = self.mappings(library, 0)?;
+        let (mut padding, mut padded) = (0, bare);
         // The kernel joins the first ones with neighbours that have the same rights, so their number is found by trying.
-        while padded < wanted && padding < 100 {
+        while padded < agent && padding < 100 {
             padding += 1;
             padded = self.mappings(library, padding)?;
         }
-        Ok((padding, padded))
+        Ok((padding, Mappings { agent, bare, padded }))
     }
 
     fn mappings(&self, library: &Path, padding: u64) -> Result<usize> {

@@ -98,8 +98,8 @@ fn command(places: &Places, go: &Path) -> Command {
         .envs([("CGO_ENABLED", "1"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", ""), ("GOWORK", "off")])
         .envs([("GO111MODULE", "on"), ("GOPROXY", "off"), ("GOENV", "off")])
         .env_remove("GOROOT");
-    if fixtures::machine() != std::env::consts::ARCH {
-        command.env("GOARCH", if fixtures::machine() == "aarch64" { "arm64" } else { "amd64" });
+    if let Some(machine) = fixtures::foreign() {
+        command.env("GOARCH", if machine == "aarch64" { "arm64" } else { "amd64" });
     }
     if ["GOCACHE", "HOME", "XDG_CACHE_HOME"].iter().all(|name| std::env::var_os(name).is_none()) {
         command.env("GOCACHE", places.root.join("target/toolchains/go-cache"));

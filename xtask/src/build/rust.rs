@@ -11,8 +11,7 @@ use crate::command;
 /// Builds these fixtures; how many were not up to date.
 pub(super) fn build(places: &Places, fixtures: &[&Fixture]) -> Result<usize> {
     let mut built = 0;
-    let is_here = fixtures::machine() == std::env::consts::ARCH;
-    let target = (!is_here).then(|| format!("{}-unknown-linux-gnu", fixtures::machine()));
+    let target = fixtures::foreign().map(|machine| format!("{machine}-unknown-linux-gnu"));
     for fixture in fixtures {
         let mut cargo = command::cargo(&places.root);
         cargo

@@ -15,7 +15,7 @@ use xtask::fixtures::{self, Fixture, Table, Truth};
 use xtask::judge;
 use xtask::record::{self, Soak};
 
-use super::{Cell, Column, DEBOOTSTRAP, Options, built, cell, finish};
+use super::{Cell, Column, Options, build_helpers, built, cell, fetched, quoted};
 use crate::{check, command, dist, nightly, truth};
 
 /// What the machine is, as `uname -m` prints it.
@@ -79,8 +79,7 @@ echo $status > "$out/status"
 rm -rf "${SCRATCH:?}/$name"
 "#;
 
-/// Truths that show in at most this number of cycles are held against a soak; a cycle takes about 3 ms there. Those of the demo are held
-/// against one, too.
+/// Fixtures whose truth shows in at most this number of cycles are soaked; a cycle takes about 3 ms there. Those of the demo are, too.
 const WITHIN: u64 = 300;
 
 /// Descriptors that a process may have there. The kernel's own 1,024 are so close to the 1,000 of a fixture's `fd-limit` that the fixture can
@@ -166,11 +165,7 @@ fn judged(fixture: &Fixture, truth: &Truth, made: Result<Soak>) -> Cell {
 /// Builds what is soaked; notes what can't be built.
 fn wanted<'a>(table: &'a Table, options: &Options, column: &mut Column) -> Vec<Wanted<'a>> {
     let situation = options.situation();
-    for helper in table.fixtures.iter().filter(|fixture| fixture.truths.is_empty()) {
-        if let Err(why) = built(helper, &options.libc) {
-            eprintln!("{}: {why}", helper.name);
-        }
-    }
+    build_helpers(table, &options.libc);
     let mut wanted = Vec::new();
     for fixture in table.fixtures.iter().filter(|fixture| !fixture.hostile) {
         let Some(truth) = fixture.truth(&situation) else { continue };
@@ -284,16 +279,16 @@ impl Guest {
         for directory in ["fixtures", "out", "soaks", "tests"] {
             dist::fresh(&share(directory))?;
         }
-        copy(program, &share("dlsoak"))?;
+        dist::copy(program, &share("dlsoak"))?;
         let out = fixtures::directory(&self.root);
         let libraries = fs::read_dir(&out).with_context(|| format!("cannot read {}", out.display()))?;
         for library in libraries.flatten().map(|entry| entry.path()) {
             if library.extension().is_some_and(|extension| extension == "so") {
-                copy(&library, &share("fixtures").join(library.file_name().unwrap_or_default()))?;
+                dist::copy(&library, &share("fixtures").join(library.file_name().unwrap_or_default()))?;
             }
         }
         for test in &self.tests {
-            copy(&test.program, &share("tests").join(&test.name))?;
+            dist::copy(&test.program, &share("tests").join(&test.name))?;
         }
         let mut names = String::new();
         for Wanted { fixture, truth } in wanted {
@@ -409,7 +404,7 @@ impl Image {
         let modules = only_entry(&kernel.join("lib/modules"))?.join("kernel");
         for module in MODULES {
             let name = module.rsplit('/').next().unwrap_or(module);
-            copy(&modules.join(format!("{module}.ko")), &root.join(format!("modules/{name}.ko")))?;
+            dist::copy(&modules.join(format!("{module}.ko")), &root.join(format!("modules/{name}.ko")))?;
             writeln!(order, "{name}")?;
         }
         dist::write(&root.join("modules/order"), &order)?;
@@ -417,7 +412,10 @@ impl Image {
         let boot = kernel.join("boot");
         let files = fs::read_dir(&boot).with_context(|| format!("cannot read {}", boot.display()))?;
         let found = files.flatten().find(|file| file.file_name().to_string_lossy().starts_with("vmlinuz"));
-        copy(&found.with_context(|| format!("no kernel in {}", boot.display()))?.path(), &image.kernel)?;
+        dist::copy(
+            &found.with_context(|| format!("no kernel in {}", boot.display()))?.path(),
+            &image.kernel,
+        )?;
         let mut pack = Command::new("sh");
         pack.args(["-e", "-c", PACK, "sh"]).arg(&root).arg(&image.root);
         command::quietly(&mut pack, COREUTILS)?;
@@ -500,19 +498,9 @@ find . -print0 | cpio --null --create --format=newc --owner=0:0 --quiet > "$2"
 const COREUTILS: &str = "apt install coreutils findutils cpio dpkg";
 
 fn debian(ports: &Path) -> Result<PathBuf> {
-    let root = ports.join("roots").join(format!("{SUITE}-arm64"));
-    if root.exists() {
-        return Ok(root);
-    }
-    eprintln!("fetching Debian's {SUITE} for arm64");
-    let fresh = ports.join("roots").join(format!(".{SUITE}-arm64.new"));
-    dist::fresh(&fresh)?;
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--foreign", "--arch=arm64", "--variant=minbase"]);
-    debootstrap.arg(format!("--include={}", PACKAGES.join(","))).arg(SUITE).arg(&fresh);
-    command::quietly(&mut debootstrap, DEBOOTSTRAP)?;
-    finish(&fresh, &root)?;
-    Ok(root)
+    let packages = format!("--include={}", PACKAGES.join(","));
+    let arguments = ["--foreign", "--arch=arm64", "--variant=minbase", &packages, SUITE];
+    fetched(ports, &format!("{SUITE}-arm64"), &arguments)
 }
 
 /// Debian's directories of programs are links to those of `/usr`, and stay so.
@@ -531,22 +519,11 @@ fn only_entry(directory: &Path) -> Result<PathBuf> {
     Ok(entry?.path())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to.parent().unwrap_or(to))
-        .and_then(|()| fs::copy(from, to))
-        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    Ok(())
-}
-
 /// The command for a shell.
 fn shell(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
     format!("exec {}\n", words.join(" "))
-}
-
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

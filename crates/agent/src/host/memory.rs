@@ -132,7 +132,7 @@ impl Maps {
         self.used = 0;
         let mut guard_end = 0;
         let mut lines = Lines::of(c"/proc/self/maps");
-        self.is_whole = lines.file >= 0;
+        self.is_whole = lines.file.0 >= 0;
         while let Some(line) = lines.next() {
             let Some((low, high, is_data, is_guard, name)) = parse(line, all) else { continue };
             let (mut low, mut memory) = (low, Memory::Anonymous);
@@ -210,9 +210,34 @@ fn hexadecimal(digits: &[u8]) -> Option<usize> {
     usize::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
 }
 
+/// A file that is open for reading, or that can't be opened.
+struct Opened(c_int);
+
+impl Opened {
+    fn at(path: &core::ffi::CStr) -> Self {
+        // SAFETY: the path ends in NUL.
+        Self(unsafe { c::open(path.as_ptr(), c::O_RDONLY | c::O_CLOEXEC) })
+    }
+
+    /// Reads as far as there is room; how many bytes, 0 at the end.
+    fn read(&self, room: &mut [u8]) -> usize {
+        // SAFETY: the room is the caller's.
+        usize::try_from(unsafe { c::read(self.0, room.as_mut_ptr().cast(), room.len()) }).unwrap_or(0)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.0 >= 0 {
+            // SAFETY: it was opened here, and nobody else has it.
+            unsafe { c::close(self.0) };
+        }
+    }
+}
+
 /// The lines of a file, which is read a part at a time: the whole list of a large process takes a megabyte.
 struct Lines {
-    file: c_int,
+    file: Opened,
     part: [u8; PART],
     /// Where the next line begins, and where the part ends.
     from: usize,
@@ -221,9 +246,7 @@ struct Lines {
 
 impl Lines {
     fn of(path: &core::ffi::CStr) -> Self {
-        // SAFETY: the path ends in NUL.
-        let file = unsafe { c::open(path.as_ptr(), c::O_RDONLY | c::O_CLOEXEC) };
-        Self { file, part: [0; PART], from: 0, to: 0 }
+        Self { file: Opened::at(path), part: [0; PART], from: 0, to: 0 }
     }
 
     /// The next line, without its end.
@@ -236,41 +259,26 @@ impl Lines {
             }
             self.part.copy_within(rest, 0);
             (self.from, self.to) = (0, self.to - self.from);
-            let room = &mut self.part[self.to..];
-            // SAFETY: the room is this buffer's.
-            let read = unsafe { c::read(self.file, room.as_mut_ptr().cast(), room.len()) };
-            self.to += usize::try_from(read).ok().filter(|read| *read > 0)?;
-        }
-    }
-}
-
-impl Drop for Lines {
-    fn drop(&mut self) {
-        if self.file >= 0 {
-            // SAFETY: it was opened here, and nobody else has it.
-            unsafe { c::close(self.file) };
+            let read = self.file.read(&mut self.part[self.to..]);
+            if read == 0 {
+                return None;
+            }
+            self.to += read;
         }
     }
 }
 
 /// Reads a file as far as there is room; how many bytes.
 fn read_file(path: &core::ffi::CStr, to: &mut [u8]) -> usize {
-    // SAFETY: the path ends in NUL; the bytes are the caller's, and what is opened is closed once.
-    unsafe {
-        let file: c_int = c::open(path.as_ptr(), c::O_RDONLY | c::O_CLOEXEC);
-        if file < 0 {
-            return 0;
+    let file = Opened::at(path);
+    let mut len = 0;
+    while len < to.len() {
+        match file.read(&mut to[len..]) {
+            0 => break,
+            count => len += count,
         }
-        let mut len = 0;
-        while len < to.len() {
-            match usize::try_from(c::read(file, to[len..].as_mut_ptr().cast(), to.len() - len)) {
-                Ok(0) | Err(_) => break,
-                Ok(count) => len += count,
-            }
-        }
-        c::close(file);
-        len
     }
+    len
 }
 
 #[cfg(test)]

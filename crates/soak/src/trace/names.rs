@@ -220,8 +220,7 @@ fn is_allocator(frame: &TraceFrame) -> bool {
 }
 
 fn is_runtime(frame: &TraceFrame) -> bool {
-    let file = frame.module.rsplit('/').next().unwrap_or_default();
-    if elf::is_runtime(file) {
+    if elf::is_runtime(&frame.module) {
         return true;
     }
     let Some(function) = frame.function.as_deref() else { return false };
