@@ -22,6 +22,7 @@ impl Text {
 
     /// This, and then `more`.
     #[must_use]
+    #[inline(never)]
     pub(crate) fn with(mut self, more: &[u8]) -> Self {
         for byte in more {
             if self.len == LONGEST - 1 {
@@ -56,6 +57,7 @@ impl Text {
 }
 
 /// The number that a text is, in decimal and without a sign.
+#[inline(never)]
 pub(crate) fn number(text: &[u8]) -> Option<c_int> {
     if text.is_empty() {
         return None;

@@ -133,28 +133,46 @@ impl Maps {
         let mut guard_end = 0;
         let mut lines = Lines::of(c"/proc/self/maps");
         self.is_whole = lines.file.0 >= 0;
+        let pages = PageTable::of_this_process();
         while let Some(line) = lines.next() {
-            let Some((low, high, is_data, is_guard, name)) = parse(line, all) else { continue };
-            let (mut low, mut memory) = (low, Memory::Anonymous);
-            let mut is_wanted = is_data;
-            if name == b"[stack]" {
-                (low, memory) = (low.max(stack_from), Memory::Stack);
-            } else if is_data && guard_end == low {
-                // The stack of a thread, or of one that has ended, which glibc keeps for the next.
-                let pointers = &self.threads[..self.threads_used];
-                let pointer = pointers.iter().find(|pointer| low <= **pointer && **pointer < high);
-                (low, memory) = (pointer.copied().unwrap_or(low), Memory::Stack);
-                // A thread that runs does not say how much of it is in use.
-                is_wanted = all || pointer.is_some();
-            }
-            if is_wanted && low < high {
-                self.is_whole &= self.used < MAPPINGS;
-                if let Some(area) = self.areas.get_mut(self.used) {
-                    *area = (low, high, memory as u32);
-                    self.used += 1;
+            let Some(mapping) = parse(line, all) else { continue };
+            pages.parts(&mapping, &mut |low, high, is_guard| {
+                if !is_guard {
+                    self.add(low, high, &mapping, guard_end == low, stack_from, all);
                 }
+                guard_end = if is_guard { high } else { 0 };
+            });
+        }
+    }
+
+    /// Adds what is wanted of a mapping, or of a part of it.
+    fn add(
+        &mut self,
+        low: usize,
+        high: usize,
+        mapping: &Mapping<'_>,
+        is_above_guard: bool,
+        stack_from: usize,
+        all: bool,
+    ) {
+        let (mut from, mut memory) = (low, Memory::Anonymous);
+        let mut is_wanted = mapping.is_data;
+        if mapping.name == b"[stack]" {
+            (from, memory) = (low.max(stack_from), Memory::Stack);
+        } else if mapping.is_data && is_above_guard {
+            // The stack of a thread, or of one that has ended, which glibc keeps for the next.
+            let pointers = &self.threads[..self.threads_used];
+            let pointer = pointers.iter().find(|pointer| low <= **pointer && **pointer < high);
+            (from, memory) = (pointer.copied().unwrap_or(low), Memory::Stack);
+            // A thread that runs does not say how much of it is in use.
+            is_wanted = all || pointer.is_some();
+        }
+        if is_wanted && from < high {
+            self.is_whole &= self.used < MAPPINGS;
+            if let Some(area) = self.areas.get_mut(self.used) {
+                *area = (from, high, memory as u32);
+                self.used += 1;
             }
-            guard_end = if is_guard { high } else { 0 };
         }
     }
 
@@ -191,26 +209,100 @@ fn stack_pointer(thread: c_int) -> Option<usize> {
     hexadecimal(numbers.next()?.strip_prefix(b"0x")?)
 }
 
-/// Low and high address, whether it is private data without a file or `all` that may be written, whether nothing may be done with it, and
-/// its name.
-fn parse(line: &[u8], all: bool) -> Option<(usize, usize, bool, bool, &[u8])> {
-    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    let (range, access) = (words.next()?, words.next()?);
-    let (_offset, _device, inode) = (words.next()?, words.next()?, words.next()?);
-    let name = words.next().unwrap_or(b"");
-    let dash = range.iter().position(|byte| *byte == b'-')?;
-    let (low, high) = (hexadecimal(&range[..dash])?, hexadecimal(&range[dash + 1..])?);
+/// A line of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mapping<'a> {
+    low: usize,
+    high: usize,
+    /// It is private data without a file, or, where `all` is wanted, may be written.
+    is_data: bool,
+    /// Nothing may be done with it.
+    is_guard: bool,
+    /// Empty for memory without a file.
+    name: &'a [u8],
+}
+
+fn parse(line: &[u8], all: bool) -> Option<Mapping<'_>> {
+    let mut rest = line;
+    let low = hexadecimal(word(&mut rest, b'-'))?;
+    let high = hexadecimal(word(&mut rest, b' '))?;
+    let [access, _offset, _device, inode] = core::array::from_fn(|_| word(&mut rest, b' '));
+    let name = word(&mut rest, b' ');
     let without_file = inode == b"0" && (name.is_empty() || name == b"[heap]" || name.starts_with(b"[anon"));
     let is_own = (without_file || name == b"[stack]") && access.ends_with(b"p");
     let is_data = (is_own || all) && access.starts_with(b"rw");
-    Some((low, high, is_data, access.starts_with(b"---"), name))
+    Some(Mapping { low, high, is_data, is_guard: access.starts_with(b"---"), name })
+}
+
+/// Takes the next word, which ends before `end` or with the line. Seven copies of it in [`parse`] take 1,000 bytes.
+#[inline(never)]
+fn word<'a>(rest: &mut &'a [u8], end: u8) -> &'a [u8] {
+    let line = rest.trim_ascii_start();
+    let mut parts = line.splitn(2, |byte| *byte == end);
+    let word = parts.next().unwrap_or(line);
+    *rest = parts.next().unwrap_or(&[]);
+    word
+}
+
+/// `/proc/self/pagemap`, which has an entry of 64 bits for each page.
+struct PageTable(Opened);
+
+impl PageTable {
+    /// Bits of an entry: the page is a guard, since Linux 6.15; it is in swap space, as the kernel also says of guards, since 6.13.
+    const GUARD: u64 = 1 << 58;
+    const SWAPPED: u64 = 1 << 62;
+    /// Pages that are looked at in one mapping, at most: 4 GiB of the usual ones.
+    const MOST: usize = 1 << 20;
+
+    fn of_this_process() -> Self {
+        Self(Opened::at(c"/proc/self/pagemap"))
+    }
+
+    /// Calls `each` with the parts of a mapping: low and high address, and whether it is a guard. Since glibc 2.42 the guard of a thread's stack
+    /// lies inside of the mapping that the stack is part of (`MADV_GUARD_INSTALL`), and stacks side by side are one mapping.
+    fn parts(&self, mapping: &Mapping<'_>, each: &mut dyn FnMut(usize, usize, bool)) {
+        const ENTRIES: usize = 512;
+        let size = c::page();
+        let (mut from, mut was_guard) = (mapping.low, mapping.is_guard);
+        let mut at = mapping.low;
+        let has_parts = mapping.is_data && mapping.name.is_empty();
+        while has_parts && at < mapping.high && (mapping.high - mapping.low) / size <= Self::MOST {
+            let mut entries = [0_u64; ENTRIES];
+            let wanted = ENTRIES.min((mapping.high - at) / size);
+            let read = self.read(at / size, &mut entries[..wanted]);
+            for (index, entry) in entries[..read].iter().enumerate() {
+                let here = at + index * size;
+                let may_be = entry & (Self::GUARD | Self::SWAPPED) != 0;
+                let is_guard = may_be && c::peek_bytes(here, &mut [0]) == 0;
+                if is_guard != was_guard && from < here {
+                    each(from, here, was_guard);
+                    from = here;
+                }
+                was_guard = is_guard;
+            }
+            at += wanted * size;
+        }
+        each(from, mapping.high, was_guard);
+    }
+
+    /// Reads entries from that of this page on; how many.
+    fn read(&self, page: usize, entries: &mut [u64]) -> usize {
+        const BEGIN: c_int = 0;
+        // SAFETY: the words are the caller's, and any bytes make a word.
+        let room =
+            unsafe { core::slice::from_raw_parts_mut(entries.as_mut_ptr().cast(), size_of_val(entries)) };
+        // SAFETY: this takes numbers.
+        unsafe { c::lseek(self.0.0, (page * size_of::<u64>()) as i64, BEGIN) };
+        self.0.read(room) / size_of::<u64>()
+    }
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<usize> {
-    usize::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
+    let with = |number: usize, digit: &u8| Some(number << 4 | char::from(*digit).to_digit(16)? as usize);
+    digits.first().and_then(|_| digits.iter().try_fold(0, with))
 }
 
-/// A file that is open for reading, or that can't be opened.
+/// A file that is open for reading, or was not to be opened.
 struct Opened(c_int);
 
 impl Opened {
@@ -288,16 +380,46 @@ mod tests {
     #[test]
     fn mappings_are_told_apart() {
         let heap = b"55d4-55e5 rw-p 00000000 00:00 0                          [heap]";
-        assert_eq!(parse(heap, false), Some((0x55d4, 0x55e5, true, false, &b"[heap]"[..])));
+        let mapping = Mapping { low: 0x55d4, high: 0x55e5, is_data: true, is_guard: false, name: b"[heap]" };
+        assert_eq!(parse(heap, false), Some(mapping));
         let guard = b"7f00-7f10 ---p 00000000 00:00 0 ";
-        assert_eq!(parse(guard, true), Some((0x7f00, 0x7f10, false, true, &b""[..])));
+        let mapping = Mapping { low: 0x7f00, high: 0x7f10, is_data: false, is_guard: true, name: b"" };
+        assert_eq!(parse(guard, true), Some(mapping));
         let file = b"7f00-7f10 rw-p 00002000 fe:00 1234   /usr/lib/libc.so.6";
         let shared = b"7f00-7f10 rw-s 00000000 00:01 7      /memfd:pool";
         let code = b"7f00-7f10 r-xp 00002000 fe:00 1234   /usr/lib/libc.so.6";
         for (line, own, all) in [(&file[..], false, true), (shared, false, true), (code, false, false)] {
-            assert_eq!([false, true].map(|all| parse(line, all).unwrap().2), [own, all]);
+            assert_eq!([false, true].map(|all| parse(line, all).unwrap().is_data), [own, all]);
         }
         assert_eq!(parse(b"", false), None);
+    }
+
+    #[test]
+    fn a_guard_inside_of_a_mapping_parts_it() {
+        /// Since Linux 6.13.
+        const MADV_GUARD_INSTALL: c_int = 102;
+        let size = c::page();
+        let memory = c::map(8 * size).unwrap();
+        let low = memory.as_ptr() as usize;
+        let mapping = Mapping { low, high: low + 8 * size, is_data: true, is_guard: false, name: b"" };
+        let parts = || {
+            let mut parts = std::vec::Vec::new();
+            PageTable::of_this_process().parts(&mapping, &mut |from, to, is_guard| {
+                parts.push(((from - low) / size, (to - low) / size, is_guard))
+            });
+            parts
+        };
+        assert_eq!(parts(), [(0, 8, false)]);
+        // SAFETY: these pages are this test's.
+        let mut install = |page: usize, pages: usize| unsafe {
+            c::madvise(memory.as_mut_ptr().add(page * size).cast(), pages * size, MADV_GUARD_INSTALL)
+        };
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut numbers = release.split(['.', '-']).map(|number| number.trim().parse::<u32>().unwrap_or(0));
+        let has_guards = (numbers.next(), numbers.next()) >= (Some(6), Some(13));
+        assert_eq!([install(0, 1), install(4, 2)].map(|result| result == 0), [has_guards; 2]);
+        let all = [(0, 1, true), (1, 4, false), (4, 6, true), (6, 8, false)];
+        assert_eq!(parts(), if has_guards { &all[..] } else { &[(0, 8, false)] });
     }
 
     #[test]
