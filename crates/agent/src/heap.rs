@@ -21,12 +21,20 @@ pub const SLOTS: usize = 1024;
 struct Slot {
     bytes: AtomicI64,
     blocks: AtomicI64,
+    /// Of these, what has mappings of its own.
+    mapped_bytes: AtomicI64,
+    mapped_blocks: AtomicI64,
     thread: AtomicI32,
 }
 
-static TABLE: [Slot; SLOTS] =
-    [const { Slot { bytes: AtomicI64::new(0), blocks: AtomicI64::new(0), thread: AtomicI32::new(0) } };
-        SLOTS];
+impl Slot {
+    const fn new() -> Self {
+        let [bytes, blocks, mapped_bytes, mapped_blocks] = [const { AtomicI64::new(0) }; 4];
+        Self { bytes, blocks, mapped_bytes, mapped_blocks, thread: AtomicI32::new(0) }
+    }
+}
+
+static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
 /// Slots that were ever used are below this.
 static USED: AtomicUsize = AtomicUsize::new(0);
 /// The slot that was taken last.
@@ -41,6 +49,10 @@ pub struct InUse {
     pub bytes: i64,
     /// Number of chunks.
     pub blocks: i64,
+    /// Bytes of those that have a mapping of their own.
+    pub mapped_bytes: i64,
+    /// Number of those.
+    pub mapped_blocks: i64,
     /// False once more threads lived at a time than can count.
     pub exact: bool,
 }
@@ -49,9 +61,12 @@ pub struct InUse {
 #[inline(never)]
 pub fn in_use() -> InUse {
     let used = &TABLE[..USED.load(Relaxed).min(SLOTS)];
+    let sum = |of: fn(&Slot) -> &AtomicI64| used.iter().map(|slot| of(slot).load(Relaxed)).sum();
     InUse {
-        bytes: used.iter().map(|slot| slot.bytes.load(Relaxed)).sum(),
-        blocks: used.iter().map(|slot| slot.blocks.load(Relaxed)).sum(),
+        bytes: sum(|slot| &slot.bytes),
+        blocks: sum(|slot| &slot.blocks),
+        mapped_bytes: sum(|slot| &slot.mapped_bytes),
+        mapped_blocks: sum(|slot| &slot.mapped_blocks),
         exact: FULL.load(Relaxed) == 0,
     }
 }
@@ -89,32 +104,44 @@ fn take() -> &'static Slot {
     taken
 }
 
-/// What musl has for a block.
-///
-/// # Safety
-/// The block came from musl's malloc and was not freed.
-#[cfg(dlsoak_musl)]
-#[inline(always)]
-unsafe fn chunk(block: *mut u8) -> i64 {
-    // SAFETY: the caller's contract.
-    unsafe { c::malloc_usable_size(block.cast()) as i64 }
+/// What malloc has for a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Chunk {
+    bytes: i64,
+    /// It has a mapping of its own. Not known of musl's.
+    is_mapped: bool,
 }
 
-/// The chunk of a block: its size is in the word before it, with three flags in the lowest bits; before a chunk that has a mapping
-/// of its own (flag 2) lies the unused beginning of that. `malloc_chunk` in glibc's malloc.c.
-///
-/// # Safety
-/// The block came from glibc's malloc and was not freed.
-#[cfg(not(dlsoak_musl))]
-#[inline(always)]
-unsafe fn chunk(block: *mut u8) -> i64 {
-    const MAPPED: usize = 2;
-    const FLAGS: usize = 7;
-    // SAFETY: the caller's block has this header.
-    unsafe {
-        let word = block.cast::<usize>().sub(1).read();
-        let before = if word & MAPPED == 0 { 0 } else { block.cast::<usize>().sub(2).read() };
-        ((word & !FLAGS) + before) as i64
+impl Chunk {
+    /// # Safety
+    /// The block came from musl's malloc and was not freed.
+    #[cfg(dlsoak_musl)]
+    #[inline(always)]
+    unsafe fn of(block: *mut u8) -> Self {
+        // SAFETY: the caller's contract.
+        Self { bytes: unsafe { c::malloc_usable_size(block.cast()) as i64 }, is_mapped: false }
+    }
+
+    /// The size is in the word before the block, with three flags in the lowest bits; before a chunk that has a mapping of its own
+    /// (flag 2) lies the unused beginning of that, and the mapping is whole pages (`malloc_chunk` in glibc's malloc.c).
+    ///
+    /// # Safety
+    /// The block came from glibc's malloc and was not freed.
+    #[cfg(not(dlsoak_musl))]
+    #[inline(always)]
+    unsafe fn of(block: *mut u8) -> Self {
+        const MAPPED: usize = 2;
+        const FLAGS: usize = 7;
+        // SAFETY: the caller's block has this header.
+        let word = unsafe { block.cast::<usize>().sub(1).read() };
+        if word & MAPPED == 0 {
+            return Self { bytes: (word & !FLAGS) as i64, is_mapped: false };
+        }
+        // SAFETY: so has one with a mapping.
+        let before = unsafe { block.cast::<usize>().sub(2).read() };
+        // Since 2.43 the size is 16 B less, and the beginning has a flag of its own.
+        let mapped = ((word & !FLAGS) + (before & !FLAGS)).next_multiple_of(c::page());
+        Self { bytes: mapped as i64, is_mapped: true }
     }
 }
 
@@ -125,8 +152,9 @@ mod interposed {
     use core::arch::{asm, global_asm};
     use core::ffi::{c_int, c_void};
     use core::ptr::null_mut;
+    use core::sync::atomic::Ordering::Relaxed;
 
-    use super::{Slot, chunk, take};
+    use super::{Chunk, Slot, take};
     use crate::c;
 
     // A word of thread-local memory in the program's own block, which is there before any code runs. Rust has none without `std`.
@@ -188,10 +216,10 @@ mod interposed {
         }
     }
 
-    /// Counts.
+    /// Counts a chunk, or takes it off where `sign` is -1.
     #[inline(always)]
-    fn count(bytes: i64, blocks: i64) {
-        let slot = slot();
+    fn count(chunk: Chunk, sign: i64) {
+        let (slot, bytes) = (slot(), sign * chunk.bytes);
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the slot is the calling thread's alone, and lives as long as the program. One instruction each, so that a signal
         // handler's malloc can't come between reading and writing; no lock, since no other thread writes here.
@@ -201,16 +229,22 @@ mod interposed {
                 "add qword ptr [{0} + 8], {2}",
                 in(reg) slot,
                 in(reg) bytes,
-                in(reg) blocks,
+                in(reg) sign,
                 options(nostack)
             );
         }
         #[cfg(not(target_arch = "x86_64"))]
         // SAFETY: the slot lives as long as the program.
         unsafe {
-            use core::sync::atomic::Ordering::Relaxed;
             (*slot).bytes.fetch_add(bytes, Relaxed);
-            (*slot).blocks.fetch_add(blocks, Relaxed);
+            (*slot).blocks.fetch_add(sign, Relaxed);
+        }
+        if chunk.is_mapped {
+            // SAFETY: as above. The kernel has just been called, so that a lock is nothing.
+            unsafe {
+                (*slot).mapped_bytes.fetch_add(bytes, Relaxed);
+                (*slot).mapped_blocks.fetch_add(sign, Relaxed);
+            }
         }
     }
 
@@ -218,7 +252,7 @@ mod interposed {
     fn made(block: *mut c_void) -> *mut c_void {
         if !block.is_null() {
             // SAFETY: the C library has just given this block.
-            count(unsafe { chunk(block.cast()) }, 1);
+            count(unsafe { Chunk::of(block.cast()) }, 1);
         }
         block
     }
@@ -251,7 +285,7 @@ mod interposed {
         }
         // SAFETY: the caller's contract: the block came from malloc.
         unsafe {
-            count(-chunk(block.cast()), -1);
+            count(Chunk::of(block.cast()), -1);
             c::__libc_free(block);
         }
     }
@@ -270,10 +304,11 @@ mod interposed {
         }
         // SAFETY: the caller's contract: the block came from malloc. Where a new one is refused the old one stays.
         unsafe {
-            let before = chunk(old.cast());
+            let before = Chunk::of(old.cast());
             let new = c::__libc_realloc(old, size);
             if !new.is_null() {
-                count(chunk(new.cast()) - before, 0);
+                count(before, -1);
+                count(Chunk::of(new.cast()), 1);
             }
             new
         }
@@ -326,7 +361,7 @@ mod tests {
             // SAFETY: the block is freed once and not used after that.
             unsafe {
                 let block = c::__libc_malloc(size);
-                assert_eq!(chunk(block.cast()), expected, "{size}");
+                assert_eq!(Chunk::of(block.cast()), Chunk { bytes: expected, is_mapped: false }, "{size}");
                 c::__libc_free(block);
             }
         }
@@ -334,7 +369,8 @@ mod tests {
         // SAFETY: as above.
         unsafe {
             let block = c::__libc_malloc(64 << 20);
-            assert_eq!(chunk(block.cast()), (64 << 20) + 4096);
+            let bytes = (64 << 20) + c::page() as i64;
+            assert_eq!(Chunk::of(block.cast()), Chunk { bytes, is_mapped: true });
             c::__libc_free(block);
         }
     }
@@ -354,6 +390,7 @@ mod tests {
             c::sched_yield();
         }
         std::thread::spawn(|| take().bytes.fetch_add(-7, Relaxed)).join().unwrap();
-        assert_eq!(in_use(), InUse { bytes: 0, blocks: 0, exact: true });
+        let none = InUse { bytes: 0, blocks: 0, mapped_bytes: 0, mapped_blocks: 0, exact: true };
+        assert_eq!(in_use(), none);
     }
 }

@@ -68,12 +68,11 @@ pub struct Header {
     pub heap: AtomicU64,
     /// Blocks of the C heap in use, where the process counts them; else [`UNKNOWN`].
     pub blocks: AtomicU64,
-    /// Bytes in use by glibc's own account, `mallinfo2(3)`, which counts what [`Header::cached`] says; [`UNKNOWN`] where it has none.
-    pub malloc_in_use: AtomicU64,
-    /// Bytes that malloc has from the kernel for its arenas, by the same account.
+    /// What glibc's own account, `mallinfo2(3)`, has in use beyond what the process counts: bytes with a sign, a multiple of 8, where
+    /// each block with a mapping of its own is one page; [`UNKNOWN`] where there is no account, or no count.
+    pub beyond: AtomicU64,
+    /// Bytes that malloc has from the kernel for its arenas, by the same account; else [`UNKNOWN`].
     pub malloc_arenas: AtomicU64,
-    /// Bytes that lie in the thread caches of the cycling threads; [`UNKNOWN`] where this glibc's caches can't be read.
-    pub cached: AtomicU64,
     /// Not 0 once a thread found no room to count in.
     pub uncounted: AtomicU32,
     /// Objects the loader had added at the last quiet point.

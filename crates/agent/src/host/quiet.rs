@@ -130,40 +130,48 @@ pub(super) fn loads() -> (u64, u64) {
     added_and_removed(seen.0, seen.1, c::IS_MUSL)
 }
 
-/// What malloc says: bytes in arenas, of them in use, and bytes of blocks with mappings of their own.
-fn mallinfo() -> Option<[u64; 3]> {
-    const FIELDS: [usize; 3] = [0, 7, 4];
-    let real = MALLINFO2.address();
-    if !real.is_null() {
-        // SAFETY: that symbol is a function of this type; it locks each arena itself.
-        let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo2>(real)() }.0;
-        return Some(FIELDS.map(|field| info[field] as u64));
+/// What malloc says.
+struct Account {
+    /// Bytes in arenas, and of them in use.
+    arenas: u64,
+    in_arenas: u64,
+    /// Blocks with mappings of their own, and their bytes.
+    mapped_blocks: u64,
+    mapped_bytes: u64,
+}
+
+impl Account {
+    fn read() -> Option<Self> {
+        const FIELDS: [usize; 4] = [0, 7, 3, 4];
+        let real = MALLINFO2.address();
+        let fields = if !real.is_null() {
+            // SAFETY: that symbol is a function of this type; it locks each arena itself.
+            let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo2>(real)() }.0;
+            FIELDS.map(|field| info[field] as u64)
+        } else {
+            let real = MALLINFO.address();
+            if real.is_null() {
+                return None;
+            }
+            // SAFETY: as above.
+            let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo1>(real)() }.0;
+            FIELDS.map(|field| u64::try_from(info[field]).unwrap_or(UNKNOWN))
+        };
+        let [arenas, in_arenas, mapped_blocks, mapped_bytes] = fields;
+        (!fields.contains(&UNKNOWN)).then_some(Self { arenas, in_arenas, mapped_blocks, mapped_bytes })
     }
-    let real = MALLINFO.address();
-    if real.is_null() {
-        return None;
-    }
-    // SAFETY: as above.
-    let info = unsafe { core::mem::transmute::<*mut c_void, MallInfo1>(real)() }.0;
-    let fields = FIELDS.map(|field| u64::try_from(info[field]).unwrap_or(UNKNOWN));
-    (!fields.contains(&UNKNOWN)).then_some(fields)
 }
 
 fn observe_heap(channel: &Parts) {
     let header = channel.header();
-    let (mut by_malloc, mut arenas) = (UNKNOWN, UNKNOWN);
-    let mut mapped = 0;
-    if let Some([all, in_arenas, in_mappings]) = mallinfo() {
-        (by_malloc, mapped) = (in_arenas.saturating_add(in_mappings), in_mappings);
-        arenas = all;
-    }
-    header.state.malloc_mapped.store(mapped, Relaxed);
-    header.malloc_in_use.store(by_malloc, Relaxed);
-    header.malloc_arenas.store(arenas, Relaxed);
+    let account = Account::read();
+    let of = |field: fn(&Account) -> u64| account.as_ref().map_or(UNKNOWN, field);
+    header.malloc_arenas.store(of(|account| account.arenas), Relaxed);
+    header.state.malloc_mapped.store(account.as_ref().map_or(0, |account| account.mapped_bytes), Relaxed);
+    header.beyond.store(UNKNOWN, Relaxed);
     if !cfg!(dlsoak_counting) {
-        header.heap.store(by_malloc, Relaxed);
+        header.heap.store(of(|account| account.in_arenas.saturating_add(account.mapped_bytes)), Relaxed);
         header.blocks.store(UNKNOWN, Relaxed);
-        header.cached.store(UNKNOWN, Relaxed);
         return;
     }
     let counted = heap::in_use();
@@ -171,14 +179,19 @@ fn observe_heap(channel: &Parts) {
     header.heap.store(counted.bytes.max(0).cast_unsigned(), Relaxed);
     header.blocks.store(counted.blocks.max(0).cast_unsigned(), Relaxed);
     header.uncounted.store(u32::from(!counted.exact), Relaxed);
+    let Some(account) = account else { return };
     // The thread that runs `main` makes cycles itself, or has done with its heap.
     let main_cycles = channel.slots().iter().any(|slot| slot.thread.load(Relaxed) == process());
     let slots = channel.slots().iter().map(|slot| slot.cached.load(Relaxed));
     let main = if main_cycles { 0 } else { cache::of_main() };
-    let sum = slots
-        .chain([main])
-        .try_fold(0_u64, |sum, bytes| if bytes == UNKNOWN { None } else { sum.checked_add(bytes) });
-    header.cached.store(sum.unwrap_or(UNKNOWN), Relaxed);
+    let cached =
+        slots.chain([main]).try_fold(0, |sum, bytes| (bytes != UNKNOWN).then(|| sum + bytes)).unwrap_or(0);
+    // Of blocks with mappings of their own the number is compared: glibc 2.43 takes each for 16 B larger whenever `mremap` changed it
+    // (`mremap_chunk` in malloc.c, bytes that grow by 48 in each cycle of a library that loses none). One is a page, at least.
+    let in_arenas = account.in_arenas.cast_signed() - (counted.bytes - counted.mapped_bytes);
+    let mapped = account.mapped_blocks.cast_signed() - counted.mapped_blocks;
+    let beyond = in_arenas - cached.cast_signed() + mapped * c::page() as i64;
+    header.beyond.store(beyond.cast_unsigned(), Relaxed);
 }
 
 fn process() -> u32 {

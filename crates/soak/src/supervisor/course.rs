@@ -223,7 +223,7 @@ mod tests {
         fn take(&mut self) -> Result<(), End> {
             let cycle = self.measured();
             self.series.checkpoints.rows.push(self.row(cycle));
-            self.series.check.take(cycle, None, None, 0, self.full.is_some_and(|full| full <= cycle));
+            self.series.check.take(cycle, None, self.full.is_some_and(|full| full <= cycle));
             Ok(())
         }
 

@@ -110,10 +110,8 @@ impl Series {
     pub(super) fn take(&mut self, cycle: u64, channel: &Channel, sample: &Sample) {
         let observation = observation(channel);
         let header = channel.header();
-        if let Some(counted) = observation.heap {
-            let full = header.uncounted.load(Relaxed) != 0;
-            self.check.take(cycle, known(&header.malloc_in_use), known(&header.cached), counted, full);
-        }
+        let beyond = known(&header.beyond).map(|_| signed(&header.beyond));
+        self.check.take(cycle, beyond, header.uncounted.load(Relaxed) != 0);
         if self.checkpoints.rows.is_empty() {
             self.first = observation.clone();
         }
