@@ -39,6 +39,7 @@ one is undecided, 130 interrupted.";
 const RUN_HELP: &str = "Examples:
   dlsoak run ./libplugin.so
   dlsoak run ./libplugin.so -c 'process(20)' --until-decided --trace-on-leak
+  dlsoak run build/plugins --exclude '*-test.so' --jobs 2
   dlsoak run ./libplugin.so --threads 4 --max-leak-rate 16B/cycle --out soak
   dlsoak run dlsoak.toml --jobs 4 --save-baseline main
   dlsoak run dlsoak.toml --out soak --resume
@@ -102,9 +103,9 @@ pub enum Command {
     /// dlsoak reads the libraries without executing them.
     #[command(after_help = INIT_HELP)]
     Init(InitArgs),
-    /// Read a library's file and predict whether it unloads and whether it loads here.
+    /// Read the files of libraries and predict whether each unloads and whether it loads here.
     ///
-    /// dlsoak reads the library and the libraries that it needs, without executing them.
+    /// dlsoak reads each library and the libraries that it needs, without executing them.
     #[command(after_help = INSPECT_HELP)]
     Inspect(InspectArgs),
     /// Name the function and line of each leak, even after the library is unloaded.
