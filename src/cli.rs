@@ -6,15 +6,16 @@ mod soaks;
 mod verify;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 use crate::exit_code;
 use crate::report::terminal::color_allowed;
-use crate::settings::{Increase, LeakRate};
+use crate::settings::{Increase, LeakRate, quoted};
 
 pub use judge::JudgeArgs;
 use machine::{DOCTOR_HELP, EXPLAIN_HELP, INIT_HELP, INSPECT_HELP};
@@ -38,6 +39,7 @@ one is undecided, 130 interrupted.";
 const RUN_HELP: &str = "Examples:
   dlsoak run ./libplugin.so
   dlsoak run ./libplugin.so -c 'process(20)' --until-decided --trace-on-leak
+  dlsoak run build/plugins --exclude '*-test.so' --jobs 2
   dlsoak run ./libplugin.so --threads 4 --max-leak-rate 16B/cycle --out soak
   dlsoak run dlsoak.toml --jobs 4 --save-baseline main
   dlsoak run dlsoak.toml --out soak --resume
@@ -101,9 +103,9 @@ pub enum Command {
     /// dlsoak reads the libraries without executing them.
     #[command(after_help = INIT_HELP)]
     Init(InitArgs),
-    /// Read a library's file and predict whether it unloads and whether it loads here.
+    /// Read the files of libraries and predict whether each unloads and whether it loads here.
     ///
-    /// dlsoak reads the library and the libraries that it needs, without executing them.
+    /// dlsoak reads each library and the libraries that it needs, without executing them.
     #[command(after_help = INSPECT_HELP)]
     Inspect(InspectArgs),
     /// Name the function and line of each leak, even after the library is unloaded.
@@ -269,7 +271,7 @@ pub struct Global {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return exit_code::code(commands::usage(&error)),
+        Err(error) => return exit_code::code(commands::usage(&advised(error))),
     };
     let global = Global { color: color(cli.color), quiet: cli.quiet, verbose: cli.verbose };
     let result = match cli.command {
@@ -291,6 +293,40 @@ pub fn main() -> ExitCode {
     // Last, because what a verb writes to files is worth more than what it prints.
     let result = result.and_then(|code| commands::printed(None).map(|()| code));
     exit_code::code(result.unwrap_or_else(|error| commands::complain(&error)))
+}
+
+/// The error with the tip that helps, where clap has another one or none.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::StyledStr(text)) => text.to_string(),
+        _ => String::new(),
+    };
+    let verb = context(ContextKind::InvalidSubcommand);
+    let argument = context(ContextKind::InvalidArg);
+    let tip = match error.kind() {
+        ErrorKind::InvalidSubcommand if verb.contains(".so") || Path::new(&verb).exists() => {
+            format!("to soak a library, write: dlsoak run {}", quoted(verb.as_bytes()))
+        }
+        ErrorKind::UnknownArgument
+            if ["--json", "--format"].contains(&argument.as_str())
+                && context(ContextKind::Usage).contains(" run ") =>
+        {
+            "to print JSON, write: --message-format json".to_owned()
+        }
+        ErrorKind::UnknownArgument
+            if argument
+                .strip_prefix('-')
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) =>
+        {
+            "no option takes a negative number; write it without the minus sign".to_owned()
+        }
+        _ => return error,
+    };
+    error.remove(ContextKind::SuggestedArg);
+    error.remove(ContextKind::SuggestedSubcommand);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error
 }
 
 fn color(choice: ColorChoice) -> bool {
@@ -315,6 +351,29 @@ mod tests {
     #[test]
     fn the_definitions_are_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_gets_the_tip_that_helps() {
+        for (words, tip) in [
+            (&["libok.so"][..], "to soak a library, write: dlsoak run libok.so"),
+            (&["./a b.so"], "to soak a library, write: dlsoak run './a b.so'"),
+            (&["run", "--json", "a.so"], "to print JSON, write: --message-format json"),
+            (&["run", "a.so", "--format", "json"], "to print JSON, write: --message-format json"),
+            (
+                &["run", "a.so", "-n", "-5"],
+                "no option takes a negative number; write it without the minus sign",
+            ),
+            (&["verfy", "a.so"], "a similar subcommand exists: 'verify'"),
+        ] {
+            let line = std::iter::once("dlsoak").chain(words.iter().copied());
+            let error = advised(Cli::try_parse_from(line).unwrap_err()).to_string();
+            let tips: Vec<&str> =
+                error.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
+            assert_eq!(tips, [tip], "{words:?}: {error}");
+        }
+        let error = Cli::try_parse_from(["dlsoak", "run", "a.so", "-n", "1e6"]).unwrap_err().to_string();
+        assert!(error.contains("an exponent is not accepted: write 1M for 1e6"), "{error}");
     }
 
     #[test]

@@ -14,13 +14,14 @@ use dlsoak::lddebug::Log;
 use dlsoak::record::read;
 use dlsoak::report::{Format, terminal};
 use dlsoak::settings::{self, Call, CountLimits, Exercise, LeakRate, MAX_TEXT, Settings, quantity};
+use dlsoak::suite::file::as_written;
 use dlsoak::suite::partition::Partition;
 use dlsoak::suite::plan::Plan;
 
 /// A suite file: a plan, or an error that begins with the file's name.
 pub fn suite(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    match Plan::from_suite(text, Path::new("a/dlsoak.toml"), &Settings::default()) {
+    match Plan::from_suite(text, Path::new("a/dlsoak.toml"), &Settings::default(), &as_written) {
         Ok(plan) => assert!(!plan.soaks.is_empty()),
         Err(error) => assert!(error.to_string().starts_with("a/dlsoak.toml"), "{error}"),
     }

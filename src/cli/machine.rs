@@ -9,9 +9,10 @@ pub(super) const INSPECT_HELP: &str = "\
 Examples:
   dlsoak inspect ./libplugin.so
   dlsoak inspect -v ./libplugin.so
+  dlsoak inspect build/plugins
   dlsoak inspect --json ./libplugin.so | jq '.unload.answer, .problems'
 
-Exit codes: 0 the file was read, 2 wrong usage, or a file that dlsoak can't read as ELF.";
+Exit codes: 0 each file was read, 2 wrong usage, or a file that dlsoak can't read as ELF.";
 
 /// What ends the help of `dlsoak doctor`.
 pub(super) const DOCTOR_HELP: &str = "\
@@ -56,10 +57,11 @@ pub struct InitArgs {
 /// Arguments of `dlsoak inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Read this shared library; -v lists all its exports instead of the first 8
-    #[arg(value_name = "LIB")]
-    pub library: PathBuf,
-    /// Print the result as JSON, as docs/inspect.schema.json describes it [default: text]
+    /// Read this shared library; -v lists all its exports instead of the first 8. Several, each library below a directory, the files of
+    /// a pattern such as 'build/*.so' and those that @LIST has one a line are a table
+    #[arg(value_name = "LIB", required = true)]
+    pub libraries: Vec<PathBuf>,
+    /// Print the result as JSON, as docs/inspect.schema.json describes it, and as an array for several libraries [default: text]
     #[arg(long)]
     pub json: bool,
 }

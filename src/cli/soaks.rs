@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use glob::Pattern;
 
 use crate::settings::Settings;
 use crate::settings::quantity::{Cycles, Jobs};
@@ -11,9 +12,13 @@ use crate::suite::partition::Partition;
 /// Arguments of `dlsoak run`. Each overrides what the suite file says.
 #[derive(Debug, Default, Args)]
 pub struct RunArgs {
-    /// Soak these libraries, or the suite in one .toml file [default: dlsoak.toml in the current directory]
+    /// Soak these libraries, each library below these directories, the files of a pattern such as 'build/*.so', the libraries that
+    /// @LIST has one a line (@- for standard input), or the suite in one .toml file [default: dlsoak.toml in the current directory]
     #[arg(value_name = "LIB")]
     pub libraries: Vec<PathBuf>,
+    /// Leave out libraries whose name or path matches PATTERN, for example '*-test.so' or 'build/old/*'; repeatable [default: none]
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<Pattern>,
     /// What each soak does, and what it may leave.
     #[command(flatten)]
     pub settings: Settings,

@@ -1,21 +1,16 @@
 //! `dlsoak init`: writes a suite to go on from, with the libraries that it finds.
 
 use std::collections::HashSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use super::libraries::{identity, libraries_in};
 use super::note;
 use super::run::SUITE_FILE;
 use crate::cli::{Global, InitArgs};
-use crate::record::file::Kind;
-use crate::record::inspection::Inspection;
 use crate::{exit_code, files, inspect, report};
 
-/// Directories below a directory that is searched.
-const DEPTH: usize = 8;
 /// Libraries that are written down, at most.
 const MOST: usize = 500;
 
@@ -33,8 +28,9 @@ pub fn init(args: &InitArgs, global: Global) -> anyhow::Result<u8> {
     let here = [PathBuf::from(".")];
     for path in if args.paths.is_empty() { &here[..] } else { &args.paths } {
         if path.is_dir() {
-            for (file, found) in libraries_in(path) {
+            for file in libraries_in(path).into_iter().filter(|file| !is_hidden(path, file)) {
                 if seen.insert(identity(&file)) {
+                    let found = inspect::inspect(&file).with_context(|| file.display().to_string())?;
                     libraries.push((shown(&file), found));
                 }
             }
@@ -69,43 +65,10 @@ pub fn init(args: &InitArgs, global: Global) -> anyhow::Result<u8> {
     Ok(exit_code::PASSED)
 }
 
-/// The shared libraries in a directory and below: of several names of one file the shortest, which is what a build links.
-pub(super) fn libraries_in(directory: &Path) -> Vec<(PathBuf, Inspection)> {
-    let (mut files, mut seen) = (Vec::new(), HashSet::new());
-    search(directory, DEPTH, &mut files);
-    files.sort_by_key(|file| (file.as_os_str().len(), file.clone()));
-    let found = files.into_iter().filter_map(|file| library(&file).map(|found| (file, found)));
-    found.filter(|(file, _)| seen.insert(identity(file))).collect()
-}
-
-/// Adds all files below a directory that are named as shared libraries are. What can't be read is passed over, and so is what a person
-/// does not see.
-fn search(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")) {
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        // A link to a directory may lead round in a circle.
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() && depth > 0 => search(&path, depth - 1, found),
-            Ok(kind)
-                if !kind.is_dir() && (name.ends_with(".so") || name.contains(".so.")) && path.is_file() =>
-            {
-                found.push(path);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// What a file says that is a shared library, and no program that can be executed, nor a file of another kind.
-fn library(file: &Path) -> Option<Inspection> {
-    let found = inspect::inspect(file).ok()?;
-    (found.file.kind == Kind::SharedObject && found.file.interpreter.is_none()).then_some(found)
-}
-
-/// Device and inode of a file, or its path.
-fn identity(file: &Path) -> Result<(u64, u64), PathBuf> {
-    fs::metadata(file).map(|metadata| (metadata.dev(), metadata.ino())).map_err(|_| file.to_owned())
+/// Whether a file is one that a person does not see in a directory, for example of a cache or of another program's environment.
+fn is_hidden(directory: &Path, file: &Path) -> bool {
+    let below = file.strip_prefix(directory).unwrap_or(file);
+    below.iter().any(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// A path as a person would write it.

@@ -16,6 +16,7 @@ pub mod watch;
 
 mod baselines;
 mod ci;
+mod libraries;
 mod out;
 mod progress;
 mod records;

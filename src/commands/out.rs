@@ -16,6 +16,8 @@ use crate::files::clean_temporary;
 
 /// Where runs go of which nobody says where.
 const REPORTS: &str = "reports";
+/// The link in there to the newest of them.
+const LATEST: &str = "latest";
 /// The lock file. [`clean_temporary`] leaves it alone, because six letters follow in the names that it removes.
 const LOCK: &str = ".dlsoak-lock";
 /// Most bytes of a lock file that are read; ours have less than 400.
@@ -74,12 +76,29 @@ impl Drop for Out {
         self.lock.release();
         if self.made {
             // A run that wrote nothing leaves nothing; a directory with files stays.
-            let _ = std::fs::remove_dir(&self.path);
-            if self.by_default {
+            let empty = std::fs::remove_dir(&self.path).is_ok();
+            if self.by_default && empty {
                 let _ = std::fs::remove_dir(REPORTS);
+            } else if self.by_default {
+                // A file system without links has none.
+                let _ = link_latest(&self.path);
             }
         }
     }
+}
+
+/// Lets `latest` beside a directory lead to it, at every moment to one or the other. What is no link is not ours, and stays.
+fn link_latest(directory: &Path) -> std::io::Result<()> {
+    let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else { return Ok(()) };
+    let link = parent.join(LATEST);
+    if link.symlink_metadata().is_ok_and(|there| !there.is_symlink()) {
+        return Ok(());
+    }
+    let made = tempfile::Builder::new()
+        .prefix(".dlsoak-")
+        .make_in(parent, |path| std::os::unix::fs::symlink(name, path))?;
+    made.into_temp_path().persist(link)?;
+    Ok(())
 }
 
 fn cannot(what: &str, out: &Path) -> String {
@@ -376,6 +395,22 @@ mod tests {
         let second = Lock::take(dir.path()).unwrap();
         first.release();
         assert!(is_at(&second.file, &dir.path().join(LOCK)));
+    }
+
+    #[test]
+    fn latest_leads_to_the_newest_and_replaces_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["a-1", "a-2"] {
+            std::fs::create_dir(at(name)).unwrap();
+            link_latest(&at(name)).unwrap();
+            assert_eq!(std::fs::read_link(at(LATEST)).unwrap(), Path::new(name));
+        }
+        std::fs::remove_file(at(LATEST)).unwrap();
+        std::fs::write(at(LATEST), "mine").unwrap();
+        link_latest(&at("a-1")).unwrap();
+        assert_eq!(std::fs::read_to_string(at(LATEST)).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

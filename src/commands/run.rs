@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context as _, bail};
+use glob::Pattern;
 use serde_json::json;
 
-use super::init::libraries_in;
+use super::libraries::{find, named};
 use super::out::Out;
 use super::save::Saver;
 use super::soaks::{Soaks, event};
@@ -32,7 +33,7 @@ const LARGEST_SUITE: u64 = 16 << 20;
 /// # Errors
 /// When the plan is wrong or the output directory can't be written.
 pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
-    let (plan, partition) = plan(args)?;
+    let (plan, partition) = plan(args, global)?;
     let started = jiff::Timestamp::now();
     // Found out before the run, and not after it.
     let baseline = args.baseline.as_deref().map(|name| baselines::read(name, &args.baselines)).transpose()?;
@@ -97,28 +98,56 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
 }
 
 /// The plan: libraries from the command line, or a suite file, with the flags over it; and which share it is.
-pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Partition>)> {
-    let (libraries, settings) = &together(args)?;
+pub(super) fn plan(args: &RunArgs, global: Global) -> anyhow::Result<(Plan, Option<record::Partition>)> {
+    let mut settings = args.settings.clone();
+    let together = settings.together.take();
     let is_suite = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
-    let suite = match libraries.as_slice() {
-        [] => Some(PathBuf::from(SUITE_FILE)),
+    let suite = match args.libraries.as_slice() {
+        [] if together.is_none() => Some(PathBuf::from(SUITE_FILE)),
         [one] if is_suite(one) => Some(one.clone()),
         more if more.iter().any(is_suite) => {
             bail!("name either one suite file (.toml) or libraries, not both")
         }
         _ => None,
     };
-    let plan = match suite {
-        None => Plan::from_paths(libraries, settings)?,
-        Some(file) => {
+    let mut plan = match (suite, together) {
+        (None, None) => Plan::from_paths(&named(&args.libraries, &args.exclude)?, &settings)?,
+        (None, Some(more)) => {
+            let more = more.iter().map(|companion| companion.path().to_owned());
+            let all: Vec<PathBuf> = args.libraries.iter().cloned().chain(more).collect();
+            in_one_process(&named(&all, &args.exclude)?, settings)?
+        }
+        (Some(_), Some(_)) => {
+            bail!("--together is for libraries that you name; set `together` of a library in the suite")
+        }
+        (Some(file), None) => {
             let text = read_suite(&file).with_context(|| {
-                let hint =
-                    if libraries.is_empty() { "; name a library to soak, or write a suite file" } else { "" };
+                let hint = if args.libraries.is_empty() {
+                    "; name a library to soak, or write a suite file"
+                } else {
+                    ""
+                };
                 format!("cannot read the suite file {}{hint}", file.display())
             })?;
-            Plan::from_suite(&text, &file, settings)?
+            let find = |directory: &Path, path: &Path, exclude: &[String]| {
+                let pattern = |text: &String| {
+                    Pattern::new(text)
+                        .map_err(|error| format!("`{text}` in exclude is no pattern: {}", error.msg))
+                };
+                let mut all = exclude.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+                all.extend(args.exclude.iter().cloned());
+                find(directory, path, &all)
+            };
+            Plan::from_suite(&text, &file, &settings, &find)?
         }
     };
+    let (early, of) = (plan.decide_if_many(), plan.soaks.len());
+    if early > 0 && !global.quiet {
+        super::note(&format!(
+            "{early} of {of} soaks end as soon as their verdict is certain (--until-decided); set --cycles \
+             or --duration to end them otherwise"
+        ));
+    }
     let (mut plan, partition) = match &args.partition {
         None => (plan, None),
         Some(share) => {
@@ -131,32 +160,16 @@ pub(super) fn plan(args: &RunArgs) -> anyhow::Result<(Plan, Option<record::Parti
     Ok((plan, partition))
 }
 
-/// The libraries and the settings: with `--together`, all libraries that were named are those of one soak.
-fn together(args: &RunArgs) -> anyhow::Result<(Vec<PathBuf>, Settings)> {
-    let mut settings = args.settings.clone();
-    let Some(more) = settings.together.take() else { return Ok((args.libraries.clone(), settings)) };
-    let mut all = Vec::new();
-    for path in args.libraries.iter().map(PathBuf::as_path).chain(more.iter().map(Companion::path)) {
-        if path.is_dir() {
-            let mut found: Vec<PathBuf> = libraries_in(path).into_iter().map(|(file, _)| file).collect();
-            if found.is_empty() {
-                bail!("{}: no shared library is in this directory", path.display());
-            }
-            found.sort();
-            all.append(&mut found);
-        } else {
-            all.push(path.to_owned());
-        }
-    }
-    let mut all = all.into_iter();
-    let Some(first) = all.next() else {
+/// The plan of one soak that opens all these libraries, each in its turn.
+fn in_one_process(libraries: &[PathBuf], mut settings: Settings) -> anyhow::Result<Plan> {
+    let Some((first, others)) = libraries.split_first() else {
         bail!("--together names no library; name at least two, or set `together` in a suite")
     };
-    let companion = |path: PathBuf| {
-        Companion::new(&path).with_context(|| format!("{}: the path is not valid UTF-8", path.display()))
+    let companion = |path: &PathBuf| {
+        Companion::new(path).with_context(|| format!("{}: the path is not valid UTF-8", path.display()))
     };
-    settings.together = Some(all.map(companion).collect::<Result<_, _>>()?);
-    Ok((vec![first], settings))
+    settings.together = Some(others.iter().map(companion).collect::<Result<_, _>>()?);
+    Ok(Plan::from_paths(std::slice::from_ref(first), &settings)?)
 }
 
 /// The text of a suite file.

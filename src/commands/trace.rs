@@ -19,8 +19,8 @@ use crate::{conduct, exit_code, host, report};
 /// # Errors
 /// When the plan is wrong, nothing could be traced, or the output directory can't be written.
 pub fn trace(args: &TraceArgs, global: Global) -> anyhow::Result<u8> {
-    let (plan, _) = run::plan(&args.as_run())?;
-    let [soak_plan] = plan.soaks.as_slice() else { bail!("trace takes one library, not a suite") };
+    let (plan, _) = run::plan(&args.as_run(), global)?;
+    let [soak_plan] = plan.soaks.as_slice() else { bail!("trace takes one library; name one") };
     if host::c_library(soak_plan)? == Libc::Musl {
         bail!("tracing needs glibc: trace a build of the library for it");
     }

@@ -22,8 +22,8 @@ use crate::{conduct, exit_code, host};
 /// # Errors
 /// When the plan is wrong, the library can't be loaded, or a file can't be written.
 pub fn verify(args: &VerifyArgs, global: Global) -> anyhow::Result<u8> {
-    let (plan, _) = run::plan(&args.as_run())?;
-    let [soak_plan] = plan.soaks.as_slice() else { bail!("verify takes one library, not a suite") };
+    let (plan, _) = run::plan(&args.as_run(), global)?;
+    let [soak_plan] = plan.soaks.as_slice() else { bail!("verify takes one library; name one") };
     if soak_plan.threads > 1 {
         bail!("--threads: verify runs on one thread, because the other instruments do; remove the option");
     }

@@ -38,7 +38,7 @@ fn a_file_that_is_not_there_is_no_verdict() {
         fault(&[verb, clean, "--exercise", "no/driver.so:f"], "no/driver.so: there is no such driver");
     }
     // A shell leaves a pattern as it is where nothing matches.
-    fault(&["run", "plugins/*.so"], "plugins/*.so: there is no such library");
+    fault(&["run", "plugins/*.so"], "plugins/*.so: no file matches this pattern");
     fault(&["run", clean, "no/such.so", "-n", "100"], "no/such.so: there is no such library");
     let driver = format!("{}:no_such_function", fixture("c-driver").display());
     fault(&["run", clean, "--exercise", &driver, "-n", "100"], "no_such_function");

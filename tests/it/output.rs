@@ -91,8 +91,11 @@ fn two_runs_at_once_with_default_names_keep_both_records() {
             assert_eq!(output.status.code(), UNDECIDED, "round {round}: {}", stderr(&output));
         }
         let reports = fs::read_dir(cwd.path().join("reports")).unwrap();
-        let dirs: Vec<PathBuf> = reports.map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(dirs.len(), 2, "round {round}: {dirs:?}");
+        let (links, dirs): (Vec<PathBuf>, Vec<PathBuf>) =
+            reports.map(|entry| entry.unwrap().path()).partition(|path| path.is_symlink());
+        assert_eq!((dirs.len(), links.len()), (2, 1), "round {round}: {dirs:?} {links:?}");
+        let latest = fs::read_link(&links[0]).unwrap();
+        assert!(links[0].ends_with("latest") && dirs.iter().any(|dir| dir.ends_with(&latest)), "{latest:?}");
         for dir in dirs {
             assert_eq!(read_record(&dir).unwrap().soaks.len(), 1, "round {round}");
             assert!(dir.join("report.html").is_file() && !is_held(&dir), "round {round}");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dlsoak::settings::Settings;
+use dlsoak::suite::file::as_written;
 use dlsoak::suite::plan::Plan;
 
 fn readme() -> String {
@@ -13,7 +14,7 @@ fn readme() -> String {
 fn the_suite_file_is_one() {
     let text = readme();
     let suite = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let plan = Plan::from_suite(suite, Path::new("dlsoak.toml"), &Settings::default()).unwrap();
+    let plan = Plan::from_suite(suite, Path::new("dlsoak.toml"), &Settings::default(), &as_written).unwrap();
     assert_eq!(plan.soaks.len(), 2);
     assert!(plan.soaks.iter().all(|s| s.cycles == 20_000 && s.limits.max_leak_rate.is_some()));
     assert!(plan.soaks[1].limits.allow_pinned.is_some());

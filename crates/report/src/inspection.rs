@@ -7,7 +7,7 @@ use dlsoak_record::inspection::{Answer, Inspection, Needed, Problem};
 
 use super::advice::Advice;
 use super::summary::Mark;
-use super::terminal::{painted, wrap};
+use super::terminal::{painted, plain, wrap};
 use super::words::{self, counted};
 use super::{built, summary, units};
 
@@ -88,6 +88,36 @@ pub fn render(found: &Inspection, width: u16, color: bool, all: bool) -> String 
         row("", &format!("and {more} more (-v lists all)"));
     }
     out
+}
+
+/// The answers for several libraries, one a row; ends with a newline.
+pub fn table(all: &[Inspection], width: u16) -> String {
+    let row = |found: &Inspection| {
+        let loads = match found.problems.as_slice() {
+            [] => "yes".to_owned(),
+            [one] => format!("no, {}", problem(one).fact),
+            [first, rest @ ..] => {
+                let more = counted(rest.len() as u64, "more problem");
+                format!("no, {}; {more}", problem(first).fact)
+            }
+        };
+        vec![units::printable(&found.path), language_name(found), unloads(found).to_owned(), loads]
+    };
+    let mut out = String::new();
+    let titles = ["library", "lang", "unloads", "loads here"];
+    plain::table(&mut out, &titles, all.iter().map(row).collect(), 0..0, width);
+    out
+}
+
+/// The answer whether a library unloads, in one or two words.
+fn unloads(found: &Inspection) -> &'static str {
+    match found.unload.answer {
+        Answer::Unloads => "yes",
+        Answer::MayStay => "may stay",
+        Answer::Partial => "partly",
+        Answer::ProbablyStays => "probably not",
+        Answer::Stays => "no",
+    }
 }
 
 /// Why a library will not load here, and what to do.
@@ -278,14 +308,19 @@ fn outlook(answer: Answer) -> (&'static str, Mark) {
 }
 
 fn language(found: &Inspection) -> String {
-    let name = match found.file.language {
-        Language::Unknown => "unknown",
-        known => summary::language_word(known),
-    };
+    let name = language_name(found);
     match &found.file.producer {
         Some(producer) => format!("{name} ({producer})"),
-        None => name.to_owned(),
+        None => name,
     }
+}
+
+fn language_name(found: &Inspection) -> String {
+    match found.file.language {
+        Language::Unknown => "unknown",
+        known => summary::language_word(known),
+    }
+    .to_owned()
 }
 
 /// What runs when it is loaded and unloaded.
@@ -428,6 +463,30 @@ mod tests {
         ];
         let problems = problems.into_iter().chain(kinds.map(|kind| Problem::NotShared { kind }));
         insta::assert_snapshot!(lines(problems.map(|found| problem(&found))));
+    }
+
+    #[test]
+    fn several_libraries_are_a_table() {
+        let found = |path: &str, answer, problems: &[Problem]| Inspection {
+            path: path.to_owned(),
+            problems: problems.to_vec(),
+            unload: Outlook { answer, causes: Vec::new() },
+            ..sample()
+        };
+        let missing =
+            |name: &str| Problem::MissingLibrary { name: name.to_owned(), by: "libplugin.so".to_owned() };
+        let all = [
+            found("build/libclean.so", Answer::Unloads, &[]),
+            found("build/libmay.so", Answer::MayStay, &[]),
+            found("build/with a\nbreak.so", Answer::Partial, &[missing("libfoo.so.1")]),
+            found(
+                "build/libunique.so",
+                Answer::ProbablyStays,
+                &[missing("libfoo.so.1"), missing("libbar.so")],
+            ),
+            found(&format!("build/{}.so", "long/".repeat(20)), Answer::Stays, &[]),
+        ];
+        insta::assert_snapshot!(format!("{}\n{}", table(&all, 120), table(&all, 60)));
     }
 
     #[test]

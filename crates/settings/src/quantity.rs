@@ -377,6 +377,11 @@ fn count(text: &str) -> Result<u64> {
         "k" | "K" => 1_000,
         "m" | "M" => 1_000_000,
         "g" | "G" => 1_000_000_000,
+        _ if suffix.starts_with(['e', 'E']) => {
+            return Err(UnitError(
+                "an exponent is not accepted: write 1M for 1e6, and 20k for 2e4".to_owned(),
+            ));
+        }
         _ => return Err(UnitError(format!("unknown suffix `{}`: use k, M or G", clip(suffix)))),
     };
     number.times(factor)
@@ -459,6 +464,14 @@ mod tests {
             ("1000G", 1_000_000_000_000),
         ] {
             assert_eq!(value::<OfCycles>(text), Ok(count), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_exponent_is_refused_with_what_to_write() {
+        for text in ["1e6", "2E4", "1.5e3"] {
+            let refused = value::<OfCycles>(text).unwrap_err().to_string();
+            assert_eq!(refused, "an exponent is not accepted: write 1M for 1e6, and 20k for 2e4");
         }
     }
 

@@ -17,12 +17,17 @@ pub fn suite() -> Value {
     let settings = properties::<Settings>(&mut generator);
     let gate = properties::<Limits>(&mut generator);
     let text = |about: &str| json!({ "type": "string", "description": about });
+    let exclude = one_or_many(json!({
+        "type": ["array"], "items": { "type": "string" },
+        "description": "Patterns of the names and paths of libraries to leave out [default: none]"
+    }));
     let mut library = settings.clone();
     let matrix = settings.iter().map(|(key, value)| (key.clone(), matrix_of(key, value)));
     let mut matrix: Map<String, Value> = matrix.collect();
     matrix.insert("path".to_owned(), many(&json!({ "type": "string" })));
     library.insert("name".to_owned(), text("Name of the soak [default: from the file's name]"));
-    library.insert("path".to_owned(), text("The library, relative to the directory of this file"));
+    library.insert("path".to_owned(), text("The library, a directory that stands for each library below it, or a pattern such as build/*.so; relative to the \
+                directory of this file"));
     library.insert(
         "matrix".to_owned(),
         table("Lists of values for settings; each combination becomes a soak of its own", &matrix),
@@ -30,7 +35,7 @@ pub fn suite() -> Value {
     let mut root = table(
         "A suite of soaks for dlsoak",
         &of([
-            ("suite", table("The suite itself", &of([("name", text("Its name"))]))),
+            ("suite", table("The suite itself", &of([("name", text("Its name")), ("exclude", exclude)]))),
             ("defaults", table("Settings of all libraries", &settings)),
             (
                 "gate",

@@ -44,14 +44,26 @@ pub fn check(plan: &mut Plan) -> Result<(), Fault> {
     })
 }
 
-fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
-    let there = |what: &str, path: &Path| match path.metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Fault(format!("{}: there is no such {what}; check the path", shown(path))))
-        }
-        // Whatever else is wrong with it, the loader says better.
-        _ => Ok(()),
+/// The fault of a file that is not there, and which one may be meant; `None` for others, of which the loader says better what is wrong.
+pub fn missing(what: &str, path: &Path) -> Option<Fault> {
+    let error = path.metadata().err()?;
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return None;
+    }
+    let name = path.to_str().filter(|name| !name.contains('/'));
+    let problem = if let Ok(target) = path.read_link() {
+        format!("this link leads to {}, which is not there", shown(&target))
+    } else if let Some(found) = name.and_then(|name| elf::Search::of_this_machine().by_name(name)) {
+        let found = shown(&found.path);
+        format!("there is no such file here; the loader would take {found}, so name that path")
+    } else {
+        format!("there is no such {what}; check the path")
     };
+    Some(Fault(format!("{}: {problem}", shown(path))))
+}
+
+fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
+    let there = |what: &str, path: &Path| missing(what, path).map_or(Ok(()), Err);
     for path in plan.libraries() {
         there("library", path)?;
     }

@@ -1,14 +1,12 @@
 //! A comparison for a terminal: one table for each run, then what changed in sentences.
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-
-use super::super::terminal::wrap;
+use super::super::terminal::{plain, wrap};
 use super::super::units;
 use super::{TITLES, WATCHED, cells, closing, findings, language, library, words};
 use dlsoak_judge::compare::{Against, Comparison, Work};
 
 /// Columns that are aligned to the right.
-const FIGURES: std::ops::RangeInclusive<usize> = 2..=5;
+const FIGURES: std::ops::Range<usize> = 2..6;
 
 /// The whole text; `width` is that of the terminal.
 pub fn render(comparison: &Comparison, width: u16) -> String {
@@ -31,7 +29,7 @@ fn one(out: &mut String, base: &str, against: &Against, width: u16) {
     }
     if !against.soaks.is_empty() {
         let rows = against.soaks.iter().map(|soak| cells(soak).to_vec()).collect();
-        table(out, &TITLES, rows, FIGURES, width);
+        plain::table(out, &TITLES, rows, FIGURES, width);
         wrap(
             out,
             "  ",
@@ -42,7 +40,7 @@ fn one(out: &mut String, base: &str, against: &Against, width: u16) {
     }
     if !against.libraries.is_empty() {
         let rows = against.libraries.iter().map(|of| library(of).to_vec()).collect();
-        table(out, &WATCHED, rows, 2..=2, width);
+        plain::table(out, &WATCHED, rows, 2..3, width);
     }
     out.push('\n');
     for line in findings(against) {
@@ -68,33 +66,6 @@ fn languages(out: &mut String, work: &Work, one_run: bool, width: u16) {
         })
         .collect();
     let titles = ["lang", "library", "cycle p50", "call p50", "heap B/cycle", "resident B/cycle", "verdict"];
-    table(out, &titles, rows, 2..=5, width);
+    plain::table(out, &titles, rows, FIGURES, width);
     out.push('\n');
-}
-
-fn table(
-    out: &mut String,
-    titles: &[&str],
-    rows: Vec<Vec<String>>,
-    figures: std::ops::RangeInclusive<usize>,
-    width: u16,
-) {
-    let line = |c| LineStyle::none().fill(c).junction(c);
-    let mut table = Table::new();
-    table.load_style(TableStyle::new().header_separator(line('=')));
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width).force_no_tty();
-    table.set_header(titles.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
-    for row in rows {
-        table.add_row(row);
-    }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((if index == 0 { 0 } else { 2 }, 0));
-        if figures.contains(&index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for line in table.to_string().lines() {
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
 }

@@ -2,6 +2,7 @@
 //! line. Read at night by someone tired: the verdict comes first in each row, and colour only repeats words.
 
 mod further;
+pub(crate) mod plain;
 mod table;
 
 use dlsoak_record::{Code, Finding, Run, Soak};

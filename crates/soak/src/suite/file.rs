@@ -1,7 +1,7 @@
 //! The suite file `dlsoak.toml`, read into layers of settings. Every error names file, line, column and key,
 //! because a suite is written by hand and read by a machine in the night.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub struct SuiteFile {
     pub name: Option<String>,
     /// `[defaults]`, laid over `[gate]`.
     pub defaults: Settings,
-    /// The libraries in the order of the file, those of a matrix one by one; at least one.
+    /// The libraries in the order of the file, those of a matrix, of a directory and of a pattern one by one; at least one.
     pub libraries: Vec<Library>,
     /// Where the keys of `[defaults]` and `[gate]` stand.
     keys: Keys,
@@ -34,6 +34,8 @@ pub struct Library {
     pub name: Option<String>,
     /// The library; relative paths are already relative to where the suite file is.
     pub path: PathBuf,
+    /// Whether `path` is not what the file says, but one of those that it stands for: so nobody has named it.
+    pub(super) found: bool,
     /// What it says about the soak.
     pub settings: Settings,
     /// What a matrix says about it, by key: this is one of the soaks that the matrix makes.
@@ -52,21 +54,53 @@ const TABLES: [&str; 4] = ["suite", "defaults", "library", "gate"];
 /// Keys of `[[library]]` that are not settings.
 const LIBRARY: [&str; 3] = ["name", "path", "matrix"];
 
-/// What is wrong with a path that can't be one.
-pub(super) const BAD_PATH: &str = "a path can't be empty or contain a NUL";
+/// The files that a path of a suite stands for, without those that match a pattern of `exclude`; it is relative to a directory. Or why
+/// there are none, in one line.
+pub type Find<'a> = dyn Fn(&Path, &Path, &[String]) -> Result<Vec<PathBuf>, String> + 'a;
+
+/// A [`Find`] that takes each path for that of a file, and reads no directory.
+///
+/// # Errors
+/// Never.
+pub fn as_written(directory: &Path, path: &Path, _exclude: &[String]) -> Result<Vec<PathBuf>, String> {
+    Ok(vec![directory.join(path)])
+}
+
+/// Where a suite looks for its libraries.
+pub(super) struct Source<'a> {
+    /// The directory of the file.
+    pub(super) directory: &'a Path,
+    exclude: Vec<String>,
+    find: &'a Find<'a>,
+}
+
+impl Source<'_> {
+    /// The files of a path that stands at `span`, and whether they are others than it says.
+    pub(super) fn files(&self, path: &str, span: &Range<usize>) -> Result<(Vec<PathBuf>, bool), Fault> {
+        if path.is_empty() || path.contains('\0') {
+            return Err(Fault::at(span.clone(), "a path can't be empty or contain a NUL"));
+        }
+        let found = (self.find)(self.directory, Path::new(path), &self.exclude);
+        let found = found.map_err(|problem| Fault::at(span.clone(), problem))?;
+        let others = !found.is_empty() && found != [self.directory.join(path)];
+        Ok((found, others))
+    }
+}
 
 impl SuiteFile {
     /// Reads the text of a suite file. `file` is its path: shown in errors, and what relative paths in it are
-    /// relative to.
+    /// relative to. `find` looks for what the paths of libraries stand for.
     ///
     /// # Errors
     ///
     /// [`SuiteError`] for the first thing that is wrong.
-    pub fn parse(text: &str, file: &Path) -> Result<Self, SuiteError> {
-        Self::read(text, file.parent().unwrap_or(Path::new(""))).map_err(|fault| fault.in_file(text, file))
+    pub fn parse(text: &str, file: &Path, find: &Find<'_>) -> Result<Self, SuiteError> {
+        let directory = file.parent().unwrap_or(Path::new(""));
+        let source = Source { directory, exclude: Vec::new(), find };
+        Self::read(text, source).map_err(|fault| fault.in_file(text, file))
     }
 
-    fn read(text: &str, directory: &Path) -> Result<Self, Fault> {
+    fn read(text: &str, mut source: Source<'_>) -> Result<Self, Fault> {
         let mut root = DeTable::parse(text)?.into_inner();
         for key in root.keys() {
             if !TABLES.contains(&key.get_ref().as_ref()) {
@@ -76,8 +110,9 @@ impl SuiteFile {
         let mut name = None;
         if let Some(mut suite) = take_table(&mut root, "suite")? {
             name = take_name(&mut suite)?;
+            source.exclude = take_patterns(&mut suite)?;
             if let Some(key) = suite.keys().next() {
-                return Err(unknown_key(key.get_ref(), key.span(), ["name"]));
+                return Err(unknown_key(key.get_ref(), key.span(), ["name", "exclude"]));
             }
         }
         let mut keys = Keys::new();
@@ -85,7 +120,7 @@ impl SuiteFile {
             None => Ok(Settings::default()),
             Some(table) => {
                 keys.extend(spans(&table));
-                settings(table, &[], directory)
+                settings(table, &[], source.directory)
             }
         };
         if let Some(gate) = root.get("gate").and_then(|gate| gate.get_ref().as_table()) {
@@ -98,22 +133,33 @@ impl SuiteFile {
         }
         let gate = layer("gate", &mut root)?;
         let defaults = layer("defaults", &mut root)?.over(gate);
-        let libraries = match root.remove("library") {
-            None => Vec::new(),
+        let none = || Fault::at(0..0, "this suite has no [[library]], so there is nothing to soak");
+        let mut libraries = match root.remove("library") {
+            None => return Err(none()),
             Some(list) => {
                 let span = list.span();
                 let DeValue::Array(list) = list.into_inner() else {
                     return Err(Fault::at(span, "write a library as [[library]], with two brackets"));
                 };
+                if list.is_empty() {
+                    return Err(none());
+                }
                 let mut libraries = Vec::new();
                 for entry in list {
-                    libraries.append(&mut Library::read(entry, directory)?);
+                    libraries.append(&mut Library::read(entry, &source)?);
                 }
                 libraries
             }
         };
+        // Of a library with a table of its own, that table says how it is soaked.
+        let named: HashSet<PathBuf> =
+            libraries.iter().filter(|library| !library.found).map(|library| library.path.clone()).collect();
+        libraries.retain(|library| !library.found || !named.contains(&library.path));
         if libraries.is_empty() {
-            return Err(Fault::at(0..0, "this suite has no [[library]], so there is nothing to soak"));
+            return Err(Fault::at(
+                0..0,
+                "each library of this suite is excluded, so there is nothing to soak",
+            ));
         }
         Ok(Self { name, defaults, libraries, keys })
     }
@@ -126,8 +172,8 @@ impl SuiteFile {
 }
 
 impl Library {
-    /// The library of one `[[library]]`; those that its matrix makes of it, where it has one.
-    fn read(entry: Spanned<DeValue<'_>>, directory: &Path) -> Result<Vec<Self>, Fault> {
+    /// The libraries of one `[[library]]`: of each file that its path stands for, those that its matrix makes of it.
+    fn read(entry: Spanned<DeValue<'_>>, source: &Source<'_>) -> Result<Vec<Self>, Fault> {
         let header = entry.span();
         let DeValue::Table(mut table) = entry.into_inner() else {
             return Err(Fault::at(
@@ -135,27 +181,37 @@ impl Library {
                 "a library must be a table: write [[library]], followed by its keys",
             ));
         };
-        let keys = spans(&table).collect();
-        let matrix = Matrix::take(&mut table, directory)?;
+        let keys: Keys = spans(&table).collect();
+        let matrix = Matrix::take(&mut table, source)?;
         let name = take_name(&mut table)?;
-        let path = match take::<String>(&mut table, "path")? {
-            Some(path) if path.get_ref().is_empty() || path.get_ref().contains('\0') => {
-                return Err(Fault::at(path.span(), BAD_PATH));
-            }
-            Some(path) => directory.join(path.into_inner()),
-            None if matrix.as_ref().is_some_and(Matrix::has_path) => PathBuf::new(),
+        let (paths, found) = match take::<String>(&mut table, "path")? {
+            Some(path) => source.files(path.get_ref(), &path.span())?,
+            None if matrix.as_ref().is_some_and(Matrix::has_path) => (vec![PathBuf::new()], false),
             None => {
                 // An unknown key here may be a mistyped `path`, and says more.
-                settings(table, &LIBRARY, directory)?;
+                settings(table, &LIBRARY, source.directory)?;
                 return Err(Fault::at(header, "this library has no `path`"));
             }
         };
-        let settings = settings(table, &LIBRARY, directory)?;
-        let library = Self { name, path, settings, varied: Vec::new(), header, keys };
-        match matrix {
-            Some(matrix) => matrix.expand(&library),
-            None => Ok(vec![library]),
+        if let (Some(_), Some(span), 2..) = (&name, keys.get("name"), paths.len()) {
+            let problem = format!(
+                "`path` stands for {} libraries; remove `name`, and each is named after its file",
+                paths.len()
+            );
+            return Err(Fault::at(span.clone(), problem));
         }
+        let settings = settings(table, &LIBRARY, source.directory)?;
+        let mut libraries = Vec::new();
+        for path in paths {
+            let (name, settings, keys) = (name.clone(), settings.clone(), keys.clone());
+            let library =
+                Self { name, path, found, settings, varied: Vec::new(), header: header.clone(), keys };
+            match &matrix {
+                Some(matrix) => libraries.append(&mut matrix.expand(&library)?),
+                None => libraries.push(library),
+            }
+        }
+        Ok(libraries)
     }
 
     /// Notes where the value of `key` that is in force stands.
@@ -183,6 +239,20 @@ fn take_name(table: &mut DeTable<'_>) -> Result<Option<String>, Fault> {
         Ok(()) => Ok(Some(name.into_inner())),
         Err(problem) => Err(Fault::at(name.span(), problem)),
     }
+}
+
+/// Removes and reads `exclude`: one pattern, or a list of them.
+fn take_patterns(table: &mut DeTable<'_>) -> Result<Vec<String>, Fault> {
+    let Some(value) = table.remove("exclude") else { return Ok(Vec::new()) };
+    let items = match value.get_ref() {
+        DeValue::Array(items) => &items[..],
+        _ => std::slice::from_ref(&value),
+    };
+    let pattern = |item: &Spanned<DeValue<'_>>| match item.get_ref().as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(Fault::at(item.span(), "expected a pattern such as \"*-test.so\"")),
+    };
+    items.iter().map(pattern).collect()
 }
 
 /// Removes one table.
@@ -227,7 +297,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> SuiteFile {
-        SuiteFile::parse(text, Path::new("suites/dlsoak.toml")).unwrap()
+        SuiteFile::parse(text, Path::new("suites/dlsoak.toml"), &as_written).unwrap()
     }
 
     #[test]
@@ -236,6 +306,7 @@ mod tests {
             r#"
             [suite]
             name = "nightly"
+            exclude = ["*-test.so", "build/old/*"]
             [defaults]
             cycles = "100k"
             env = { GOGC = 50, GODEBUG = "gctrace=1" }
@@ -300,6 +371,7 @@ mod tests {
             "[defaults]\nname = 'x'\n[[library]]\npath = 'a.so'",
             "[[defaults]]\n[[library]]\npath = 'a.so'",
             "[suite]\nnmae = 'x'\n[[library]]\npath = 'a.so'",
+            "[suite]\nexclude = ['a', 5]\n[[library]]\npath = 'a.so'",
             "[gate]\ncycles = 5\n[[library]]\npath = 'a.so'",
             "[[library]]\npath = 'a.so'\ncycles = 0",
             "[[library]]\npath = 'a.so'\ncycles = '10q'",
@@ -336,7 +408,7 @@ mod tests {
         ];
         let mut all = String::new();
         for text in bad {
-            let error = SuiteFile::parse(text, Path::new("dlsoak.toml")).unwrap_err();
+            let error = SuiteFile::parse(text, Path::new("dlsoak.toml"), &as_written).unwrap_err();
             all += &format!("{error}\n\n");
         }
         insta::assert_snapshot!(all);
@@ -346,7 +418,7 @@ mod tests {
     fn a_suite_cut_anywhere_never_panics() {
         let text = "[suite]\nname='é'\n[defaults]\ncycles='100k'\nenv={A=1}\n[[library]]\npath='a.so'\ncall=['f(1)']\n";
         for end in (0..text.len()).filter(|&end| text.is_char_boundary(end)) {
-            if let Err(error) = SuiteFile::parse(&text[..end], Path::new("x")) {
+            if let Err(error) = SuiteFile::parse(&text[..end], Path::new("x"), &as_written) {
                 assert!(error.to_string().starts_with("x:"), "{error}");
             }
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::{BAD_PATH, Library, settings, take};
+use super::file::{Library, Source, settings, take};
 use super::names::{check_name, default_name};
 use super::suite_error::Fault;
 use crate::settings::Settings;
@@ -41,12 +41,14 @@ struct Value {
     settings: Settings,
     /// The library, in a list of `path`.
     path: Option<PathBuf>,
+    /// Whether that is one of those that a directory or a pattern stands for.
+    found: bool,
     span: Range<usize>,
 }
 
 impl Matrix {
     /// Removes and reads `matrix` of a library.
-    pub(super) fn take<'de>(library: &mut DeTable<'de>, directory: &Path) -> Result<Option<Self>, Fault> {
+    pub(super) fn take<'de>(library: &mut DeTable<'de>, source: &Source<'_>) -> Result<Option<Self>, Fault> {
         let Some(value) = library.remove("matrix") else { return Ok(None) };
         let span = value.span();
         let table =
@@ -61,7 +63,7 @@ impl Matrix {
                     return Err(twice(key.span()));
                 }
                 let of = |item| [(key.clone(), item)].into_iter().collect();
-                lists.push(List::read(&name, &name, value, directory, of)?);
+                lists.push(List::read(&name, &name, value, source, of)?);
                 continue;
             }
             let problem = "give each variable a list of values, for example env.GOGC = [50, 100]";
@@ -77,7 +79,7 @@ impl Matrix {
                     let env = DeValue::Table([(variable.clone(), item)].into_iter().collect());
                     [(key.clone(), Spanned::new(span, env))].into_iter().collect()
                 };
-                lists.push(List::read("env", variable.get_ref(), value, directory, of)?);
+                lists.push(List::read("env", variable.get_ref(), value, source, of)?);
             }
         }
         let product = lists.iter().try_fold(1_usize, |product, list| product.checked_mul(list.values.len()));
@@ -117,6 +119,7 @@ impl Matrix {
             made.settings = value.settings.clone().over(made.settings);
             if let Some(path) = &value.path {
                 made.path.clone_from(path);
+                made.found = value.found;
             }
             made.set_place(&list.key, value.span.clone());
             made.varied.push((list.key.clone(), value.settings.clone()));
@@ -149,7 +152,7 @@ impl List {
         key: &str,
         shown: &str,
         value: Spanned<DeValue<'de>>,
-        directory: &Path,
+        source: &Source<'_>,
         of: impl Fn(Spanned<DeValue<'de>>) -> DeTable<'de>,
     ) -> Result<Self, Fault> {
         let span = value.span();
@@ -164,19 +167,24 @@ impl List {
             let span = item.span();
             let label = format!("{shown}={}", text(item.get_ref()));
             let mut table = of(item);
-            let path = match take::<String>(&mut table, "path")?.map(Spanned::into_inner) {
-                Some(path) if path.is_empty() || path.contains('\0') => {
-                    return Err(Fault::at(span, BAD_PATH));
+            let (paths, found) = match take::<String>(&mut table, "path")? {
+                Some(path) => {
+                    let (paths, found) = source.files(path.get_ref(), &span)?;
+                    (paths.into_iter().map(Some).collect(), found)
                 }
-                path => path.map(|path| directory.join(path)),
+                None => (vec![None], false),
             };
-            let label = path.as_deref().map_or(label, default_name);
-            let settings = settings(table, &["path"], directory).map_err(|fault| fault.or_at(&span))?;
-            if values.iter().any(|known| known.settings == settings && known.path == path) {
-                return Err(Fault::at(span, "this value is already in the list"));
+            let settings =
+                settings(table, &["path"], source.directory).map_err(|fault| fault.or_at(&span))?;
+            for path in paths {
+                let label = path.as_deref().map_or_else(|| label.clone(), default_name);
+                let (settings, span) = (settings.clone(), span.clone());
+                if values.iter().any(|known| known.settings == settings && known.path == path) {
+                    return Err(Fault::at(span, "this value is already in the list"));
+                }
+                let label = label.chars().map(|c| if c.is_control() || c == '/' { '_' } else { c }).collect();
+                values.push(Value { label, settings, path, found, span });
             }
-            let label = label.chars().map(|c| if c.is_control() || c == '/' { '_' } else { c }).collect();
-            values.push(Value { label, settings, path, span });
         }
         tell_apart(&mut values);
         for (index, value) in values.iter().enumerate() {
@@ -234,12 +242,13 @@ fn text(value: &DeValue<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::as_written;
     use super::super::plan::{Plan, PlanError, SoakPlan};
     use super::*;
     use proptest::prelude::*;
 
     fn planned(text: &str, overrides: &Settings) -> Result<Vec<SoakPlan>, PlanError> {
-        Plan::from_suite(text, Path::new("suites/dlsoak.toml"), overrides).map(|plan| plan.soaks)
+        Plan::from_suite(text, Path::new("suites/dlsoak.toml"), overrides, &as_written).map(|plan| plan.soaks)
     }
 
     fn names(text: &str) -> Vec<String> {

@@ -16,6 +16,11 @@ pub(super) struct Unique {
 }
 
 impl Unique {
+    /// Takes this name; false if it is taken.
+    pub(super) fn take(&mut self, name: &str) -> bool {
+        self.taken.insert(name.to_owned())
+    }
+
     /// `name`, or `name` with the first suffix that is free.
     pub(super) fn next(&mut self, name: String) -> String {
         let suffix = self.last.entry(name.clone()).or_insert(0);
@@ -36,7 +41,7 @@ pub(super) fn default_name(path: &Path) -> String {
         Some(end) => &file[..end],
         None => file.strip_suffix(".so").unwrap_or(&file),
     };
-    let plain = stem.strip_prefix("lib").filter(|rest| !rest.is_empty()).unwrap_or(stem);
+    let plain = stem.strip_prefix("lib").filter(|rest| !rest.is_empty()).unwrap_or(stem).trim();
     fit_name(if plain.is_empty() { "library" } else { plain })
 }
 
@@ -72,6 +77,7 @@ mod tests {
             ("plugin.so", "plugin"),
             ("lib.so", "lib"),
             ("x/leak", "leak"),
+            ("lib plug.so", "plug"),
             (".so", "library"),
             ("..", "library"),
             ("a\nb.so", "a_b"),
