@@ -35,6 +35,7 @@ mod killed;
 mod library;
 mod limits;
 mod long;
+mod many;
 mod matrix;
 mod modes;
 mod musl;
