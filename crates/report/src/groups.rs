@@ -168,11 +168,11 @@ fn merge<'a>(said: &mut Vec<Said<'a>>, soak: &'a Soak, items: impl IntoIterator<
     }
 }
 
-/// The soaks that did not pass, each in one group; in the order of the first of each.
-pub(super) fn failed<'a>(soaks: impl IntoIterator<Item = &'a Soak>) -> Vec<Group<'a>> {
+/// The soaks that did not pass, each in one group; in the order of the first of each. `rules`: with the rules of the gate.
+pub(super) fn failed<'a>(soaks: impl IntoIterator<Item = &'a Soak>, rules: bool) -> Vec<Group<'a>> {
     let soaks = soaks.into_iter().filter(|soak| Mark::of(soak) != Mark::Pass);
     grouped(soaks, |soak| {
-        let rules = soak.judged.gate.rules.iter().filter(|rule| summary::is_not_met(soak, rule));
+        let rules = soak.judged.gate.rules.iter().filter(|rule| rules && summary::is_not_met(soak, rule));
         let reasons = summary::reasoning(soak).map(|finding| Item::of(soak, finding));
         reasons.chain(rules.map(Item::of_rule)).collect()
     })
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn an_equal_finding_stands_once_for_all_of_them() {
         let soaks = copies(&sample::run(7).soaks[6], 102);
-        let groups = failed(&soaks);
+        let groups = failed(&soaks, true);
         assert_eq!((groups.len(), groups[0].title().as_str()), (1, "102 libraries"));
         assert_eq!(SHORT.names(&groups[0].soaks), "n0, n1, n2, n3, n4 and 97 more");
         assert_eq!(ALL.names(&groups[0].soaks).matches('n').count(), 102 + "and".matches('n').count());
@@ -383,7 +383,7 @@ mod tests {
     fn other_reasons_and_other_verdicts_are_other_groups() {
         let mut run = sample::run(8);
         run.soaks.push(sample::load_failed());
-        let titles: Vec<String> = failed(&run.soaks).iter().map(Group::title).collect();
+        let titles: Vec<String> = failed(&run.soaks, true).iter().map(Group::title).collect();
         let names: Vec<&str> =
             run.soaks.iter().filter(|soak| Mark::of(soak) != Mark::Pass).map(|soak| &*soak.name).collect();
         assert_eq!(titles, names);
@@ -395,7 +395,7 @@ mod tests {
         for (index, soak) in soaks.iter_mut().enumerate().skip(2) {
             soak.judged.findings = vec![unique(&format!("s{index}"))];
         }
-        let groups = failed(&soaks);
+        let groups = failed(&soaks, true);
         assert_eq!(groups.len(), 1);
         let [said] = &groups[0].findings(SHORT)[..] else { panic!("{groups:?}") };
         assert_eq!(said.len(), 5 + 1 + 2, "{said:?}");
@@ -412,7 +412,7 @@ mod tests {
             soak.judged.findings = vec![unique("a"), unique("b")];
         }
         soaks[1].judged.findings.push(unique("c"));
-        let groups = failed(&soaks);
+        let groups = failed(&soaks, true);
         let first: Vec<String> =
             groups[0].findings(SHORT).into_iter().map(|lines| lines.into_iter().next().unwrap()).collect();
         let of =
@@ -436,27 +436,27 @@ mod tests {
             let leak = soak.judged.leak.clone().unwrap();
             soak.judged.leak = Some(Leak { object: Some(object.clone()), bytes_per_cycle, ..leak });
         }
-        let groups = failed(&soaks);
+        let groups = failed(&soaks, true);
         let titles: Vec<String> = groups.iter().map(Group::title).collect();
         assert_eq!(titles, ["libpixman-1.so.0, by way of 23 libraries", "2 libraries"]);
         let said = groups[0].findings(SHORT);
         assert_eq!(said.len(), 1, "{said:?}");
         assert_eq!(said[0][0], "libpixman-1.so.0 leaks 12,480 B each time it is loaded anew");
         // Alone, a library has all that is known.
-        assert_eq!(failed(&soaks[..1])[0].findings(SHORT).len(), 2);
-        assert_eq!(failed(&soaks[..1])[0].title(), "n0");
+        assert_eq!(failed(&soaks[..1], true)[0].findings(SHORT).len(), 2);
+        assert_eq!(failed(&soaks[..1], true)[0].title(), "n0");
     }
 
     #[test]
     fn libraries_that_do_not_load_share_what_helps() {
         let soaks = copies(&sample::load_failed(), 3);
-        let groups = failed(&soaks);
+        let groups = failed(&soaks, true);
         assert_eq!((groups.len(), groups[0].ended()), (1, false));
         let mut ended = soaks;
         for soak in &mut ended {
             soak.outcome.kind = OutcomeKind::Crashed;
         }
-        assert!(failed(&ended)[0].ended());
+        assert!(failed(&ended, true)[0].ended());
     }
 
     #[test]
@@ -496,6 +496,6 @@ mod tests {
         for (soak, language) in soaks.iter_mut().zip([Language::Go, Language::C, Language::Go, Language::C]) {
             soak.judged.findings = vec![of(language)];
         }
-        assert_eq!(failed(&soaks).len(), 2);
+        assert_eq!(failed(&soaks, true).len(), 2);
     }
 }

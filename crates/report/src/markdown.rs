@@ -59,7 +59,7 @@ fn of_rows(run: &Run, rows: usize) -> String {
     if let Some(watch) = &run.watch {
         watched(&mut out, watch, rows);
     }
-    let groups = groups::failed(soaks);
+    let groups = groups::failed(soaks, false);
     if !groups.is_empty() {
         out.push_str("\n### Why\n\n");
     }

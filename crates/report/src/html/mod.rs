@@ -116,7 +116,7 @@ struct Shared {
 /// The groups of more than one library, in the order of the page.
 fn shared(order: &[(usize, &Soak)]) -> Vec<Shared> {
     let fold = Fold { all: false, longest: usize::MAX };
-    let groups = groups::failed(order.iter().map(|(_, soak)| *soak));
+    let groups = groups::failed(order.iter().map(|(_, soak)| *soak), false);
     let several = groups.iter().filter(|group| group.soaks.len() > 1);
     several
         .map(|group| {

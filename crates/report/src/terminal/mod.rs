@@ -40,7 +40,7 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
         out.push('\n');
     }
     let before = out.len();
-    let mut groups = groups::failed(&run.soaks);
+    let mut groups = groups::failed(&run.soaks, true);
     if verbose {
         groups.extend(groups::passed(&run.soaks));
     }
