@@ -14,7 +14,6 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 use crate::exit_code;
-use crate::report::terminal::color_allowed;
 use crate::settings::{Increase, LeakRate, quoted};
 
 pub use judge::JudgeArgs;
@@ -42,7 +41,7 @@ const RUN_HELP: &str = "Examples:
   dlsoak run build/plugins --exclude '*-test.so' --jobs 2
   dlsoak run ./libplugin.so --threads 4 --max-leak-rate 16B/cycle --out soak
   dlsoak run dlsoak.toml --jobs 4 --save-baseline main
-  dlsoak run dlsoak.toml --out soak --resume
+  dlsoak run dlsoak.toml --out soak --resume --summary
 
 Exit codes: 0 all passed, 1 at least one failed, 2 wrong usage or an error in dlsoak itself, 3 none failed but at least \
 one is undecided, 130 interrupted.";
@@ -56,7 +55,7 @@ Exit codes: 0 nothing grows, 1 something grows, 2 wrong usage or an error in dls
 early, and nothing had grown by then, 130 interrupted.";
 
 const REPORT_HELP: &str = "Examples:
-  dlsoak report soak/record.json --to text
+  dlsoak report soak/record.json --to text --summary
   dlsoak report soak/record.json --to markdown
   dlsoak report soak/record.json --to junit --out results
 
@@ -192,6 +191,9 @@ pub struct ReportArgs {
     /// Write the report in this format
     #[arg(long, value_enum)]
     pub to: ReportFormat,
+    /// Print one line for each library and one for the run, with --to text [default: the table and the reasons]
+    #[arg(long)]
+    pub summary: bool,
     /// Write the files to DIR [default: the directory of the record]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -330,15 +332,11 @@ fn advised(mut error: clap::Error) -> clap::Error {
 }
 
 fn color(choice: ColorChoice) -> bool {
-    use std::io::IsTerminal as _;
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            let no_color = std::env::var_os("NO_COLOR");
-            let no_color = no_color.as_ref().map(|value| value.to_string_lossy());
-            color_allowed(std::io::stdout().is_terminal(), no_color.as_deref())
-        }
+        // NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM=dumb count.
+        ColorChoice::Auto => console::colors_enabled(),
     }
 }
 

@@ -40,6 +40,9 @@ pub struct RunArgs {
     /// Keep the soaks that the record in DIR already has complete, and soak the rest [default: soak everything]
     #[arg(long, requires = "out")]
     pub resume: bool,
+    /// Print one line for each library and one for the run [default: the table and the reasons]
+    #[arg(long, conflicts_with = "message_format")]
+    pub summary: bool,
     /// Print the result in this format
     #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
     pub message_format: MessageFormat,

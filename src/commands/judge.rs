@@ -28,7 +28,7 @@ pub fn judge(args: &JudgeArgs, global: Global) -> anyhow::Result<u8> {
         let files = report::Format::Json.render(&run)?;
         files.iter().for_each(|file| print(&String::from_utf8_lossy(&file.contents)));
     } else {
-        print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
+        print(&super::result(&run, false, global));
     }
     Ok(exit_code::of(&run))
 }

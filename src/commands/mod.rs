@@ -31,8 +31,10 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 
+use crate::cli::Global;
 use crate::exit_code;
-use crate::report::terminal::PIPED_WIDTH;
+use crate::record::Run;
+use crate::report::terminal::{self, PIPED_WIDTH};
 
 /// Why the result could not be printed, the first time.
 static UNPRINTED: OnceLock<std::io::Error> = OnceLock::new();
@@ -87,6 +89,15 @@ fn interruptible() -> anyhow::Result<Arc<AtomicBool>> {
             .context("cannot install the handlers of SIGINT and SIGTERM")?;
     }
     Ok(interrupted)
+}
+
+/// The result of a run for the terminal.
+fn result(run: &Run, summary: bool, global: Global) -> String {
+    if summary {
+        terminal::summary(run, width(), global.color)
+    } else {
+        terminal::detailed(run, width(), global.color, global.verbose > 0)
+    }
 }
 
 /// Columns of the terminal.

@@ -13,10 +13,13 @@ use crate::{exit_code, report};
 /// # Errors
 /// When the record can't be read or the report can't be written.
 pub fn report(args: &ReportArgs, global: Global) -> anyhow::Result<u8> {
+    if args.summary && args.to != ReportFormat::Text {
+        bail!("--summary is for --to text");
+    }
     let run = records::read(&args.record)?;
     let format = match args.to {
         ReportFormat::Text => {
-            print(&report::terminal::render(&run, super::width(), global.color));
+            print(&super::result(&run, args.summary, global));
             return Ok(exit_code::PASSED);
         }
         ReportFormat::Svg => report::Format::Svg,

@@ -77,9 +77,13 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
             &json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out.to_string_lossy()}),
         );
     } else {
-        print(&report::terminal::detailed(&run, super::width(), global.color, global.verbose > 0));
-        if saver.record().is_ok() {
-            print(&format!("record and report written to {}\n", out.display()));
+        let result = super::result(&run, args.summary, global);
+        match saver.record() {
+            Err(_) => print(&result),
+            Ok(_) if args.summary => {
+                print(&format!("{}; the record is in {}\n", result.trim_end(), out.display()));
+            }
+            Ok(_) => print(&format!("{result}record and report written to {}\n", out.display())),
         }
     }
     if let Some(name) = &args.save_baseline {

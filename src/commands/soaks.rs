@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
 use super::baselines::{self, Baseline};
 use super::print;
-use super::progress::{Bars, Reporter};
+use super::progress::{Bars, Course, Reporter};
 use super::save::Saver;
 use crate::cli::RunArgs;
 use crate::record::{Run, Soak};
@@ -71,16 +71,17 @@ impl Soaks<'_> {
             growing.save(of);
         }
         let growing = Mutex::new(growing);
+        let course = Arc::new(Course::new(all.len()));
         let (beside, alone): (Vec<usize>, Vec<usize>) =
             all.iter().partition(|index| !self.plan.soaks[**index].needs_the_machine());
         let jobs = self.args.jobs.map_or(1, |jobs| jobs.get() as usize).min(beside.len());
         let alone = if jobs > 1 {
-            self.side_by_side(&beside, jobs, &growing);
+            self.side_by_side(&beside, jobs, &course, &growing);
             alone
         } else {
             all
         };
-        let reporter = Reporter::new(self.quiet);
+        let reporter = Reporter::of(&course, self.quiet);
         // Until one says that no other is to follow.
         let _ = alone.into_iter().all(|index| self.soak(index, 0, &reporter, &growing));
         let growing = growing.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -88,13 +89,19 @@ impl Soaks<'_> {
     }
 
     /// Soaks these, up to `jobs` at a time.
-    fn side_by_side(&self, indices: &[usize], jobs: usize, growing: &Mutex<Growing<'_>>) {
+    fn side_by_side(
+        &self,
+        indices: &[usize],
+        jobs: usize,
+        course: &Arc<Course>,
+        growing: &Mutex<Growing<'_>>,
+    ) {
         let (next, bars) = (AtomicUsize::new(0), Bars::new());
         let queue = || indices.get(next.fetch_add(1, Relaxed));
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| {
-                    let reporter = Reporter::beside(&bars, self.quiet);
+                    let reporter = Reporter::beside(&bars, course, self.quiet);
                     while queue().is_some_and(|index| self.soak(*index, jobs - 1, &reporter, growing)) {}
                 });
             }
@@ -131,6 +138,7 @@ impl Soaks<'_> {
                 return false;
             }
         };
+        reporter.over();
         if self.events {
             event(&soak_event(&soak));
         }

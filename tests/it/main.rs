@@ -24,6 +24,7 @@ mod exports;
 mod faults;
 mod fleet;
 mod fuzz;
+mod grouped;
 mod hostile;
 mod hosts;
 mod init;

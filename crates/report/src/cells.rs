@@ -38,6 +38,7 @@ pub(super) fn growth(soak: &Soak, with_units: bool) -> (String, String) {
         Figure::Leak => amount,
         Figure::Exact => format!("{amount} exact"),
         Figure::Below => format!("<{amount}"),
+        Figure::Within => format!("{amount} ok"),
         Figure::Unclear => format!("{amount} ?"),
         Figure::Fading => format!("{amount} fades"),
     };

@@ -24,6 +24,7 @@ mod csv;
 pub mod explanation;
 #[cfg(feature = "files")]
 mod format;
+mod groups;
 #[cfg(feature = "files")]
 mod hgrm;
 #[cfg(feature = "files")]

@@ -1,20 +1,36 @@
-//! `report.md`: the result as Markdown for GitHub's step summaries and comments, which hold at most a mebibyte: the
-//! table, failures first, then the reasons.
+//! `report.md`: the result as Markdown for GitHub's step summaries and comments: the table, failures first, then the reasons.
 
 use std::fmt::Write as _;
 
 use dlsoak_record::{Run, Soak, Watch};
 
+use super::groups::{self, Fold};
 use super::summary::{self, Mark};
 use super::{built, cells, units, watch};
 
-/// Rows of the table, and soaks that are explained: more than anyone reads there, and well below the limit of size.
+/// Bytes of a comment on GitHub.
+const LARGEST: usize = 65_536;
+/// Rows of the table, and groups that are explained: more than anyone reads there. Where the text is too large, half as many, and so on.
 const ROWS: usize = 200;
 /// Characters of a reason.
 const LONGEST: usize = 600;
+/// Columns of a name.
+const NAME: usize = 60;
 
-/// The whole text.
+/// The whole text, which is smaller than a comment may be.
 pub(super) fn render(run: &Run) -> String {
+    let mut rows = ROWS;
+    loop {
+        let text = of_rows(run, rows);
+        if text.len() < LARGEST || rows == 0 {
+            return text;
+        }
+        rows /= 2;
+    }
+}
+
+/// The text with at most this many rows in each of its parts.
+fn of_rows(run: &Run, rows: usize) -> String {
     let mut soaks: Vec<&Soak> = run.soaks.iter().collect();
     soaks.sort_by_key(|soak| Mark::of(soak));
     let mut out = format!("## dlsoak: {}\n\n", text(&summary::closing(run)));
@@ -22,7 +38,7 @@ pub(super) fn render(run: &Run) -> String {
         out.push_str("| | library | | cycles | loads/cycle | unload | growth/cycle | growth/s | open p50 | p99 | close p50 | p99 |\n");
         out.push_str("| --- | --- | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
     }
-    for soak in soaks.iter().take(ROWS) {
+    for soak in soaks.iter().take(rows) {
         let (growth, rate) = cells::growth(soak, true);
         let [open, close] = [&soak.latency_ns.open, &soak.latency_ns.close]
             .map(|latency| cells::median_and_p99(soak, latency.as_ref()).join(" | "));
@@ -30,7 +46,7 @@ pub(super) fn render(run: &Run) -> String {
             out,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {open} | {close} |",
             verdict(Mark::of(soak), soak.judged.verdict.name()),
-            text(&soak.name),
+            text(&units::elide(&soak.name, NAME)),
             summary::language_word(soak.language),
             units::count(soak.cycles.completed),
             cells::loads(soak),
@@ -39,27 +55,26 @@ pub(super) fn render(run: &Run) -> String {
             text(&rate),
         );
     }
-    if soaks.len() > ROWS {
-        let _ = writeln!(out, "\nand {} more, in the record", units::count((soaks.len() - ROWS) as u64));
-    }
+    more(&mut out, soaks.len(), rows);
     if let Some(watch) = &run.watch {
-        watched(&mut out, watch);
+        watched(&mut out, watch, rows);
     }
-    let mut failed = soaks.iter().filter(|soak| Mark::of(soak) != Mark::Pass).peekable();
-    if failed.peek().is_some() {
+    let groups = groups::failed(soaks, false);
+    if !groups.is_empty() {
         out.push_str("\n### Why\n\n");
     }
-    for soak in failed.take(ROWS) {
-        let _ = writeln!(
-            out,
-            "- **{}**: {}",
-            text(&soak.name),
-            verdict(Mark::of(soak), soak.judged.verdict.name())
-        );
-        for reason in summary::reasons(soak) {
-            let _ = writeln!(out, "  - {}", text(&units::elide(&reason.line(), LONGEST)));
+    let fold = Fold { all: false, longest: NAME };
+    for group in groups.iter().take(rows) {
+        let title = text(&units::elide(&group.title(), NAME));
+        let _ = writeln!(out, "- **{title}**: {}", verdict(group.mark(), group.verdict()));
+        if group.soaks.len() > 1 {
+            let _ = writeln!(out, "  - {}", text(&fold.names(&group.soaks)));
+        }
+        for lines in group.findings(fold) {
+            let _ = writeln!(out, "  - {}", text(&units::elide(&lines.join("; "), LONGEST)));
         }
     }
+    more(&mut out, groups.len(), rows);
     let host = &run.host;
     let host = [&host.libc, &host.kernel, &host.machine].map(|fact| text(fact)).join(", ");
     let built = built::of_run(run).map(|with| format!("; built with {}", text(&with))).unwrap_or_default();
@@ -68,19 +83,26 @@ pub(super) fn render(run: &Run) -> String {
     out
 }
 
+/// Says how many are left out.
+fn more(out: &mut String, all: usize, rows: usize) {
+    if all > rows {
+        let _ = writeln!(out, "\nand {} more, in the record", units::count((all - rows) as u64));
+    }
+}
+
 /// The libraries of a watched host, failures first, then why, and what the host says.
-fn watched(out: &mut String, watch: &Watch) {
+fn watched(out: &mut String, watch: &Watch, most: usize) {
     let mut rows = watch::rows(watch);
     rows.sort_by_key(|row| row.mark);
     out.push_str("| | library | loads | unloads | opens | closes | growth/load |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n");
-    for row in rows.iter().take(ROWS) {
+    for row in rows.iter().take(most) {
         let Some(library) = row.library else { continue };
         let counts = watch::counts(library).map(|(_, count)| count).join(" | ");
         let (verdict, growth) = (verdict(row.mark, row.verdict), watch::rate(library));
         let _ = writeln!(out, "| {verdict} | {} | {counts} | {growth} |", text(&row.name));
     }
     out.push('\n');
-    for row in rows.iter().filter(|row| row.mark != Mark::Pass || row.library.is_none()).take(ROWS) {
+    for row in rows.iter().filter(|row| row.mark != Mark::Pass || row.library.is_none()).take(most) {
         let _ = writeln!(out, "- **{}**: {}", text(&row.name), verdict(row.mark, row.verdict));
         for line in row.reasons.iter().chain(&row.places) {
             let _ = writeln!(out, "  - {}", text(&units::elide(line.trim_start(), LONGEST)));
@@ -135,13 +157,23 @@ mod tests {
     }
 
     #[test]
-    fn a_large_suite_fits_a_step_summary() {
-        let mut run = sample::run(1000);
-        for soak in &mut run.soaks {
-            soak.judged.findings = sample::stays("x".repeat(5000));
+    fn a_large_suite_fits_a_comment() {
+        // Each for a reason of its own, and with names that Markdown would take for something else.
+        let mut run = sample::run(900);
+        for (index, soak) in run.soaks.iter_mut().enumerate() {
+            soak.name = format!("{index}{}", "|".repeat(80));
+            soak.judged.findings = sample::stays(format!("{index}{}", "<".repeat(5000)));
+            soak.judged.gate.passed = Some(false);
+            soak.judged.findings[0].object = Some(index.to_string());
         }
-        let size = render(&run).len();
-        assert!(size < 1 << 20, "{size}");
+        let text = render(&run);
+        assert!(text.len() < LARGEST, "{}", text.len());
+        assert!(text.contains("## dlsoak: 900 soaks") && text.contains("more, in the record"));
+        // As suites are.
+        let text = render(&sample::run(900));
+        assert!(text.len() < LARGEST, "{}", text.len());
+        assert_eq!(text.matches("| ❌ FAIL").count(), 200);
+        assert!(text.contains("- **112 libraries**: ❌ FAIL pinned"), "{text}");
     }
 
     #[test]

@@ -130,6 +130,8 @@ pub enum Figure {
     Exact,
     /// Nothing grew; a leak of this size or more would have been called.
     Below,
+    /// Growth that is proven, and that the limit allows.
+    Within,
     /// It may grow: neither proven nor excluded.
     Unclear,
     /// The same, and it fades.
@@ -146,7 +148,9 @@ pub fn headline(soak: &Soak) -> Option<Headline> {
     let order = [Metric::Heap, Metric::Anon, Metric::PrivateDirty, Metric::Rss];
     let growth = order.into_iter().find_map(|metric| growth_of(soak, metric))?;
     let (per_cycle, per_second, metric) = (growth.per_cycle, growth.per_second, growth.metric);
+    let allowed = |finding: &Finding| matches!(&finding.facts, Facts::WithinLimit { growth, .. } if growth.metric == metric);
     let figure = match growth.trend {
+        _ if soak.judged.findings.iter().any(allowed) => Figure::Within,
         Trend::Growing | Trend::Unclear => Figure::Unclear,
         Trend::Decaying => Figure::Fading,
         Trend::Flat if growth.exact => Figure::Exact,
@@ -174,16 +178,33 @@ pub fn slope(growth: &Growth, per: &str) -> String {
     }
 }
 
+/// A finding in sentences, without the advice that this soak has followed already.
+pub(super) fn text(soak: &Soak, finding: &Finding) -> Text {
+    let text = words::finding(finding);
+    match &finding.facts {
+        Facts::Leak(_) if soak.trace.is_some() => Text { help: None, ..text },
+        Facts::Unsettled(_) if soak.asked.until_decided == Some(true) => {
+            Text { help: text.help.map(|help| help.replace(", or --until-decided", "")), ..text }
+        }
+        _ => text,
+    }
+}
+
 /// What is said of a soak, most important first: each finding in lines, the fact before what it means and what helps. Of one that
 /// did not pass, all; of one that passed, what is to be known.
 pub fn texts(soak: &Soak) -> Vec<Text> {
-    soak.judged.findings.iter().map(words::finding).collect()
+    soak.judged.findings.iter().map(|finding| text(soak, finding)).collect()
 }
 
 /// Why a soak did not pass, most important first: what failed and what is open, then what explains it.
 pub fn reasons(soak: &Soak) -> Vec<Text> {
+    reasoning(soak).map(|finding| text(soak, finding)).collect()
+}
+
+/// The findings that are its reasons.
+pub(super) fn reasoning(soak: &Soak) -> impl Iterator<Item = &Finding> {
     let explains = |finding: &&Finding| finding.severity != Severity::Note || explains(finding.code);
-    soak.judged.findings.iter().filter(explains).map(words::finding).collect()
+    soak.judged.findings.iter().filter(explains)
 }
 
 /// Whether a rule of the gate is among the reasons: it failed, or it could not be decided although all cycles ran.
@@ -194,9 +215,13 @@ pub fn is_not_met(soak: &Soak, rule: &Rule) -> bool {
 
 /// A rule of the gate that was not met, in a sentence.
 pub fn rule(rule: &Rule) -> String {
+    format!("{}, and dlsoak measured {}", rule_in_short(rule), words::rule_measured(rule))
+}
+
+/// The same without what was measured.
+pub(super) fn rule_in_short(rule: &Rule) -> String {
     let word = if rule.passed.is_none() { "undecided" } else { "not met" };
-    let (limit, measured) = (words::rule_limit(rule), words::rule_measured(rule));
-    format!("gate {}: {word}; the limit is {limit}, and dlsoak measured {measured}", rule.name.name())
+    format!("gate {}: {word}; the limit is {}", rule.name.name(), words::rule_limit(rule))
 }
 
 /// Whether a note belongs to the reasons of a soak that did not pass, and not to the warnings.
@@ -233,26 +258,41 @@ fn explains(code: Code) -> bool {
 
 /// What a reader of the figures must know although it is no reason to fail.
 pub fn warnings(soak: &Soak) -> Vec<Text> {
-    let mut warnings: Vec<Text> = soak
-        .judged
-        .findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Note && warns(finding, Mark::of(soak)))
-        .map(words::finding)
-        .collect();
-    if soak.threads() > 1 && soak.share_path && soak.unload.state == UnloadState::Unloaded {
-        warnings.push(Text::fact(format!(
+    warning(soak).map(|finding| text(soak, finding)).chain(unmeasured(soak).map(Text::fact)).collect()
+}
+
+/// The findings that are warnings.
+pub(super) fn warning(soak: &Soak) -> impl Iterator<Item = &Finding> {
+    let mark = Mark::of(soak);
+    let warns = move |finding: &&Finding| finding.severity == Severity::Note && warns(finding, mark);
+    soak.judged.findings.iter().filter(warns)
+}
+
+/// The findings that are notes beside the result; some only of one that passed, because they are among the reasons of others.
+pub(super) fn noted(soak: &Soak, verbose: bool) -> impl Iterator<Item = &Finding> {
+    let passed = Mark::of(soak) == Mark::Pass;
+    soak.judged.findings.iter().filter(move |finding| match finding.code {
+        Code::CallsUnchecked => verbose,
+        Code::MallocHoldsFree => passed,
+        _ => false,
+    })
+}
+
+/// Figures of a soak that do not measure what their name says.
+pub(super) fn unmeasured(soak: &Soak) -> impl Iterator<Item = String> {
+    let shared = soak.threads() > 1 && soak.share_path && soak.unload.state == UnloadState::Unloaded;
+    let shared = shared.then(|| {
+        format!(
             "{} threads share one path and so one reference count, with {} loads per cycle",
             soak.threads(),
             units::number(soak.unload.loads_per_cycle)
-        )));
-    }
-    if Mark::of(soak) == Mark::Pass && soak.unload.state == UnloadState::Pinned {
-        warnings.push(Text::fact(
-            "the library is never unloaded, so its open and close times measure only a reference count",
-        ));
-    }
-    warnings
+        )
+    });
+    let pinned = Mark::of(soak) == Mark::Pass && soak.unload.state == UnloadState::Pinned;
+    let pinned = pinned.then(|| {
+        "the library is never unloaded, so its open and close times measure only a reference count".to_owned()
+    });
+    shared.into_iter().chain(pinned)
 }
 
 /// How a soak was measured: what a reader of its figures should know.
@@ -353,6 +393,7 @@ pub fn result_word(run: &Run) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cells;
     use super::*;
     use dlsoak_record::sample;
 
@@ -390,6 +431,30 @@ mod tests {
         soak.judged.growth.clear();
         assert_eq!(headline(&soak), None);
         assert_eq!(headline(&sample::load_failed()), None);
+    }
+
+    #[test]
+    fn growth_within_a_limit_is_neither_a_leak_nor_open() {
+        let mut soak = sample::run(2).soaks.remove(1);
+        soak.judged.leak = None;
+        let growth = soak.judged.growth[0].clone();
+        soak.judged.findings =
+            vec![Finding::new(Severity::Note, Facts::WithinLimit { growth, limit: 100.0 })];
+        assert_eq!(headline(&soak).unwrap().figure, Figure::Within);
+        assert_eq!(cells::growth(&soak, false).0, "32 ok");
+    }
+
+    #[test]
+    fn advice_that_was_followed_is_not_repeated() {
+        let run = sample::run(8);
+        let help = |soak: &Soak| reasons(soak)[0].help.clone();
+        let (mut leaking, mut open) = (run.soaks[1].clone(), run.soaks[7].clone());
+        assert!(help(&leaking).unwrap().contains("dlsoak trace"));
+        leaking.trace = Some(sample::trace());
+        assert_eq!(help(&leaking), None);
+        assert_eq!(help(&open).unwrap(), "run about 200,000 cycles (-n), or --until-decided");
+        open.measured.asked.until_decided = Some(true);
+        assert_eq!(help(&open).unwrap(), "run about 200,000 cycles (-n)");
     }
 
     #[test]

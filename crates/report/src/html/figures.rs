@@ -169,6 +169,7 @@ fn told(soak: &Soak) -> String {
         }
         Growth::Leak => "leaks",
         Growth::Exact => "counted",
+        Growth::Within => "grows, within the limit,",
         Growth::Unclear | Growth::Fading => "perhaps gained",
     };
     format!("{amount} per cycle {what} in {metric}; the table gives the checkpoints.")

@@ -9,6 +9,7 @@ mod watched;
 
 use askama::Template;
 
+use super::groups::{self, Fold};
 use super::summary::{self, Mark};
 use super::{Error, units};
 use dlsoak_record::{Run, Soak};
@@ -44,8 +45,14 @@ pub(super) fn render(run: &Run) -> Result<String, Error> {
     let detail = Detail::of(run.soaks.len() + libraries);
     let mut order: Vec<(usize, &Soak)> = run.soaks.iter().enumerate().collect();
     order.sort_by_key(|(_, soak)| Mark::of(soak));
+    let groups = shared(&order);
     let sections = order.into_iter().map(|(index, soak)| section::section(soak, index, detail));
-    let sections = sections.collect::<Result<Vec<_>, _>>()?;
+    let mut sections = sections.collect::<Result<Vec<_>, _>>()?;
+    // Of many, the summary has what needs a look, and what several share is in their group.
+    for section in sections.iter_mut().filter(|_| run.soaks.len() > 1) {
+        let grouped = |group: &Shared| group.libraries.iter().any(|(anchor, _)| *anchor == section.anchor);
+        section.brief = section.mark == Mark::Pass.class() || groups.iter().any(grouped);
+    }
     let watch = run.watch.as_ref().map(|watch| watched::watched(watch, detail)).transpose()?;
     let of_watch = || run.watch.iter().flat_map(|watch| &watch.libraries).map(Mark::of_watched);
     let count = |mark| run.soaks.iter().map(Mark::of).chain(of_watch()).filter(|of| *of == mark).count();
@@ -59,6 +66,7 @@ pub(super) fn render(run: &Run) -> Result<String, Error> {
         schema: units::printable(&run.schema),
         host: host(run),
         style: style::css(),
+        groups,
         sections,
         watch,
     };
@@ -78,6 +86,7 @@ struct Page {
     schema: String,
     host: Vec<(&'static str, String)>,
     style: String,
+    groups: Vec<Shared>,
     sections: Vec<Section>,
     watch: Option<Watched>,
 }
@@ -88,6 +97,47 @@ impl Page {
         let watched = self.watch.iter().flat_map(|watch| watch.libraries.iter().map(|(section, _)| section));
         self.sections.iter().chain(watched)
     }
+}
+
+/// A group of several libraries.
+struct Shared {
+    title: String,
+    mark: &'static str,
+    symbol: &'static str,
+    word: &'static str,
+    verdict: &'static str,
+    /// The first fact.
+    why: String,
+    findings: Vec<String>,
+    /// Where each is in the page, and its name.
+    libraries: Vec<(String, String)>,
+}
+
+/// The groups of more than one library, in the order of the page.
+fn shared(order: &[(usize, &Soak)]) -> Vec<Shared> {
+    let fold = Fold { all: false, longest: usize::MAX };
+    let groups = groups::failed(order.iter().map(|(_, soak)| *soak), false);
+    let several = groups.iter().filter(|group| group.soaks.len() > 1);
+    several
+        .map(|group| {
+            let findings = group.findings(fold);
+            let link = |soak: &&Soak| {
+                let at = order.iter().find(|(_, of)| std::ptr::eq(*of, *soak));
+                let anchor = at.map_or_else(String::new, |(index, _)| section::anchor(*index));
+                (anchor, units::printable(&soak.name))
+            };
+            Shared {
+                title: group.title(),
+                mark: group.mark().class(),
+                symbol: group.mark().sign(),
+                word: section::word(group.mark()),
+                verdict: group.verdict(),
+                why: units::printable(group.first_fact()),
+                findings: findings.iter().map(|lines| units::printable(&lines.join("; "))).collect(),
+                libraries: group.soaks.iter().map(link).collect(),
+            }
+        })
+        .collect()
 }
 
 /// The machine, as a list.
@@ -141,6 +191,24 @@ mod tests {
         for soak in &run.soaks {
             assert!(page.matches(soak.name.as_str()).count() >= 2, "{}", soak.name);
         }
+    }
+
+    #[test]
+    fn what_several_libraries_share_stands_once_above_the_summary() {
+        let page = render(&sample::run(24)).unwrap();
+        let (summary, sections) = page.split_at(page.find("<section id=\"soak-").unwrap());
+        assert_eq!(summary.matches("<b>3 libraries</b>").count(), 5, "{summary}");
+        let group = summary.find("<details class=\"shared bad\">").unwrap();
+        assert!(group < summary.find("<table class=\"summary\"").unwrap());
+        for link in ["<a href=\"#soak-7\">go-clean</a>", "<a href=\"#soak-23\">go-clean-3</a>"] {
+            assert_eq!(summary.matches(link).count(), 2, "{link}");
+        }
+        let fact = "the library is linked with -z nodelete (DF_1_NODELETE in DT_FLAGS_1)";
+        assert_eq!((summary.matches(fact).count(), sections.matches(fact).count()), (2, 6));
+        // A pass has its figures, and no reason.
+        assert!(!summary.contains("no growth in"));
+        is_well_made(&page);
+        assert!(!render(&sample::run(8)).unwrap().contains("class=\"shared"));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Section {
     pub(super) open: bool,
     /// The first reason.
     pub(super) why: String,
+    /// The summary of the page leaves it out.
+    pub(super) brief: bool,
     /// The others.
     pub(super) further: Vec<String>,
     pub(super) warnings: Vec<String>,
@@ -53,10 +55,20 @@ pub(super) struct Left {
     pub(super) lines: Vec<String>,
 }
 
+/// Where a soak of the record is in the page.
+pub(super) fn anchor(index: usize) -> String {
+    format!("soak-{}", index + 1)
+}
+
+/// The word for a mark in a page.
+pub(super) fn word(mark: Mark) -> &'static str {
+    if mark == Mark::Undecided { "undecided" } else { mark.word() }
+}
+
 /// Everything of one soak.
 pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Section, Error> {
     let mark = Mark::of(soak);
-    let anchor = format!("soak-{}", index + 1);
+    let anchor = anchor(index);
     let reasons = if mark == Mark::Pass { summary::texts(soak) } else { summary::reasons(soak) };
     let mut reasons = reasons.iter();
     let why = reasons.next().cloned().unwrap_or_else(|| Text::fact("no reason was recorded"));
@@ -66,12 +78,13 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
         name: units::printable(&soak.name),
         mark: mark.class(),
         symbol: mark.sign(),
-        word: if mark == Mark::Undecided { "undecided" } else { mark.word() },
+        word: word(mark),
         verdict: soak.judged.verdict.name(),
         language: summary::language_word(soak.language),
         path: units::printable(&soak.path),
         open: detail.all_open || mark != Mark::Pass,
         why: lines_of(&why),
+        brief: false,
         further: reasons.map(lines_of).collect(),
         warnings: summary::warnings(soak).iter().map(lines_of).collect(),
         loads: cells::loads(soak),

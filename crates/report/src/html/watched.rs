@@ -49,7 +49,7 @@ fn section(library: &WatchedLibrary, soak: &Soak, index: usize, detail: Detail) 
         name: units::printable(library.name()),
         mark: mark.class(),
         symbol: mark.sign(),
-        word: if mark == Mark::Undecided { "undecided" } else { mark.word() },
+        word: super::section::word(mark),
         verdict: library.verdict.name(),
         path: units::printable(&library.path),
         open: detail.all_open || mark != Mark::Pass,

@@ -5,8 +5,9 @@ mod further;
 pub(crate) mod plain;
 mod table;
 
-use dlsoak_record::{Code, Finding, Run, Soak};
+use dlsoak_record::{Code, Run, Soak};
 
+use super::groups::{self, Fold, Group};
 use super::summary::{self, Figure, Mark};
 use super::{units, words};
 
@@ -16,8 +17,7 @@ pub(super) use further::{instances, together};
 pub const PIPED_WIDTH: u16 = 120;
 /// The whole text: table, reasons, warnings, closing line. Ends with a newline.
 ///
-/// `width` is that of the terminal, or [`PIPED_WIDTH`]. `color` is for the caller to decide (see
-/// [`color_allowed`]).
+/// `width` is that of the terminal, or [`PIPED_WIDTH`]. Whether there are colours is for the caller to decide.
 pub fn render(run: &Run, width: u16, color: bool) -> String {
     detailed(run, width, color, false)
 }
@@ -41,8 +41,12 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
         out.push('\n');
     }
     let before = out.len();
-    for soak in run.soaks.iter().filter(|soak| Mark::of(soak) != Mark::Pass) {
-        explain(&mut out, soak, width, color, verbose);
+    let mut groups = groups::failed(&run.soaks, true);
+    if verbose {
+        groups.extend(groups::passed(&run.soaks));
+    }
+    for group in &groups {
+        explain(&mut out, group, width, color, verbose);
     }
     // The same of all soaks, because it is the system's.
     let unwatched =
@@ -57,24 +61,10 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
         );
         wrap(&mut out, "warning: ", "         ", &text, width);
     }
-    for soak in &run.soaks {
-        for warning in summary::warnings(soak) {
-            let text = format!("{}: {}", units::printable(&soak.name), warning.line());
-            wrap(&mut out, "warning: ", "         ", &text, width);
-        }
-    }
-    for soak in &run.soaks {
-        // Where the soak did not pass, it is among the reasons.
-        let passed = Mark::of(soak) == Mark::Pass;
-        let noted = |finding: &&Finding| match finding.code {
-            Code::CallsUnchecked => verbose,
-            Code::MallocHoldsFree => passed,
-            _ => false,
-        };
-        for note in soak.judged.findings.iter().filter(noted).map(words::finding) {
-            let text = format!("{}: {}", units::printable(&soak.name), note.line());
-            wrap(&mut out, "note: ", "      ", &text, width);
-        }
+    let fold = fold(width, verbose);
+    for remark in groups::remarks(&run.soaks, verbose) {
+        let first = format!("{}: ", remark.label);
+        wrap(&mut out, &first, &" ".repeat(first.len()), &remark.line(fold), width);
     }
     for soak in &run.soaks {
         if !soak.together.is_empty() {
@@ -99,16 +89,40 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
         out.push_str(&further::patterns(soak));
         out.push('\n');
     }
-    let closing = summary::closing(run);
-    out.push_str(&painted(&closing, result_mark(run), color));
-    out.push('\n');
+    close(&mut out, run, width, color);
     out
 }
 
-/// Whether colours may be used: the terminal can show them and `NO_COLOR` is unset or empty, as
-/// <https://no-color.org> has it.
-pub fn color_allowed(is_terminal: bool, no_color: Option<&str>) -> bool {
-    is_terminal && no_color.is_none_or(str::is_empty)
+/// The line that closes a run.
+fn close(out: &mut String, run: &Run, width: u16, color: bool) {
+    let mut closing = String::new();
+    wrap(&mut closing, "", "  ", &summary::closing(run), width);
+    out.push_str(&painted(closing.trim_end(), result_mark(run), color));
+    out.push('\n');
+}
+
+/// A line for each library and one for the run, in the order of the run, cut to the width. Ends with a newline.
+pub fn summary(run: &Run, width: u16, color: bool) -> String {
+    let mut out = String::new();
+    let mut line = |mark: Mark, verdict: &str, text: String| {
+        let head = format!("{} {verdict}: ", mark.word());
+        let text = units::elide(&units::printable(&text), usize::from(width).saturating_sub(head.len()));
+        out.push_str(&format!("{}{text}\n", painted(&head, mark, color)));
+    };
+    for soak in &run.soaks {
+        let mark = Mark::of(soak);
+        let reason = summary::reasons(soak).into_iter().next().filter(|_| mark != Mark::Pass);
+        let reason = reason.map_or_else(String::new, |reason| format!(": {}", reason.fact));
+        line(mark, soak.judged.verdict.name(), format!("{}{reason}", soak.name));
+    }
+    #[cfg(feature = "files")]
+    for row in run.watch.iter().flat_map(super::watch::rows) {
+        let reason = row.reasons.into_iter().next().filter(|_| row.mark != Mark::Pass);
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        line(row.mark, row.verdict, format!("{}{reason}", row.name));
+    }
+    close(&mut out, run, u16::MAX, color);
+    out
 }
 
 /// What the shorthand in the growth column means, where it is used.
@@ -124,6 +138,9 @@ fn notes(run: &Run) -> Vec<&'static str> {
     if figures.contains(&Figure::Exact) {
         notes.push("exact: the series had no noise; the figure is a count, not an estimate.");
     }
+    if figures.contains(&Figure::Within) {
+        notes.push("x ok: growth is proven, and it is within the limit.");
+    }
     if figures.contains(&Figure::Unclear) {
         notes.push("x ?: growth is neither proven nor excluded; x is the best estimate.");
     }
@@ -133,34 +150,53 @@ fn notes(run: &Run) -> Vec<&'static str> {
     notes
 }
 
-/// One soak that did not pass, with its reasons and where its threads stood.
-fn explain(out: &mut String, soak: &Soak, width: u16, color: bool, verbose: bool) {
-    let mark = Mark::of(soak);
-    let head = format!("{} {}", mark.word(), soak.judged.verdict.name());
-    let head = painted(&head, mark, color);
-    out.push_str(&format!("{head}: {}\n", units::printable(&soak.name)));
-    let reasons = summary::reasons(soak);
-    if reasons.is_empty() {
+/// A name fits into a line, behind what stands before it.
+fn fold(width: u16, all: bool) -> Fold {
+    Fold { all, longest: usize::from(width).saturating_sub(12) }
+}
+
+/// Soaks that have their reasons in common, and of the first one where its threads stood; `verbose`: of all.
+fn explain(out: &mut String, group: &Group<'_>, width: u16, color: bool, verbose: bool) {
+    let mark = group.mark();
+    let head = format!("{} {}: ", mark.word(), group.verdict());
+    let title = units::elide(&group.title(), usize::from(width).saturating_sub(head.len()));
+    out.push_str(&format!("{}{title}\n", painted(&head, mark, color)));
+    let (several, fold) = (group.soaks.len() > 1, fold(width, verbose));
+    if several {
+        wrap(out, "  ", "  ", &fold.names(&group.soaks), width);
+    }
+    let findings = group.findings(fold);
+    if findings.is_empty() {
         wrap(out, "  - ", "    ", "no reason was recorded", width);
     }
-    for reason in &reasons {
+    for finding in &findings {
         let mut first = "  - ";
-        for line in reason.lines() {
-            wrap(out, first, "    ", &line, width);
+        for line in finding {
+            wrap(out, first, "    ", line, width);
             first = "    ";
         }
     }
-    for rule in soak.judged.gate.rules.iter().filter(|rule| summary::is_not_met(soak, rule)) {
-        wrap(out, "  - ", "    ", &summary::rule(rule), width);
-    }
-    further::end(out, &soak.outcome, width, verbose);
-    // What the library itself said last is often the whole answer.
-    for line in quoted(&soak.worker.output_tail) {
-        wrap(out, "  its output: ", "    ", line, width);
-    }
-    if further::ended(soak.outcome.kind) && !soak.replay.is_empty() {
-        // On a line of its own and unbroken, to be copied.
-        out.push_str(&format!("  again: {}\n", units::printable(&soak.replay)));
+    let shown = match (several, verbose) {
+        _ if mark == Mark::Pass => 0,
+        (true, false) if !group.ended() => 0,
+        (_, false) => 1,
+        (_, true) => group.soaks.len(),
+    };
+    for soak in &group.soaks[..shown] {
+        let mut end = String::new();
+        further::end(&mut end, &soak.outcome, width, verbose);
+        // What the library itself said last is often the whole answer.
+        for line in quoted(&soak.worker.output_tail) {
+            wrap(&mut end, "  its output: ", "    ", line, width);
+        }
+        if further::ended(soak.outcome.kind) && !soak.replay.is_empty() {
+            // On a line of its own and unbroken, to be copied.
+            end.push_str(&format!("  again: {}\n", units::printable(&soak.replay)));
+        }
+        if several && !end.is_empty() {
+            wrap(out, "  ", "    ", &format!("{}:", fold.names(&[soak])), width);
+        }
+        out.push_str(&end);
     }
 }
 
@@ -236,7 +272,8 @@ mod tests {
     use super::*;
     use dlsoak_record::why::{Crash, CrashCause};
     use dlsoak_record::{
-        Ended, Facts, Frame, Outcome, OutcomeKind, Phase, Severity, Stack, ThreadName, Verdict, Why, sample,
+        Ended, Facts, Finding, Frame, Outcome, OutcomeKind, Phase, Severity, Stack, ThreadName, Verdict, Why,
+        sample,
     };
 
     /// Eight libraries and one that does not load.
@@ -312,6 +349,57 @@ mod tests {
         insta::assert_snapshot!(render(&run, 100, false));
     }
 
+    fn fits(text: &str, width: u16) {
+        let widest = text.lines().map(units::columns).max().unwrap();
+        assert!(widest <= usize::from(width), "{widest} > {width}\n{text}");
+    }
+
+    #[test]
+    fn a_summary_is_a_line_for_each_library_and_one_for_the_run() {
+        let text = summary(&run(), PIPED_WIDTH, false);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 10, "{text}");
+        assert_eq!(lines[0], "pass clean: c-clean");
+        assert_eq!(
+            lines[1],
+            "FAIL leak: c-leak-constructor: heap grows by exactly 32 B per cycle (0.713 MB/s)"
+        );
+        assert_eq!(
+            lines[9],
+            "9 soaks: 3 clean, 1 leak, 3 pinned, 1 inconclusive, 1 load-failed - not passed"
+        );
+        let watched = summary(&sample::watched(), PIPED_WIDTH, false);
+        assert_eq!(watched.lines().count(), 5, "{watched}");
+    }
+
+    #[test]
+    fn names_of_any_length_fit_any_terminal() {
+        let mut run = run();
+        // All that has lines of its own: what passes with warnings, and groups.
+        run.soaks[6].judged.gate.passed = Some(true);
+        let more = sample::run(8).soaks;
+        run.soaks.extend(more);
+        for length in 1..=60 {
+            for (index, soak) in run.soaks.iter_mut().enumerate() {
+                let end = char::from(b'a' + u8::try_from(index).unwrap());
+                soak.name = format!("{}{end}", "n".repeat(length - 1));
+            }
+            for width in [60, 80, 120, 200] {
+                for verbose in [false, true] {
+                    fits(&detailed(&run, width, false, verbose), width);
+                }
+                let text = summary(&run, width, false);
+                let (lines, _) = text.trim_end().rsplit_once('\n').unwrap();
+                fits(lines, width);
+            }
+            // One alone has another table.
+            let one = Run { soaks: vec![run.soaks[1].clone()], ..sample::run(0) };
+            for width in [60, 80, 120, 200] {
+                fits(&render(&one, width, false), width);
+            }
+        }
+    }
+
     #[test]
     fn no_line_is_wider_than_the_terminal() {
         let mut run = run();
@@ -321,10 +409,9 @@ mod tests {
         run.soaks[3].judged.growth[0].per_cycle = -61.0;
         run.soaks[4].cycles.completed = 100_000_000;
         run.soaks[4].unload.loads_per_cycle = 0.0511;
-        for width in [80, 90, 100, 111, 112, 120, 200] {
+        for width in [60, 70, 80, 90, 100, 111, 112, 120, 200] {
             let text = table::render(&run, width, false);
-            let widest = text.lines().map(units::columns).max().unwrap();
-            assert!(widest <= usize::from(width), "{widest} > {width}\n{text}");
+            fits(&text, width);
             assert!(!text.contains('\u{1b}'));
         }
         // Beyond what a machine can do a line may be too long, but it is printed.
@@ -349,13 +436,5 @@ mod tests {
         let trim = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
         assert!(colored.len() > plain.len());
         assert_eq!(trim(&plain), trim(&render(&run(), PIPED_WIDTH, false)));
-    }
-
-    #[test]
-    fn no_color_is_heeded() {
-        assert!(color_allowed(true, None));
-        assert!(color_allowed(true, Some("")));
-        assert!(!color_allowed(true, Some("1")));
-        assert!(!color_allowed(false, None));
     }
 }

@@ -1,4 +1,4 @@
-//! The table of a result. It comes in two layouts, and takes the one that leaves names room.
+//! The table of a result. It comes in three layouts, and takes the widest that leaves names room.
 
 use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Row, Table,
@@ -29,6 +29,8 @@ struct Layout {
     row: fn(&Soak, usize) -> Row,
     /// A line between rows, where a row is more than a line.
     ruled: bool,
+    /// Whether a cell that is too long is broken into lines.
+    broken: bool,
 }
 
 /// Every figure has a column of its own.
@@ -52,6 +54,7 @@ const WIDE: Layout = Layout {
     close: &[9, 11],
     row: wide_row,
     ruled: false,
+    broken: false,
 };
 
 /// Related figures share a column.
@@ -70,27 +73,41 @@ const NARROW: Layout = Layout {
     close: &[],
     row: narrow_row,
     ruled: true,
+    broken: false,
 };
 
-/// The table: wide where that leaves the names room, else narrow.
+/// What a row is about, and the figures that decide, in any width.
+const SMALL: Layout = Layout {
+    header: &["verdict\nlibrary", "cycles\nloads/\ncycle", "growth\n/cycle\n/second", "open\nclose\np50"],
+    figures: 1,
+    words: usize::MAX,
+    close: &[],
+    row: small_row,
+    ruled: true,
+    broken: true,
+};
+
+/// The table: wide where that leaves the names room, else narrow, else small.
 pub(super) fn render(run: &Run, width: u16, color: bool) -> String {
     // The first build is to measure: with names of no length the rest tells what is left for them.
     let room = |layout: &Layout| {
         let used: u16 = build(run, layout, 0, width, false).column_max_content_widths().iter().sum();
         let gaps = GAP * (layout.header.len() as u16 - 1) - layout.close.len() as u16;
-        usize::from(width.saturating_sub(used + gaps)) + "library".len()
+        width.checked_sub(used + gaps).map(|left| usize::from(left) + "library".len())
     };
     let longest = run.soaks.iter().map(|soak| units::columns(&name(soak, NAME))).max().unwrap_or(0);
-    let wide = room(&WIDE);
-    let mut cut: Vec<String> = run.soaks.iter().map(|soak| name(soak, wide)).collect();
-    cut.sort_unstable();
     // Those of a matrix differ within, where they are cut.
-    let alike = cut.windows(2).any(|pair| pair.first() == pair.last());
-    if wide >= longest.min(ROOM) && !alike {
-        return build(run, &WIDE, wide, width, color).to_string();
+    let alike = |wide: usize| {
+        let mut cut: Vec<String> = run.soaks.iter().map(|soak| name(soak, wide)).collect();
+        cut.sort_unstable();
+        cut.windows(2).any(|pair| pair.first() == pair.last())
+    };
+    match (room(&WIDE), room(&NARROW)) {
+        (Some(wide), _) if wide >= longest.min(ROOM) && !alike(wide) => build(run, &WIDE, wide, width, color),
+        (_, Some(narrow)) => build(run, &NARROW, narrow, width, color),
+        (_, None) => build(run, &SMALL, NAME, width, color),
     }
-    let narrow = room(&NARROW).max("library".len());
-    build(run, &NARROW, narrow, width, color).to_string()
+    .to_string()
 }
 
 /// The table in one layout, with names cut to `name_width`.
@@ -115,7 +132,9 @@ fn build(run: &Run, layout: &Layout, name_width: usize, width: u16, color: bool)
     for (i, column) in table.column_iter_mut().enumerate() {
         let padding = if i == 0 || layout.close.contains(&i) { 0 } else { GAP - 1 };
         column.set_padding((padding, 0));
-        column.set_constraint(ColumnConstraint::ContentWidth);
+        if !layout.broken {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
         if i >= layout.figures && i != layout.words {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -147,15 +166,11 @@ fn wide_row(soak: &Soak, name_width: usize) -> Row {
 /// A row whose cells hold two lines.
 fn narrow_row(soak: &Soak, name_width: usize) -> Row {
     let (per_cycle, per_second) = cells::growth(soak, true);
-    let cycles = match soak.cycles.completed {
-        n if n < 10_000_000 => units::count(n),
-        n => units::short_count(n as f64),
-    };
     let pair = |latency: Option<&Latency>| cells::median_and_p99(soak, latency).join("\n");
     Row::from(vec![
         verdict(soak, "\n"),
         Cell::new(format!("{}\n{}", folded_name(soak, name_width), summary::language_word(soak.language))),
-        Cell::new(format!("{cycles}\n{}", cells::loads(soak))),
+        Cell::new(cycles_and_loads(soak)),
         Cell::new(summary::unload_word(soak)),
         Cell::new(format!("{per_cycle}\n{per_second}")),
         Cell::new(pair(soak.latency_ns.open.as_ref())),
@@ -163,10 +178,41 @@ fn narrow_row(soak: &Soak, name_width: usize) -> Row {
     ])
 }
 
+/// A row in which no cell is long; what does not fit is broken.
+fn small_row(soak: &Soak, name_width: usize) -> Row {
+    let (per_cycle, per_second) = cells::growth(soak, true);
+    let median = |latency: Option<&Latency>| {
+        let [median, _] = cells::median_and_p99(soak, latency);
+        median
+    };
+    let [open, close] = [&soak.latency_ns.open, &soak.latency_ns.close].map(|of| median(of.as_ref()));
+    Row::from(vec![
+        painted(soak, format!("{}\n{}", words(soak, " "), name(soak, name_width))),
+        Cell::new(cycles_and_loads(soak)),
+        Cell::new(format!("{per_cycle}\n{per_second}")),
+        Cell::new(format!("{open}\n{close}")),
+    ])
+}
+
+fn cycles_and_loads(soak: &Soak) -> String {
+    let cycles = match soak.cycles.completed {
+        n if n < 10_000_000 => units::count(n),
+        n => units::short_count(n as f64),
+    };
+    format!("{cycles}\n{}", cells::loads(soak))
+}
+
 /// The first cell: the gate's word and the verdict, coloured as one.
 fn verdict(soak: &Soak, between: &str) -> Cell {
+    painted(soak, words(soak, between))
+}
+
+fn words(soak: &Soak, between: &str) -> String {
+    format!("{}{between}{}", Mark::of(soak).word(), soak.judged.verdict.name())
+}
+
+fn painted(soak: &Soak, text: String) -> Cell {
     let mark = Mark::of(soak);
-    let text = format!("{}{between}{}", mark.word(), soak.judged.verdict.name());
     let cell = Cell::new(text).fg(match mark {
         Mark::Pass => Color::Green,
         Mark::Fail => Color::Red,

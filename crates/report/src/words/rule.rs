@@ -1,6 +1,6 @@
 //! Limits in sentences: what a rule of the gate allows, what was measured, and where a limit can't mean what it says.
 
-use dlsoak_record::{LimitFacts, OddLimit, Rule, RuleMeasured, RuleName, Severity, UnloadState, units};
+use dlsoak_record::{LimitFacts, OddLimit, Per, Rule, RuleMeasured, RuleName, Severity, UnloadState, units};
 
 use super::Text;
 use super::growth::{bounded, metric, rate};
@@ -100,15 +100,45 @@ pub(super) fn odd_limit(facts: &LimitFacts) -> Text {
         OddLimit::Untimed => {
             Text::fact(format!("{} has no meaning, because no cycle was timed", facts.limit))
         }
-        OddLimit::TooSmall => Text::fact(format!(
-            "{}, which is less than these {} cycles can distinguish from no growth ({} B per cycle)",
-            at(facts),
-            units::count(facts.cycles),
-            units::number(facts.distinguishable)
-        ))
-        .help("run more cycles, or set the limit in B/cycle"),
+        OddLimit::TooSmall => {
+            let least = format!(
+                "less than these {} cycles can distinguish from no growth ({} B per cycle)",
+                units::count(facts.cycles),
+                units::number(facts.distinguishable)
+            );
+            match facts.limit.per() {
+                Per::Cycle => Text::fact(format!("{} is {least}", facts.limit)).help("run more cycles"),
+                Per::Second => Text::fact(format!("{}, which is {least}", at(facts)))
+                    .help("run more cycles, or set the limit in B/cycle"),
+            }
+        }
         OddLimit::AllowsChunk => Text::fact(at(facts))
             .means("that is enough to hide one leaked malloc chunk per cycle")
             .help("set the limit in B/cycle"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_per_cycle_is_not_to_be_set_per_cycle() {
+        let of = |limit: &str| {
+            odd_limit(&LimitFacts {
+                why: OddLimit::TooSmall,
+                limit: limit.parse().unwrap(),
+                per_cycle: 16.0,
+                seconds_per_cycle: 46e-6,
+                distinguishable: 31.4,
+                cycles: 500,
+            })
+            .line()
+        };
+        assert_eq!(
+            of("16B/cycle"),
+            "16B/cycle is less than these 500 cycles can distinguish from no growth (31.4 B per cycle); help: run more cycles"
+        );
+        assert!(of("0.35MB/s").ends_with("help: run more cycles, or set the limit in B/cycle"));
     }
 }
