@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_whole() {
-        assert_eq!(per_second(4_958.0278), "4,958/s");
+        assert_eq!(per_second(4_958.03), "4,958/s");
         assert_eq!(per_second(f64::NAN), "0/s");
     }
 }
