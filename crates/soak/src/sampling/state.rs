@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use procfs::process::{MMPermissions, MMapPath, Process};
+use procfs::process::{MMPermissions, MMapPath, Process, Task};
 
 use super::guards;
 use super::memory::Memory;
@@ -45,7 +45,7 @@ pub(super) fn snapshot(process: &Process, channel: &Channel, cycle: u64) -> proc
     Ok(Snapshot {
         cycle,
         mappings: guards::split(mappings(process)?, pid, memory.as_ref()),
-        threads: threads(process, channel, memory.as_ref())?,
+        threads: threads(process, channel, memory.as_ref(), SPINS)?,
         descriptors: descriptors(process)?,
         signals: state
             .signals
@@ -106,12 +106,17 @@ fn mappings(process: &Process) -> procfs::ProcResult<Vec<Mapping>> {
     Ok(mappings.collect())
 }
 
-/// How long is waited for threads of the library's to sleep, whose stacks then say whose they are, and how long between two looks. A
+/// How long is waited for threads to sleep, and how long between two looks. Those of the library's have stacks that say whose they are. A
 /// thread of libgomp's pool spins for 300,000 turns before it sleeps, which takes 2 to 14 ms.
 const SPINS: Duration = Duration::from_millis(200);
 const SPUN: Duration = Duration::from_millis(1);
 
-fn threads(process: &Process, channel: &Channel, memory: Option<&Memory>) -> procfs::ProcResult<Vec<Thread>> {
+fn threads(
+    process: &Process,
+    channel: &Channel,
+    memory: Option<&Memory>,
+    longest: Duration,
+) -> procfs::ProcResult<Vec<Thread>> {
     let own = |id: u32| {
         let slot = channel.slots().iter().find(|slot| slot.thread.load(Relaxed) == id)?;
         Some(Own {
@@ -120,31 +125,34 @@ fn threads(process: &Process, channel: &Channel, memory: Option<&Memory>) -> pro
             locale: slot.locale.load(Relaxed),
         })
     };
+    let id = |task: &Task| u32::try_from(task.tid).unwrap_or(0);
+    let mut tasks: Vec<Task> = process.tasks()?.flatten().collect();
+    // Ours first: a thread of the library's may spin for as long as we wait.
+    tasks.sort_by_key(|task| own(id(task)).is_none());
     let mut threads = Vec::new();
-    let until = Instant::now() + SPINS;
-    for task in process.tasks()?.flatten() {
-        // A thread that ends while we look has left nothing.
-        let Ok(status) = task.status() else { continue };
-        let id = u32::try_from(task.tid).unwrap_or(0);
-        let own = own(id);
-        let look = || {
+    let until = Instant::now() + longest;
+    for task in tasks {
+        let (id, own) = (id(&task), own(id(&task)));
+        let seen = loop {
+            // A thread that ends while we look has left nothing.
+            let Ok(status) = task.status() else { break None };
             let syscall = task_syscall(process.pid(), task.tid);
-            (syscall.is_some(), syscall.as_deref().and_then(wait))
-        };
-        let (mut is_known, mut waits) = look();
-        while own.is_none() && is_known && waits.is_none() && Instant::now() < until {
+            let waits = syscall.as_deref().and_then(wait);
+            // A thread of ours that is in no call is about to park, or runs a signal handler, and its mask is the handler's until then.
+            let is_parked = syscall.is_none() || waits.is_some_and(|(call, ..)| call >= 0 || own.is_none());
+            if is_parked || Instant::now() >= until {
+                let blocked = Some(status.sigblk).filter(|_| own.is_none() || is_parked);
+                break Some((status.name, blocked, waits));
+            }
             std::thread::sleep(SPUN);
-            (is_known, waits) = look();
-        }
-        // A thread of ours that is not parked in a call runs a signal handler, and for as long as that its mask is the handler's.
-        let is_parked = !is_known || waits.is_some_and(|(call, ..)| call >= 0);
-        let blocked = Some(status.sigblk).filter(|_| own.is_none() || is_parked);
+        };
+        let Some((name, blocked, waits)) = seen else { continue };
         let waits = waits.filter(|_| own.is_none()).map(|(call, stack, at)| Wait {
             call,
             at,
             stack: memory.map(|m| m.words(stack, STACK_WORDS)).unwrap_or_default(),
         });
-        threads.push(Thread { id, name: status.name, blocked, own, waits });
+        threads.push(Thread { id, name, blocked, own, waits });
     }
     threads.sort_by_key(|thread| thread.id);
     Ok(threads)
@@ -288,7 +296,43 @@ fn shared_files(user: u32) -> BTreeMap<String, u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use nix::sys::signal::{SigSet, Signal};
+    use nix::unistd::gettid;
+
     use super::*;
+
+    #[test]
+    fn a_thread_of_ours_has_its_mask_once_it_has_parked() {
+        let channel = Channel::create((1, 1), 1, &[], false).unwrap();
+        let slot = &channel.slots()[0].thread;
+        let process = Process::myself().unwrap();
+        let blocked = |longest| {
+            let all = threads(&process, &channel, None, longest).unwrap();
+            all.iter().find(|thread| thread.own.is_some()).unwrap().blocked
+        };
+        std::thread::scope(|scope| {
+            let (end, ended) = mpsc::channel::<()>();
+            let (parks, may_park) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                SigSet::from(Signal::SIGUSR2).thread_block().unwrap();
+                slot.store(gettid().as_raw().cast_unsigned(), Relaxed);
+                while may_park.try_recv().is_err() {
+                    std::hint::spin_loop();
+                }
+                let _ = ended.recv();
+            });
+            while slot.load(Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(blocked(Duration::ZERO), None, "it may run a signal handler");
+            parks.send(()).unwrap();
+            let mask = blocked(Duration::from_secs(3600));
+            assert!(mask.is_some_and(|mask| mask >> (Signal::SIGUSR2 as u32 - 1) & 1 == 1), "{mask:?}");
+            drop(end);
+        });
+    }
 
     #[test]
     fn a_waiting_thread_tells_where_it_waits() {
