@@ -159,6 +159,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     }
     let root = fixtures::root();
+    let table = Table::load(&root)?;
+    options.only.iter().try_for_each(|name| table.get(name).map(drop))?;
     let ports = command::target(&root).join("ports");
     let (mut soaked, mut differing) = (0, 0);
     for row in rows.iter().filter(|row| options.row.is_empty() || options.row.contains(&row.name)) {
@@ -440,7 +442,8 @@ fn page(rows: &[Row], columns: &[Column]) -> Result<String> {
     let mut text = format!(
         "# Where it was tried\n\nMade by `cargo xtask ports` on {}: the program that ships, copied as it is, soaks each fixture on each \
          C\nlibrary. A cell is the verdict where state, causes, residue and findings are as \
-         `fixtures.toml` says for that C\nlibrary. Fixtures that harm their process are left out.\n",
+         `fixtures.toml` says for that C\nlibrary. It is `inconclusive` where the cycles of a fixture, which are few, leave a \
+         growth open. Fixtures that\nharm their process are left out.\n",
         std::env::consts::ARCH,
     );
     let mut notes = Vec::new();

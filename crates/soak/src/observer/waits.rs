@@ -113,6 +113,11 @@ impl Call {
         let waits = self.number == libc::SYS_futex && COMMANDS.contains(&(self.arguments[1] & 0x7f));
         waits.then_some(self.arguments[2] as u32)
     }
+
+    /// Whether a wait on a futex may be ended by another process: `FUTEX_PRIVATE_FLAG` is not set.
+    pub fn is_shared(&self) -> bool {
+        self.number == libc::SYS_futex && self.arguments[1] & 0x80 == 0
+    }
 }
 
 fn words(memory: &Memory, address: u64) -> Option<[u32; 8]> {
@@ -152,5 +157,8 @@ mod tests {
         assert_eq!((number, arguments), (202, [0x7f1, 0x189, 0, 0, 0, 0xffff_ffff]));
         let call = Call { number: libc::SYS_futex, arguments, file: None, futex: None };
         assert_eq!((call.name(), call.expected(), call.descriptor()), (Some("futex"), Some(0), None));
+        assert!(!call.is_shared());
+        let at_a_thread = Call { arguments: [0x7f1, 0x109, 1234, 0, 0, 0xffff_ffff], ..call };
+        assert!(at_a_thread.is_shared());
     }
 }

@@ -35,10 +35,11 @@ pub(super) fn doing(namer: &mut Namer<'_>, capture: &Capture, thread: &Thread) -
 fn waits(namer: &mut Namer<'_>, capture: &Capture, thread: &Thread, call: &Call, frames: &[Named]) -> Wait {
     let above = frames.get(..DEPTH.min(frames.len())).unwrap_or_default();
     let within = |names: &[&str]| above.iter().any(|named| named.is(names));
-    let Some(expected) = call.expected() else { return in_call(call) };
-    if within(&JOIN) {
-        let joined = i32::try_from(expected).ok();
-        let joined = capture.threads.iter().find(|other| Some(other.inner) == joined);
+    if call.expected().is_none() {
+        return in_call(call);
+    }
+    let joined = ends(capture, call);
+    if within(&JOIN) || joined.is_some() {
         return Wait::Join { thread: joined.map(name_of_thread) };
     }
     if within(&CONDITION) {
@@ -55,6 +56,14 @@ fn waits(namer: &mut Namer<'_>, capture: &Capture, thread: &Thread, call: &Call,
         Box::new(Holder { thread: name_of_thread(owner), doing: of_holder(namer, capture, owner) })
     });
     Wait::Mutex { holder }
+}
+
+/// The thread whose end is waited for. The kernel wakes who waits at its number, and others than this process may wait there
+/// (`CLONE_CHILD_CLEARTID`), so glibc waits for the number by a futex that is shared (`LLL_SHARED` in pthread_join_common.c). A C library without
+/// names of its own functions does not say that this is `pthread_join`.
+fn ends<'a>(capture: &'a Capture, call: &Call) -> Option<&'a Thread> {
+    let number = call.expected().filter(|_| call.is_shared()).and_then(|value| i32::try_from(value).ok())?;
+    capture.threads.iter().find(|other| other.inner == number)
 }
 
 /// The thread that holds the mutex that a thread waits for.
@@ -86,7 +95,7 @@ fn of_holder(namer: &mut Namer<'_>, capture: &Capture, thread: &Thread) -> Doing
         Some(call) if call.expected().is_some() => {
             let within = |names: &[&str]| frames.iter().take(DEPTH).any(|named| named.is(names));
             match () {
-                () if within(&JOIN) => Wait::Join { thread: None },
+                () if within(&JOIN) || ends(capture, call).is_some() => Wait::Join { thread: None },
                 () if within(&CONDITION) => Wait::Condition,
                 () if within(&MUTEX) => Wait::Mutex { holder: None },
                 () => Wait::Futex,
@@ -110,5 +119,33 @@ fn in_call(call: &Call) -> Wait {
             .as_ref()
             .filter(|_| fd.is_some())
             .map(|file| Descriptor::of_link(&file.to_string_lossy())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_wait_for_the_number_of_a_thread_is_for_its_end() {
+        let thread = |inner: i32| Thread {
+            id: 1000 + inner,
+            inner,
+            name: String::new(),
+            registers: None,
+            frames: Vec::new(),
+            more: false,
+            call: None,
+            in_handler: false,
+            descriptor: Vec::new(),
+        };
+        let capture = Capture { threads: vec![thread(7), thread(8)], ..Capture::default() };
+        let wait = |operation, value| {
+            let arguments = [0x7f00, operation, value, 0, 0, 0xffff_ffff];
+            ends(&capture, &Call { number: libc::SYS_futex, arguments, file: None, futex: None })
+                .map(|thread| thread.id)
+        };
+        // FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, as pthread_join has it, and the same for this process alone.
+        assert_eq!((wait(0x109, 8), wait(0x109, 9), wait(0x189, 8)), (Some(1008), None, None));
     }
 }
