@@ -1,5 +1,6 @@
 //! `cargo xtask lint` and `test`: what a change must pass, the same for a developer and for CI.
 
+use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
@@ -16,6 +17,8 @@ pub(crate) struct Passed {
     args: Vec<String>,
 }
 
+/// How many tests run at a time, by the environment.
+const THREADS: &str = "RUST_TEST_THREADS";
 const RUST_FIXTURES: &str = "cdylib-fixtures/rust/Cargo.toml";
 const FUZZ_TARGETS: &str = "fuzz/Cargo.toml";
 
@@ -83,7 +86,13 @@ pub(crate) fn test(passed: &Passed) -> Result<bool> {
     build::run(&build::Options::all_quietly())?;
     lacking::clear(&root)?;
     let mut cargo = command::cargo(&root);
-    let good = check(cargo.args(["test", "--workspace", "--locked"]).args(&passed.args))?;
+    cargo.args(["test", "--workspace", "--locked"]).args(&passed.args);
+    if std::env::var_os(THREADS).is_none() {
+        // A soak is waited for a third of the time: with a thread for each of 2 processors they were busy for 66 % of it.
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        cargo.env(THREADS, (processors * 3 / 2).to_string());
+    }
+    let good = check(&mut cargo)?;
     eprintln!("{}", lacking::summary(&root));
     Ok(good)
 }
