@@ -443,7 +443,8 @@ fn page(rows: &[Row], columns: &[Column]) -> Result<String> {
         "# Where it was tried\n\nMade by `cargo xtask ports` on {}: the program that ships, copied as it is, soaks each fixture on each \
          C\nlibrary. A cell is the verdict where state, causes, residue and findings are as \
          `fixtures.toml` says for that C\nlibrary. It is `inconclusive` where the cycles of a fixture, which are few, leave a \
-         growth open. Fixtures that\nharm their process are left out.\n",
+         growth open, and empty where\nthe processor is emulated and a fixture needs more of them. Fixtures that harm their process are left \
+         out.\n",
         std::env::consts::ARCH,
     );
     let mut notes = Vec::new();
