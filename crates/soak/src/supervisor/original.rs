@@ -38,7 +38,8 @@ impl Original {
         Self { path: path.to_path_buf(), stamp, content: content(bytes), build_id }
     }
 
-    /// What became of the file; `None` where it is the same one, or not there. A file that is only touched is the same.
+    /// What became of the file; `None` where it is the same one, or where none is there that is a library: then the next open fails and says
+    /// so. A file that is only touched is the same.
     pub(super) fn change(&mut self) -> Option<FileChange> {
         let now = stamp(&self.path)?;
         if Some(now) == self.stamp {
@@ -51,7 +52,7 @@ impl Original {
             self.stamp = Some(now);
             return None;
         }
-        let build_id = elf::parse(&bytes).ok().and_then(|facts| facts.build_id);
+        let build_id = elf::parse(&bytes).ok()?.build_id;
         let path = self.path.to_string_lossy().into_owned();
         Some(FileChange { path, before: self.build_id.clone(), now: build_id, same: content == self.content })
     }
@@ -90,6 +91,10 @@ mod tests {
         std::fs::write(&path, [&program[..], b"more"].concat()).unwrap();
         touch();
         assert!(!rewritten.change().unwrap().same);
+
+        let mut damaged = original();
+        std::fs::write(&path, "no library").unwrap();
+        assert_eq!(damaged.change(), None);
 
         let mut gone = original();
         std::fs::remove_file(&path).unwrap();
