@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::soaks::Without;
+
 /// What ends the help of `dlsoak inspect`.
 pub(super) const INSPECT_HELP: &str = "\
 Examples:
   dlsoak inspect ./libplugin.so
   dlsoak inspect -v ./libplugin.so
-  dlsoak inspect build/plugins
+  dlsoak inspect build/plugins --exclude '*-test.so'
   dlsoak inspect --json ./libplugin.so | jq '.unload.answer, .problems'
 
 Exit codes: 0 each file was read, 2 wrong usage, or a file that dlsoak can't read as ELF.";
@@ -61,6 +63,9 @@ pub struct InspectArgs {
     /// a pattern such as 'build/*.so' and those that @LIST has one a line are a table
     #[arg(value_name = "LIB", required = true)]
     pub libraries: Vec<PathBuf>,
+    /// Which libraries are left out.
+    #[command(flatten)]
+    pub without: Without,
     /// Print the result as JSON, as docs/inspect.schema.json describes it, and as an array for several libraries [default: text]
     #[arg(long)]
     pub json: bool,

@@ -9,6 +9,14 @@ use crate::settings::Settings;
 use crate::settings::quantity::{Cycles, Jobs};
 use crate::suite::partition::Partition;
 
+/// What the libraries of directories, patterns and lists are taken without.
+#[derive(Debug, Default, Args)]
+pub struct Without {
+    /// Leave out libraries whose name or path matches PATTERN, for example '*-test.so' or 'build/old/*'; repeatable [default: none]
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<Pattern>,
+}
+
 /// Arguments of `dlsoak run`. Each overrides what the suite file says.
 #[derive(Debug, Default, Args)]
 pub struct RunArgs {
@@ -16,9 +24,9 @@ pub struct RunArgs {
     /// @LIST has one a line (@- for standard input), or the suite in one .toml file [default: dlsoak.toml in the current directory]
     #[arg(value_name = "LIB")]
     pub libraries: Vec<PathBuf>,
-    /// Leave out libraries whose name or path matches PATTERN, for example '*-test.so' or 'build/old/*'; repeatable [default: none]
-    #[arg(long, value_name = "PATTERN")]
-    pub exclude: Vec<Pattern>,
+    /// Which libraries are left out.
+    #[command(flatten)]
+    pub without: Without,
     /// What each soak does, and what it may leave.
     #[command(flatten)]
     pub settings: Settings,

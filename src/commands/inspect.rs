@@ -13,7 +13,7 @@ use crate::{exit_code, inspect};
 /// # Errors
 /// When a path stands for no library.
 pub fn inspect(args: &InspectArgs, global: Global) -> anyhow::Result<u8> {
-    let libraries = named(&args.libraries, &[])?;
+    let libraries = named(&args.libraries, &args.without.exclude)?;
     let (mut all, mut code) = (Vec::new(), exit_code::PASSED);
     for library in &libraries {
         match inspect::inspect(library) {

@@ -44,7 +44,7 @@ pub(super) fn named(arguments: &[PathBuf], exclude: &[Pattern]) -> anyhow::Resul
         }
     }
     if all.is_empty() && !paths.is_empty() {
-        bail!("--exclude leaves no library to soak");
+        bail!("--exclude leaves no library");
     }
     Ok(all)
 }
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(found(dir.path(), "", &["plug", "sub"]), ["libz.so", "sub/.libs/plugin"]);
         let (root, all) = (dir.path().to_owned(), patterns(&["*"]));
         let refused = named(&[root], &all).unwrap_err().to_string();
-        assert_eq!(refused, "--exclude leaves no library to soak");
+        assert_eq!(refused, "--exclude leaves no library");
     }
 
     #[test]

@@ -115,11 +115,11 @@ pub(super) fn plan(args: &RunArgs, global: Global) -> anyhow::Result<(Plan, Opti
         _ => None,
     };
     let mut plan = match (suite, together) {
-        (None, None) => Plan::from_paths(&named(&args.libraries, &args.exclude)?, &settings)?,
+        (None, None) => Plan::from_paths(&named(&args.libraries, &args.without.exclude)?, &settings)?,
         (None, Some(more)) => {
             let more = more.iter().map(|companion| companion.path().to_owned());
             let all: Vec<PathBuf> = args.libraries.iter().cloned().chain(more).collect();
-            in_one_process(&named(&all, &args.exclude)?, settings)?
+            in_one_process(&named(&all, &args.without.exclude)?, settings)?
         }
         (Some(_), Some(_)) => {
             bail!("--together is for libraries that you name; set `together` of a library in the suite")
@@ -139,7 +139,7 @@ pub(super) fn plan(args: &RunArgs, global: Global) -> anyhow::Result<(Plan, Opti
                         .map_err(|error| format!("`{text}` in exclude is no pattern: {}", error.msg))
                 };
                 let mut all = exclude.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
-                all.extend(args.exclude.iter().cloned());
+                all.extend(args.without.exclude.iter().cloned());
                 find(directory, path, &all)
             };
             Plan::from_suite(&text, &file, &settings, &find)?

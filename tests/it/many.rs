@@ -91,7 +91,7 @@ fn a_directory_is_soaked_library_by_library() {
     let together = tree.run(&["--together", "build"]);
     assert_eq!(together.soaks[0].together.len(), 2);
     assert_eq!(tree.refused(&["run", "empty"]), "empty: no shared library is in this directory or below it");
-    assert_eq!(tree.refused(&["run", "build", "--exclude", "*"]), "--exclude leaves no library to soak");
+    assert_eq!(tree.refused(&["run", "build", "--exclude", "*"]), "--exclude leaves no library");
     assert_eq!(tree.refused(&["trace", "build"]), "trace takes one library; name one");
 }
 
@@ -201,6 +201,8 @@ fn several_libraries_are_inspected_in_a_table() {
     let (code, sub) = json(&["build/sub"]);
     assert_eq!((code, sub.as_array().unwrap().len()), (Some(0), 1));
     assert_eq!(sub[0]["path"], "build/sub/plugin");
+    let (_, rest) = json(&["build", "--exclude", "libz*", "--exclude", "build/sub/*"]);
+    assert_eq!((rest.as_array().unwrap().len(), &rest[0]["path"]), (1, &"build/libstays.so".into()));
 }
 
 #[test]
