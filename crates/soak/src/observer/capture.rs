@@ -24,7 +24,7 @@ pub struct Capture {
 }
 
 /// One thread.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Thread {
     /// Its number, as the kernel has it.
     pub id: i32,
@@ -129,12 +129,7 @@ impl Thread {
             id,
             inner: inner(process, id, "NSpid:"),
             name: name.trim_end_matches('\n').to_owned(),
-            registers: None,
-            frames: Vec::new(),
-            more: false,
-            call: None,
-            in_handler: false,
-            descriptor: Vec::new(),
+            ..Self::default()
         }
     }
 }

@@ -128,17 +128,7 @@ mod tests {
 
     #[test]
     fn a_shared_wait_for_the_number_of_a_thread_is_for_its_end() {
-        let thread = |inner: i32| Thread {
-            id: 1000 + inner,
-            inner,
-            name: String::new(),
-            registers: None,
-            frames: Vec::new(),
-            more: false,
-            call: None,
-            in_handler: false,
-            descriptor: Vec::new(),
-        };
+        let thread = |inner: i32| Thread { id: 1000 + inner, inner, ..Thread::default() };
         let capture = Capture { threads: vec![thread(7), thread(8)], ..Capture::default() };
         let wait = |operation, value| {
             let arguments = [0x7f00, operation, value, 0, 0, 0xffff_ffff];
