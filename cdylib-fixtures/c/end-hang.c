@@ -11,7 +11,6 @@
 
 static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t second = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static volatile int both;
 
 __attribute__((noinline)) static int lock_twice(pthread_mutex_t *mutex) {
@@ -76,7 +75,14 @@ FIXTURE_EXPORT int64_t fibonacci(int32_t n) {
     int turns = 0;
     spin(&turns);
 #else
+    pthread_mutexattr_t type;
+    pthread_mutex_t recursive;
+    pthread_mutexattr_init(&type);
+    pthread_mutexattr_settype(&type, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&recursive, &type);
+    pthread_mutexattr_destroy(&type);
     lock_twice(&recursive);
+    pthread_mutex_destroy(&recursive);
     read_one(1);
 #endif
     return fibonacci_iterative(n);
