@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use dlsoak_record::{Run, Soak, Watch};
 
-use super::groups::{self, Fold};
+use super::groups::{self, Fold, Group};
 use super::summary::{self, Mark};
 use super::{built, cells, units, watch};
 
@@ -19,9 +19,12 @@ const NAME: usize = 60;
 
 /// The whole text, which is smaller than a comment may be.
 pub(super) fn render(run: &Run) -> String {
+    let mut soaks: Vec<&Soak> = run.soaks.iter().collect();
+    soaks.sort_by_key(|soak| Mark::of(soak));
+    let groups = groups::failed(soaks.iter().copied(), false);
     let mut rows = ROWS;
     loop {
-        let text = of_rows(run, rows);
+        let text = of_rows(run, &soaks, &groups, rows);
         if text.len() < LARGEST || rows == 0 {
             return text;
         }
@@ -30,9 +33,7 @@ pub(super) fn render(run: &Run) -> String {
 }
 
 /// The text with at most this many rows in each of its parts.
-fn of_rows(run: &Run, rows: usize) -> String {
-    let mut soaks: Vec<&Soak> = run.soaks.iter().collect();
-    soaks.sort_by_key(|soak| Mark::of(soak));
+fn of_rows(run: &Run, soaks: &[&Soak], groups: &[Group<'_>], rows: usize) -> String {
     let mut out = format!("## dlsoak: {}\n\n", text(&summary::closing(run)));
     if !soaks.is_empty() {
         out.push_str("| | library | | cycles | loads/cycle | unload | growth/cycle | growth/s | open p50 | p99 | close p50 | p99 |\n");
@@ -59,7 +60,6 @@ fn of_rows(run: &Run, rows: usize) -> String {
     if let Some(watch) = &run.watch {
         watched(&mut out, watch, rows);
     }
-    let groups = groups::failed(soaks, false);
     if !groups.is_empty() {
         out.push_str("\n### Why\n\n");
     }

@@ -265,8 +265,9 @@ impl PageTable {
         let size = c::page();
         let (mut from, mut was_guard) = (mapping.low, mapping.is_guard);
         let mut at = mapping.low;
-        let has_parts = mapping.is_data && mapping.name.is_empty();
-        while has_parts && at < mapping.high && (mapping.high - mapping.low) / size <= Self::MOST {
+        let pages = (mapping.high - mapping.low) / size;
+        let has_parts = mapping.is_data && mapping.name.is_empty() && pages <= Self::MOST;
+        while has_parts && at < mapping.high {
             let mut entries = [0_u64; ENTRIES];
             let wanted = ENTRIES.min((mapping.high - at) / size);
             let read = self.read(at / size, &mut entries[..wanted]);

@@ -125,14 +125,16 @@ fn threads(
             locale: slot.locale.load(Relaxed),
         })
     };
-    let id = |task: &Task| u32::try_from(task.tid).unwrap_or(0);
-    let mut tasks: Vec<Task> = process.tasks()?.flatten().collect();
+    let known = |task: Task| {
+        let id = u32::try_from(task.tid).unwrap_or(0);
+        (id, own(id), task)
+    };
+    let mut tasks: Vec<(u32, Option<Own>, Task)> = process.tasks()?.flatten().map(known).collect();
     // Ours first: a thread of the library's may spin for as long as we wait.
-    tasks.sort_by_key(|task| own(id(task)).is_none());
+    tasks.sort_by_key(|(_, own, _)| own.is_none());
     let mut threads = Vec::new();
     let until = Instant::now() + longest;
-    for task in tasks {
-        let (id, own) = (id(&task), own(id(&task)));
+    for (id, own, task) in tasks {
         let seen = loop {
             // A thread that ends while we look has left nothing.
             let Ok(status) = task.status() else { break None };
