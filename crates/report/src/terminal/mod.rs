@@ -217,28 +217,14 @@ fn quoted(output: &str) -> Vec<&str> {
 /// Appends `text` with its words wrapped at `width`. A word longer than the line stays whole: a path that is cut
 /// can't be copied.
 pub fn wrap(out: &mut String, first: &str, rest: &str, text: &str, width: u16) {
-    let width = usize::from(width.max(40));
-    let mut line = first.to_owned();
-    let mut length = units::columns(first);
-    let mut empty = true;
-    for word in units::printable(text).split_whitespace() {
-        let word_length = units::columns(word);
-        if !empty && length + 1 + word_length > width {
-            out.push_str(&line);
-            out.push('\n');
-            line = rest.to_owned();
-            length = units::columns(rest);
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-            length += 1;
-        }
-        line.push_str(word);
-        length += word_length;
-        empty = false;
-    }
-    out.push_str(line.trim_end());
+    let words = units::printable(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let options = textwrap::Options::new(usize::from(width.max(40)))
+        .initial_indent(first)
+        .subsequent_indent(rest)
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    out.push_str(textwrap::fill(&words, options).trim_end());
     out.push('\n');
 }
 
