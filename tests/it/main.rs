@@ -16,6 +16,7 @@ mod cohorts;
 mod compare;
 mod decide;
 mod doctor;
+mod each_fixture;
 mod ends;
 mod exceptions;
 mod exhausted;

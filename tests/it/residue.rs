@@ -1,60 +1,18 @@
-//! What else a library leaves behind: every fixture that leaves something is told by its kind, its twin is not, and
-//! neither is a library that nobody here wrote.
+//! What else a library leaves behind, beyond what every fixture is asked (`each_fixture`): its evidence, with threads, where it is allowed,
+//! and that a library that nobody here wrote leaves nothing.
 
 use crate::support::{DECIDED, dlsoak, fixture, library, run, soak};
 use dlsoak::record::{
     Code, CrashHow, EnvironmentChange, Evidence, Note, OutcomeKind, Pass, Place, Severity, Soak,
     StreamChange, UnloadState, Verdict,
 };
-use xtask::fixtures::{Fixture, Table, Truth, root};
 
-/// Enough for a rate, few enough for all fixtures.
+/// Enough for a rate.
 const CYCLES: &str = "60";
-
-/// Fixtures that are in the table for what they leave behind, with what is true of one thread that cycles.
-fn fixtures(table: &Table) -> Vec<(&Fixture, &Truth)> {
-    let first = table.fixtures.iter().position(|f| f.name == "c-signal-handler").unwrap();
-    let truth = |f| Fixture::truth(f, &xtask::fixtures::Situation::default());
-    let others = table.fixtures[..first].iter().filter(|f| f.truths.iter().any(|t| !t.residue.is_empty()));
-    // What is soaked with limits of its own is for the tests of limits: without them it does harm.
-    let all = others
-        .chain(&table.fixtures[first..])
-        .filter(|f| !f.hostile && f.settings.is_empty() && !f.truths.is_empty());
-    // How soon a process ends of itself decides what it leaves; ends have tests of their own.
-    all.filter_map(|f| Some((f, truth(f)?))).filter(|(_, truth)| truth.end.is_none()).collect()
-}
 
 /// Kinds and rates of what was told.
 fn told(soak: &Soak) -> Vec<(&str, Option<f64>)> {
     soak.residue.iter().map(|found| (found.kind().name(), found.per_cycle)).collect()
-}
-
-#[test]
-fn every_kind_that_a_fixture_leaves_is_told_and_no_other() {
-    let table = Table::load(&root()).unwrap();
-    for (f, truth) in fixtures(&table) {
-        let env: Vec<String> = f.env.iter().map(|(name, value)| format!("--env={name}={value}")).collect();
-        let mut args = vec!["-n", CYCLES, "--warmup", "10", "--checkpoints", "20"];
-        args.extend(env.iter().map(String::as_str));
-        let finished = soak(&fixture(&f.name), &args);
-        let soak = finished.soak();
-        let found = told(soak);
-        let kinds: Vec<&str> = found.iter().map(|(kind, _)| *kind).collect();
-        let true_kinds: Vec<&str> = truth.residue.iter().map(|left| left.kind.as_str()).collect();
-        // What is taken from a pool of 1 MiB, or left by every tenth load, shows its rate later than this.
-        let slow = ["c-arena", "c-fds-tenth"].contains(&f.name.as_str());
-        if slow {
-            assert!(!kinds.is_empty(), "{}: {:?}", f.name, soak.residue);
-            continue;
-        }
-        assert_eq!(kinds, true_kinds, "{}: {:?} {:?}", f.name, soak.residue, soak.outcome);
-        for (left, (kind, rate)) in truth.residue.iter().zip(found) {
-            assert_eq!(rate, left.per_cycle, "{}: {kind}: {:?}", f.name, soak.residue);
-        }
-        if kinds.is_empty() {
-            assert_ne!(soak.judged.verdict, Verdict::Residue, "{}: {:?}", f.name, soak.judged.findings);
-        }
-    }
 }
 
 #[test]
