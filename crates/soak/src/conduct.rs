@@ -46,7 +46,8 @@ const POINTERS_SECONDS: f64 = 10.0;
 /// Seconds after the last load in which a use of what is gone is waited for, at least.
 const LEAST_WAIT: f64 = 0.1;
 
-/// Cycles in a host of the other kind, which shows whether the library stays there, and what leaks heap in each cycle.
+/// Cycles in a host of the other kind, which shows whether what is wrong here is so there. Where nothing is, what it would find of its own,
+/// that the library stays, crashes or leaves something there, takes as few as in a host that links what it needs.
 const OTHER_KIND: u64 = 256;
 /// Cycles in a host that links what the library needs: of a library that grows, and of one that leaves something or stays. The second of
 /// each is of those that search for the one at fault, which is then looked at with the first.
@@ -388,16 +389,15 @@ impl Conductor<'_> {
     fn other_hosts(&self, soak: &Measured) -> Result<Vec<OtherHost>, EndedEarly> {
         let mut hosts = Vec::new();
         let crashed = soak.outcome.kind == OutcomeKind::Crashed;
+        let mut problems = analysis::problems(soak);
         if self.plan.needs_cxx && !crashed {
             let other = host::of_other_kind(self.plan);
             let change = HostChange::Kind { kind: other.kind };
-            let elsewhere = SoakPlan {
-                purpose: Purpose::OtherHost,
-                ..other.elsewhere(self.affordable(soak, OTHER_KIND))
-            };
+            let cycles = self.affordable(soak, if problems.is_empty() { STAYS } else { OTHER_KIND });
+            let elsewhere = SoakPlan { purpose: Purpose::OtherHost, ..other.elsewhere(cycles) };
             hosts.push(OtherHost { change, soak: self.in_other_host(elsewhere)? });
         }
-        let problems = if may_blame(self.plan) { analysis::problems(soak) } else { Vec::new() };
+        problems.retain(|_| may_blame(self.plan));
         if problems.is_empty() {
             return Ok(hosts);
         }
