@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn the_library_leaves_nothing_behind() -> Result<(), Box<dyn Error>> {
-    // Another project names its own library here, such as "target/debug/libplugin.so".
+    // Another project names the file that its build makes. Of a cdylib of its own it has `Soak::cdylib` instead (`examples/rust`).
     let library = xtask::fixtures::directory(&xtask::fixtures::root()).join("libc-clean.so");
     Ok(soak(&library.to_string_lossy(), Some("fibonacci(20)"))?)
 }

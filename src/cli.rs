@@ -248,6 +248,8 @@ pub enum ReportFormat {
     Junit,
     /// Write dlsoak.sarif, for code scanning
     Sarif,
+    /// Write bencher.json, with growth, latencies and loads for continuous benchmarking
+    Bencher,
     /// Write checkpoints.csv, with every checkpoint of every library
     Csv,
     /// Write LIBRARY.PHASE.hgrm, the percentile distributions of HdrHistogram

@@ -18,7 +18,7 @@ pub use dlsoak_judge as analysis;
 pub use dlsoak_record as record;
 pub use dlsoak_report as report;
 pub use dlsoak_settings as settings;
-pub use dlsoak_soak::{Fault, Soak, SoakError, Soaked};
+pub use dlsoak_soak::{CdylibError, Fault, Soak, SoakError, Soaked};
 pub use dlsoak_soak::{
     calls, channel, conduct, fault, files, gctrace, host, lddebug, sampling, suite, supervisor, sys, trace,
     watch,

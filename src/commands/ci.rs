@@ -1,6 +1,7 @@
 //! What a run reports to GitHub Actions, if it runs there: annotations, and the summary of the step.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use super::print;
 use crate::record::Run;
@@ -10,7 +11,7 @@ use crate::report::{self, Format};
 /// events and nothing else. Neither is worth failing a run for.
 pub(super) fn tell(run: &Run, json: bool) {
     if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-        let annotations = report::annotations::render(run);
+        let annotations = report::annotations::render(run, in_repository());
         if json {
             // The runner reads commands from both.
             let _ = std::io::stderr().lock().write_all(annotations.as_bytes());
@@ -28,5 +29,17 @@ pub(super) fn tell(run: &Run, json: bool) {
         if let Err(error) = append(&file.contents) {
             super::note(&format!("cannot append to the step summary {}: {error}", path.to_string_lossy()));
         }
+    }
+}
+
+/// What makes a path relative to the root of the repository, which is the step's own directory unless the runner names another. A path
+/// outside of it stays.
+fn in_repository() -> impl Fn(&str) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let named = std::env::var_os("GITHUB_WORKSPACE").filter(|root| !root.is_empty()).map(PathBuf::from);
+    let root = named.unwrap_or_else(|| here.clone());
+    move |path| {
+        let full = here.join(path);
+        full.strip_prefix(&root).map_or_else(|_| path.to_owned(), |path| path.display().to_string())
     }
 }

@@ -28,6 +28,7 @@ pub fn report(args: &ReportArgs, global: Global) -> anyhow::Result<u8> {
         ReportFormat::Markdown => report::Format::Markdown,
         ReportFormat::Junit => report::Format::Junit,
         ReportFormat::Sarif => report::Format::Sarif,
+        ReportFormat::Bencher => report::Format::Bencher,
         ReportFormat::Csv => report::Format::Csv,
         ReportFormat::Hgrm => report::Format::Hgrm,
         ReportFormat::Hlog => report::Format::Hlog,

@@ -46,6 +46,11 @@ fn sarif_of_the_sample() {
 }
 
 #[test]
+fn bencher_of_the_sample() {
+    insta::assert_snapshot!(text("bencher"));
+}
+
+#[test]
 fn csv_of_the_sample() {
     let text = text("csv");
     assert_eq!(
@@ -167,6 +172,7 @@ fn in_actions(args: &[&str], summary: &Path) -> std::process::Output {
     let libraries = [fixture("c-clean"), fixture("c-leak-constructor")];
     let mut command = dlsoak();
     command.arg("run").args(libraries).args(DECIDED).arg("-o").arg(out.path()).args(args);
+    command.env("GITHUB_WORKSPACE", xtask::fixtures::root());
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", summary).output().unwrap()
 }
 
@@ -183,8 +189,15 @@ fn in_github_actions_a_run_annotates_and_sums_up() {
     let text = std::fs::read_to_string(&summary).unwrap();
     assert!(text.starts_with("before\n## dlsoak: 2 soaks: 1 clean, 1 leak"), "{text}");
     // A summary that can't be written is no reason to fail.
-    let output = in_actions(&[], &dir.path().join("no/such/file"));
+    let output = in_actions(&["--trace-on-leak"], &dir.path().join("no/such/file"));
     assert_eq!(output.status.code(), Some(1));
+    // The line that leaks, relative to the root of the repository.
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let annotation = stdout.lines().find(|line| line.starts_with("::")).unwrap();
+    assert!(
+        annotation.starts_with("::error file=cdylib-fixtures/c/leak-constructor.c,line="),
+        "{annotation}"
+    );
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot append to the step summary"));
 }
 
@@ -229,7 +242,9 @@ fn a_record_that_is_none_gets_one_line_in_every_format() {
         (whole.replacen("\"seconds\": ", "\"seconds\": \"soon\", \"was\": ", 1), "broken record"),
         (String::new(), "no JSON"),
     ];
-    for format in ["html", "svg", "png", "markdown", "junit", "sarif", "csv", "hgrm", "hlog", "text"] {
+    for format in
+        ["html", "svg", "png", "markdown", "junit", "sarif", "bencher", "csv", "hgrm", "hlog", "text"]
+    {
         for (text, expected) in &broken {
             std::fs::write(&path, text).unwrap();
             let output = dlsoak().args(["report", "--to", format]).arg(&path).output().unwrap();

@@ -1,7 +1,7 @@
 //! Soaks from a program that is not `dlsoak`.
 
 use dlsoak::record::{Mode, Note, UnloadState, Verdict};
-use dlsoak::{Soak, SoakError};
+use dlsoak::{CdylibError, Soak, SoakError};
 
 use crate::support::fixture;
 
@@ -71,4 +71,13 @@ fn a_crash_ends_the_soak_and_not_the_test() {
 fn settings_that_cannot_be_carried_out_are_errors() {
     let wrong = Soak::new(fixture("c-clean")).mode(Mode::Copies).share_path(true).run();
     assert!(matches!(wrong, Err(SoakError::Plan(_))));
+}
+
+#[test]
+fn a_cdylib_that_the_workspace_lacks_is_an_error() {
+    let error = Soak::cdylib("no-such-plugin").run().unwrap_err();
+    assert!(
+        matches!(&error, SoakError::Cdylib(CdylibError::Unknown { name, .. }) if name == "no-such-plugin"),
+        "{error}"
+    );
 }

@@ -44,6 +44,7 @@ mod musl;
 mod output;
 mod own_faults;
 mod packages;
+mod pipelines;
 mod pool;
 mod programs;
 mod properties;

@@ -9,6 +9,7 @@ mod checks;
 mod command;
 mod demo;
 mod dist;
+mod examples;
 mod fleet;
 mod fuzz;
 mod go_matrix;
@@ -60,10 +61,12 @@ enum Verb {
     Survey(survey::Survey),
     /// Watch a host that loads 100 times per second for ten minutes: the watcher's memory does not grow
     Watch,
-    /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts, watch and dist in turn, and add what they say to reports/nightly.md
+    /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts, watch, ports, examples and dist in turn, and add what they say to reports/nightly.md
     Nightly(nightly::Options),
     /// Validate examples/fleet/, action.yml and the release workflow against the published schemas, with validators fetched by pip
     Fleet,
+    /// Run the examples that take longer than a test may: for Go, and for Rust with cargo and nextest
+    Examples,
     /// Build what users can get into target/dist: an archive, a wheel, a Debian package, an image; --check installs and uses each
     Dist(dist::Options),
     /// Soak the fixtures with what ships on older and newer C libraries and on musl, and write docs/ports.md; needs root
@@ -103,6 +106,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Watch => watch::run(),
         Verb::Nightly(options) => nightly::run(&options),
         Verb::Fleet => fleet::run(),
+        Verb::Examples => examples::run(),
         Verb::Dist(options) => dist::run(&options),
         Verb::Ports(options) => ports::run(&options),
         Verb::Lint => checks::lint(),

@@ -2,6 +2,8 @@
 //!
 //! The functions are the usual series and continued fractions (Abramowitz and Stegun 1964, 6.1, 6.5 and 26.5).
 
+use hdrhistogram::Histogram;
+
 /// Steps of a bisection, of a series and of a continued fraction. 200 halvings exhaust the bits of any number.
 const STEPS: usize = 200;
 /// Stands for 0 in a denominator.
@@ -42,6 +44,14 @@ pub fn share(part: u64, all: u64) -> (f64, f64) {
         if part >= all { 1.0 } else { bisect(|p| 1.0 - binomial(part, all, p), 1.0 - alpha, 1.0) }
     };
     (1.0 - at_most(all - part.min(all)), at_most(part))
+}
+
+/// The 95 % interval of the median of what a histogram has, from the ranks between which it lies, whatever the distribution. It covers
+/// chance within a run, and not what two runs differ by.
+pub fn of_median(histogram: &Histogram<u64>) -> (u64, u64) {
+    let half_width = 1.96 * 0.5 / (histogram.len().max(1) as f64).sqrt();
+    let at = |quantile: f64| histogram.value_at_quantile(quantile.clamp(0.0, 1.0));
+    (at(0.5 - half_width), at(0.5 + half_width))
 }
 
 /// Where the distribution function, of values above 0, reaches `p`.
@@ -134,6 +144,19 @@ fn ln_gamma(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interval_of_a_median_narrows_with_the_number_of_values() {
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        (1..=100).for_each(|value| histogram.record(value).unwrap());
+        // The ranks of a binomial: 40 to 60 of 100.
+        let (low, high) = of_median(&histogram);
+        assert!((40..=41).contains(&low) && (60..=61).contains(&high), "{low} {high}");
+        (0..99).for_each(|_| (1..=100).for_each(|value| histogram.record(value).unwrap()));
+        let (low, high) = of_median(&histogram);
+        assert!(low >= 49 && high <= 51, "{low} {high}");
+        assert_eq!(of_median(&Histogram::new(3).unwrap()), (0, 0));
+    }
 
     #[test]
     fn quantiles_are_those_of_the_tables() {

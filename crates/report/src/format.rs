@@ -4,7 +4,7 @@ use std::thread::Scope;
 
 use dlsoak_record::Run;
 
-use super::{Error, chart, costs, csv, hgrm, hlog, html, json, junit, markdown, sarif};
+use super::{Error, bencher, chart, costs, csv, hgrm, hlog, html, json, junit, markdown, sarif};
 
 /// A format that a record can be rendered to. A new format is one file beside this one, one variant, and one arm
 /// below.
@@ -24,6 +24,8 @@ pub enum Format {
     Junit,
     /// `dlsoak.sarif`.
     Sarif,
+    /// `bencher.json`.
+    Bencher,
     /// `checkpoints.csv`.
     Csv,
     /// A `.hgrm` file for each phase of each soak.
@@ -60,6 +62,7 @@ impl Format {
             Format::Markdown => vec![file("report.md", markdown::render(run).into_bytes())],
             Format::Junit => vec![file("junit.xml", junit::render(run)?)],
             Format::Sarif => vec![file("dlsoak.sarif", sarif::render(run)?)],
+            Format::Bencher => vec![file("bencher.json", bencher::render(run)?)],
             Format::Csv => vec![file("checkpoints.csv", csv::render(run)?)],
             Format::Hgrm => {
                 hgrm::render(run).into_iter().map(|(name, text)| file(&name, text.into_bytes())).collect()

@@ -10,6 +10,8 @@ mod advice;
 #[cfg(feature = "files")]
 mod ages;
 pub mod annotations;
+#[cfg(feature = "files")]
+mod bencher;
 pub mod built;
 mod cells;
 #[cfg(feature = "files")]
@@ -39,6 +41,8 @@ pub mod json;
 mod junit;
 #[cfg(feature = "files")]
 mod markdown;
+mod page;
+mod place;
 #[cfg(feature = "files")]
 mod sarif;
 pub mod summary;
@@ -55,6 +59,7 @@ pub use advice::Advice;
 pub use dlsoak_record::units;
 #[cfg(feature = "files")]
 pub use format::{Format, Rendered, render};
+pub use page::page;
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]

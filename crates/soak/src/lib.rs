@@ -5,6 +5,7 @@
 //! decision whether to go on, for which it asks `dlsoak-judge`; and nothing here writes sentences.
 
 pub mod calls;
+mod cdylib;
 pub mod channel;
 pub mod conduct;
 pub mod fault;
@@ -29,5 +30,6 @@ use dlsoak_judge as analysis;
 use dlsoak_record as record;
 use dlsoak_settings as settings;
 
+pub use cdylib::CdylibError;
 pub use fault::Fault;
 pub use soak::{Soak, SoakError, Soaked};

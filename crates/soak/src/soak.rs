@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use dlsoak_report::{json, terminal};
 
 use crate::analysis::compare;
+use crate::cdylib::{self, CdylibError};
 use crate::conduct;
 use crate::fault::{self, Fault};
 use crate::files::write_atomic;
@@ -25,7 +26,7 @@ const WIDTH: u16 = 110;
 ///
 /// ```no_run
 /// # fn main() -> Result<(), dlsoak_soak::SoakError> {
-/// let soaked = dlsoak_soak::Soak::new("target/libplugin.so").cycles(10_000).call("f(3)").run()?;
+/// let soaked = dlsoak_soak::Soak::cdylib("plugin").cycles(10_000).call("f(3)").run()?;
 /// soaked.assert_clean();
 /// # Ok(())
 /// # }
@@ -33,11 +34,20 @@ const WIDTH: u16 = 110;
 #[derive(Debug, Clone)]
 #[must_use = "a soak does nothing until `run`"]
 pub struct Soak {
-    path: PathBuf,
+    library: Library,
     settings: Settings,
     baseline: Option<Run>,
     /// The first setting that could not be read.
     fault: Option<(&'static str, String)>,
+}
+
+/// The library to be soaked.
+#[derive(Debug, Clone)]
+enum Library {
+    /// The one in this file.
+    File(PathBuf),
+    /// The one that cargo builds of this package.
+    Cdylib(String),
 }
 
 /// Why a soak could not be run. What a library does in a soak is never an error: it is in the record.
@@ -52,6 +62,9 @@ pub enum SoakError {
         /// What is wrong and what to write.
         problem: String,
     },
+    /// The cdylib could not be built.
+    #[error(transparent)]
+    Cdylib(#[from] CdylibError),
     /// The settings don't go together.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -98,7 +111,17 @@ dlsoak_settings::each_setting!(methods);
 impl Soak {
     /// A soak of the library at `path`.
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().to_owned(), settings: Settings::default(), baseline: None, fault: None }
+        Self::of(Library::File(path.as_ref().to_owned()))
+    }
+
+    /// A soak of a cdylib of the workspace whose test this is, by the name of its package or of its `[lib]`. `run` has cargo build it first,
+    /// with the package's default features, in the profile, for the target and into the target directory of the test.
+    pub fn cdylib(name: impl Into<String>) -> Self {
+        Self::of(Library::Cdylib(name.into()))
+    }
+
+    fn of(library: Library) -> Self {
+        Self { library, settings: Settings::default(), baseline: None, fault: None }
     }
 
     /// Compares with this run, as `--baseline` does: `max_leak_increase` and `max_p99_increase` are limits on what changed since.
@@ -133,7 +156,11 @@ impl Soak {
         if let Some((setting, problem)) = self.fault {
             return Err(SoakError::Setting { setting, problem });
         }
-        let mut plan = Plan::from_paths(&[self.path], &self.settings)?;
+        let path = match self.library {
+            Library::File(path) => path,
+            Library::Cdylib(name) => cdylib::build(&name)?,
+        };
+        let mut plan = Plan::from_paths(&[path], &self.settings)?;
         fault::check(&mut plan)?;
         let mut run = conduct::begin(jiff::Timestamp::now(), plan.soaks.first());
         let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };

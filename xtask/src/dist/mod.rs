@@ -159,7 +159,8 @@ impl Dist {
         fs::create_dir_all(&self.out).with_context(|| format!("cannot create {}", self.out.display()))
     }
 
-    /// Lays out what belongs into `/usr/local` or a home's `.local`: the program, its manual, its completions and its licences.
+    /// Lays out what belongs into `/usr/local` or a home's `.local`: the program, its manual, its completions, its module
+    /// for CMake and its licences.
     fn lay_out(&self) -> Result<()> {
         let to = self.laid_out();
         fresh(&to)?;
@@ -177,6 +178,9 @@ impl Dist {
                 command::quietly(Command::new(&program).args(["completions", shell]), command::CARGO)?;
             write(&to.join("share").join(file), &script)?;
         }
+        // Where `find_package(dlsoak)` finds it.
+        let module = to.join("share/cmake/dlsoak/dlsoak-config.cmake");
+        copy(&self.root.join("examples/cmake/dlsoak.cmake"), &module)?;
         for file in ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
             copy(&self.root.join(file), &to.join("share/doc/dlsoak").join(file))?;
         }
