@@ -393,7 +393,8 @@ fn libgomp_s_pool_is_the_host_s_where_it_holds_libgomp() {
     assert!(linked.code == 0 && linked.soak().notes.iter().any(is_host_s), "{}", linked.stdout);
     // Without it, the threads run code that is gone, and libgomp is why. They spin, so that the crash does not wait for one that happens to
     // run while libgomp is gone: of a crash after some hundreds of cycles nobody asks whose it is.
-    let spins = ["-c", "test(30)", "-n", "800", "--env", "OMP_NUM_THREADS=2", "--env", "OMP_WAIT_POLICY=active"];
+    let spins =
+        ["-c", "test(30)", "-n", "800", "--env", "OMP_NUM_THREADS=2", "--env", "OMP_WAIT_POLICY=active"];
     let alone = run(&[&[plugin.as_str()], &spins[..]].concat());
     let soak = alone.soak();
     assert_eq!(soak.judged.verdict, Verdict::Crashed, "{}", alone.stdout);
