@@ -46,6 +46,8 @@ const RUN_HELP: &str = "Examples:
 Exit codes: 0 all passed, 1 at least one failed, 2 wrong usage or an error in dlsoak itself, 3 none failed but at least \
 one is undecided, 130 interrupted.";
 
+const RUN_SHORT_HELP: &str = "See all options and examples with `dlsoak run --help`.";
+
 const TRACE_HELP: &str = "Examples:
   dlsoak trace ./libplugin.so
   dlsoak trace ./libplugin.so -c 'process(20)' -n 10k
@@ -79,13 +81,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// Choose when to use colours
-    #[arg(long, global = true, display_order = 1000, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    #[arg(long, global = true, hide_short_help = true, display_order = 1000, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
     /// Print the result only, without progress
-    #[arg(short, long, global = true, display_order = 1000)]
+    #[arg(short, long, global = true, hide_short_help = true, display_order = 1000)]
     pub quiet: bool,
     /// Print more detail; repeatable
-    #[arg(short, long, global = true, display_order = 1000, action = ArgAction::Count)]
+    #[arg(short, long, global = true, hide_short_help = true, display_order = 1000, action = ArgAction::Count)]
     pub verbose: u8,
 }
 
@@ -95,7 +97,7 @@ pub enum Command {
     /// Soak libraries, or the suite in dlsoak.toml, and judge them.
     ///
     /// Loading a library executes its code, so soak only libraries that you would run.
-    #[command(after_help = RUN_HELP)]
+    #[command(after_help = RUN_SHORT_HELP, after_long_help = RUN_HELP, mut_args = soaks::grouped)]
     Run(Box<RunArgs>),
     /// Write a dlsoak.toml with comments for the libraries that are found here.
     ///
@@ -351,6 +353,33 @@ mod tests {
     #[test]
     fn the_definitions_are_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_short_help_of_run_fits_on_a_screen_and_the_long_one_has_all_in_groups() {
+        let mut all = Cli::command().term_width(80);
+        all.build();
+        let run = all.find_subcommand_mut("run").unwrap();
+        let short = run.render_help().to_string();
+        // One of the 24 lines is for the prompt.
+        assert!(short.lines().count() <= 23 && short.lines().all(|line| line.len() <= 80), "{short}");
+        let long = run.render_long_help().to_string();
+        let groups: Vec<&str> =
+            long.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+        assert_eq!(
+            groups,
+            ["Options:", "Load:", "Call:", "Host:", "Limits:", "Gate:", "Output:", "Examples:"],
+            "{long}"
+        );
+        let outside = run.get_arguments().filter(|argument| argument.get_help_heading().is_none());
+        let mut outside: Vec<&str> = outside.map(|argument| argument.get_id().as_str()).collect();
+        outside.sort_unstable();
+        assert_eq!(outside, ["color", "help", "quiet", "verbose"]);
+        let options = short.lines().filter(|line| line.starts_with("  "));
+        let names = options.filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--")));
+        for of_short in names {
+            assert!(long.contains(of_short), "{of_short}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 use glob::Pattern;
 
 use crate::settings::Settings;
@@ -71,6 +71,83 @@ impl RunArgs {
             settings.cycles.get_or_insert_with(|| Cycles::nearest(cycles));
         }
         Self { libraries: vec![library.to_owned()], settings, ..Self::default() }
+    }
+}
+
+/// The arguments of `dlsoak run` in groups, in the order of its help.
+const GROUPS: [(&str, &[&str]); 6] = [
+    (
+        "Load",
+        &[
+            "libraries",
+            "exclude",
+            "cycles",
+            "duration",
+            "warmup",
+            "until_decided",
+            "max_cycles",
+            "checkpoints",
+            "mode",
+            "flags",
+            "threads",
+            "share_path",
+            "call_from",
+            "together",
+            "order",
+            "replace",
+            "passes",
+            "pointers",
+            "trace_on_leak",
+            "jobs",
+            "partition",
+        ],
+    ),
+    ("Call", &["call", "exercise", "setup", "after"]),
+    ("Host", &["host", "host_kind", "libc", "hold", "env", "chaos", "sandbox"]),
+    (
+        "Gate",
+        &[
+            "max_leak_rate",
+            "max_growth",
+            "max_leak_increase",
+            "max_p99_increase",
+            "allow_pinned",
+            "allow_residue",
+            "allow_pointer",
+            "blame",
+            "baseline",
+            "save_baseline",
+            "baselines",
+        ],
+    ),
+    ("Limits", &["stall_timeout", "timeout", "memory_limit", "fd_limit", "process_limit", "output_limit"]),
+    ("Output", &["out", "force", "resume", "summary", "message_format"]),
+];
+
+/// What `dlsoak run -h` shows, each in one line, so that all of it fits on a small screen.
+const SHORT: [(&str, &str); 7] = [
+    ("libraries", "Soak these libraries, or a suite"),
+    ("cycles", "Run this many cycles [default: 100k]"),
+    ("until_decided", "Stop as soon as the verdict is certain"),
+    ("call", "Make this CALL in each cycle; repeatable"),
+    ("max_leak_rate", "Pass memory that grows by up to RATE"),
+    ("allow_pinned", "Pass libraries that are not unloaded"),
+    ("out", "Write the record and the report to DIR"),
+];
+
+/// An argument of `dlsoak run` in its group and in the place that it has there, and with its short help if it has one.
+pub(super) fn grouped(argument: Arg) -> Arg {
+    let id = argument.get_id().as_str();
+    let place =
+        GROUPS.iter().find_map(|(group, ids)| Some((*group, ids.iter().position(|known| *known == id)?)));
+    let short = SHORT.iter().find(|(known, _)| *known == id).map(|(_, help)| *help);
+    let argument = match place {
+        Some((group, place)) => argument.help_heading(group).display_order(place),
+        None => argument,
+    };
+    match (short, argument.get_help().cloned()) {
+        (Some(short), Some(long)) => argument.help(short).long_help(long),
+        _ => argument.hide_short_help(true),
     }
 }
 

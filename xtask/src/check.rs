@@ -37,25 +37,38 @@ pub(crate) fn run(options: &Wanted) -> Result<bool> {
     let table = Table::load(&root)?;
     let scratch = root.join("target/check");
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
-    println!("{:<26} {:<44} {:<44}", "fixture", "truth", "a short soak says");
+    print_header();
     let (mut checked, mut wrong) = (0, 0);
     let wanted = |fixture: &&Fixture| !fixture.hostile && options.build.wants(&fixture.name);
     for fixture in table.fixtures.iter().filter(wanted) {
         let Some(truth) = fixture.truth(&Situation::default()) else { continue };
-        let Some(state) = &truth.state else { continue };
-        let short = soak(&dlsoak, &scratch, fixture, truth, CYCLES);
-        let causes = truth.causes.iter().map(String::as_str);
-        let expected = words(state, causes, truth.residue.iter().map(|left| left.kind.as_str()));
-        println!("{:<26} {expected:<44} {:<44}", fixture.name, short.said);
-        for difference in &short.differences {
-            println!("    {difference}");
+        if truth.state.is_none() {
+            continue;
         }
+        let short = soak(&dlsoak, &scratch, fixture, truth, CYCLES);
+        print(fixture, truth, &short);
         checked += 1;
         wrong += u32::from(!short.differences.is_empty());
     }
     let left_out = table.left_out(&Situation::default()).len();
     println!("\n{checked} checked, {wrong} differ, {left_out} have no truth on this machine");
     Ok(wrong == 0)
+}
+
+/// Prints what the columns of [`print`] are.
+pub(crate) fn print_header() {
+    println!("{:<26} {:<44} {:<44}", "fixture", "truth", "a short soak says");
+}
+
+/// Prints a fixture's truth, what a short soak says, and in what they differ.
+pub(crate) fn print(fixture: &Fixture, truth: &Truth, short: &Short) {
+    let causes = truth.causes.iter().map(String::as_str);
+    let state = truth.state.as_deref().unwrap_or_default();
+    let expected = words(state, causes, truth.residue.iter().map(|left| left.kind.as_str()));
+    println!("{:<26} {expected:<44} {:<44}", fixture.name, short.said);
+    for difference in &short.differences {
+        println!("    {difference}");
+    }
 }
 
 /// A short soak of a fixture beside its truth.

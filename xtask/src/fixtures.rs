@@ -74,6 +74,14 @@ pub enum Language {
     Rust,
     /// Go.
     Go,
+    /// D.
+    D,
+    /// Nim.
+    Nim,
+    /// OCaml.
+    OCaml,
+    /// Zig.
+    Zig,
 }
 
 /// What is true of a fixture in some situations.
@@ -312,9 +320,17 @@ impl Table {
 
     /// Reads and checks the table of the repository at `root`.
     pub fn load(root: &Path) -> Result<Self> {
-        let path = root.join("cdylib-fixtures/fixtures.toml");
+        Self::read(&root.join("cdylib-fixtures/fixtures.toml"))
+    }
+
+    /// The same of the fixtures whose compilers a machine may lack.
+    pub fn languages(root: &Path) -> Result<Self> {
+        Self::read(&root.join("cdylib-fixtures/languages.toml"))
+    }
+
+    fn read(path: &Path) -> Result<Self> {
         let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{} is not a table of fixtures", path.display()))
     }
 
@@ -388,8 +404,8 @@ mod tests {
 
     #[test]
     fn the_repositorys_table_is_sound() {
-        let table = Table::load(&root()).unwrap();
-        for fixture in &table.fixtures {
+        let tables = [Table::load(&root()).unwrap(), Table::languages(&root()).unwrap()];
+        for fixture in tables.iter().flat_map(|table| &table.fixtures) {
             for source in &fixture.sources {
                 assert!(root().join("cdylib-fixtures").join(source).exists(), "{}: {source:?}", fixture.name);
             }

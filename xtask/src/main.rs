@@ -16,6 +16,7 @@ mod go_matrix;
 mod harm;
 mod hosts;
 mod hosts_watched;
+mod languages;
 mod mutate;
 mod nightly;
 mod pairs;
@@ -53,6 +54,8 @@ enum Verb {
     Hosts(hosts::Hosts),
     /// Soak all that crashes, hangs, exits or vandalises in one run, and compare with what is true of it
     Hostile(harm::Options),
+    /// Build libraries in D, Nim, OCaml and Zig, soak each shortly, and compare with what is true of it
+    Languages,
     /// Soak damaged copies of libraries: nothing that is in a file makes the supervisor fail
     Mutate(mutate::Options),
     /// Run each fuzz target for a bounded time
@@ -103,6 +106,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Mutate(options) => mutate::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Survey(options) => survey::run(&options),
+        Verb::Languages => languages::run(),
         Verb::Watch => watch::run(),
         Verb::Nightly(options) => nightly::run(&options),
         Verb::Fleet => fleet::run(),

@@ -20,6 +20,7 @@ const VERBS: [(&str, &[&str]); 11] = [
     ("fuzz", &["--seconds", "60"]),
     ("hostile", &[]),
     ("survey", &[]),
+    ("languages", &[]),
     ("hosts", &["--watched"]),
     ("watch", &[]),
     ("ports", &[]),

@@ -28,6 +28,9 @@ pub struct Host {
 pub struct Soak {
     /// Name; that of the fixture.
     pub name: String,
+    /// Language that its file shows.
+    #[serde(default)]
+    pub language: String,
     /// What was asked for.
     #[serde(default)]
     pub asked: Asked,

@@ -5,10 +5,10 @@ use object::elf;
 use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, Rela, SectionHeader, Sym};
 use object::{Endianness, Pod};
 
-use super::language::Marks;
 use super::symbols::Symbols;
 use super::{Class, Endian, Facts, Kind, Libc, Machine, Relro, Tls, Unreadable, VersionNeed};
-use super::{content, language, toolchain};
+use super::{content, sources, toolchain};
+use dlsoak_record::Language;
 use dlsoak_record::file::Damage;
 
 /// The bits of `DT_FLAGS_1` that matter to a load, and those of `DT_FLAGS`.
@@ -260,15 +260,13 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Image<'data, Elf> {
             None if self.sections().next().is_some() => None,
             None => toolchain::go_build_in(self.data),
         };
-        let (language, producer) = language::tell(&Marks {
-            data: self.data,
-            compilers: &compilers,
-            go_build: go_build.as_ref(),
-            go_mark: go_section.is_some() || self.note(b"Go", 4).is_some(),
-            needed: &needed,
-            symbols: symbols.marks,
-            exports: symbols.exports.len(),
-        });
+        let mut marks = symbols.marks;
+        if go_build.is_some() || go_section.is_some() || self.note(b"Go", 4).is_some() {
+            marks.add(Language::Go);
+        }
+        self.sections().for_each(|(_, name)| marks.add_section(name));
+        sources::add(self.data, &mut marks);
+        let (language, producer) = marks.conclude(self.data, &compilers, go_build.as_ref());
         let libc = libc(&needed, &versions);
         let initial_exec = self.has_initial_exec();
         let machine = Machine(self.header.e_machine(self.endian).0);

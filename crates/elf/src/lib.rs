@@ -13,12 +13,14 @@ mod ldcache;
 pub mod lines;
 mod linkage;
 mod loadable;
+mod mangled;
 mod overloads;
 mod predict;
 pub mod prototypes;
 mod read;
 mod runtimes;
 pub mod search;
+mod sources;
 pub mod stubs;
 mod symbols;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use dlsoak_record::file::{Export, ExportKind};
 
-use super::lines::demangled;
+use super::mangled::demangled;
 
 /// An exported function of a C++ name.
 #[derive(Debug, Clone, PartialEq, Eq)]

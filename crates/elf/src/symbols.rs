@@ -7,6 +7,7 @@ use object::elf;
 use object::read::elf::{FileHeader, GnuHashTable, HashTable, Sym};
 
 use super::image::{Image, damaged};
+use super::language::Marks;
 use super::{ExportKind, Unreadable};
 use dlsoak_record::file::{Damage, Export};
 
@@ -28,13 +29,6 @@ const TLS: u8 = 6;
 /// Functions whose use decides whether a library can go: thread-local destructors, and handles.
 const OF_NOTE: [&str; 4] = ["__cxa_thread_atexit", "__cxa_thread_atexit_impl", "dlmopen", "dlopen"];
 
-/// What the symbols tell about the language.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct SymbolMarks {
-    pub(super) cpp: bool,
-    pub(super) rust: bool,
-}
-
 /// The dynamic symbols of a file.
 #[derive(Default)]
 pub(super) struct Symbols {
@@ -45,7 +39,8 @@ pub(super) struct Symbols {
     pub(super) imports_of_note: Vec<String>,
     /// Symbols that must be found for it to load, sorted by name.
     pub(super) required: Vec<Box<str>>,
-    pub(super) marks: SymbolMarks,
+    /// The languages that the names show.
+    pub(super) marks: Marks,
 }
 
 impl Symbols {
@@ -61,7 +56,7 @@ impl Symbols {
         // The first symbol is always empty.
         for symbol in symbols.iter().skip(1) {
             let Some(start) = image.string_from(symbol.st_name(image.endian).into()) else { continue };
-            all.marks.see(start);
+            all.marks.add_symbol(start, !symbol.is_undefined(image.endian));
             if symbol.is_undefined(image.endian) {
                 all.imports += 1;
                 if let Some(name) = OF_NOTE.iter().find(|name| is_name(start, name)) {
@@ -138,29 +133,5 @@ fn count<Elf: FileHeader<Endian = Endianness>>(image: &Image<'_, Elf>) -> Option
     match gnu.and_then(|table| table.symbol_table_length(image.endian)) {
         Some(length) => usize::try_from(length).ok(),
         None => image.symbols_by_section(),
-    }
-}
-
-impl SymbolMarks {
-    /// Looks at one symbol's name, defined or not; `start` is the string table from its first byte on.
-    fn see(&mut self, start: &[u8]) {
-        if start.starts_with(b"_Z") {
-            // Before its own mangling Rust used that of C++, and ended each name with a hash.
-            let name = start.get(..super::image::MAX_NAME).unwrap_or(start);
-            let name = memchr::memchr(0, name).and_then(|end| name.get(..end)).unwrap_or_default();
-            let hash = name.len().checked_sub(20).and_then(|at| name.get(at..)).unwrap_or_default();
-            let is_hash = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_hexdigit);
-            if matches!(hash, [b'1', b'7', b'h', digits @ .., b'E'] if is_hash(digits)) {
-                self.rust = true;
-            } else {
-                self.cpp = true;
-            }
-        } else if start.starts_with(b"__gxx_personality_v0\0") {
-            self.cpp = true;
-        } else if start.starts_with(b"rust_eh_personality\0")
-            || start.starts_with(b"_R") && matches!(start.get(2), Some(b'N' | b'M' | b'X' | b'Y' | b'I'))
-        {
-            self.rust = true;
-        }
     }
 }

@@ -236,7 +236,7 @@ fn both_classes_and_byte_orders_say_the_same() {
         assert!(!facts.has_export("malloc") && !facts.has_export("hidden") && !facts.has_export("local"));
         assert!(!facts.nodelete() && !facts.static_tls() && facts.unique_symbols.is_empty());
         assert!(!facts.executable_stack && !facts.text_relocations);
-        assert_eq!((facts.relro, facts.language), (Relro::None, Language::C));
+        assert_eq!((facts.relro, facts.language), (Relro::None, Language::Unknown));
     }
 }
 
@@ -265,22 +265,82 @@ fn a_mistyped_symbol_is_recognised() {
 }
 
 #[test]
-fn languages_are_told_by_their_marks() {
-    let with = |symbol: &'static str, data: &'static [u8]| {
-        let mut maker = Maker { data, ..Maker::default() };
-        maker.symbols.push((symbol, 0x12, 0, false));
-        let facts = maker.facts();
-        (facts.language, facts.producer)
+fn languages_are_known_by_their_symbols() {
+    let with = |symbol: &'static str, defined: bool| {
+        let mut maker = Maker::default();
+        maker.symbols.push((symbol, 0x12, 0, defined));
+        maker.facts().language
     };
-    assert_eq!(with("free", b""), (Language::C, None));
-    assert_eq!(with("_Znwm", b""), (Language::Cpp, None));
-    assert_eq!(with("__gxx_personality_v0", b""), (Language::Cpp, None));
-    // A length and a letter as in a hash, and yet C++.
-    assert_eq!(with("_ZSt9x17has_facetI_and_moreE", b""), (Language::Cpp, None));
-    assert_eq!(with("_ZN4core3fmt17h0123456789abcdefE", b""), (Language::Rust, None));
-    assert_eq!(with("_RNvC7mycrate3add", b""), (Language::Rust, None));
-    assert_eq!(with("rust_eh_personality", b""), (Language::Rust, None));
-    assert_eq!(with("free", b"/rustc/0123/library/core/src/str/mod.rs"), (Language::Rust, None));
+    for (symbol, language) in [
+        ("_Znwm", Language::Cpp),
+        ("__gxx_personality_v0", Language::Cpp),
+        // A length and a letter as in a hash of Rust, and yet C++.
+        ("_ZSt9has_facetISt5ctypeIcEEbRKSt6locale", Language::Cpp),
+        ("_ZN4core3fmt17h0123456789abcdefE", Language::Rust),
+        ("_RNvC7mycrate3add", Language::Rust),
+        ("rust_eh_personality", Language::Rust),
+        ("_d_dso_registry", Language::D),
+        ("_D4main12__ModuleInfoZ", Language::D),
+        ("_gfortran_st_write", Language::Fortran),
+        ("__gnat_rcheck_CE_Overflow_Check", Language::Ada),
+        ("stg_upd_frame_info", Language::Haskell),
+        ("__printf_chk", Language::C),
+        ("__isoc99_sscanf", Language::C),
+        ("__ctype_b_loc", Language::C),
+    ] {
+        assert_eq!(with(symbol, false), language, "{symbol}");
+    }
+    for (symbol, language) in [
+        ("NimMain", Language::Nim),
+        ("camlMain__code_begin", Language::OCaml),
+        ("caml_startup__frametable", Language::OCaml),
+        ("graal_create_isolate", Language::GraalVm),
+        ("__solver_MOD_step", Language::Fortran),
+    ] {
+        assert_eq!(with(symbol, true), language, "{symbol}");
+        // A host that calls the runtime of another language is not in that language.
+        assert_eq!(with(symbol, false), Language::Unknown, "{symbol}");
+    }
+    // Symbols that any language has, and names of C that begin as mangled ones do.
+    for symbol in [
+        "malloc",
+        "free",
+        "__stack_chk_fail",
+        "__errno_location",
+        "__tls_get_addr",
+        "_ZSTD_malloc",
+        "_Zoom",
+        "_RNA_length",
+        "_RMS",
+        "_D1x",
+        "_DYNAMIC",
+        "caml_alloc",
+        "caml_startup",
+        "Nimble",
+        "_gfortran",
+        "__MOD__",
+    ] {
+        assert_eq!(with(symbol, true), Language::Unknown, "{symbol}");
+        assert_eq!(with(symbol, false), Language::Unknown, "{symbol}");
+    }
+}
+
+#[test]
+fn the_language_that_decides_is_the_one_that_brings_the_others() {
+    let with = |symbols: &[Symbol], data: &'static [u8]| {
+        let symbols = [Maker::default().symbols, symbols.to_vec()].concat();
+        Maker { symbols, data, ..Maker::default() }.facts().language
+    };
+    let c = ("__printf_chk", 0x12, 0, false);
+    let cpp = ("_Znwm", 0x12, 0, false);
+    let rust = b"/rustc/0123/library/core/src/str/mod.rs";
+    assert_eq!(with(&[c, cpp], b""), Language::Cpp);
+    assert_eq!(with(&[c], rust), Language::Rust);
+    assert_eq!(with(&[], rust), Language::Rust);
+    assert_eq!(with(&[c, ("NimMain", 0x12, 0, true)], b""), Language::Nim);
+    assert_eq!(with(&[c, ("camlMain__code_begin", 0x12, 0, true)], b""), Language::OCaml);
+    assert_eq!(with(&[c, cpp, ("_gfortran_st_write", 0x12, 0, false)], b""), Language::Cpp);
+    assert_eq!(with(&[c, ("_gfortran_st_write", 0x12, 0, false)], b""), Language::Fortran);
 }
 
 #[test]
@@ -332,7 +392,7 @@ fn musl_refuses_what_expects_its_own_storage_at_a_fixed_place() {
         let facts = Maker { libc, machine, relocation, flags: STATIC_TLS, ..Maker::default() }.facts();
         check_loadable(&facts, host(Machine(machine)))
     };
-    let refused = Err(Problem::InitialExecInMusl { language: Language::C });
+    let refused = Err(Problem::InitialExecInMusl { language: Language::Unknown });
     for (machine, place, other) in [(62, 18, 16), (183, 1030, 1028)] {
         for libc in ["libc.so", "libc.musl-x86_64.so.1"] {
             assert_eq!(check(libc, machine, Some((0, place))), refused);

@@ -14,7 +14,27 @@ named! {
         Rust = "rust",
         /// Go.
         Go = "go",
-        /// The file does not tell.
+        /// D.
+        D = "d",
+        /// Nim, whose compiler writes C.
+        Nim = "nim",
+        /// OCaml.
+        OCaml = "ocaml",
+        /// Haskell.
+        Haskell = "haskell",
+        /// Zig.
+        Zig = "zig",
+        /// A language of the JVM, compiled by GraalVM's native-image.
+        GraalVm = "graalvm",
+        /// Ada.
+        Ada = "ada",
+        /// Pascal.
+        Pascal = "pascal",
+        /// Fortran.
+        Fortran = "fortran",
+        /// Swift.
+        Swift = "swift",
+        /// The file does not show it.
         #[default]
         Unknown = "unknown",
     }

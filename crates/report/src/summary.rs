@@ -74,13 +74,23 @@ impl Mark {
     }
 }
 
-/// The name of a language, as people write it; `?` where the file does not tell.
+/// The name of a language, as people write it; `?` where the file does not show it.
 pub fn language_word(language: Language) -> &'static str {
     match language {
         Language::C => "C",
         Language::Cpp => "C++",
         Language::Rust => "Rust",
         Language::Go => "Go",
+        Language::D => "D",
+        Language::Nim => "Nim",
+        Language::OCaml => "OCaml",
+        Language::Haskell => "Haskell",
+        Language::Zig => "Zig",
+        Language::GraalVm => "GraalVM",
+        Language::Ada => "Ada",
+        Language::Pascal => "Pascal",
+        Language::Fortran => "Fortran",
+        Language::Swift => "Swift",
         Language::Unknown => "?",
     }
 }
@@ -178,16 +188,17 @@ pub fn slope(growth: &Growth, per: &str) -> String {
     }
 }
 
-/// A finding in sentences, without the advice that this soak has followed already.
+/// A finding in sentences, without the advice that this soak has followed already, and with that for the runtime of the library's language.
 pub(super) fn text(soak: &Soak, finding: &Finding) -> Text {
     let text = words::finding(finding);
-    match &finding.facts {
+    let text = match &finding.facts {
         Facts::Leak(_) if soak.trace.is_some() => Text { help: None, ..text },
         Facts::Unsettled(_) if soak.asked.until_decided == Some(true) => {
             Text { help: text.help.map(|help| help.replace(", or --until-decided", "")), ..text }
         }
         _ => text,
-    }
+    };
+    words::with_runtime(text, finding, soak.language)
 }
 
 /// What is said of a soak, most important first: each finding in lines, the fact before what it means and what helps. Of one that

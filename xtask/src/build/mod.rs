@@ -3,6 +3,7 @@
 
 mod c;
 mod go;
+pub(crate) mod others;
 mod rust;
 
 use std::ffi::OsString;

@@ -4,7 +4,6 @@
 mod debug_file;
 mod object_file;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +13,8 @@ use object::{Object, ObjectSection};
 
 pub(crate) use debug_file::content as apart;
 use object_file::ObjectFile;
+
+use super::mangled::demangled;
 
 /// Bytes of DWARF.
 pub(super) type Reader = EndianArcSlice<RunTimeEndian>;
@@ -108,13 +109,6 @@ pub(super) fn readable(name: &str) -> String {
         Some((end, _)) => format!("{}...", &name[..end]),
         None => name.into_owned(),
     }
-}
-
-/// A name without what compilers put around it.
-pub(super) fn demangled(name: &str) -> Cow<'_, str> {
-    // What is mangled begins so; the C names `t` and `i` are types in C++'s scheme.
-    let is_mangled = name.starts_with('_') || name.starts_with('?');
-    if is_mangled { addr2line::demangle_auto(name.into(), None) } else { name.into() }
 }
 
 #[cfg(test)]

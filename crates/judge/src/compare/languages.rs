@@ -76,13 +76,7 @@ pub(super) fn languages(runs: &[(String, Run)]) -> Vec<Work> {
         work.soaks.iter().any(|soak| Some(soak.language) != work.soaks.first().map(|s| s.language))
     });
     for work in &mut all {
-        work.soaks.sort_by_key(|soak| match soak.language {
-            L::C => 0,
-            L::Cpp => 1,
-            L::Rust => 2,
-            L::Go => 3,
-            L::Unknown => 4,
-        });
+        work.soaks.sort_by_key(|soak| soak.language);
     }
     all
 }

@@ -11,6 +11,7 @@ mod measuring;
 mod replaced;
 mod residue;
 mod rule;
+mod runtimes;
 mod stack;
 mod stays;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub(crate) use growth::amount;
 pub use growth::metric;
 pub use residue::left as residue;
 pub use rule::{limit as rule_limit, measured as rule_measured};
+pub(crate) use runtimes::with_runtime;
 pub use stack::stacks;
 pub use stays::{cause, prediction};
 

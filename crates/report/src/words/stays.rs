@@ -202,7 +202,7 @@ fn destructors(count: u64, threads: u64, language: Language, who: &str) -> Text 
             Language::Cpp => {
                 format!("give the thread_local objects a trivially destructible type, or {threads_end}")
             }
-            Language::C | Language::Go | Language::Unknown => threads_end.to_owned(),
+            _ => threads_end.to_owned(),
         })
 }
 

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use super::matrix::Matrix;
 use super::names::check_name;
 use super::suite_error::{Fault, SuiteError, unknown_key};
-use crate::settings::{Hold, Limits, Settings};
+use crate::settings::{Companion, Hold, Limits, Settings};
 
 /// A suite file as it was read: nothing merged, no defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +85,26 @@ impl Source<'_> {
         let others = !found.is_empty() && found != [self.directory.join(path)];
         Ok((found, others))
     }
+
+    /// The libraries that these stand for, which a cycle opens after the one at `path`. That one is left out of a directory.
+    fn companions(
+        &self,
+        named: &[Companion],
+        path: Option<&PathBuf>,
+        span: &Range<usize>,
+    ) -> Result<Vec<Companion>, Fault> {
+        let mut all = Vec::new();
+        for one in named {
+            let (found, others) = self.files(&one.to_string(), span)?;
+            let kept = found.iter().filter(|file| !others || Some(*file) != path);
+            let companions = kept.map(|file| {
+                let problem = || format!("{}: the path is not valid UTF-8", file.display());
+                Companion::new(file).ok_or_else(|| Fault::at(span.clone(), problem()))
+            });
+            all.extend(companions.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(all)
+    }
 }
 
 impl SuiteFile {
@@ -120,7 +140,7 @@ impl SuiteFile {
             None => Ok(Settings::default()),
             Some(table) => {
                 keys.extend(spans(&table));
-                settings(table, &[], source.directory)
+                settings(table, &[], &source, None)
             }
         };
         if let Some(gate) = root.get("gate").and_then(|gate| gate.get_ref().as_table()) {
@@ -189,7 +209,7 @@ impl Library {
             None if matrix.as_ref().is_some_and(Matrix::has_path) => (vec![PathBuf::new()], false),
             None => {
                 // An unknown key here may be a mistyped `path`, and says more.
-                settings(table, &LIBRARY, source.directory)?;
+                settings(table, &LIBRARY, source, None)?;
                 return Err(Fault::at(header, "this library has no `path`"));
             }
         };
@@ -200,7 +220,8 @@ impl Library {
             );
             return Err(Fault::at(span.clone(), problem));
         }
-        let settings = settings(table, &LIBRARY, source.directory)?;
+        let alone = Some(paths.as_slice()).filter(|paths| paths.len() == 1);
+        let settings = settings(table, &LIBRARY, source, alone.and_then(<[_]>::first))?;
         let mut libraries = Vec::new();
         for path in paths {
             let (name, settings, keys) = (name.clone(), settings.clone(), keys.clone());
@@ -265,8 +286,15 @@ fn take_table<'de>(root: &mut DeTable<'de>, key: &str) -> Result<Option<DeTable<
     }
 }
 
-/// Reads the settings in `table`; `more` are further keys that would be known here.
-pub(super) fn settings(table: DeTable<'_>, more: &[&str], directory: &Path) -> Result<Settings, Fault> {
+/// Reads the settings in `table`, of the library at `path` where they are of one; `more` are further keys that would be known here.
+pub(super) fn settings(
+    table: DeTable<'_>,
+    more: &[&str],
+    source: &Source<'_>,
+    path: Option<&PathBuf>,
+) -> Result<Settings, Fault> {
+    let directory = source.directory;
+    let beside = table.get("together").map_or(0..0, Spanned::span);
     let value = ValueDeserializer::from(Spanned::new(0..0, DeValue::Table(table)));
     let mut settings = Settings::deserialize(value).map_err(|error| Fault::from(error).suggesting(more))?;
     for hold in settings.hold.iter_mut().flatten() {
@@ -277,8 +305,8 @@ pub(super) fn settings(table: DeTable<'_>, more: &[&str], directory: &Path) -> R
             *library = directory.join(&*library);
         }
     }
-    for companion in settings.together.iter_mut().flatten() {
-        *companion = companion.in_directory(directory);
+    if let Some(together) = &mut settings.together {
+        *together = source.companions(together, path, &beside)?;
     }
     if let Some(exercise) = &mut settings.exercise {
         exercise.driver = directory.join(&exercise.driver);

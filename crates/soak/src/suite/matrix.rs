@@ -174,8 +174,7 @@ impl List {
                 }
                 None => (vec![None], false),
             };
-            let settings =
-                settings(table, &["path"], source.directory).map_err(|fault| fault.or_at(&span))?;
+            let settings = settings(table, &["path"], source, None).map_err(|fault| fault.or_at(&span))?;
             for path in paths {
                 let label = path.as_deref().map_or_else(|| label.clone(), default_name);
                 let (settings, span) = (settings.clone(), span.clone());

@@ -613,6 +613,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_in_together_stands_for_its_libraries_without_the_one_that_they_follow() {
+        let together = |text: &str| {
+            let plan = Plan::from_suite(text, Path::new(FILE), &Settings::default(), &three).unwrap();
+            let [soak] = plan.soaks.as_slice() else { panic!("one soak") };
+            soak.together.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+        let library = "[[library]]\npath = 'y.so'\n";
+        assert_eq!(
+            together(&format!("{library}together = ['*.so', 'z.so']")),
+            ["suites/a/x.so", "suites/b/x.so", "suites/z.so"]
+        );
+        // What is named twice is refused, as far as it is named.
+        assert_eq!(together(&format!("{library}together = ['y.so']")), ["suites/y.so"]);
+        let excluded = "[suite]\nexclude = ['a/x.so']\n";
+        assert_eq!(together(&format!("{excluded}{library}together = '*.so'")), ["suites/b/x.so"]);
+        assert_eq!(
+            found(&format!("{library}together = ['none*.so']")).unwrap_err(),
+            "suites/dlsoak.toml:3:12: `together` in [[library]]: none*.so: no file matches this pattern"
+        );
+    }
+
+    #[test]
     fn a_path_that_stands_for_nothing_is_an_error_at_its_place() {
         let at = |text: &str| found(text).unwrap_err();
         assert_eq!(
