@@ -38,6 +38,8 @@ pub mod json;
 #[cfg(feature = "files")]
 mod junit;
 #[cfg(feature = "files")]
+mod loads;
+#[cfg(feature = "files")]
 mod markdown;
 #[cfg(feature = "files")]
 mod sarif;
