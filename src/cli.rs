@@ -240,9 +240,9 @@ pub enum ReportFormat {
     Text,
     /// Write report.html, one file that holds everything
     Html,
-    /// Write latency.svg and memory.svg
+    /// Write latency.svg, loads.svg and memory.svg
     Svg,
-    /// Write latency.png and memory.png
+    /// Write latency.png, loads.png and memory.png
     Png,
     /// Write report.md, for a step summary or a comment
     Markdown,

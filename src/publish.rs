@@ -49,6 +49,14 @@ pub fn write(run: &Run, dir: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, 
 pub fn write_record(run: &Run, path: &Path) -> Result<(), Error> {
     let files = Format::Json.render(run)?;
     let contents = files.first().map(|file| file.contents.as_slice()).unwrap_or_default();
+    write_contents(path, contents)
+}
+
+/// Writes a file whole or not at all.
+///
+/// # Errors
+/// When it can't be written.
+pub(crate) fn write_contents(path: &Path, contents: &[u8]) -> Result<(), Error> {
     write_atomic(path, contents).map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
@@ -69,7 +77,7 @@ pub fn write_comparison(
 fn keep(files: Vec<Rendered>, dir: &Path, written: &mut Vec<PathBuf>) -> Result<(), Error> {
     for Rendered { name, contents } in files {
         let path = dir.join(&name);
-        write_atomic(&path, &contents).map_err(|source| Error::Write { path: path.clone(), source })?;
+        write_contents(&path, &contents)?;
         written.push(path);
     }
     Ok(())
@@ -87,7 +95,7 @@ mod tests {
         let run = sample::run(2);
         let written = write(&run, dir.path(), &Format::OF_A_RUN).unwrap();
         let names: Vec<_> = written.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, ["record.json", "report.html", "latency.svg", "memory.svg"]);
+        assert_eq!(names, ["record.json", "report.html", "latency.svg", "loads.svg", "memory.svg"]);
         let back: Run = serde_json::from_slice(&std::fs::read(&written[0]).unwrap()).unwrap();
         assert_eq!(back, run);
     }

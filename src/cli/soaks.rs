@@ -42,6 +42,10 @@ pub struct RunArgs {
     /// Write record.json, report.html and the charts to DIR [default: reports/SUITE-TIME]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write record.json alone, with at most 24 checkpoints of each soak and without histograms, so that it is small for hundreds of
+    /// libraries [default: the whole record, the report and the charts]
+    #[arg(long)]
+    pub no_report: bool,
     /// Write to DIR even if it has files that dlsoak did not write [default: refuse such a directory]
     #[arg(long)]
     pub force: bool,

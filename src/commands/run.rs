@@ -55,18 +55,19 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
             out.display()
         ));
     }
-    let mut saver = Saver::new(out, &plan.name);
+    let lines = if args.no_report { report::json::Lines::Soaks } else { report::json::Lines::Rows };
+    let mut saver = Saver::new(out, &plan.name, lines);
     let soaks = Soaks {
         args,
         plan: &plan,
-        out,
         baseline: baseline.as_ref(),
         interrupted: &interrupted,
         quiet: global.quiet,
         events: json,
     };
     soaks.carry_out(kept, &mut run, &mut saver)?;
-    let charts = crate::publish::write(&run, out, &report::Format::OF_A_RUN[1..]);
+    let formats = if args.no_report { &[][..] } else { &report::Format::OF_A_RUN[1..] };
+    let charts = crate::publish::write(&run, out, formats);
     let code = match saver.record() {
         Err(_) => exit_code::USAGE,
         Ok(_) if interrupted.load(Relaxed) => exit_code::INTERRUPTED,
@@ -83,7 +84,10 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
             Ok(_) if args.summary => {
                 print(&format!("{}; the record is in {}\n", result.trim_end(), out.display()));
             }
-            Ok(_) => print(&format!("{result}record and report written to {}\n", out.display())),
+            Ok(_) => {
+                let what = if args.no_report { "record" } else { "record and report" };
+                print(&format!("{result}{what} written to {}\n", out.display()));
+            }
         }
     }
     if let Some(name) = &args.save_baseline {

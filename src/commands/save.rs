@@ -1,12 +1,15 @@
 //! Saves the record of a run where it was asked for, or, where that has become impossible, somewhere else: hours of
-//! measuring are not lost to a full disk.
+//! measuring are not lost to a full disk. A soak is added at the end of the file, so the last of many costs what the first did.
 
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::record::Run;
-use crate::report::Format;
+use crate::record::{Run, Soak};
+use crate::report::json::{self, Lines};
 
 /// Where the record of a run goes.
 #[derive(Debug)]
@@ -16,13 +19,77 @@ pub(super) struct Saver {
     name: String,
     /// What took its place, and why, where anything did.
     instead: Option<(PathBuf, String)>,
+    lines: Lines,
+    /// The file, where the next soak can be added to it.
+    growing: Option<Growing>,
+}
+
+/// A record that grows at its end.
+#[derive(Debug)]
+struct Growing {
+    file: File,
+    lines: Lines,
+    /// Whether it has a soak.
+    any: bool,
+    /// Where the next soak begins.
+    end: u64,
+    /// What is in the file behind that.
+    len: u64,
+}
+
+impl Growing {
+    /// The record that was just written whole, where it ends as one does that can grow.
+    fn open(path: &Path, contents: &[u8], run: &Run, lines: Lines) -> Option<Self> {
+        let any = !run.soaks.is_empty();
+        let tail = if any { json::END } else { "]\n}\n" };
+        contents.ends_with(tail.as_bytes()).then_some(())?;
+        let len = tail.len() as u64;
+        let file = OpenOptions::new().write(true).open(path).ok()?;
+        Some(Self { file, lines, any, end: contents.len() as u64 - len, len })
+    }
+
+    /// Writes what follows the soaks that are over: one more of them, and those under way. The next write replaces the latter.
+    fn write(&mut self, over: Option<&Soak>, under_way: &[&Soak]) -> anyhow::Result<()> {
+        let mut text = Vec::new();
+        let mut any = self.any;
+        let mut add = |soak: &Soak| {
+            text.extend(any.then_some(b','));
+            any = true;
+            text.extend(json::soak(soak, self.lines)?);
+            Ok::<_, serde_json::Error>(text.len() as u64)
+        };
+        let kept = over.map_or(Ok(0), &mut add)?;
+        for soak in under_way {
+            add(soak)?;
+        }
+        let tail = if any { json::END } else { "]\n}\n" };
+        text.extend(tail.as_bytes());
+        let new = text.len() as u64;
+        // In one write, and never with the end of an older one behind it: whoever reads the file in between sees a record.
+        text.resize(new.max(self.len) as usize, b'\n');
+        self.file
+            .write_all_at(&text, self.end)
+            .and_then(|()| self.file.set_len(self.end + new))
+            .inspect_err(|_| {
+                let _ = self.close();
+            })?;
+        (self.any, self.end, self.len) = (self.any || over.is_some(), self.end + kept, new - kept);
+        Ok(())
+    }
+
+    /// Ends the file after the soaks that are over. There was room for that before.
+    fn close(&self) -> io::Result<()> {
+        let tail = if self.any { json::END } else { "]\n}\n" };
+        self.file.write_all_at(tail.as_bytes(), self.end)?;
+        self.file.set_len(self.end + tail.len() as u64)
+    }
 }
 
 impl Saver {
     /// For the record of the run `name`, in the directory `out`.
-    pub(super) fn new(out: &Path, name: &str) -> Self {
+    pub(super) fn new(out: &Path, name: &str, lines: Lines) -> Self {
         let name = format!("dlsoak-record-{name}-{}.json", std::process::id());
-        Self { out: out.to_owned(), name, instead: None }
+        Self { out: out.to_owned(), name, instead: None, lines, growing: None }
     }
 
     /// Saves the record whole.
@@ -30,7 +97,7 @@ impl Saver {
     /// # Errors
     /// When it can be written nowhere.
     pub(super) fn save(&mut self, run: &Run) -> anyhow::Result<()> {
-        let Err(error) = crate::publish::write(run, &self.out, &[Format::Json]) else {
+        let Err(error) = self.write(run) else {
             // What was saved elsewhere is older now.
             if let Some((path, _)) = self.instead.take() {
                 let _ = std::fs::remove_file(path);
@@ -52,6 +119,36 @@ impl Saver {
         Err(error).context(
             "the record could not be saved in the output directory, TMPDIR or HOME; free some space, and run again",
         )
+    }
+
+    /// Writes the record whole where it was asked for.
+    fn write(&mut self, run: &Run) -> anyhow::Result<()> {
+        self.growing = None;
+        let contents = json::render(run, self.lines)?;
+        let path = self.out.join("record.json");
+        crate::publish::write_contents(&path, &contents)?;
+        self.growing = Growing::open(&path, &contents, run, self.lines);
+        Ok(())
+    }
+
+    /// Adds a soak that is over, which is in the record already, to what was saved.
+    ///
+    /// # Errors
+    /// When it can be written nowhere.
+    pub(super) fn add(&mut self, run: &Run, soak: &Soak, under_way: &[&Soak]) -> anyhow::Result<()> {
+        let added = self.growing.as_mut().is_some_and(|growing| growing.write(Some(soak), under_way).is_ok());
+        if added { Ok(()) } else { self.save(run) }
+    }
+
+    /// Writes soaks that are under way behind those that are over: this process may be killed as well as the worker. Where that fails now,
+    /// it does at the end as well, and is reported then.
+    pub(super) fn keep(&mut self, run: &Run, under_way: &[&Soak]) {
+        if self.growing.is_none() && self.instead.is_none() {
+            let _ = self.write(run);
+        }
+        if let Some(growing) = &mut self.growing {
+            let _ = growing.write(None, under_way);
+        }
     }
 
     /// The record as it is saved now.
@@ -76,9 +173,40 @@ mod tests {
     #[test]
     fn a_record_that_can_be_written_is_where_it_was_asked_for() {
         let dir = tempfile::tempdir().unwrap();
-        let mut saver = Saver::new(dir.path(), "a");
+        let mut saver = Saver::new(dir.path(), "a", Lines::Rows);
         saver.save(&conduct::begin(jiff::Timestamp::now(), None)).unwrap();
         assert_eq!(saver.record().unwrap(), dir.path().join("record.json"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn soaks_that_are_added_make_the_record_that_is_written_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        let read = || -> Run { serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap() };
+        let names = || -> Vec<String> { read().soaks.into_iter().map(|soak| soak.measured.name).collect() };
+        let all = dlsoak_record::sample::run(3);
+        let [a, b, c] = all.soaks.as_slice() else { panic!() };
+        let mut run = Run { soaks: Vec::new(), ..all.clone() };
+        let mut saver = Saver::new(dir.path(), "a", Lines::Rows);
+        saver.save(&run).unwrap();
+        assert_eq!(names(), Vec::<String>::new());
+        saver.keep(&run, &[a, b]);
+        assert_eq!(names(), ["c-clean", "c-leak-constructor"]);
+        // What is shorter leaves nothing of what was there.
+        saver.keep(&run, &[]);
+        assert_eq!(names(), Vec::<String>::new());
+        for soak in [a, b, c] {
+            run.soaks.push(soak.clone());
+            saver.add(&run, soak, &[c]).unwrap();
+        }
+        assert_eq!(names(), ["c-clean", "c-leak-constructor", "cpp-clean", "cpp-clean"]);
+        saver.keep(&run, &[]);
+        assert_eq!(read(), run);
+        let grown = std::fs::read(&path).unwrap();
+        saver.save(&run).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), grown);
+        saver.keep(&run, &[a]);
+        assert_eq!(names().len(), 4);
     }
 }

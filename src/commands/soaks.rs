@@ -2,7 +2,6 @@
 //! saved.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,16 +13,15 @@ use super::print;
 use super::progress::{Bars, Course, Reporter};
 use super::save::Saver;
 use crate::cli::RunArgs;
-use crate::record::{Run, Soak};
+use crate::record::{Latencies, Run, Soak};
 use crate::suite::plan::Plan;
 use crate::supervisor::{Context, Progress};
-use crate::{analysis, conduct, report};
+use crate::{analysis, conduct};
 
 /// What all soaks of a run need.
 pub(super) struct Soaks<'a> {
     pub(super) args: &'a RunArgs,
     pub(super) plan: &'a Plan,
-    pub(super) out: &'a Path,
     pub(super) baseline: Option<&'a Baseline>,
     pub(super) interrupted: &'a AtomicBool,
     /// Nobody wants progress.
@@ -55,6 +53,8 @@ impl Soaks<'_> {
         run: &mut Run,
         saver: &mut Saver,
     ) -> anyhow::Result<()> {
+        // It has not passed before all of it has.
+        run.passed = false;
         let mut growing = Growing { run, saver, done: Vec::new(), under_way: BTreeMap::new(), failed: None };
         let of = self.plan.soaks.len();
         let all: Vec<usize> = (0..of).filter(|index| !kept.contains_key(index)).collect();
@@ -65,10 +65,6 @@ impl Soaks<'_> {
                 event(&soak_event(&soak));
             }
             growing.insert(index, soak);
-        }
-        // Not before there is more in it than in the record that it replaces.
-        if all.is_empty() {
-            growing.save(of);
         }
         let growing = Mutex::new(growing);
         let course = Arc::new(Course::new(all.len()));
@@ -84,7 +80,11 @@ impl Soaks<'_> {
         let reporter = Reporter::of(&course, self.quiet);
         // Until one says that no other is to follow.
         let _ = alone.into_iter().all(|index| self.soak(index, 0, &reporter, &growing));
-        let growing = growing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut growing = growing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // With the result, and in the order of the plan.
+        if growing.failed.is_none() {
+            growing.save(of);
+        }
         growing.failed.map_or(Ok(()), Err)
     }
 
@@ -126,12 +126,13 @@ impl Soaks<'_> {
             if let Progress::Checkpoint(measured) = progress
                 && measured.name == plan.name
             {
-                locked(growing).keep(index, conduct::so_far(measured), self.out);
+                locked(growing).keep(index, conduct::so_far(measured));
             }
             reporter.show(progress);
         };
         let context = Context { interrupted: self.interrupted, progress: &show };
         let soak = match conduct::soak(&plan, &context) {
+            Ok(soak) if self.args.no_report => in_short(soak),
             Ok(soak) => soak,
             Err(fault) => {
                 locked(growing).failed.get_or_insert(fault.into());
@@ -144,16 +145,23 @@ impl Soaks<'_> {
         }
         let mut growing = locked(growing);
         // After every soak: whatever happens to the next one, this one is kept.
-        growing.add(index, soak, of)
+        growing.add(index, soak)
     }
 }
 
 impl Growing<'_> {
     /// Puts a soak that is over into the record and saves it; false when it can be saved nowhere.
-    fn add(&mut self, index: usize, soak: Soak, of: usize) -> bool {
+    fn add(&mut self, index: usize, soak: Soak) -> bool {
         self.under_way.remove(&index);
         self.insert(index, soak);
-        self.save(of)
+        let under_way: Vec<&Soak> = self.under_way.values().collect();
+        let at = self.done.partition_point(|before| *before < index);
+        if let Some(soak) = self.run.soaks.get(at)
+            && let Err(error) = self.saver.add(self.run, soak, &under_way)
+        {
+            self.failed.get_or_insert(error);
+        }
+        self.failed.is_none()
     }
 
     fn insert(&mut self, index: usize, soak: Soak) {
@@ -162,35 +170,43 @@ impl Growing<'_> {
         self.run.soaks.insert(position, soak);
     }
 
-    fn save(&mut self, of: usize) -> bool {
+    fn save(&mut self, of: usize) {
         self.run.passed = self.run.soaks.len() == of
             && self.run.soaks.iter().all(|soak| soak.judged.gate.passed == Some(true));
         // The first stands: what is measured beside it can't make up for soaks that nobody begins any more.
         if let Err(error) = self.saver.save(self.run) {
             self.failed.get_or_insert(error);
         }
-        self.failed.is_none()
     }
 
     /// Writes the record as it would be if the run were cut short now: this process may be killed as well as the worker.
-    fn keep(&mut self, index: usize, measured: Soak, out: &Path) {
+    fn keep(&mut self, index: usize, measured: Soak) {
         self.under_way.insert(index, measured);
-        let over = self.done.iter().copied().zip(&self.run.soaks);
-        let soaks: BTreeMap<usize, &Soak> =
-            self.under_way.iter().map(|(index, soak)| (*index, soak)).chain(over).collect();
-        let run = Run {
-            schema: self.run.schema.clone(),
-            tool: self.run.tool.clone(),
-            started_at: self.run.started_at.clone(),
-            passed: false,
-            host: self.run.host.clone(),
-            partition: self.run.partition.clone(),
-            soaks: soaks.into_values().cloned().collect(),
-            watch: None,
-        };
-        // Where that fails now, it does at the end as well, and is reported then.
-        let _ = crate::publish::write(&run, out, &[report::Format::Json]);
+        self.saver.keep(self.run, &self.under_way.values().collect::<Vec<_>>());
     }
+}
+
+/// Checkpoints of a soak that no report is made of.
+const CHECKPOINTS: usize = 24;
+
+/// A soak as it was judged, without what only charts and exports need.
+fn in_short(mut soak: Soak) -> Soak {
+    let measured = &mut soak.measured;
+    (measured.latency_over_time, measured.resident_by_kind) = (None, None);
+    measured.warmup_latency_ns = Latencies::default();
+    let of = &mut measured.latency_ns;
+    for latency in [&mut of.open, &mut of.symbol, &mut of.call, &mut of.close, &mut of.cycle] {
+        latency.iter_mut().for_each(|latency| latency.hdr.clear());
+    }
+    let rows = &mut measured.checkpoints.rows;
+    let (step, last) = (rows.len().div_ceil(CHECKPOINTS).max(1), rows.len().saturating_sub(1));
+    let mut index = 0;
+    rows.retain(|_| {
+        let kept = index % step == 0 || index == last;
+        index += 1;
+        kept
+    });
+    soak
 }
 
 /// A soak that panicked has left nothing half done here.
@@ -213,4 +229,20 @@ fn soak_event(soak: &Soak) -> serde_json::Value {
         fields.insert("event".to_owned(), "soak".into());
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_soak_in_short_has_its_verdict_and_its_ends() {
+        let soak = dlsoak_record::sample::run(2).soaks.remove(1);
+        let short = in_short(soak.clone());
+        assert_eq!(short.judged, soak.judged);
+        let (rows, all) = (&short.checkpoints.rows, &soak.checkpoints.rows);
+        assert!(rows.len() <= CHECKPOINTS + 1 && rows.first() == all.first() && rows.last() == all.last());
+        let latency = short.latency_ns.open.as_ref().unwrap();
+        assert_eq!((latency.p99, latency.hdr.as_str()), (soak.latency_ns.open.as_ref().unwrap().p99, ""));
+    }
 }

@@ -259,3 +259,29 @@ fn latest_leads_to_the_newest_report() {
     let link = tree.at("reports/latest").read_link().unwrap();
     assert_eq!(link.components().count(), 1, "{link:?}");
 }
+
+#[test]
+fn a_record_that_no_report_is_made_of_is_small() {
+    let tree = Tree::new();
+    let output = tree.output(&["run", "build", "-n", "1000", "--no-report", "--jobs", "2", "-o", "out"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("record written to out"), "{said}");
+    let names: Vec<_> =
+        fs::read_dir(tree.at("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["record.json"]);
+    let run = read_record(&tree.at("out")).unwrap();
+    let size = fs::metadata(tree.at("out/record.json")).unwrap().len();
+    assert!(size < 12_000 * run.soaks.len() as u64, "{size} bytes for {} soaks", run.soaks.len());
+    for soak in &run.soaks {
+        assert!((2..=25).contains(&soak.checkpoints.rows.len()), "{}", soak.checkpoints.rows.len());
+        assert_eq!(soak.checkpoints.rows.last().unwrap()[0], 1_000);
+    }
+    // In the order of the run, although they ended in another one.
+    let mut paths: Vec<_> = run.soaks.iter().map(|soak| soak.path.clone()).collect();
+    let ordered = paths.clone();
+    paths.sort();
+    assert_eq!(paths, ordered);
+    // Pages and tables take it.
+    let output = tree.output(&["report", "out/record.json", "--to", "html"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}

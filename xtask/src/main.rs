@@ -20,6 +20,7 @@ mod languages;
 mod mutate;
 mod nightly;
 mod pairs;
+mod pictures;
 mod ports;
 mod python;
 mod survey;
@@ -48,6 +49,8 @@ enum Verb {
     GoMatrix(go_matrix::Options),
     /// Soak every fixture many times and count wrong verdicts, rate errors and coverage
     Truth(truth::Options),
+    /// Write pictures of the page with 1, 7 and 121 libraries to reports/sample/pages; needs Chromium and pngquant
+    Pictures(pictures::Options),
     /// Compare many runs of the same libraries, and of a slower one: how often `dlsoak compare` errs
     Pairs(pairs::Options),
     /// Soak the modules of Apache, nginx, PostgreSQL and Python in their hosts, and write docs/hosts-debian.md; --watched watches hosts
@@ -100,6 +103,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Demo(options) => demo::run(&options),
         Verb::GoMatrix(options) => go_matrix::run(&options),
         Verb::Truth(options) => truth::run(&options),
+        Verb::Pictures(options) => pictures::run(&options),
         Verb::Pairs(options) => pairs::run(&options),
         Verb::Hosts(options) => hosts::run(&options),
         Verb::Hostile(options) => harm::run(&options),

@@ -151,7 +151,8 @@ fn soak(shape: &Shape, round: usize) -> Soak {
     let cycles = 100_000u64;
     let seconds = cycles as f64 * (shape.open_ns * 1.4 + shape.call_ns) * factor / 1e9;
     let per_cycle = shape.leak * factor;
-    let rows = rows(per_cycle, cycles, &mut rng);
+    let loads = if shape.pinned.is_some() { 0.0 } else { 1.0 + f64::from(shape.language == Language::Rust) };
+    let rows = rows(per_cycle, cycles, loads as i64, &mut rng);
     let growing = per_cycle > 1.0;
     let verdict = match shape.pinned {
         Some(_) => Verdict::Pinned,
@@ -160,7 +161,6 @@ fn soak(shape: &Shape, round: usize) -> Soak {
         None => Verdict::Clean,
     };
     let state = if shape.pinned.is_some() { UnloadState::Pinned } else { UnloadState::Unloaded };
-    let loads = if shape.pinned.is_some() { 0.0 } else { 1.0 + f64::from(shape.language == Language::Rust) };
     let grow = |metric, column: usize, exact, noise: f64, trend| {
         let (slope, intercept) = fit(&rows[rows.len() / 2..], column);
         Growth {
@@ -276,6 +276,7 @@ fn soak(shape: &Shape, round: usize) -> Soak {
                 Column::Metric(Metric::Mappings),
                 Column::Metric(Metric::Threads),
                 Column::Metric(Metric::Fds),
+                Column::Loads,
             ],
             rows,
             before_first_open: None,
@@ -312,7 +313,7 @@ fn by_kind(per_cycle: f64, cycles: u64) -> OverTime {
 }
 
 /// Two hundred checkpoints: an exact heap, and resident memory that creeps in pages and jitters.
-fn rows(per_cycle: f64, cycles: u64, rng: &mut Rng) -> Vec<Vec<i64>> {
+fn rows(per_cycle: f64, cycles: u64, loads: i64, rng: &mut Rng) -> Vec<Vec<i64>> {
     let mut creep = 0.0;
     (0..=200u64)
         .map(|i| {
@@ -323,7 +324,18 @@ fn rows(per_cycle: f64, cycles: u64, rng: &mut Rng) -> Vec<Vec<i64>> {
             }
             let jitter = 4096 * (rng.unit() * 3.0) as i64;
             let rss = 3_200_000 + (grown / 4096) * 4096 + creep as i64 + jitter;
-            vec![cycle as i64, (cycle * 46_000) as i64, 71_680 + grown, rss, rss - 2_000_000, 36, 1, 5]
+            let objects = 5 + loads * (500 + cycle as i64);
+            vec![
+                cycle as i64,
+                (cycle * 46_000) as i64,
+                71_680 + grown,
+                rss,
+                rss - 2_000_000,
+                36,
+                1,
+                5,
+                objects,
+            ]
         })
         .collect()
 }

@@ -57,7 +57,7 @@ impl Format {
     pub fn render(self, run: &Run) -> Result<Vec<Rendered>, Error> {
         let file = |name: &str, contents| Rendered { name: name.to_owned(), contents };
         Ok(match self {
-            Format::Json => vec![file("record.json", json::render(run)?)],
+            Format::Json => vec![file("record.json", json::render(run, json::Lines::Rows)?)],
             Format::Html => vec![file("report.html", html::render(run)?.into_bytes())],
             Format::Markdown => vec![file("report.md", markdown::render(run).into_bytes())],
             Format::Junit => vec![file("junit.xml", junit::render(run)?)],
@@ -79,13 +79,16 @@ impl Format {
             }
             Format::Svg => vec![
                 file("latency.svg", chart::latency(run)?.into_bytes()),
+                file("loads.svg", chart::loads(run)?.into_bytes()),
                 file("memory.svg", chart::memory(run)?.into_bytes()),
             ],
             Format::Png => std::thread::scope(|scope| {
                 // Side by side: pixels are what a report takes its time for.
                 let memory = beside(scope, || chart::png(&chart::memory(run)?));
                 let latency = chart::png(&chart::latency(run)?)?;
-                Ok::<_, Error>(vec![file("latency.png", latency), file("memory.png", memory()?)])
+                let loads = chart::png(&chart::loads(run)?)?;
+                let files = vec![file("latency.png", latency), file("loads.png", loads)];
+                Ok::<_, Error>(files.into_iter().chain([file("memory.png", memory()?)]).collect())
             })?,
         })
     }

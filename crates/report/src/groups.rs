@@ -40,6 +40,15 @@ impl Fold {
     }
 }
 
+/// `no growth (497 libraries): c-clean, rust-clean and 495 more`.
+#[cfg(feature = "files")]
+pub(super) fn named(what: &str, soaks: &[&Soak]) -> String {
+    /// Columns of a name.
+    const LONGEST: usize = 32;
+    let names = Fold { all: false, longest: LONGEST }.names(soaks);
+    format!("{what} ({}): {names}", libraries(soaks.len()))
+}
+
 fn more(count: usize) -> String {
     format!("{} more", units::count(count as u64))
 }

@@ -6,17 +6,50 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
-use dlsoak_record::Run;
+use dlsoak_record::{Run, Soak};
+
+/// What stands on a line of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// Each row of figures, and each other value: for people.
+    Rows,
+    /// Each soak, which is a third smaller.
+    Soaks,
+}
+
+/// How deep the array of soaks is in what is open around a soak.
+const SOAKS: usize = 2;
+
+impl Lines {
+    fn formatter(self, open: usize) -> Rows {
+        let deepest = if self == Lines::Rows { usize::MAX } else { SOAKS };
+        Rows { deepest, open: vec![Holds::Others; open], waiting: None }
+    }
+}
 
 /// The whole file.
 ///
 /// # Errors
 ///
 /// When serde_json refuses, which these types give it no cause for.
-pub fn render(run: &Run) -> Result<Vec<u8>, serde_json::Error> {
+pub fn render(run: &Run, lines: Lines) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::new();
-    run.serialize(&mut Serializer::with_formatter(&mut out, Rows::default()))?;
+    run.serialize(&mut Serializer::with_formatter(&mut out, lines.formatter(0)))?;
     out.push(b'\n');
+    Ok(out)
+}
+
+/// What stands after the last soak of a file that [`render`] made of a run without a watch.
+pub const END: &str = "\n  ]\n}\n";
+
+/// A soak as it stands among others in such a file.
+///
+/// # Errors
+///
+/// When serde_json refuses, which these types give it no cause for.
+pub fn soak(soak: &Soak, lines: Lines) -> Result<Vec<u8>, serde_json::Error> {
+    let mut out = b"\n    ".to_vec();
+    soak.serialize(&mut Serializer::with_formatter(&mut out, lines.formatter(SOAKS)))?;
     Ok(out)
 }
 
@@ -30,14 +63,18 @@ enum Holds {
 
 /// Indents by two, except between numbers of an array. What kind a value is shows only when it is written, so the
 /// space before it waits until then.
-#[derive(Default)]
 struct Rows {
+    /// Deeper than this nothing begins a line.
+    deepest: usize,
     open: Vec<Holds>,
     waiting: Option<bool>,
 }
 
 impl Rows {
     fn line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
+        if self.open.len() > self.deepest {
+            return Ok(());
+        }
         out.write_all(b"\n")?;
         (0..self.open.len()).try_for_each(|_| out.write_all(b"  "))
     }
@@ -70,7 +107,8 @@ impl Rows {
 
     fn end<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
         self.waiting = None;
-        if self.open.pop() == Some(Holds::Others) {
+        let lines = self.open.len() <= self.deepest;
+        if self.open.pop() == Some(Holds::Others) && lines {
             self.line(out)?;
         }
         out.write_all(bracket)
@@ -151,9 +189,26 @@ mod tests {
     use dlsoak_record::sample;
 
     #[test]
+    fn a_file_is_its_soaks_in_their_frame() {
+        for lines in [Lines::Rows, Lines::Soaks] {
+            let mut run = sample::run(3);
+            let text = |run: &Run| String::from_utf8(render(run, lines).unwrap()).unwrap();
+            let whole = text(&run);
+            assert_eq!(serde_json::from_str::<Run>(&whole).unwrap(), run);
+            let soaks: Vec<String> =
+                run.soaks.iter().map(|one| String::from_utf8(soak(one, lines).unwrap()).unwrap()).collect();
+            assert!(lines == Lines::Rows || soaks.iter().all(|soak| soak.trim().lines().count() == 1));
+            run.soaks.clear();
+            let empty = text(&run);
+            let frame = empty.strip_suffix("]\n}\n").unwrap();
+            assert_eq!(whole, format!("{frame}{}{END}", soaks.join(",")));
+        }
+    }
+
+    #[test]
     fn a_record_comes_back_as_it_was() {
         let run = sample::run(8);
-        assert_eq!(serde_json::from_slice::<Run>(&render(&run).unwrap()).unwrap(), run);
+        assert_eq!(serde_json::from_slice::<Run>(&render(&run, Lines::Rows).unwrap()).unwrap(), run);
     }
 
     #[test]
@@ -161,7 +216,7 @@ mod tests {
         let mut run = sample::run(1);
         run.soaks[0].name = "\"\\\n\t\u{0}\u{1b}\u{65e5}</script>".to_owned();
         run.soaks[0].measured.asked.call = Some(vec!["a(\"\u{1b}\")".parse().unwrap(), "a".parse().unwrap()]);
-        assert_eq!(serde_json::from_slice::<Run>(&render(&run).unwrap()).unwrap(), run);
+        assert_eq!(serde_json::from_slice::<Run>(&render(&run, Lines::Rows).unwrap()).unwrap(), run);
     }
 
     #[test]
@@ -169,7 +224,7 @@ mod tests {
         let mut run = sample::run(1);
         run.soaks[0].checkpoints.rows.truncate(2);
         run.soaks[0].resident_by_kind = None;
-        let text = String::from_utf8(render(&run).unwrap()).unwrap();
+        let text = String::from_utf8(render(&run, Lines::Rows).unwrap()).unwrap();
         let from = text.find("\"checkpoints\"").unwrap();
         insta::assert_snapshot!(&text[from..]);
     }

@@ -40,6 +40,8 @@ pub mod json;
 #[cfg(feature = "files")]
 mod junit;
 #[cfg(feature = "files")]
+mod loads;
+#[cfg(feature = "files")]
 mod markdown;
 mod page;
 mod place;

@@ -177,6 +177,24 @@ mod tests {
     }
 
     #[test]
+    fn growth_within_the_limit_has_a_mark_of_its_own() {
+        let mut run = sample::run(2);
+        sample_within(&mut run.soaks[1]);
+        let text = render(&run);
+        assert!(text.contains("| ✅ pass clean | c-leak-constructor |"), "{text}");
+        assert!(text.contains(" | 32 B ok | ") && !text.contains("### Why"), "{text}");
+    }
+
+    /// A soak whose growth is proven, and that its limit allows.
+    fn sample_within(soak: &mut Soak) {
+        use dlsoak_record::{Facts, Finding, Severity, Verdict};
+        (soak.judged.leak, soak.judged.verdict, soak.judged.gate.passed) = (None, Verdict::Clean, Some(true));
+        let growth = soak.judged.growth[0].clone();
+        soak.judged.findings =
+            vec![Finding::new(Severity::Note, Facts::WithinLimit { growth, limit: 100.0 })];
+    }
+
+    #[test]
     fn a_watch_is_a_table_of_libraries() {
         let text = render(&sample::watched());
         let head = "| ❌ FAIL leak | leaking.so | 13 | 12 | 13 | 12 | 1,008 B |";

@@ -227,7 +227,7 @@ impl Soaked {
     /// When the file can't be written.
     pub fn write(&self, directory: &Path) -> Result<PathBuf, SoakError> {
         let path = directory.join("record.json");
-        let written = json::render(&self.run)
+        let written = json::render(&self.run, json::Lines::Rows)
             .map_err(|error| error.to_string())
             .and_then(|contents| write_atomic(&path, &contents).map_err(|error| error.to_string()));
         match written {

@@ -3,12 +3,13 @@
 
 use hdrhistogram::Histogram;
 
-use dlsoak_record::{Latencies, Latency, Run};
+use dlsoak_record::{Latencies, Latency, Run, Soak};
 
 use super::super::histogram::decode;
 use super::super::{Error, units};
 use super::axis::{self, NINES, PERCENTILES, Scale};
 use super::canvas::{Anchor, Canvas, Frame, LABEL, NOTE, PANEL, TITLE, picture};
+use super::cover;
 use super::labels::spread;
 use super::palette::{GRID, faint, look};
 
@@ -26,6 +27,8 @@ const LABEL_GAP: f64 = 16.5;
 /// The longest label, and the room for the line that leads to it.
 const LABEL_MAX: f64 = 190.0;
 const LEADER: f64 = 34.0;
+/// Lines of a panel: more can't be followed.
+const MOST: usize = 24;
 
 /// A phase of the cycle that has a panel.
 struct Phase {
@@ -40,45 +43,67 @@ const PHASES: [Phase; 3] = [
 ];
 
 /// The line of one library: its place in the run, and (nines, nanoseconds) from left to right.
-struct Line {
+struct Line<'a> {
     index: usize,
+    name: &'a str,
     points: Vec<(f64, f64)>,
 }
 
-/// Latency by percentile, as HdrHistogram plots it: a panel each for open, call and close, a line per library.
+/// Latency by percentile, as HdrHistogram plots it: a panel each for open, call and close, a line per library. Of many libraries, those
+/// with the longest 99th percentiles have lines.
 ///
 /// # Errors
 ///
 /// When plotters refuses to draw, which no data should cause.
 pub fn draw(run: &Run) -> Result<String, Error> {
-    let plot = PLOT.max(run.soaks.len() as f64 * LABEL_GAP + 8.0);
+    let shown: Vec<(usize, &Soak)> = shown(run);
+    let plot = PLOT.max(shown.len() as f64 * LABEL_GAP + 8.0);
     let panel = HEADING + plot + FOOT;
     let height = TOP + panel * PHASES.len() as f64;
     picture(WIDTH, height, "Latency by percentile of open, call and close", |canvas| {
         canvas.text("Latency by percentile", (LEFT, 28.0), Anchor::Start, TITLE)?;
-        canvas.text(&subtitle(run), (LEFT, 47.0), Anchor::Start, NOTE)?;
+        canvas.text(&subtitle(run, shown.len()), (LEFT, 47.0), Anchor::Start, NOTE)?;
         // One width of plot for all panels, so that percentiles stand above each other.
         let label_room =
-            run.soaks.iter().map(|soak| LABEL.width(&LABEL.fit(&soak.name, LABEL_MAX))).fold(0.0, f64::max);
+            shown.iter().map(|(_, soak)| LABEL.width(&LABEL.fit(&soak.name, LABEL_MAX))).fold(0.0, f64::max);
         // The last tick's label hangs over the end of the axis by half its width.
         let room = (label_room + LEADER).max(NOTE.width(PERCENTILES[PERCENTILES.len() - 1].1) / 2.0);
         let right = WIDTH - RIGHT - room;
         for (i, phase) in PHASES.iter().enumerate() {
             let top = TOP + panel * i as f64 + HEADING;
             let frame = Frame { left: LEFT, right, top, bottom: top + plot };
-            draw_panel(canvas, run, phase, &frame)?;
+            draw_panel(canvas, &shown, phase, &frame)?;
         }
         Ok(())
     })
 }
 
+/// The libraries that have lines, with their places in the run.
+fn shown(run: &Run) -> Vec<(usize, &Soak)> {
+    let mut shown: Vec<(usize, &Soak)> = run.soaks.iter().enumerate().collect();
+    let slowest = |soak: &Soak| {
+        PHASES.iter().filter_map(|phase| (phase.pick)(&soak.latency_ns)).map(|latency| latency.p99).max()
+    };
+    if shown.len() > MOST {
+        shown.sort_by_key(|(_, soak)| std::cmp::Reverse(slowest(soak)));
+        shown.truncate(MOST);
+        shown.sort_by_key(|(index, _)| *index);
+    }
+    shown
+}
+
 /// One panel: axes, lines, labels.
-fn draw_panel(canvas: &Canvas<'_>, run: &Run, phase: &Phase, frame: &Frame) -> Result<(), Error> {
+fn draw_panel(
+    canvas: &Canvas<'_>,
+    shown: &[(usize, &Soak)],
+    phase: &Phase,
+    frame: &Frame,
+) -> Result<(), Error> {
     let mut lines = Vec::new();
     let mut missing = Vec::new();
-    for (index, soak) in run.soaks.iter().enumerate() {
+    for (index, soak) in shown.iter().copied() {
         match (phase.pick)(&soak.latency_ns).and_then(decode) {
-            Some(histogram) => lines.push(Line { index, points: points(&histogram) }),
+            Some(histogram) => lines.push(Line { index, name: &soak.name, points: points(&histogram) }),
             None => missing.push(soak.name.as_str()),
         }
     }
@@ -97,13 +122,26 @@ fn draw_panel(canvas: &Canvas<'_>, run: &Run, phase: &Phase, frame: &Frame) -> R
         let middle = ((frame.left + frame.right) / 2.0, (frame.top + frame.bottom) / 2.0);
         return canvas.text("no data", middle, Anchor::Middle, NOTE);
     };
-    let ends: Vec<(f64, f64)> =
-        lines.iter().map(|line| draw_line(canvas, frame, &scale, line)).collect::<Result<_, _>>()?;
+    let place = |line: &Line<'_>| -> Vec<(f64, f64)> {
+        let at = |(nines, ns): &(f64, f64)| (frame.x(*nines), frame.y(&scale, ns.max(1.0).log10()));
+        line.points.iter().map(at).collect()
+    };
+    // A line that another covers is drawn as that one, and its name stands at the same end.
+    let leaders = cover::leaders(&lines.iter().map(place).collect::<Vec<_>>());
+    let once = || lines.iter().enumerate().filter(|(i, _)| leaders[*i] == *i).map(|(_, line)| line);
+    for line in once() {
+        draw_line(canvas, frame, &scale, line)?;
+    }
     // Markers come after all lines, so that none is crossed out.
-    for line in &lines {
+    for line in once() {
         draw_markers(canvas, frame, &scale, line)?;
     }
-    draw_labels(canvas, run, frame, &lines, &ends)
+    let drawn: Vec<&Line<'_>> = leaders.iter().map(|leader| &lines[*leader]).collect();
+    let ends: Vec<(f64, f64)> =
+        drawn.iter().map(|line| place(line).last().copied().unwrap_or_default()).collect();
+    let names: Vec<(&str, usize)> =
+        lines.iter().zip(&drawn).map(|(line, drawn)| (line.name, drawn.index)).collect();
+    draw_labels(canvas, frame, &names, &ends)
 }
 
 /// Grid, frame and tick labels. Without a scale only the percentiles.
@@ -122,8 +160,8 @@ fn draw_axes(canvas: &Canvas<'_>, frame: &Frame, scale: Option<&Scale>) -> Resul
     canvas.sides(frame)
 }
 
-/// The line, as steps: a percentile is a value that was measured, never one between two. Returns its end.
-fn draw_line(canvas: &Canvas<'_>, frame: &Frame, scale: &Scale, line: &Line) -> Result<(f64, f64), Error> {
+/// The line, as steps: a percentile is a value that was measured, never one between two.
+fn draw_line(canvas: &Canvas<'_>, frame: &Frame, scale: &Scale, line: &Line<'_>) -> Result<(), Error> {
     let mut path: Vec<(f64, f64)> = Vec::new();
     let mut at = (frame.left, frame.bottom);
     for (i, &(nines, ns)) in line.points.iter().enumerate() {
@@ -141,12 +179,11 @@ fn draw_line(canvas: &Canvas<'_>, frame: &Frame, scale: &Scale, line: &Line) -> 
         }
         at = next;
     }
-    canvas.line(&path, look(line.index).0, 1.8)?;
-    Ok(at)
+    canvas.line(&path, look(line.index).0, 1.8)
 }
 
 /// A few markers on a line, at places that differ from line to line.
-fn draw_markers(canvas: &Canvas<'_>, frame: &Frame, scale: &Scale, line: &Line) -> Result<(), Error> {
+fn draw_markers(canvas: &Canvas<'_>, frame: &Frame, scale: &Scale, line: &Line<'_>) -> Result<(), Error> {
     let (color, shape) = look(line.index);
     let end = line.points.last().map_or(0.0, |point| point.0);
     // The golden ratio keeps any number of lines from standing in one column.
@@ -163,27 +200,23 @@ fn draw_markers(canvas: &Canvas<'_>, frame: &Frame, scale: &Scale, line: &Line) 
     Ok(())
 }
 
-/// The names at the right, each led to from the end of its line.
+/// The names at the right, each led to from the end of its line and with the look of the library at that place in the run.
 fn draw_labels(
     canvas: &Canvas<'_>,
-    run: &Run,
     frame: &Frame,
-    lines: &[Line],
+    names: &[(&str, usize)],
     ends: &[(f64, f64)],
 ) -> Result<(), Error> {
     let wanted: Vec<f64> = ends.iter().map(|end| end.1).collect();
     let places = spread(&wanted, LABEL_GAP, frame.top + 6.0, frame.bottom - 2.0);
     let column = frame.right + LEADER;
-    for ((line, end), y) in lines.iter().zip(ends).zip(places) {
-        let (color, shape) = look(line.index);
+    for (((name, index), end), y) in names.iter().zip(ends).zip(places) {
+        let (color, shape) = look(*index);
         let pale = faint(color, 0.55);
         let path = [*end, (frame.right + 3.0, end.1), (column - 16.0, y), (column - 10.0, y)];
         canvas.line(&path, pale, 1.0)?;
         canvas.marker((column - 8.5, y), shape, 4.0, color)?;
-        if let Some(soak) = run.soaks.get(line.index) {
-            let name = LABEL.fit(&soak.name, LABEL_MAX);
-            canvas.text(&name, (column, y + 4.5), Anchor::Start, LABEL)?;
-        }
+        canvas.text(&LABEL.fit(name, LABEL_MAX), (column, y + 4.5), Anchor::Start, LABEL)?;
     }
     Ok(())
 }
@@ -225,16 +258,18 @@ pub(super) fn points(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
 }
 
 /// What was measured, in one line.
-fn subtitle(run: &Run) -> String {
+fn subtitle(run: &Run, shown: usize) -> String {
     let cycles: Vec<u64> = run.soaks.iter().map(|soak| soak.cycles.completed).collect();
     let amount = match (cycles.iter().min(), cycles.iter().max()) {
         (Some(low), Some(high)) if low == high => format!("{} cycles each", units::count(*high)),
         (Some(low), Some(high)) => format!("{} to {} cycles", units::count(*low), units::count(*high)),
         _ => "no soaks".to_owned(),
     };
+    let all = run.soaks.len();
+    let of = if shown < all { format!("the {shown} slowest of {all} libraries, ") } else { String::new() };
     NOTE.fit(
         &format!(
-            "{amount}; both axes logarithmic; {}, kernel {}, {}",
+            "{of}{amount}; both axes logarithmic; {}, kernel {}, {}",
             run.host.libc, run.host.kernel, run.host.machine
         ),
         WIDTH - LEFT - RIGHT,

@@ -3,6 +3,7 @@
 use super::super::{Error, summary};
 use super::axis::{self, Scale};
 use super::canvas::{Anchor, Canvas, Frame, NOTE, PANEL, TITLE, picture};
+use super::cover;
 use super::gained::Gained;
 use super::palette::{GRID, look};
 use dlsoak_record::{Metric, Soak, Trend};
@@ -77,10 +78,14 @@ fn draw_panel(canvas: &Canvas<'_>, library: &Overlaid<'_>, left: f64, frame: &Fr
     let place = |point: &(f64, f64)| (frame.across(x.share(point.0)), frame.up(y.share(point.1)));
     let paths: Vec<(usize, Vec<(f64, f64)>)> =
         lines.iter().map(|(run, line)| (*run, line.iter().map(place).collect())).collect();
-    for (run, path) in &paths {
+    // A line that covers another is drawn once, and has the markers of both runs.
+    let leaders = cover::leaders(&paths.iter().map(|(_, path)| path.clone()).collect::<Vec<_>>());
+    for ((run, path), _) in
+        paths.iter().zip(&leaders).enumerate().filter(|(i, (_, leader))| i == *leader).map(|(_, one)| one)
+    {
         canvas.line(path, look(*run).0, 1.8)?;
     }
-    // Markers come after all lines, at places that differ from run to run, so that lines that coincide are told apart.
+    // Markers come after all lines, at places that differ from run to run.
     for (run, path) in &paths {
         let (color, shape) = look(*run);
         let offset = (0.15 + *run as f64 * 0.618_034).fract();

@@ -50,6 +50,8 @@ pub(super) const ANON_BAND: RGBColor = RGBColor(0xcc, 0xec, 0xe3);
 pub(super) const WARMUP: RGBColor = RGBColor(0xd9, 0xcd, 0xea);
 /// The gate's line.
 pub(super) const LIMIT: RGBColor = RGBColor(0x88, 0x22, 0x56);
+/// The line of a baseline.
+pub(super) const OLDER: RGBColor = RGBColor(0x87, 0x90, 0x9a);
 /// Kinds of mapping, in the order of the record's columns.
 pub(super) const KINDS: [RGBColor; 6] = [
     HEAP,
@@ -71,7 +73,7 @@ pub(super) const HEAT: [RGBColor; 7] = [
 ];
 
 /// Each colour by the name it has in the page, and what it is on a dark ground. The charts are drawn in the light ones.
-pub(in super::super) const THEME: [(&str, RGBColor, RGBColor); 28] = [
+pub(in super::super) const THEME: [(&str, RGBColor, RGBColor); 29] = [
     ("ink", INK, RGBColor(0xe8, 0xec, 0xf1)),
     ("muted", MUTED, RGBColor(0xa3, 0xad, 0xb8)),
     ("grid", GRID, RGBColor(0x2b, 0x32, 0x3b)),
@@ -83,6 +85,7 @@ pub(in super::super) const THEME: [(&str, RGBColor, RGBColor); 28] = [
     ("open", OPEN, RGBColor(0xe8, 0xc0, 0x4f)),
     ("warmup", WARMUP, RGBColor(0x4a, 0x3f, 0x66)),
     ("limit", LIMIT, RGBColor(0xf0, 0x8f, 0xc0)),
+    ("older", OLDER, RGBColor(0x7d, 0x88, 0x94)),
     ("rss-band", RSS_BAND, RGBColor(0x1b, 0x36, 0x4a)),
     ("heap-band", HEAP_BAND, RGBColor(0x45, 0x2e, 0x1d)),
     ("anon-band", ANON_BAND, RGBColor(0x17, 0x3c, 0x33)),
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn lines_stand_out_from_the_ground() {
-        for line in ["rss", "heap", "anonymous", "library", "limit"] {
+        for line in ["rss", "heap", "anonymous", "library", "limit", "older"] {
             let ((light, dark), (on_light, on_dark)) = (themed(line), themed("ground"));
             assert!(contrast(light, on_light) >= 3.0, "{line}: {}", contrast(light, on_light));
             assert!(contrast(dark, on_dark) >= 3.0, "dark {line}: {}", contrast(dark, on_dark));

@@ -93,6 +93,10 @@ pub(super) fn thin(points: &[(f64, f64)], span: f64, most: usize) -> Vec<(f64, f
         taken.sort_by(|a, b| a.0.total_cmp(&b.0));
         kept.extend(taken);
     }
+    // A line ends where its points end.
+    if let Some(last) = points.last().filter(|last| kept.last() != Some(*last)) {
+        kept.push(*last);
+    }
     kept
 }
 
@@ -106,7 +110,7 @@ mod tests {
         points[7_777].1 = 50.0;
         points[8_888].1 = -50.0;
         let kept = thin(&points, 100.0, POINTS);
-        assert!(kept.len() <= POINTS + 2, "{}", kept.len());
+        assert!(kept.len() <= POINTS + 3, "{}", kept.len());
         assert!(kept.contains(&(7_777.0, 50.0)) && kept.contains(&(8_888.0, -50.0)));
         assert!(kept.windows(2).all(|pair| pair[0].0 <= pair[1].0));
         assert!(thin(&[], 1.0, POINTS).is_empty());

@@ -64,12 +64,13 @@ fn assert_laid_out(svg: &str, what: &str) {
 fn laid_out(run: &Run, what: &str) {
     assert_laid_out(&super::latency(run).unwrap(), &format!("{what}, latency"));
     assert_laid_out(&super::memory(run).unwrap(), &format!("{what}, memory"));
+    assert_laid_out(&super::loads(run).unwrap(), &format!("{what}, loads"));
 }
 
 /// And can be turned into pixels.
 fn both(run: &Run, what: &str) {
     laid_out(run, what);
-    for svg in [super::latency(run).unwrap(), super::memory(run).unwrap()] {
+    for svg in [super::latency(run).unwrap(), super::memory(run).unwrap(), super::loads(run).unwrap()] {
         let png = super::png(&svg).unwrap();
         assert_eq!(&png[1..4], b"PNG");
     }
@@ -77,20 +78,95 @@ fn both(run: &Run, what: &str) {
 
 #[test]
 fn labels_never_overlap_at_any_number_of_libraries() {
-    for n in [0, 1, 2, 3, 4, 8, 13, 16, 24] {
+    for n in [0, 1, 2, 3, 4, 8, 13, 16, 24, 121, 500] {
         laid_out(&sample::run(n), &format!("{n} libraries"));
     }
 }
 
 #[test]
-fn every_library_is_named_in_every_panel() {
+fn every_library_is_named_beside_its_latencies() {
     let run = sample::run(8);
     let svg = super::latency(&run).unwrap();
     for soak in &run.soaks {
         assert_eq!(boxes(&svg).0.iter().filter(|b| b.text == soak.name).count(), 3, "{}", soak.name);
     }
-    let memory = super::memory(&run).unwrap();
-    assert!(boxes(&memory).0.iter().any(|b| b.text == "+32 B/cycle, exact, growing"), "{memory}");
+}
+
+/// The texts of a chart.
+fn texts(svg: &str) -> Vec<String> {
+    boxes(svg).0.into_iter().map(|b| b.text).collect()
+}
+
+#[test]
+fn what_does_not_grow_is_a_line_of_text() {
+    let run = sample::run(8);
+    let texts = texts(&super::memory(&run).unwrap());
+    let has = |text: &str| texts.iter().any(|of| of == text);
+    // One leaks, and of one it is not decided.
+    assert!(has("c-leak-constructor") && has("libz.so.1") && has("+32 B/cycle, exact, growing"), "{texts:?}");
+    let flat = "no growth (6 libraries): c-clean, cpp-clean, cpp-unique, rust-clean, rust-tls-destructor and go-clean";
+    assert!(has(flat), "{texts:?}");
+    assert_eq!(texts.iter().filter(|text| *text == "heap").count(), 2);
+    assert!(has("cycles that the line was fitted on") && !has("limit of the gate") && !has("baseline"));
+}
+
+#[test]
+fn the_gate_and_the_baseline_have_lines_with_a_key() {
+    let mut run = sample::run(2);
+    let soak = &mut run.soaks[1];
+    let older = dlsoak_record::BaselineSoak { growth: soak.judged.growth.clone(), ..Default::default() };
+    soak.baseline = Some(dlsoak_record::Baseline { name: "main".to_owned(), soak: Some(older) });
+    soak.judged.gate.rules = vec![dlsoak_record::Rule {
+        name: dlsoak_record::RuleName::MaxLeakRate,
+        metric: None,
+        limit: None,
+        limit_per_cycle: Some(16.0),
+        measured: dlsoak_record::RuleMeasured::Nothing,
+        passed: Some(false),
+    }];
+    both(&run, "a gate and a baseline");
+    let texts = texts(&super::memory(&run).unwrap());
+    for text in ["limit of the gate", "baseline", "+32 B/cycle, exact, growing; gate: 16 B/cycle"] {
+        assert!(texts.iter().any(|of| of == text), "{texts:?}");
+    }
+}
+
+#[test]
+fn many_libraries_are_a_picture_that_can_be_seen_as_a_whole() {
+    let run = sample::run(500);
+    for svg in [super::latency(&run).unwrap(), super::memory(&run).unwrap(), super::loads(&run).unwrap()] {
+        let [_, height] = boxes(&svg).1;
+        assert!(height < 2.0 * 2_100.0 && svg.len() < 1_000_000, "{height}, {} bytes", svg.len());
+    }
+    assert!(texts(&super::latency(&run).unwrap())[1].starts_with("the 24 slowest of 500 libraries, "));
+}
+
+#[test]
+fn a_library_that_stays_parts_from_its_opens() {
+    let texts = texts(&super::loads(&sample::run(8)).unwrap());
+    let once = ["cpp-unique", "rust-tls-destructor", "go-clean"].map(|name| format!("{name}: loaded once"));
+    assert!(once.iter().all(|name| texts.contains(name)), "{texts:?}");
+    let each =
+        "loaded each time (5 libraries): c-clean, c-leak-constructor, cpp-clean, rust-clean and libz.so.1";
+    assert!(texts.iter().any(|text| text == each) && texts.iter().any(|text| text == "opened"), "{texts:?}");
+}
+
+#[test]
+fn lines_that_cover_each_other_are_drawn_once_with_all_names() {
+    // Data has the widest lines, 2 pixels.
+    let lines = |svg: &str| {
+        let shapes = svg.split("<polyline").skip(1).filter_map(|rest| rest.split('>').next());
+        shapes.filter(|shape| shape.contains("stroke-width=\"4\"")).count()
+    };
+    let mut run = sample::run(1);
+    assert_eq!(lines(&super::latency(&run).unwrap()), 3);
+    run.soaks.push(run.soaks[0].clone());
+    run.soaks[1].name = "its-twin".to_owned();
+    let twins = super::latency(&run).unwrap();
+    assert_eq!(lines(&twins), 3);
+    assert_eq!(texts(&twins).iter().filter(|text| *text == "its-twin").count(), 3);
+    // All that stay are one line beside that of the opens.
+    assert_eq!(lines(&super::loads(&sample::run(8)).unwrap()), 2);
 }
 
 #[test]
@@ -157,9 +233,11 @@ fn pictures() {
         if n == 4 {
             run.soaks.push(sample::load_failed());
         }
-        for (svg, chart) in
-            [(super::latency(&run).unwrap(), "latency"), (super::memory(&run).unwrap(), "memory")]
-        {
+        for (svg, chart) in [
+            (super::latency(&run).unwrap(), "latency"),
+            (super::memory(&run).unwrap(), "memory"),
+            (super::loads(&run).unwrap(), "loads"),
+        ] {
             std::fs::write(dir.join(format!("{chart}-{n}.svg")), &svg).unwrap();
             std::fs::write(dir.join(format!("{chart}-{n}.png")), super::png(&svg).unwrap()).unwrap();
         }

@@ -1,8 +1,10 @@
-//! The charts of a soak, each with what it shows in words, its key, and the table behind it.
+//! The charts of a soak, each with what it shows in words, its key, and the table behind it. What does not grow is a line of text.
 
 use super::super::ages::{self, Age};
+use super::super::chart::gained;
 use super::super::chart::small::{self, Chart, Key, Name};
 use super::super::histogram::phases;
+use super::super::loads::Loads;
 use super::super::summary::{self, Figure as Growth};
 use super::super::{Error, units, words};
 use super::Detail;
@@ -27,10 +29,40 @@ pub(super) struct Table {
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// All charts that the soak has figures for.
-pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<Figure>, Error> {
+/// What a page shows of a soak's course.
+#[derive(Default)]
+pub(super) struct Course {
+    pub(super) figures: Vec<Figure>,
+    /// What has no picture, each in a line.
+    pub(super) lines: Vec<String>,
+}
+
+/// Which pictures a soak has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pictures {
+    /// What grows or may grow, loads that were fewer than opens, and latencies.
+    All,
+    /// What grows.
+    Growth,
+    /// None, because enough others have some.
+    Few,
+}
+
+impl Pictures {
+    fn has(self, soak: &Soak, metrics: &[Metric]) -> bool {
+        let any = |is: fn(&Soak, Metric) -> bool| metrics.iter().any(|metric| is(soak, *metric));
+        self != Self::Few && any(gained::grows) || self == Self::All && any(gained::is_open)
+    }
+}
+
+const MEMORY: [Metric; 3] = [Metric::Heap, Metric::Rss, Metric::Anon];
+const COUNTS: [Metric; 3] = [Metric::Mappings, Metric::Threads, Metric::Fds];
+
+/// The pictures of a soak, and a line for what has none.
+pub(super) fn course(soak: &Soak, anchor: &str, detail: Detail, pictures: Pictures) -> Result<Course, Error> {
     let rows = detail.rows;
     let mut figures = Vec::new();
+    let mut lines = Vec::new();
     let mut add = |id: &str, title: &'static str, note: &str, says: String, chart: Chart, table: Table| {
         let id = format!("{anchor}-{id}");
         let full = format!("{title}: {}", units::printable(&soak.name));
@@ -41,32 +73,35 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
         }
         Ok::<(), Error>(())
     };
-    add(
-        "memory",
-        "Memory gained since cycle 0",
-        "Thin: checkpoints with every handle closed. Thick: the fitted line, with the band of its 95 % interval, over the \
-         cycles it was fitted on.",
-        told(soak),
-        small::MEMORY,
-        of_checkpoints(
-            soak,
-            &[Metric::Rss, Metric::Anon, Metric::Heap, Metric::PrivateDirty, Metric::Virtual]
-                .map(Column::Metric),
-            true,
-            rows,
-        ),
-    )?;
-    add(
-        "kinds",
-        "What grew, by kind of mapping",
-        "Resident memory above the lowest that each kind had, stacked. In the key: its level at the end, and what it \
-         gained.",
-        "A stacked area of resident memory by kind of mapping over the cycles; the key and the table give the figures."
-            .to_owned(),
-        small::KINDS,
-        of_series(soak.resident_by_kind.as_ref(), "Resident memory by kind of mapping", rows, units::bytes),
-    )?;
-    if let Some(cohorts) = &soak.cohorts {
+    if pictures.has(soak, &MEMORY) {
+        add(
+            "memory",
+            "Memory gained since cycle 0",
+            "Thin: checkpoints with every handle closed. Thick: the fitted line. Lines that cover each other are drawn once.",
+            told(soak),
+            small::MEMORY,
+            of_checkpoints(
+                soak,
+                &[Metric::Rss, Metric::Anon, Metric::Heap, Metric::PrivateDirty, Metric::Virtual]
+                    .map(Column::Metric),
+                true,
+                rows,
+            ),
+        )?;
+        add(
+            "kinds",
+            "What grew, by kind of mapping",
+            "Resident memory above the lowest that each kind had, stacked. In the key: its level at the end, and what it \
+             gained.",
+            "A stacked area of resident memory by kind of mapping over the cycles; the key and the table give the figures."
+                .to_owned(),
+            small::KINDS,
+            of_series(soak.resident_by_kind.as_ref(), "Resident memory by kind of mapping", rows, units::bytes),
+        )?;
+    } else {
+        lines.extend(slopes(soak));
+    }
+    if let Some(cohorts) = soak.cohorts.as_ref().filter(|_| pictures != Pictures::Few) {
         add(
             "survivors",
             "What is left of old cycles",
@@ -78,48 +113,94 @@ pub(super) fn figures(soak: &Soak, anchor: &str, detail: Detail) -> Result<Vec<F
             survivors(cohorts),
         )?;
     }
-    add(
-        "latency",
-        "Latency by percentile",
-        "Both axes are logarithmic; the line ends where its samples end.",
-        "A line for each phase of a cycle, latency against percentile; the table gives the figures."
-            .to_owned(),
-        small::LATENCY,
-        percentiles(soak),
-    )?;
-    add(
-        "heat",
-        "Latency over the cycles",
-        "Each row is shaded by how far an interval is above the lowest of its row: drift darkens a row, a disturbance a \
-         column.",
-        "A heatmap of the median, the 99th percentile and the largest latency of each phase over the cycles; the table \
-         gives the figures."
-            .to_owned(),
-        small::HEAT,
-        of_series(soak.latency_over_time.as_ref(), "Latency over the cycles", rows, units::nanos),
-    )?;
-    add(
-        "counts",
-        "Mappings, threads and descriptors",
-        "Each strip has its own scale.",
-        "Three lines: mappings, threads and file descriptors over the cycles; the table gives the figures."
-            .to_owned(),
-        small::COUNTS,
-        of_checkpoints(
-            soak,
-            &[
-                Column::Metric(Metric::Mappings),
-                Column::Metric(Metric::Threads),
-                Column::Metric(Metric::Fds),
-                Column::Metric(Metric::PageTables),
-                Column::Loads,
-                Column::Unloads,
-            ],
-            false,
-            rows,
-        ),
-    )?;
-    Ok(figures)
+    match Loads::of(soak) {
+        Some(loads) if pictures == Pictures::All && !loads.is_each() => add(
+            "loads",
+            "Opened, and really loaded",
+            "An open that loads nothing only raises a reference count.",
+            format!("Two lines over the cycles: {}.", loads.words()),
+            small::LOADS,
+            of_checkpoints(soak, &[Column::Loads, Column::Unloads], false, rows),
+        )?,
+        Some(loads) => lines.push(format!("Loads: {}", loads.words())),
+        None => {}
+    }
+    if pictures == Pictures::All {
+        add(
+            "latency",
+            "Latency by percentile",
+            "Both axes are logarithmic; the line ends where its samples end.",
+            "A line for each phase of a cycle, latency against percentile; the table gives the figures."
+                .to_owned(),
+            small::LATENCY,
+            percentiles(soak),
+        )?;
+        add(
+            "heat",
+            "Latency over the cycles",
+            "Each row is shaded by how far an interval is above the lowest of its row: drift darkens a row, a disturbance a \
+             column.",
+            "A heatmap of the median, the 99th percentile and the largest latency of each phase over the cycles; the table \
+             gives the figures."
+                .to_owned(),
+            small::HEAT,
+            of_series(soak.latency_over_time.as_ref(), "Latency over the cycles", rows, units::nanos),
+        )?;
+    }
+    if pictures.has(soak, &COUNTS) {
+        add(
+            "counts",
+            "Mappings, threads and descriptors",
+            "Each strip has its own scale.",
+            "Three lines: mappings, threads and file descriptors over the cycles; the table gives the figures."
+                .to_owned(),
+            small::COUNTS,
+            of_checkpoints(
+                soak,
+                &[
+                    Column::Metric(Metric::Mappings),
+                    Column::Metric(Metric::Threads),
+                    Column::Metric(Metric::Fds),
+                    Column::Metric(Metric::PageTables),
+                    Column::Loads,
+                    Column::Unloads,
+                ],
+                false,
+                rows,
+            ),
+        )?;
+    } else {
+        lines.extend(levels(soak));
+    }
+    Ok(Course { figures, lines })
+}
+
+/// Growth of memory, in a line.
+fn slopes(soak: &Soak) -> Option<String> {
+    let of = |metric: &Metric| {
+        let growth = summary::growth_of(soak, *metric)?;
+        Some(format!("{} {}", words::metric(*metric), gained::slope(growth, "cycle")))
+    };
+    let slopes: Vec<String> = MEMORY.iter().filter_map(of).collect();
+    let grows = MEMORY.iter().any(|metric| gained::grows(soak, *metric) || gained::is_open(soak, *metric));
+    let word = if grows { "Memory" } else { "No growth of memory" };
+    (!slopes.is_empty()).then(|| format!("{word}: {}", slopes.join("; ")))
+}
+
+/// Mappings, threads and descriptors at the first and at the last checkpoint, in a line.
+fn levels(soak: &Soak) -> Option<String> {
+    let of = |(metric, one): (&Metric, &str)| {
+        let points = summary::series(soak, *metric);
+        let [first, last] = [points.first()?.1, points.last()?.1].map(units::number);
+        Some(if first == last {
+            format!("{one} {last}")
+        } else {
+            format!("{one} {first}, at the end {last}")
+        })
+    };
+    let names = ["mappings", "threads", "descriptors"];
+    let levels: Vec<String> = COUNTS.iter().zip(names).filter_map(of).collect();
+    (!levels.is_empty()).then(|| format!("Counts: {}", levels.join("; ")))
 }
 
 /// The charts of what a watch saw: of a library over its loads, or of the host over its steps, as a soak.
@@ -129,11 +210,10 @@ pub(super) fn watched(
     per: &'static str,
     detail: Detail,
 ) -> Result<Vec<Figure>, Error> {
-    const MEMORY: [Metric; 4] = [Metric::Heap, Metric::Rss, Metric::Anon, Metric::Virtual];
-    const COUNTS: [Metric; 3] = [Metric::Mappings, Metric::Threads, Metric::Fds];
+    const WITH_VIRTUAL: [Metric; 4] = [Metric::Heap, Metric::Rss, Metric::Anon, Metric::Virtual];
     let mut figures = Vec::new();
     let charts: [(_, _, Chart, &[Metric]); 2] = [
-        ("memory", "Memory gained", small::MEMORY, &MEMORY),
+        ("memory", "Memory gained", small::MEMORY, &WITH_VIRTUAL),
         ("counts", "Mappings, threads and descriptors", small::COUNTS, &COUNTS),
     ];
     for (id, title, chart, metrics) in charts {

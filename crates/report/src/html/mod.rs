@@ -2,6 +2,8 @@
 //! attachment. First what failed and why; then each library with its charts, and a table behind each chart.
 
 mod figures;
+mod filter;
+mod said;
 mod section;
 mod style;
 mod traced;
@@ -14,6 +16,9 @@ use super::summary::{self, Mark};
 use super::{Error, units};
 use dlsoak_record::{Run, Soak};
 
+use figures::Pictures;
+use filter::Chip;
+use said::Said;
 use section::Section;
 use watched::Watched;
 
@@ -35,6 +40,9 @@ impl Detail {
     }
 }
 
+/// Soaks with pictures where not all have some: more make a page that takes long to open.
+const PICTURED: usize = 24;
+
 /// Renders the page.
 ///
 /// # Errors
@@ -44,9 +52,17 @@ pub(super) fn render(run: &Run) -> Result<String, Error> {
     let libraries = run.watch.as_ref().map_or(0, |watch| watch.libraries.len());
     let detail = Detail::of(run.soaks.len() + libraries);
     let mut order: Vec<(usize, &Soak)> = run.soaks.iter().enumerate().collect();
-    order.sort_by_key(|(_, soak)| Mark::of(soak));
+    // Of those that failed, what leaks has the first right to a picture.
+    order.sort_by_key(|(_, soak)| (Mark::of(soak), soak.judged.leak.is_none()));
     let groups = shared(&order);
-    let sections = order.into_iter().map(|(index, soak)| section::section(soak, index, detail));
+    let sections = order.into_iter().enumerate().map(|(place, (index, soak))| {
+        let pictures = match () {
+            () if detail.all_open => Pictures::All,
+            () if place < PICTURED => Pictures::Growth,
+            () => Pictures::Few,
+        };
+        section::section(soak, index, detail, pictures)
+    });
     let mut sections = sections.collect::<Result<Vec<_>, _>>()?;
     // Of many, the summary has what needs a look, and what several share is in their group.
     for section in sections.iter_mut().filter(|_| run.soaks.len() > 1) {
@@ -54,18 +70,14 @@ pub(super) fn render(run: &Run) -> Result<String, Error> {
         section.brief = section.mark == Mark::Pass.class() || groups.iter().any(grouped);
     }
     let watch = run.watch.as_ref().map(|watch| watched::watched(watch, detail)).transpose()?;
-    let of_watch = || run.watch.iter().flat_map(|watch| &watch.libraries).map(Mark::of_watched);
-    let count = |mark| run.soaks.iter().map(Mark::of).chain(of_watch()).filter(|of| *of == mark).count();
     let page = Page {
         title: summary::closing(run),
-        failed: count(Mark::Fail),
-        undecided: count(Mark::Undecided),
-        passed: count(Mark::Pass),
+        filter: filter::chips(run),
         started_at: when(&run.started_at),
         version: units::printable(&run.tool.version),
         schema: units::printable(&run.schema),
         host: host(run),
-        style: style::css(),
+        style: style::css() + &filter::css(run),
         groups,
         sections,
         watch,
@@ -78,9 +90,7 @@ pub(super) fn render(run: &Run) -> Result<String, Error> {
 #[template(path = "report.html")]
 struct Page {
     title: String,
-    failed: usize,
-    undecided: usize,
-    passed: usize,
+    filter: Vec<Chip>,
     started_at: String,
     version: String,
     schema: String,
@@ -108,7 +118,7 @@ struct Shared {
     verdict: &'static str,
     /// The first fact.
     why: String,
-    findings: Vec<String>,
+    findings: Vec<Said>,
     /// Where each is in the page, and its name.
     libraries: Vec<(String, String)>,
 }
@@ -133,7 +143,10 @@ fn shared(order: &[(usize, &Soak)]) -> Vec<Shared> {
                 word: section::word(group.mark()),
                 verdict: group.verdict(),
                 why: units::printable(group.first_fact()),
-                findings: findings.iter().map(|lines| units::printable(&lines.join("; "))).collect(),
+                findings: findings
+                    .iter()
+                    .map(|lines| lines.iter().map(|text| said::line(text)).collect())
+                    .collect(),
                 libraries: group.soaks.iter().map(link).collect(),
             }
         })
@@ -198,7 +211,7 @@ mod tests {
         let page = render(&sample::run(24)).unwrap();
         let (summary, sections) = page.split_at(page.find("<section id=\"soak-").unwrap());
         assert_eq!(summary.matches("<b>3 libraries</b>").count(), 5, "{summary}");
-        let group = summary.find("<details class=\"shared bad\">").unwrap();
+        let group = summary.find("<details class=\"shared of bad v-pinned\">").unwrap();
         assert!(group < summary.find("<table class=\"summary\"").unwrap());
         for link in ["<a href=\"#soak-7\">go-clean</a>", "<a href=\"#soak-23\">go-clean-3</a>"] {
             assert_eq!(summary.matches(link).count(), 2, "{link}");
@@ -250,14 +263,19 @@ mod tests {
         let mut run = sample::run(8);
         run.soaks.push(sample::load_failed());
         let page = render(&run).unwrap();
-        assert!(page.matches("<svg").count() >= 8 * 5);
+        assert!(pictures(&page) >= 5 + 3 * 3);
         is_well_made(&page);
+    }
+
+    /// How many pictures there are beside the lines in the table, which stand beside their figures.
+    fn pictures(page: &str) -> usize {
+        page.matches("<svg").count() - page.matches("<svg class=\"spark").count()
     }
 
     /// Pictures have names, tables captions, ids are there once, and links lead somewhere.
     fn is_well_made(page: &str) {
-        assert_eq!(page.matches("<svg").count(), page.matches("<title id=").count());
-        assert_eq!(page.matches("<svg").count(), page.matches("<desc id=").count());
+        assert_eq!(pictures(page), page.matches("<title id=").count());
+        assert_eq!(pictures(page), page.matches("<desc id=").count());
         assert_eq!(page.matches("<table").count(), page.matches("<caption").count());
         assert_eq!(page.matches("<table").count(), page.matches("<thead").count());
         let mut ids: Vec<&str> =
@@ -306,11 +324,57 @@ mod tests {
     }
 
     #[test]
-    fn a_suite_of_two_hundred_is_still_a_page() {
-        let mut run = sample::run(200);
+    fn what_does_not_grow_is_a_line_and_what_grows_a_picture() {
+        let run = sample::run(8);
+        let page = render(&run).unwrap();
+        let section = |index: usize| {
+            let from = page.split(&format!("<section id=\"soak-{index}\"")).nth(1).unwrap();
+            from.split("</section>").next().unwrap()
+        };
+        let figures = |index: usize| -> Vec<&str> {
+            let parts = section(index).split("<figure id=\"").skip(1);
+            parts.map(|rest| rest.split('"').next().unwrap().rsplit('-').next().unwrap()).collect()
+        };
+        assert_eq!(figures(1), ["latency", "heat"]);
+        assert_eq!(figures(2), ["memory", "kinds", "latency", "heat"]);
+        assert_eq!(figures(4), ["loads", "latency", "heat"]);
+        for line in [
+            "<li>No growth of memory: heap 0 B/cycle, exact; resident memory",
+            "<li>Loads: opened and loaded 100,000 times</li>",
+            "<li>Counts: mappings 36; threads 1; descriptors 5</li>",
+        ] {
+            assert!(section(1).contains(line), "{}", section(1));
+        }
+        assert!(
+            section(4).contains("</span>opened 100,000 times</li>")
+                && section(4).contains("</span>loaded once</li>")
+        );
+        assert_eq!(page.matches("<svg class=\"spark").count(), 8);
+    }
+
+    #[test]
+    fn a_help_stands_on_a_line_of_its_own_with_its_command() {
+        let page = render(&sample::run(8)).unwrap();
+        let help = "<p class=\"help\">run <code class=\"copy\">dlsoak trace target/fixtures/libc-leak-constructor.so -c &#39;fibonacci(20)&#39;</code> to see";
+        let (summary, sections) = page.split_at(page.find("<section id=\"soak-").unwrap());
+        assert!(summary.contains(help) && sections.contains(help), "{summary}");
+    }
+
+    #[test]
+    fn advice_that_was_followed_is_not_in_the_page() {
+        let mut run = sample::run(2);
+        run.soaks[1].trace = Some(sample::trace());
+        assert!(!render(&run).unwrap().contains("dlsoak trace "));
+    }
+
+    #[test]
+    fn a_suite_of_five_hundred_is_still_a_page() {
+        let mut run = sample::run(500);
         run.soaks.push(sample::load_failed());
-        let size = render(&run).unwrap().len();
-        assert!(size < 10_000_000, "{size}");
+        let page = render(&run).unwrap();
+        assert!(page.len() < 3_000_000, "{}", page.len());
+        // What is proven has pictures, and not what is open.
+        assert!(page.contains("id=\"soak-2-memory\"") && !page.contains("id=\"soak-8-memory\""));
         let size = render(&sample::run(7)).unwrap().len();
         assert!(size < 2_000_000, "{size}");
         render(&sample::run(0)).unwrap();
@@ -328,7 +392,7 @@ mod tests {
         for text in [
             "<h1>3 watched libraries: 1 clean, 1 leak, 1 inconclusive - not passed</h1>",
             "<td>anonymous memory</td><td>4,096 B</td><td>491,520 B</td><td>grows</td>",
-            "the loads are too few to decide whether it grows; help: watch 8 loads",
+            "the loads are too few to decide whether it grows</p><p class=\"help\">watch 8 loads",
             "<td>keep (leak.c:9)</td><td>heap</td><td>128</td>",
             "Stacks: keep",
         ] {

@@ -2,11 +2,12 @@
 
 use super::super::summary::{self, Mark};
 use super::super::words::{self, Text};
-use super::super::{Error, built, cells, terminal, units};
+use super::super::{Error, built, cells, chart, terminal, units};
 use super::Detail;
-use super::figures::{Figure, Table, figures};
+use super::figures::{Course, Pictures, Table, course};
+use super::said::{Line, Said, in_short, said};
 use super::traced::{Traced, traced};
-use dlsoak_record::{Fault, Rule, Soak};
+use dlsoak_record::{Fault, Rule, Soak, quoted};
 
 /// One library.
 #[derive(Default)]
@@ -22,18 +23,20 @@ pub(super) struct Section {
     pub(super) path: String,
     pub(super) open: bool,
     /// The first reason.
-    pub(super) why: String,
+    pub(super) why: Said,
     /// The summary of the page leaves it out.
     pub(super) brief: bool,
     /// The others.
-    pub(super) further: Vec<String>,
-    pub(super) warnings: Vec<String>,
+    pub(super) further: Vec<Said>,
+    pub(super) warnings: Vec<Said>,
     pub(super) loads: String,
     pub(super) growth: String,
+    /// The same at a glance, as SVG.
+    pub(super) spark: String,
     pub(super) open_p50: String,
     pub(super) open_p99: String,
     pub(super) facts: Vec<(&'static str, String)>,
-    pub(super) figures: Vec<Figure>,
+    pub(super) course: Course,
     pub(super) rules: Vec<[String; 4]>,
     /// Kind, detail, and the object it is about.
     pub(super) causes: Vec<[String; 3]>,
@@ -44,15 +47,22 @@ pub(super) struct Section {
     pub(super) fault: Vec<(&'static str, String)>,
     pub(super) stacks: Vec<String>,
     pub(super) output: String,
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Said>,
     pub(super) repeat: Option<String>,
+}
+
+impl Section {
+    /// What the summary says of it.
+    pub(super) fn in_short(&self) -> impl Iterator<Item = &Line> {
+        in_short(&self.why).filter(|_| !self.brief)
+    }
 }
 
 /// Something that the process was left with.
 pub(super) struct Left {
     pub(super) kind: &'static str,
     /// The fact, what it means, and what helps.
-    pub(super) lines: Vec<String>,
+    pub(super) lines: Said,
 }
 
 /// Where a soak of the record is in the page.
@@ -66,7 +76,12 @@ pub(super) fn word(mark: Mark) -> &'static str {
 }
 
 /// Everything of one soak.
-pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Section, Error> {
+pub(super) fn section(
+    soak: &Soak,
+    index: usize,
+    detail: Detail,
+    pictures: Pictures,
+) -> Result<Section, Error> {
     let mark = Mark::of(soak);
     let anchor = anchor(index);
     let reasons = if mark == Mark::Pass { summary::texts(soak) } else { summary::reasons(soak) };
@@ -82,17 +97,19 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
         verdict: soak.judged.verdict.name(),
         language: summary::language_word(soak.language),
         path: units::printable(&soak.path),
-        open: detail.all_open || mark != Mark::Pass,
-        why: lines_of(&why),
+        // What has a picture is worth opening; hundreds of open sections take a browser seconds.
+        open: detail.all_open || mark != Mark::Pass && pictures != Pictures::Few,
+        why: of_finding(soak, &why),
         brief: false,
-        further: reasons.map(lines_of).collect(),
-        warnings: summary::warnings(soak).iter().map(lines_of).collect(),
+        further: reasons.map(|text| of_finding(soak, text)).collect(),
+        warnings: summary::warnings(soak).iter().map(said).collect(),
         loads: cells::loads(soak),
         growth: cells::growth(soak, true).0,
+        spark: chart::spark(soak),
         open_p50,
         open_p99,
         facts: facts(soak),
-        figures: figures(soak, &anchor, detail)?,
+        course: course(soak, &anchor, detail, pictures)?,
         rules: soak.judged.gate.rules.iter().map(rule).collect(),
         causes: soak
             .unload
@@ -107,13 +124,7 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
         residue: soak
             .residue
             .iter()
-            .map(|left| {
-                let text = words::residue(left);
-                Left {
-                    kind: left.kind().name(),
-                    lines: text.lines().map(|line| units::printable(&line)).collect(),
-                }
-            })
+            .map(|left| Left { kind: left.kind().name(), lines: said(&words::residue(left)) })
             .collect(),
         left: soak.unload.objects_left.iter().map(text).collect(),
         traced: traced(soak, &anchor, detail)?,
@@ -121,21 +132,21 @@ pub(super) fn section(soak: &Soak, index: usize, detail: Detail) -> Result<Secti
         fault: soak.outcome.fault.as_ref().map(fault).unwrap_or_default(),
         stacks: words::stacks(&soak.outcome).iter().map(|stack| lines(&stack.join("\n"))).collect(),
         output: lines(&soak.worker.output_tail),
-        notes: notes(soak),
+        notes: summary::measuring(soak).iter().map(said).collect(),
         repeat: (!soak.replay.is_empty()).then(|| units::printable(&soak.replay)),
         anchor,
     })
 }
 
-/// A finding in one paragraph, without what moves a cursor.
-fn lines_of(text: &Text) -> String {
-    units::printable(&text.line())
-}
-
-/// What a reader of the figures should know of how they were measured.
-fn notes(soak: &Soak) -> Vec<String> {
-    let shown = summary::measuring(soak);
-    shown.iter().map(lines_of).collect()
+/// A finding, with commands that can be copied as they stand.
+fn of_finding(soak: &Soak, text: &Text) -> Said {
+    const TRACE: &str = "`dlsoak trace`";
+    let Some(help) = text.help.as_ref().filter(|help| help.contains(TRACE)) else { return said(text) };
+    let calls = soak.calls();
+    let calls = calls.iter().map(|call| format!(" -c {}", quoted(call.as_bytes())));
+    let command = format!("`dlsoak trace {}{}`", quoted(soak.path.as_bytes()), calls.collect::<String>());
+    let help = help.replace(&format!("{TRACE} on it"), &command).replace(TRACE, &command);
+    said(&Text { help: Some(help), ..text.clone() })
 }
 
 /// Text of several lines, each without what moves a cursor.

@@ -3,7 +3,8 @@
 use super::super::summary::Mark;
 use super::super::{Error, trace, units, watch as told, words};
 use super::Detail;
-use super::figures::{self, Figure, Table};
+use super::figures::{self, Course, Figure, Table};
+use super::said::{Said, line};
 use super::section::Section;
 use super::traced::{Traced, stacks};
 use dlsoak_record::{Growth, Soak, TracePlace, Trend, Watch, WatchedLibrary};
@@ -43,7 +44,8 @@ pub(super) fn watched(watch: &Watch, detail: Detail) -> Result<Watched, Error> {
 fn section(library: &WatchedLibrary, soak: &Soak, index: usize, detail: Detail) -> Result<Section, Error> {
     let mark = Mark::of_watched(library);
     let anchor = format!("library-{}", index + 1);
-    let mut reasons = told::reasons(library).into_iter();
+    let said = |reason: String| -> Said { reason.split("; ").map(line).collect() };
+    let mut reasons = told::reasons(library).into_iter().map(said);
     let growth = told::rate(library);
     Ok(Section {
         name: units::printable(library.name()),
@@ -53,11 +55,11 @@ fn section(library: &WatchedLibrary, soak: &Soak, index: usize, detail: Detail) 
         verdict: library.verdict.name(),
         path: units::printable(&library.path),
         open: detail.all_open || mark != Mark::Pass,
-        why: reasons.next().unwrap_or_else(|| "no reason was recorded".to_owned()),
+        why: reasons.next().unwrap_or_else(|| vec![line("no reason was recorded")]),
         further: reasons.collect(),
         facts: told::counts(library).into_iter().chain([("growth per load", growth.clone())]).collect(),
         growth,
-        figures: figures::watched(soak, &anchor, "load", detail)?,
+        course: Course { figures: figures::watched(soak, &anchor, "load", detail)?, lines: Vec::new() },
         traced: (!library.places.is_empty()).then(|| traced(&library.places)),
         anchor,
         ..Section::default()

@@ -1,48 +1,58 @@
 //! Memory gained since the first checkpoint: resident, anonymous and heap, with the fitted lines and their bands, the
-//! warm-up, and the line that the gate holds growth against.
+//! warm-up, the gate's line, and behind them the line of the baseline.
 
 use plotters::style::RGBColor;
 
 use super::super::super::{Error, units};
-use super::super::axis;
 use super::super::canvas::Frame;
+use super::super::cover;
 use super::super::gained::{self, Gained};
-use super::super::palette::{ANON, ANON_BAND, HEAP, HEAP_BAND, LIMIT, RSS, RSS_BAND, Shape, WARMUP, WINDOW};
+use super::super::palette::{ANON, ANON_BAND, HEAP, HEAP_BAND, RSS, RSS_BAND, Shape, WARMUP, WINDOW};
 use super::super::plot::{Plot, thin};
 use super::{Drawing, Key, LEFT, Name, RIGHT, TOP, axes, sheet};
 use dlsoak_record::{Metric, Soak};
 
 const HEIGHT: f64 = 232.0;
 const BOTTOM: f64 = 204.0;
-/// As in the overview: pages must not look like mountains.
-const LEAST: f64 = 256.0 * 1024.0;
-/// Heap is counted to the byte.
-const LEAST_OF_HEAP: f64 = 1024.0;
-/// The gate's line may stretch the plot to so many times what was measured.
-const ROOM_FOR_GATE: f64 = 4.0;
 
 struct Kind {
     metric: Metric,
+    label: &'static str,
     mark: &'static str,
     name: &'static str,
     color: RGBColor,
-    band: RGBColor,
+    band: (&'static str, RGBColor),
     shape: Shape,
 }
 
 /// The finest comes last, and so lies on top.
 const KINDS: [Kind; 3] = [
-    Kind { metric: Metric::Rss, mark: "■", name: "rss", color: RSS, band: RSS_BAND, shape: Shape::Square },
+    Kind {
+        metric: Metric::Rss,
+        label: "resident",
+        mark: "■",
+        name: "rss",
+        color: RSS,
+        band: ("rss-band", RSS_BAND),
+        shape: Shape::Square,
+    },
     Kind {
         metric: Metric::Anon,
+        label: "anonymous",
         mark: "▲",
         name: "anonymous",
         color: ANON,
-        band: ANON_BAND,
+        band: ("anon-band", ANON_BAND),
         shape: Shape::Up,
     },
     Kind {
-        metric: Metric::Heap, mark: "●", name: "heap", color: HEAP, band: HEAP_BAND, shape: Shape::Disc
+        metric: Metric::Heap,
+        label: "heap",
+        mark: "●",
+        name: "heap",
+        color: HEAP,
+        band: ("heap-band", HEAP_BAND),
+        shape: Shape::Disc,
     },
 ];
 
@@ -59,36 +69,44 @@ pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<D
     if series.is_empty() {
         return Ok(None);
     }
-    let values = || series.iter().flat_map(|s| s.gained.points.iter().map(|p| p.1));
-    let (low, high) = (values().fold(0.0, f64::min), values().fold(0.0, f64::max));
-    let cycles = series.iter().flat_map(|s| s.gained.points.iter().map(|p| p.0)).fold(0.0, f64::max);
-    let limit = limit(soak);
-    let reach = limit.unwrap_or(0.0) * cycles;
-    let counted = series.iter().all(|series| series.kind.metric == Metric::Heap);
-    let least = if counted { LEAST_OF_HEAP } else { LEAST };
-    let room = ROOM_FOR_GATE * (high - low).max(least);
-    let y = axis::bytes(low, high.max(reach.min(room)), least, 5);
-    let mut x = axis::cycles(cycles, 5);
-    x.low = -(soak.cycles.warmup as f64).min(cycles);
+    let limit = gained::limit(soak);
+    let of: Vec<&Gained<'_>> = series.iter().map(|one| &one.gained).collect();
+    let [mut x, y] = gained::scales(&of, limit, [5, 5]);
+    x.low = -(soak.cycles.warmup as f64).min(x.high);
+    let older = KINDS.iter().rev().find_map(|kind| {
+        let growing = gained::grows(soak, kind.metric) || kind.metric == Metric::Heap;
+        Some((kind, gained::older(soak, kind.metric).filter(|_| growing)?))
+    });
+    let window = gained::window(of.iter().copied());
     let frame = Frame { left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM };
+    let mut drawn: Vec<usize> = Vec::new();
     let svg = sheet(name, HEIGHT, |canvas| {
         let plot = Plot { canvas, frame: &frame, x: &x, y: &y };
-        if let Some((from, to)) = gained::window(series.iter().map(|s| &s.gained)) {
+        if let Some((from, to)) = window {
             plot.ground(from, to, 0.0, WINDOW)?;
         }
         if x.low < 0.0 {
             plot.ground(x.low, 0.0, 3.0, WARMUP)?;
         }
         axes(&plot, &format!("{}s", name.per))?;
-        for one in &series {
+        if let Some((_, growth)) = older {
+            gained::draw_older(&plot, growth)?;
+        }
+        let lines: Vec<Vec<(f64, f64)>> = series
+            .iter()
+            .map(|one| one.gained.points.iter().map(|point| plot.at(*point)).collect())
+            .collect();
+        drawn = cover::leaders(&lines);
+        let once = || series.iter().enumerate().filter(|(i, _)| drawn[*i] == *i).map(|(_, one)| one);
+        for one in once() {
             if let Some([lower, upper]) = band(&one.gained) {
-                plot.area(&lower, &upper, one.kind.band)?;
+                plot.area(&lower, &upper, one.kind.band.1)?;
             }
         }
         if let Some(limit) = limit {
-            dashed(&plot, limit, cycles)?;
+            gained::gate(&plot, limit)?;
         }
-        for one in &series {
+        for one in once() {
             let points = thin(&one.gained.points, y.high - y.low, most);
             plot.line(&points, one.kind.color, 1.0)?;
             if let Some(ends) = one.gained.fitted() {
@@ -98,35 +116,46 @@ pub(super) fn draw(soak: &Soak, most: usize, name: &Name<'_>) -> Result<Option<D
         }
         Ok(())
     })?;
-    let mut key: Vec<Key> = series.iter().rev().map(|series| described(series, name.per)).collect();
+    // A line that another covers has the mark of that one.
+    let mut key: Vec<Key> = series
+        .iter()
+        .zip(&drawn)
+        .rev()
+        .map(|(one, leader)| {
+            let Kind { mark, name: color, .. } = *series[*leader].kind;
+            Key { mark, color, text: described(one, name.per) }
+        })
+        .collect();
     if let Some(limit) = limit {
-        let text = format!("gate: {} B/cycle", units::number(limit));
-        key.push(Key { mark: "╌", color: "limit", text });
+        key.push(Key { mark: "╌", color: "limit", text: gained::gate_in_words(limit) });
+    }
+    for (i, one) in series.iter().enumerate().rev() {
+        if drawn[i] == i && band(&one.gained).is_some() {
+            let text = format!("95 % interval of {}", one.kind.label);
+            key.push(Key { mark: "▌", color: one.kind.band.0, text });
+        }
+    }
+    if let Some((from, to)) = window {
+        let text =
+            format!("judged: {}s {} to {}", name.per, units::short_count(from), units::short_count(to));
+        key.push(Key { mark: "▌", color: "window", text });
     }
     if x.low < 0.0 {
         let text = format!("warm-up: {} cycles, not judged", units::count(soak.cycles.warmup));
         key.push(Key { mark: "▌", color: "warmup", text });
     }
+    if let Some((kind, growth)) = older {
+        let text = format!("{} in the baseline: {}", kind.label, gained::slope(growth, name.per));
+        key.push(Key { mark: "―", color: "older", text });
+    }
     Ok(Some(Drawing { svg, key }))
 }
 
 /// A series in words: its slope, and whether it grows.
-fn described(series: &Series<'_>, per: &str) -> Key {
-    let label = match series.kind.metric {
-        Metric::Rss => "resident",
-        Metric::Anon => "anonymous",
-        _ => "heap",
-    };
+fn described(series: &Series<'_>, per: &str) -> String {
     let slope =
         series.gained.growth.map_or_else(String::new, |growth| format!(": {}", gained::slope(growth, per)));
-    Key { mark: series.kind.mark, color: series.kind.name, text: format!("{label}{slope}") }
-}
-
-/// The limit on memory per cycle, where the record has it as a number.
-fn limit(soak: &Soak) -> Option<f64> {
-    let rule =
-        soak.judged.gate.rules.iter().find(|rule| rule.name == dlsoak_record::RuleName::MaxLeakRate)?;
-    rule.limit_per_cycle.filter(|limit| limit.is_finite() && *limit > 0.0)
+    format!("{}{slope}", series.kind.label)
 }
 
 /// Lower and upper edge of the band: the line turned about the middle of its window, to either end of the 95 % interval
@@ -148,18 +177,4 @@ fn band(series: &Gained<'_>) -> Option<[Vec<(f64, f64)>; 2]> {
             .to_vec()
     };
     Some([edge(false), edge(true)])
-}
-
-/// The gate's line, in dashes, up to the edge of the plot.
-fn dashed(plot: &Plot<'_, '_>, slope: f64, cycles: f64) -> Result<(), Error> {
-    let end = cycles.min(plot.y.high / slope);
-    const DASHES: usize = 24;
-    for dash in 0..DASHES {
-        let at = |part: f64| {
-            let cycle = end * (dash as f64 + part) / DASHES as f64;
-            (cycle, slope * cycle)
-        };
-        plot.line(&[at(0.0), at(0.55)], LIMIT, 1.6)?;
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ mod counts;
 mod heat;
 mod kinds;
 mod latency;
+mod loads;
 mod memory;
 mod survivors;
 
@@ -66,6 +67,8 @@ pub(in super::super) const SURVIVORS: Chart = survivors::draw;
 pub(in super::super) const LATENCY: Chart = latency::draw;
 /// Latency over the cycles, as a heatmap.
 pub(in super::super) const HEAT: Chart = heat::draw;
+/// Opens, and real loads.
+pub(in super::super) const LOADS: Chart = loads::draw;
 /// Mappings, threads and descriptors over the cycles.
 pub(in super::super) const COUNTS: Chart = counts::draw;
 
@@ -157,7 +160,7 @@ mod tests {
     use super::*;
     use dlsoak_record::{Cohorts, sample};
 
-    const ALL: [Chart; 6] = [MEMORY, KINDS, SURVIVORS, LATENCY, HEAT, COUNTS];
+    const ALL: [Chart; 7] = [MEMORY, KINDS, SURVIVORS, LATENCY, HEAT, LOADS, COUNTS];
 
     fn name() -> Name<'static> {
         Name { id: "a\"b", title: "<t>", description: "d & e", per: "cycle" }
