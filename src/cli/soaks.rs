@@ -125,7 +125,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("Limits", &["stall_timeout", "timeout", "memory_limit", "fd_limit", "process_limit", "output_limit"]),
-    ("Output", &["out", "force", "resume", "summary", "message_format"]),
+    ("Output", &["out", "force", "resume", "summary", "no_report", "message_format"]),
 ];
 
 /// What `dlsoak run -h` shows, each in one line, so that all of it fits on a small screen.

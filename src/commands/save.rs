@@ -24,10 +24,11 @@ pub(super) struct Saver {
     growing: Option<Growing>,
 }
 
-/// A record that grows at its end.
+/// A record that grows at its end. Its file is open only while it is written: many soaks go by, and it is a descriptor less that they could
+/// leave behind.
 #[derive(Debug)]
 struct Growing {
-    file: File,
+    path: PathBuf,
     lines: Lines,
     /// Whether it has a soak.
     any: bool,
@@ -44,12 +45,22 @@ impl Growing {
         let tail = if any { json::END } else { "]\n}\n" };
         contents.ends_with(tail.as_bytes()).then_some(())?;
         let len = tail.len() as u64;
-        let file = OpenOptions::new().write(true).open(path).ok()?;
-        Some(Self { file, lines, any, end: contents.len() as u64 - len, len })
+        Some(Self { path: path.to_owned(), lines, any, end: contents.len() as u64 - len, len })
+    }
+
+    /// The file, where it is as it was left.
+    fn file(&self) -> io::Result<File> {
+        let file = OpenOptions::new().write(true).open(&self.path)?;
+        if file.metadata()?.len() == self.end + self.len {
+            Ok(file)
+        } else {
+            Err(io::Error::other("the record has changed meanwhile"))
+        }
     }
 
     /// Writes what follows the soaks that are over: one more of them, and those under way. The next write replaces the latter.
     fn write(&mut self, over: Option<&Soak>, under_way: &[&Soak]) -> anyhow::Result<()> {
+        let file = self.file()?;
         let mut text = Vec::new();
         let mut any = self.any;
         let mut add = |soak: &Soak| {
@@ -67,21 +78,18 @@ impl Growing {
         let new = text.len() as u64;
         // In one write, and never with the end of an older one behind it: whoever reads the file in between sees a record.
         text.resize(new.max(self.len) as usize, b'\n');
-        self.file
-            .write_all_at(&text, self.end)
-            .and_then(|()| self.file.set_len(self.end + new))
-            .inspect_err(|_| {
-                let _ = self.close();
-            })?;
+        file.write_all_at(&text, self.end).and_then(|()| file.set_len(self.end + new)).inspect_err(|_| {
+            let _ = self.close(&file);
+        })?;
         (self.any, self.end, self.len) = (self.any || over.is_some(), self.end + kept, new - kept);
         Ok(())
     }
 
     /// Ends the file after the soaks that are over. There was room for that before.
-    fn close(&self) -> io::Result<()> {
+    fn close(&self, file: &File) -> io::Result<()> {
         let tail = if self.any { json::END } else { "]\n}\n" };
-        self.file.write_all_at(tail.as_bytes(), self.end)?;
-        self.file.set_len(self.end + tail.len() as u64)
+        file.write_all_at(tail.as_bytes(), self.end)?;
+        file.set_len(self.end + tail.len() as u64)
     }
 }
 
@@ -208,5 +216,10 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), grown);
         saver.keep(&run, &[a]);
         assert_eq!(names().len(), 4);
+        // What someone else has changed is written anew.
+        std::fs::write(&path, "{").unwrap();
+        run.soaks.push(a.clone());
+        saver.add(&run, a, &[]).unwrap();
+        assert_eq!(read(), run);
     }
 }
