@@ -1,12 +1,14 @@
 //! Saves the record of a run where it was asked for, or, where that has become impossible, somewhere else: hours of
 //! measuring are not lost to a full disk. A soak is added at the end of the file, so the last of many costs what the first did.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tempfile::TempPath;
 
 use crate::record::{Run, Soak};
 use crate::report::json::{self, Lines};
@@ -24,73 +26,105 @@ pub(super) struct Saver {
     growing: Option<Growing>,
 }
 
-/// A record that grows at its end. Its file is open only while it is written: many soaks go by, and it is a descriptor less that they could
-/// leave behind.
+/// A record that grows at its end, in a file beside it that then takes its place. The two files take turns, so a soak is written twice, and
+/// a reader sees the record whole, also where this process was killed while it wrote.
+///
+/// Both are open only while they are written: many soaks go by, and it is a descriptor less that they could leave behind.
 #[derive(Debug)]
 struct Growing {
     path: PathBuf,
+    /// The other file, from the first soak on.
+    spare: Option<TempPath>,
     lines: Lines,
-    /// Whether it has a soak.
+    shown: Half,
+    hidden: Half,
+}
+
+/// What one of the two files has.
+#[derive(Debug, Clone)]
+struct Half {
+    /// Whether it has a soak that is over.
     any: bool,
     /// Where the next soak begins.
     end: u64,
-    /// What is in the file behind that.
+    /// The length of the file.
     len: u64,
+    /// The soak that only the other file has.
+    missing: Vec<u8>,
+}
+
+impl Half {
+    /// Opens the file, where it is as it was left.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        if file.metadata()?.len() == self.len {
+            Ok(file)
+        } else {
+            Err(io::Error::other("the record has changed meanwhile"))
+        }
+    }
 }
 
 impl Growing {
     /// The record that was just written whole, where it ends as one does that can grow.
     fn open(path: &Path, contents: &[u8], run: &Run, lines: Lines) -> Option<Self> {
         let any = !run.soaks.is_empty();
-        let tail = if any { json::END } else { "]\n}\n" };
+        let tail = tail(any);
         contents.ends_with(tail.as_bytes()).then_some(())?;
-        let len = tail.len() as u64;
-        Some(Self { path: path.to_owned(), lines, any, end: contents.len() as u64 - len, len })
-    }
-
-    /// The file, where it is as it was left.
-    fn file(&self) -> io::Result<File> {
-        let file = OpenOptions::new().write(true).open(&self.path)?;
-        if file.metadata()?.len() == self.end + self.len {
-            Ok(file)
-        } else {
-            Err(io::Error::other("the record has changed meanwhile"))
-        }
+        let len = contents.len() as u64;
+        let half = Half { any, end: len - tail.len() as u64, len, missing: Vec::new() };
+        Some(Self { path: path.to_owned(), spare: None, lines, shown: half.clone(), hidden: half })
     }
 
     /// Writes what follows the soaks that are over: one more of them, and those under way. The next write replaces the latter.
     fn write(&mut self, over: Option<&Soak>, under_way: &[&Soak]) -> anyhow::Result<()> {
-        let file = self.file()?;
-        let mut text = Vec::new();
-        let mut any = self.any;
-        let mut add = |soak: &Soak| {
+        self.shown.open(&self.path)?;
+        let spare = match self.spare.take() {
+            Some(spare) => spare,
+            None => self.copy()?,
+        };
+        let mut text = std::mem::take(&mut self.hidden.missing);
+        let mut any = self.shown.any;
+        let mut add = |text: &mut Vec<u8>, soak: &Soak| {
             text.extend(any.then_some(b','));
             any = true;
             text.extend(json::soak(soak, self.lines)?);
-            Ok::<_, serde_json::Error>(text.len() as u64)
+            Ok::<_, serde_json::Error>(())
         };
-        let kept = over.map_or(Ok(0), &mut add)?;
+        let begin = text.len();
+        over.map_or(Ok(()), |soak| add(&mut text, soak))?;
+        let kept = text.len();
         for soak in under_way {
-            add(soak)?;
+            add(&mut text, soak)?;
         }
-        let tail = if any { json::END } else { "]\n}\n" };
-        text.extend(tail.as_bytes());
-        let new = text.len() as u64;
-        // In one write, and never with the end of an older one behind it: whoever reads the file in between sees a record.
-        text.resize(new.max(self.len) as usize, b'\n');
-        file.write_all_at(&text, self.end).and_then(|()| file.set_len(self.end + new)).inspect_err(|_| {
-            let _ = self.close(&file);
-        })?;
-        (self.any, self.end, self.len) = (self.any || over.is_some(), self.end + kept, new - kept);
+        text.extend(tail(any).as_bytes());
+        let file = self.hidden.open(&spare)?;
+        file.write_all_at(&text, self.hidden.end)?;
+        let len = self.hidden.end + text.len() as u64;
+        file.set_len(len)?;
+        renameat_with(CWD, &*spare, CWD, &self.path, RenameFlags::EXCHANGE)?;
+        let (any, end) = (self.shown.any || over.is_some(), self.hidden.end + kept as u64);
+        let before = std::mem::replace(&mut self.shown, Half { any, end, len, missing: Vec::new() });
+        self.hidden = Half { missing: text[begin..kept].to_vec(), ..before };
+        self.spare = Some(spare);
         Ok(())
     }
 
-    /// Ends the file after the soaks that are over. There was room for that before.
-    fn close(&self, file: &File) -> io::Result<()> {
-        let tail = if self.any { json::END } else { "]\n}\n" };
-        file.write_all_at(tail.as_bytes(), self.end)?;
-        file.set_len(self.end + tail.len() as u64)
+    /// A second file with what the record has.
+    fn copy(&self) -> io::Result<TempPath> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let spare = tempfile::Builder::new()
+            .prefix(".dlsoak-")
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(dir)?;
+        io::copy(&mut File::open(&self.path)?, &mut spare.as_file())?;
+        Ok(spare.into_temp_path())
     }
+}
+
+/// What ends a record with soaks, or without.
+fn tail(any: bool) -> &'static str {
+    if any { json::END } else { "]\n}\n" }
 }
 
 impl Saver {
