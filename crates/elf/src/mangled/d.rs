@@ -1,5 +1,5 @@
 //! Names of D: the qualified name is kept, and the type behind it is only read, because it must follow the grammar to its end. Arguments
-//! of templates are not spelt. The grammar is that of https://dlang.org/spec/abi.html#name_mangling.
+//! of templates are not spelt. The grammar is that of <https://dlang.org/spec/abi.html#name_mangling>.
 
 /// How deep types and templates may lie in each other.
 const DEEPEST: u32 = 100;
