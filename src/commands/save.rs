@@ -23,7 +23,7 @@ pub(super) struct Saver {
     instead: Option<(PathBuf, String)>,
     lines: Lines,
     /// The file, where the next soak can be added to it.
-    growing: Option<Growing>,
+    pair: Option<Pair>,
 }
 
 /// A record that grows at its end, in a file beside it that then takes its place. The two files take turns, so a soak is written twice, and
@@ -31,7 +31,7 @@ pub(super) struct Saver {
 ///
 /// Both are open only while they are written: many soaks go by, and it is a descriptor less that they could leave behind.
 #[derive(Debug)]
-struct Growing {
+struct Pair {
     path: PathBuf,
     /// The other file, from the first soak on.
     spare: Option<TempPath>,
@@ -65,7 +65,7 @@ impl Half {
     }
 }
 
-impl Growing {
+impl Pair {
     /// The record that was just written whole, where it ends as one does that can grow.
     fn open(path: &Path, contents: &[u8], run: &Run, lines: Lines) -> Option<Self> {
         let any = !run.soaks.is_empty();
@@ -131,7 +131,7 @@ impl Saver {
     /// For the record of the run `name`, in the directory `out`.
     pub(super) fn new(out: &Path, name: &str, lines: Lines) -> Self {
         let name = format!("dlsoak-record-{name}-{}.json", std::process::id());
-        Self { out: out.to_owned(), name, instead: None, lines, growing: None }
+        Self { out: out.to_owned(), name, instead: None, lines, pair: None }
     }
 
     /// Saves the record whole.
@@ -165,11 +165,11 @@ impl Saver {
 
     /// Writes the record whole where it was asked for.
     fn write(&mut self, run: &Run) -> anyhow::Result<()> {
-        self.growing = None;
+        self.pair = None;
         let contents = json::render(run, self.lines)?;
         let path = self.out.join("record.json");
         crate::publish::write_contents(&path, &contents)?;
-        self.growing = Growing::open(&path, &contents, run, self.lines);
+        self.pair = Pair::open(&path, &contents, run, self.lines);
         Ok(())
     }
 
@@ -178,18 +178,18 @@ impl Saver {
     /// # Errors
     /// When it can be written nowhere.
     pub(super) fn add(&mut self, run: &Run, soak: &Soak, under_way: &[&Soak]) -> anyhow::Result<()> {
-        let added = self.growing.as_mut().is_some_and(|growing| growing.write(Some(soak), under_way).is_ok());
+        let added = self.pair.as_mut().is_some_and(|pair| pair.write(Some(soak), under_way).is_ok());
         if added { Ok(()) } else { self.save(run) }
     }
 
     /// Writes soaks that are under way behind those that are over: this process may be killed as well as the worker. Where that fails now,
     /// it does at the end as well, and is reported then.
     pub(super) fn keep(&mut self, run: &Run, under_way: &[&Soak]) {
-        if self.growing.is_none() && self.instead.is_none() {
+        if self.pair.is_none() && self.instead.is_none() {
             let _ = self.write(run);
         }
-        if let Some(growing) = &mut self.growing {
-            let _ = growing.write(None, under_way);
+        if let Some(pair) = &mut self.pair {
+            let _ = pair.write(None, under_way);
         }
     }
 

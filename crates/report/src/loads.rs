@@ -38,17 +38,30 @@ impl Loads {
         loads >= opens
     }
 
+    /// `opened 100,000 times`.
+    pub(super) fn opened(&self) -> String {
+        format!("opened {}", times(self.last().0))
+    }
+
+    /// `loaded once`.
+    pub(super) fn loaded(&self) -> String {
+        format!("loaded {}", times(self.last().1))
+    }
+
     /// `opened 100,000 times, loaded once`.
     pub(super) fn words(&self) -> String {
         let (opens, loads) = self.last();
-        let times = |count: f64| match count {
-            1.0 => "once".to_owned(),
-            count => words::counted(count.max(0.0) as u64, "time"),
-        };
         if loads == opens {
             return format!("opened and loaded {}", times(opens));
         }
-        format!("opened {}, loaded {}", times(opens), times(loads))
+        format!("{}, {}", self.opened(), self.loaded())
+    }
+}
+
+fn times(count: f64) -> String {
+    match count {
+        1.0 => "once".to_owned(),
+        count => words::counted(count.max(0.0) as u64, "time"),
     }
 }
 

@@ -1,8 +1,45 @@
-//! Keeps labels apart: moves them along one axis no further than they must, in their order.
+//! The names beside a plot. They are kept apart: moved along one axis no further than they must, in their order.
+
+use plotters::style::RGBColor;
+
+use super::super::Error;
+use super::canvas::{Anchor, Canvas, Frame, LABEL};
+use super::palette::{Shape, faint};
+
+/// Between two names.
+pub(super) const GAP: f64 = 16.5;
+/// Room for the line that leads to a name.
+pub(super) const LEADER: f64 = 34.0;
+
+/// The name of a line.
+pub(super) struct Name {
+    pub(super) text: String,
+    pub(super) color: RGBColor,
+    pub(super) shape: Option<Shape>,
+    /// Where its line ends.
+    pub(super) end: (f64, f64),
+}
+
+/// Draws names at the right of a plot, each led to from the end of its line, and nothing in the last `free` pixels. Returns how far down they
+/// reach.
+pub(super) fn draw(canvas: &Canvas<'_>, frame: &Frame, names: &[Name], free: f64) -> Result<f64, Error> {
+    let wanted: Vec<f64> = names.iter().map(|name| name.end.1).collect();
+    let places = spread(&wanted, GAP, frame.top + 6.0, frame.bottom - 2.0 - free);
+    let column = frame.right + LEADER;
+    for (Name { text, color, shape, end }, y) in names.iter().zip(&places) {
+        let path = [*end, (frame.right + 3.0, end.1), (column - 16.0, *y), (column - 10.0, *y)];
+        canvas.line(&path, faint(*color, 0.55), 1.0)?;
+        if let Some(shape) = shape {
+            canvas.marker((column - 8.5, *y), *shape, 4.0, *color)?;
+        }
+        canvas.text(text, (column, y + 4.5), Anchor::Start, LABEL)?;
+    }
+    Ok(places.into_iter().fold(0.0, f64::max))
+}
 
 /// Places for labels that would like to be at `wanted`, at least `gap` apart and, where there is room, between
 /// `low` and `high`. The result is in the order given.
-pub(super) fn spread(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
+fn spread(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]));
     // Groups of labels that touch, each placed around the mean of what its members want.

@@ -10,8 +10,8 @@ use super::super::{Error, units};
 use super::axis::{self, NINES, PERCENTILES, Scale};
 use super::canvas::{Anchor, Canvas, Frame, LABEL, NOTE, PANEL, TITLE, picture};
 use super::cover;
-use super::labels::spread;
-use super::palette::{GRID, faint, look};
+use super::labels;
+use super::palette::{GRID, look};
 
 const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 70.0;
@@ -23,10 +23,8 @@ const HEADING: f64 = 26.0;
 const FOOT: f64 = 40.0;
 /// A plot is at least this high, and higher where its labels need it.
 const PLOT: f64 = 220.0;
-const LABEL_GAP: f64 = 16.5;
-/// The longest label, and the room for the line that leads to it.
+/// The longest label.
 const LABEL_MAX: f64 = 190.0;
-const LEADER: f64 = 34.0;
 /// Lines of a panel: more can't be followed.
 const MOST: usize = 24;
 
@@ -57,7 +55,7 @@ struct Line<'a> {
 /// When plotters refuses to draw, which no data should cause.
 pub fn draw(run: &Run) -> Result<String, Error> {
     let shown: Vec<(usize, &Soak)> = shown(run);
-    let plot = PLOT.max(shown.len() as f64 * LABEL_GAP + 8.0);
+    let plot = PLOT.max(shown.len() as f64 * labels::GAP + 8.0);
     let panel = HEADING + plot + FOOT;
     let height = TOP + panel * PHASES.len() as f64;
     picture(WIDTH, height, "Latency by percentile of open, call and close", |canvas| {
@@ -67,7 +65,7 @@ pub fn draw(run: &Run) -> Result<String, Error> {
         let label_room =
             shown.iter().map(|(_, soak)| LABEL.width(&LABEL.fit(&soak.name, LABEL_MAX))).fold(0.0, f64::max);
         // The last tick's label hangs over the end of the axis by half its width.
-        let room = (label_room + LEADER).max(NOTE.width(PERCENTILES[PERCENTILES.len() - 1].1) / 2.0);
+        let room = (label_room + labels::LEADER).max(NOTE.width(PERCENTILES[PERCENTILES.len() - 1].1) / 2.0);
         let right = WIDTH - RIGHT - room;
         for (i, phase) in PHASES.iter().enumerate() {
             let top = TOP + panel * i as f64 + HEADING;
@@ -127,7 +125,8 @@ fn draw_panel(
         line.points.iter().map(at).collect()
     };
     // A line that another covers is drawn as that one, and its name stands at the same end.
-    let leaders = cover::leaders(&lines.iter().map(place).collect::<Vec<_>>());
+    let paths: Vec<Vec<(f64, f64)>> = lines.iter().map(place).collect();
+    let leaders = cover::leaders(&paths);
     let once = || lines.iter().enumerate().filter(|(i, _)| leaders[*i] == *i).map(|(_, line)| line);
     for line in once() {
         draw_line(canvas, frame, &scale, line)?;
@@ -136,12 +135,17 @@ fn draw_panel(
     for line in once() {
         draw_markers(canvas, frame, &scale, line)?;
     }
-    let drawn: Vec<&Line<'_>> = leaders.iter().map(|leader| &lines[*leader]).collect();
-    let ends: Vec<(f64, f64)> =
-        drawn.iter().map(|line| place(line).last().copied().unwrap_or_default()).collect();
-    let names: Vec<(&str, usize)> =
-        lines.iter().zip(&drawn).map(|(line, drawn)| (line.name, drawn.index)).collect();
-    draw_labels(canvas, frame, &names, &ends)
+    let names: Vec<labels::Name> = lines
+        .iter()
+        .zip(&leaders)
+        .map(|(line, leader)| {
+            let (color, shape) = look(lines[*leader].index);
+            let end = paths[*leader].last().copied().unwrap_or_default();
+            labels::Name { text: LABEL.fit(line.name, LABEL_MAX), color, shape: Some(shape), end }
+        })
+        .collect();
+    labels::draw(canvas, frame, &names, 0.0)?;
+    Ok(())
 }
 
 /// Grid, frame and tick labels. Without a scale only the percentiles.
@@ -196,27 +200,6 @@ fn draw_markers(canvas: &Canvas<'_>, frame: &Frame, scale: &Scale, line: &Line<'
         let Some(&(_, ns)) = line.points.iter().find(|point| point.0 >= nines) else { break };
         let at = (frame.x(nines), frame.y(scale, ns.max(1.0).log10()));
         canvas.marker(at, shape, 4.0, color)?;
-    }
-    Ok(())
-}
-
-/// The names at the right, each led to from the end of its line and with the look of the library at that place in the run.
-fn draw_labels(
-    canvas: &Canvas<'_>,
-    frame: &Frame,
-    names: &[(&str, usize)],
-    ends: &[(f64, f64)],
-) -> Result<(), Error> {
-    let wanted: Vec<f64> = ends.iter().map(|end| end.1).collect();
-    let places = spread(&wanted, LABEL_GAP, frame.top + 6.0, frame.bottom - 2.0);
-    let column = frame.right + LEADER;
-    for (((name, index), end), y) in names.iter().zip(ends).zip(places) {
-        let (color, shape) = look(*index);
-        let pale = faint(color, 0.55);
-        let path = [*end, (frame.right + 3.0, end.1), (column - 16.0, y), (column - 10.0, y)];
-        canvas.line(&path, pale, 1.0)?;
-        canvas.marker((column - 8.5, y), shape, 4.0, color)?;
-        canvas.text(&LABEL.fit(name, LABEL_MAX), (column, y + 4.5), Anchor::Start, LABEL)?;
     }
     Ok(())
 }

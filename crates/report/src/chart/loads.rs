@@ -8,8 +8,8 @@ use super::super::{Error, groups};
 use super::axis;
 use super::canvas::{Anchor, Canvas, Frame, LABEL, NOTE, TITLE, picture};
 use super::cover;
-use super::labels::spread;
-use super::palette::{AXIS, GRID, INK, faint, look};
+use super::labels::{self, GAP, LEADER};
+use super::palette::{AXIS, GRID, INK, look};
 use super::plot::Plot;
 
 const WIDTH: f64 = 1000.0;
@@ -21,9 +21,7 @@ const PLOT: f64 = 240.0;
 const FOOT: f64 = 46.0;
 /// A line of text for what has no line in the plot.
 const LINE: f64 = 22.0;
-const LABEL_GAP: f64 = 16.5;
 const LABEL_MAX: f64 = 330.0;
-const LEADER: f64 = 34.0;
 /// Names beside the plot.
 const MOST: usize = 24;
 
@@ -49,7 +47,7 @@ pub fn draw(run: &Run) -> Result<String, Error> {
         lines.push("no data".to_owned());
     }
     let rows = parted.len().min(MOST + 1) + 1;
-    let plot = PLOT.max(rows as f64 * LABEL_GAP + 8.0);
+    let plot = PLOT.max(rows as f64 * GAP + 8.0);
     let panel = if parted.is_empty() { 0.0 } else { plot + FOOT };
     let height = TOP + panel + LINE * lines.len() as f64;
     picture(WIDTH, height, "Opens and loads of each library", |canvas| {
@@ -70,9 +68,7 @@ pub fn draw(run: &Run) -> Result<String, Error> {
 /// The line of opens, and those of libraries that were loaded less often.
 fn draw_plot(canvas: &Canvas<'_>, parted: &[(usize, &Soak, Loads)], height: f64) -> Result<(), Error> {
     let name = |(_, soak, loads): &(usize, &Soak, Loads)| {
-        let words = loads.words();
-        let words = words.split_once(", ").map_or(words.as_str(), |(_, loaded)| loaded);
-        LABEL.fit(&format!("{}: {words}", soak.name), LABEL_MAX)
+        LABEL.fit(&format!("{}: {}", soak.name, loads.loaded()), LABEL_MAX)
     };
     let room = parted
         .iter()
@@ -108,33 +104,19 @@ fn draw_plot(canvas: &Canvas<'_>, parted: &[(usize, &Soak, Loads)], height: f64)
             canvas.marker(*middle, shape, 4.0, color)?;
         }
     }
-    // Each name is led to from the end of its line.
-    let end = |i: usize| paths[leaders[i]].last().copied().unwrap_or_default();
-    let ends: Vec<(f64, f64)> =
-        std::iter::once(plot.at((most, most))).chain((0..parted.len().min(MOST)).map(end)).collect();
+    let opened =
+        labels::Name { text: "opened".to_owned(), color: INK, shape: None, end: plot.at((most, most)) };
+    let named = parted.iter().zip(&leaders).take(MOST).map(|(of, leader)| {
+        let (color, shape) = look(parted[*leader].0);
+        let end = paths[*leader].last().copied().unwrap_or_default();
+        labels::Name { text: name(of), color, shape: Some(shape), end }
+    });
+    let names: Vec<labels::Name> = std::iter::once(opened).chain(named).collect();
     let hidden = parted.len().saturating_sub(MOST);
-    let wanted: Vec<f64> = ends.iter().map(|end| end.1).collect();
-    let last = if hidden > 0 { LABEL_GAP } else { 0.0 };
-    let places = spread(&wanted, LABEL_GAP, frame.top + 6.0, frame.bottom - 2.0 - last);
-    let column = frame.right + LEADER;
-    for (i, (end, y)) in ends.iter().zip(&places).enumerate() {
-        let library = i.checked_sub(1).map(|of| (&parted[of], look(parted[leaders[of]].0)));
-        let color = library.map_or(INK, |(_, (color, _))| color);
-        let path = [*end, (frame.right + 3.0, end.1), (column - 16.0, *y), (column - 10.0, *y)];
-        canvas.line(&path, faint(color, 0.55), 1.0)?;
-        let text = match library {
-            Some((of, (color, shape))) => {
-                canvas.marker((column - 8.5, *y), shape, 4.0, color)?;
-                name(of)
-            }
-            None => "opened".to_owned(),
-        };
-        canvas.text(&text, (column, y + 4.5), Anchor::Start, LABEL)?;
-    }
+    let lowest = labels::draw(canvas, &frame, &names, if hidden > 0 { GAP } else { 0.0 })?;
     if hidden > 0 {
-        let lowest = places.iter().copied().fold(0.0, f64::max);
         let text = format!("and {} more", super::super::units::count(hidden as u64));
-        canvas.text(&text, (column, lowest + LABEL_GAP + 4.5), Anchor::Start, NOTE)?;
+        canvas.text(&text, (frame.right + LEADER, lowest + GAP + 4.5), Anchor::Start, NOTE)?;
     }
     Ok(())
 }

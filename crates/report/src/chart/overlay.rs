@@ -76,17 +76,15 @@ fn draw_panel(canvas: &Canvas<'_>, library: &Overlaid<'_>, left: f64, frame: &Fr
     let y = axis::bytes(low, high, LEAST, 4);
     draw_axes(canvas, frame, &x, &y)?;
     let place = |point: &(f64, f64)| (frame.across(x.share(point.0)), frame.up(y.share(point.1)));
-    let paths: Vec<(usize, Vec<(f64, f64)>)> =
-        lines.iter().map(|(run, line)| (*run, line.iter().map(place).collect())).collect();
+    let paths: Vec<Vec<(f64, f64)>> =
+        lines.iter().map(|(_, line)| line.iter().map(place).collect()).collect();
     // A line that covers another is drawn once, and has the markers of both runs.
-    let leaders = cover::leaders(&paths.iter().map(|(_, path)| path.clone()).collect::<Vec<_>>());
-    for ((run, path), _) in
-        paths.iter().zip(&leaders).enumerate().filter(|(i, (_, leader))| i == *leader).map(|(_, one)| one)
-    {
-        canvas.line(path, look(*run).0, 1.8)?;
+    let leaders = cover::leaders(&paths);
+    for (i, path) in paths.iter().enumerate().filter(|(i, _)| leaders[*i] == *i) {
+        canvas.line(path, look(lines[i].0).0, 1.8)?;
     }
     // Markers come after all lines, at places that differ from run to run.
-    for (run, path) in &paths {
+    for ((run, _), path) in lines.iter().zip(&paths) {
         let (color, shape) = look(*run);
         let offset = (0.15 + *run as f64 * 0.618_034).fract();
         for part in [offset / 2.0, offset / 2.0 + 0.5] {

@@ -63,8 +63,8 @@ fn verdicts(libraries: &[(Mark, &'static str)]) -> Vec<(&'static str, usize)> {
 }
 
 /// The rule of each choice but the first, which hides nothing.
-pub(super) fn css(run: &Run) -> String {
-    chips(run).iter().skip(1).fold(String::new(), |mut css, Chip { id, .. }| {
+pub(super) fn css(chips: &[Chip]) -> String {
+    chips.iter().skip(1).fold(String::new(), |mut css, Chip { id, .. }| {
         let _ = writeln!(css, "body:has(#show-{id}:checked) .of:not(.{id}){{display:none}}");
         css
     })
@@ -95,7 +95,7 @@ mod tests {
             ("v-inconclusive", 1),
         ];
         assert_eq!(choices(&sample::run(8)), owned(&of_eight));
-        let css = css(&sample::run(8));
+        let css = css(&chips(&sample::run(8)));
         assert!(css.contains("body:has(#show-v-leak:checked) .of:not(.v-leak){display:none}"), "{css}");
         assert_eq!(css.lines().count(), 7);
     }

@@ -70,14 +70,15 @@ pub(super) fn render(run: &Run) -> Result<String, Error> {
         section.brief = section.mark == Mark::Pass.class() || groups.iter().any(grouped);
     }
     let watch = run.watch.as_ref().map(|watch| watched::watched(watch, detail)).transpose()?;
+    let filter = filter::chips(run);
     let page = Page {
         title: summary::closing(run),
-        filter: filter::chips(run),
         started_at: when(&run.started_at),
         version: units::printable(&run.tool.version),
         schema: units::printable(&run.schema),
         host: host(run),
-        style: style::css() + &filter::css(run),
+        style: style::css() + &filter::css(&filter),
+        filter,
         groups,
         sections,
         watch,

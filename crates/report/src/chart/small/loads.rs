@@ -27,11 +27,9 @@ pub(super) fn draw(soak: &Soak, most_points: usize, name: &Name<'_>) -> Result<O
         plot.line(&points, RSS, 2.2)?;
         plot.markers(&points, Shape::Square, RSS)
     })?;
-    let words = loads.words();
-    let (opened, loaded) = words.split_once(", ").unwrap_or((&words, &words));
     let key = vec![
-        Key { mark: "―", color: "ink", text: opened.to_owned() },
-        Key { mark: "■", color: "rss", text: loaded.to_owned() },
+        Key { mark: "―", color: "ink", text: loads.opened() },
+        Key { mark: "■", color: "rss", text: loads.loaded() },
     ];
     Ok(Some(Drawing { svg, key }))
 }
