@@ -13,7 +13,7 @@ use super::print;
 use super::progress::{Bars, Course, Reporter};
 use super::save::Saver;
 use crate::cli::RunArgs;
-use crate::record::{Latencies, Run, Soak};
+use crate::record::{Latencies, Measured, Run, Soak};
 use crate::suite::plan::Plan;
 use crate::supervisor::{Context, Progress};
 use crate::{analysis, conduct};
@@ -189,9 +189,21 @@ impl Growing<'_> {
 /// Checkpoints of a soak that no report is made of.
 const CHECKPOINTS: usize = 24;
 
+/// The same of a soak beside it, in another host or without its calls: where it began and ended.
+const CHECKPOINTS_BESIDE: usize = 1;
+
 /// A soak as it was judged, without what only charts and exports need.
 fn in_short(mut soak: Soak) -> Soak {
     let measured = &mut soak.measured;
+    shorten(measured, CHECKPOINTS);
+    let beside = measured.other_hosts.iter_mut().map(|host| &mut host.soak).chain(&mut measured.pattern_soaks);
+    let beside = beside.chain(measured.without_calls.as_deref_mut()).chain(measured.collected.as_deref_mut());
+    beside.for_each(|soak| shorten(soak, CHECKPOINTS_BESIDE));
+    soak
+}
+
+/// Keeps at most as many checkpoints, and the last one.
+fn shorten(measured: &mut Measured, checkpoints: usize) {
     (measured.latency_over_time, measured.resident_by_kind) = (None, None);
     measured.warmup_latency_ns = Latencies::default();
     let of = &mut measured.latency_ns;
@@ -199,14 +211,13 @@ fn in_short(mut soak: Soak) -> Soak {
         latency.iter_mut().for_each(|latency| latency.hdr.clear());
     }
     let rows = &mut measured.checkpoints.rows;
-    let (step, last) = (rows.len().div_ceil(CHECKPOINTS).max(1), rows.len().saturating_sub(1));
+    let (step, last) = (rows.len().div_ceil(checkpoints).max(1), rows.len().saturating_sub(1));
     let mut index = 0;
     rows.retain(|_| {
         let kept = index % step == 0 || index == last;
         index += 1;
         kept
     });
-    soak
 }
 
 /// A soak that panicked has left nothing half done here.

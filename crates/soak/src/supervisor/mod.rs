@@ -77,8 +77,10 @@ use session::{Bounds, End, Session};
 pub(crate) use staging::same_file;
 use staging::{Exchange, Files, Staging};
 
-/// Warm-up cycles where nobody said how many.
+/// Warm-up cycles where nobody said how many, and no more than one for so many that are measured. Of 900 libraries of Debian in 200 cycles
+/// none had another verdict after 50 cycles of warm-up than after 200.
 const WARMUP: u64 = 500;
+const WARMUP_SHARE: u64 = 4;
 
 /// Where the calls are left out, after a soak that has shown how first cycles are, no more than one of so many warms up.
 const WARMUP_ASIDE: u64 = 8;
@@ -181,7 +183,7 @@ impl Instrument for Supervisor {
 /// verdict and gate are left to the analysis. Whatever the library does is in the result's `outcome`.
 fn once(plan: &SoakPlan, context: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault> {
     let most = match plan.purpose {
-        Purpose::Everything => plan.cycles,
+        Purpose::Everything => plan.cycles / WARMUP_SHARE,
         Purpose::Share { .. } | Purpose::Collected | Purpose::OtherHost => plan.cycles / WARMUP_ASIDE,
         Purpose::Pointers => 0,
     };
