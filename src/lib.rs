@@ -20,6 +20,6 @@ pub use dlsoak_report as report;
 pub use dlsoak_settings as settings;
 pub use dlsoak_soak::{CdylibError, Fault, Soak, SoakError, Soaked};
 pub use dlsoak_soak::{
-    calls, channel, conduct, fault, files, gctrace, host, lddebug, sampling, suite, supervisor, sys, trace,
-    watch,
+    calls, channel, conduct, driver, fault, files, gctrace, host, lddebug, sampling, suite, supervisor, sys,
+    trace, watch,
 };

@@ -25,6 +25,7 @@ const SYMBOLS: [(&str, &[&str]); 9] = [
             "_exit",
             "abort",
             "bcmp",
+            "calloc",
             "close",
             "closedir",
             "dirfd",
@@ -38,6 +39,7 @@ const SYMBOLS: [(&str, &[&str]); 9] = [
             "fcntl",
             "fileno",
             "fork",
+            "free",
             "getenv",
             "getpid",
             "getppid",
@@ -158,7 +160,7 @@ fn main() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src");
     println!(
-        "cargo::rustc-check-cfg=cfg(dlsoak_program, values(none(), \"host\", \"loop\", \"keeper\", \"preload\", \"audit\"))"
+        "cargo::rustc-check-cfg=cfg(dlsoak_program, values(none(), \"host\", \"loop\", \"keeper\", \"preload\", \"audit\", \"drivers\"))"
     );
     for cfg in ["dlsoak_counting", "dlsoak_pointers", "dlsoak_musl"] {
         println!("cargo::rustc-check-cfg=cfg({cfg})");
@@ -292,6 +294,7 @@ impl Build {
             of("loop"),
             of("preload"),
             of("audit"),
+            of("drivers"),
         ];
         for program in of_both.into_iter().chain(of_glibc.into_iter().filter(|_| is_glibc)) {
             let out = directory.join(program.name);
@@ -380,7 +383,7 @@ impl<'a> Link<'a> {
     fn program(&self, program: &Program, out: &Path) -> Result<(), String> {
         let Program { part, cfgs, exports, .. } = program;
         let mut rustc = self.build.rustc(out);
-        let is_library = ["preload", "audit"].contains(part);
+        let is_library = ["preload", "audit", "drivers"].contains(part);
         rustc
             .args(["--crate-name", &format!("dlsoak_{part}")])
             .args(["--crate-type", if is_library { "cdylib" } else { "bin" }])

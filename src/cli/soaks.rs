@@ -106,7 +106,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "partition",
         ],
     ),
-    ("Call", &["call", "exercise", "setup", "after"]),
+    ("Call", &["call", "as", "instances", "exercise", "setup", "after"]),
     ("Host", &["host", "host_kind", "libc", "hold", "env", "chaos", "sandbox"]),
     (
         "Gate",

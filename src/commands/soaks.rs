@@ -196,7 +196,8 @@ const CHECKPOINTS_BESIDE: usize = 1;
 fn in_short(mut soak: Soak) -> Soak {
     let measured = &mut soak.measured;
     shorten(measured, CHECKPOINTS);
-    let beside = measured.other_hosts.iter_mut().map(|host| &mut host.soak).chain(&mut measured.pattern_soaks);
+    let beside =
+        measured.other_hosts.iter_mut().map(|host| &mut host.soak).chain(&mut measured.pattern_soaks);
     let beside = beside.chain(measured.without_calls.as_deref_mut()).chain(measured.collected.as_deref_mut());
     beside.for_each(|soak| shorten(soak, CHECKPOINTS_BESIDE));
     soak

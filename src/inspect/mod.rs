@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use crate::driver;
 use crate::elf::search::Found;
 use crate::elf::{
     self, Closure, Facts, Host, Libc, Need, Unreadable, check_loadable, check_relocations, predictions,
 };
-use crate::record::inspection::{Answer, Inspection, Needed, Outlook, Problem, SCHEMA, StaticTls};
+use crate::record::inspection::{
+    Answer, Inspection, Needed, Outlook, PluginInterface, Problem, SCHEMA, StaticTls,
+};
 use crate::record::{Cause, CauseFacts, Certainty, Prediction};
 use crate::supervisor;
 use crate::sys::glibc;
@@ -62,11 +65,20 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
         unload: Outlook { answer: answer(&causes), causes },
         needed,
         static_tls,
+        interface: interface(&file),
         export_count: exports.len(),
         exports,
         host_libc: libc.unwrap_or_else(glibc::version),
         file,
     })
+}
+
+/// The plugin interface that the file's exports name, and the driver that a soak would use.
+fn interface(file: &Facts) -> Option<PluginInterface> {
+    let (interface, symbol) = driver::interface_of(file)?;
+    let known = interface.facts();
+    let [title, symbol, driver] = [known.title, symbol, known.name].map(str::to_owned);
+    Some(PluginInterface { title, symbol, driver, asked: known.keeps })
 }
 
 /// Why a file can't be inspected.

@@ -16,6 +16,7 @@ mod cohorts;
 mod compare;
 mod decide;
 mod doctor;
+mod drivers;
 mod each_fixture;
 mod ends;
 mod exceptions;

@@ -36,7 +36,10 @@ fn marked(fixture: &str, source: &str) -> u32 {
 fn first(name: &str, function: &str, source: &str, args: &[&str]) -> (Soak, TracePlace) {
     let finished = traced(&fixture(name), args);
     let soak = finished.soak().clone();
-    let place = trace(&soak).places.first().unwrap_or_else(|| panic!("{name}: no place")).clone();
+    // Go's runtime maps memory for its own tables at any time: 256 KiB at once, which is more per cycle than what the fixture leaks.
+    let is_fixture_s = |place: &&TracePlace| place.function.as_deref() != Some("x_cgo_mmap");
+    let place = trace(&soak).places.iter().find(is_fixture_s);
+    let place = place.unwrap_or_else(|| panic!("{name}: no place")).clone();
     let told = format!("{name}: {place:?}\n{}", finished.stdout);
     assert_eq!(finished.code, 1, "{told}");
     assert_eq!(place.trend, PlaceTrend::Growing, "{told}");

@@ -49,6 +49,8 @@ unsafe extern "C" {
         stack: *const c_void,
     ) -> !;
     pub fn malloc_usable_size(memory: *mut c_void) -> usize;
+    pub fn calloc(count: usize, size: usize) -> *mut c_void;
+    pub fn free(old: *mut c_void);
     pub fn __errno_location() -> *mut c_int;
     pub fn abort() -> !;
     pub fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;

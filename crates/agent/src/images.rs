@@ -19,6 +19,8 @@ pub struct Agents {
     pub preload: &'static [u8],
     /// The library by which the loader of a watched host reports what it does.
     pub audit: &'static [u8],
+    /// The library with the drivers of plugins.
+    pub drivers: &'static [u8],
 }
 
 macro_rules! made {
@@ -37,6 +39,7 @@ pub static GLIBC: Agents = Agents {
     cycles: made!("glibc/loop"),
     preload: made!("glibc/preload"),
     audit: made!("glibc/audit"),
+    drivers: made!("glibc/drivers"),
 };
 
 /// Those for musl, which never unloads: there is nothing to search for stale pointers. Its loader has no auditors, and the instruments that
@@ -50,6 +53,7 @@ pub static MUSL: Agents = Agents {
     cycles: &[],
     preload: &[],
     audit: &[],
+    drivers: &[],
 };
 
 /// Stands in a program, as a word of eight bytes, where `DT_NEEDED` belongs on glibc before 2.34, whose libdl and libpthread were libraries of

@@ -1,5 +1,6 @@
 //! Everything of `dlsoak` that runs inside another process: the measured host, the loop that other instruments look at, the keeper
-//! between supervisor and host, the library that a traced host is preloaded with, and the auditor of a watched one.
+//! between supervisor and host, the library that a traced host is preloaded with, the auditor of a watched one, and the drivers of
+//! plugins.
 //!
 //! **Invariant:** what runs beside a library under test is a plain C program. It needs the C library and nothing else, has no runtime
 //! of its own, unwinds nothing, and allocates nothing. The host parses nothing, because its orders and its answers are data
@@ -31,13 +32,15 @@ mod short_lived;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host", dlsoak_program = "keeper"))]
 mod text;
 mod thread_pointer;
-#[cfg(not(any(dlsoak_program = "preload", dlsoak_program = "audit")))]
+#[cfg(not(any(dlsoak_program = "preload", dlsoak_program = "audit", dlsoak_program = "drivers")))]
 mod words;
 
 #[cfg(any(not(dlsoak_program), dlsoak_program = "audit"))]
 pub mod audit;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "loop"))]
 pub mod bare;
+#[cfg(any(not(dlsoak_program), dlsoak_program = "drivers"))]
+pub mod drivers;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host"))]
 pub mod heap;
 #[cfg(any(not(dlsoak_program), dlsoak_program = "host"))]

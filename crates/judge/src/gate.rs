@@ -1,8 +1,8 @@
 //! The rules of the gate: each limit that was applied, what was measured against it, and what it made of it.
 
 use dlsoak_record::{
-    AllowedPointer, Blame, CauseKind, Dependency, Gate, Leak, LimitFacts, Limits, Measured, OddLimit, Per,
-    Residue, ResidueKind, Rule, RuleMeasured, RuleName, UnloadState, Verdict,
+    AllowedPointer, Blame, Dependency, Gate, Leak, LimitFacts, Limits, Measured, OddLimit, Per, Residue,
+    ResidueKind, Rule, RuleMeasured, RuleName, UnloadState, Verdict,
 };
 
 use super::growth::{Answer, CLEAN_BELOW, Evidence, is_memory};
@@ -150,11 +150,11 @@ fn count(limits: &Limits, evidence: &Evidence) -> Rule {
 /// The rule on unloading. Its limit is the reason for which the library may stay.
 fn unloaded(soak: &Measured, limits: &Limits) -> Rule {
     let state = soak.unload.state;
-    let by_libc = soak.worker.never_unloads().then(|| CauseKind::LibcNeverUnloads.name().to_owned());
+    let by_others = soak.never_unloads().map(|cause| cause.kind().name().to_owned());
     Rule {
         name: RuleName::AllowPinned,
         metric: None,
-        limit: limits.allow_pinned.as_ref().map(ToString::to_string).or(by_libc),
+        limit: limits.allow_pinned.as_ref().map(ToString::to_string).or(by_others),
         limit_per_cycle: None,
         measured: RuleMeasured::Unload { state },
         passed: Some(state != UnloadState::Pinned || may_stay(soak, limits)),

@@ -58,6 +58,7 @@ fn share(with: &[Growth], leak: Option<&Leak>, without: &[Growth]) -> Option<Sha
         without: without.per_cycle,
         low: bound(without.low),
         high: bound(without.high),
+        instances: None,
     })
 }
 

@@ -5,7 +5,8 @@ use dlsoak_record::{
     Agent, AllowedPointer, Blame, Cause, CauseFacts, Code, Collection, Dependency, Ended, Exhausted, Facts,
     Finding, Judged, Leak, LeakFacts, Limits, Measured, Metric, MetricRate, Note, OddLimit, OneTime,
     OpenGrowth, OutcomeKind, Pass, Pattern, PatternVerdict, PlaceTrend, Problem, RanOut, Replaced, Residue,
-    ResidueKind, Resource, Run, Severity, SourcePlace, Trend, Undiagnosed, UnloadState, Unsettled, Verdict,
+    ResidueKind, Resource, Run, Severity, Share, SourcePlace, Trend, Undiagnosed, UnloadState, Unsettled,
+    Verdict,
 };
 
 use super::growth::{
@@ -138,7 +139,7 @@ fn is_stale(soak: &Measured) -> bool {
 
 /// Whether the library may stay: because that is allowed, or because nothing that it does could get it unloaded.
 pub(super) fn may_stay(soak: &Measured, limits: &Limits) -> bool {
-    limits.allow_pinned.is_some() || soak.worker.never_unloads() && !is_stale(soak)
+    limits.allow_pinned.is_some() || soak.never_unloads().is_some() && !is_stale(soak)
 }
 
 /// Whether a soak ran until it was to end.
@@ -262,7 +263,9 @@ impl Case<'_> {
     /// Whether loading grows it, or calling.
     fn shared(&mut self, leak: Option<&Leak>) {
         let Some(alone) = &self.soak.without_calls else { return };
-        if let Some(share) = shares::shares(&evidence_growth(self.evidence), leak, alone, self.limits) {
+        let instances = self.soak.driver.as_ref().map(|driven| driven.instances);
+        let share = shares::shares(&evidence_growth(self.evidence), leak, alone, self.limits);
+        if let Some(share) = share.map(|share| Share { instances, ..share }) {
             self.findings.push(Finding::new(Severity::Note, Facts::Share(share)).of_pass(Pass::WithoutCalls));
         }
     }
@@ -372,11 +375,8 @@ impl Case<'_> {
         }
         if unload.causes.is_empty() && unload.state == UnloadState::Pinned {
             // A soak that was cut short has no diagnosis.
-            let cause = if self.soak.worker.never_unloads() {
-                CauseFacts::LibcNeverUnloads
-            } else {
-                CauseFacts::Unknown(Undiagnosed::NotMade)
-            };
+            let cause = self.soak.never_unloads();
+            let cause = cause.unwrap_or(CauseFacts::Unknown(Undiagnosed::NotMade));
             self.stays(severity, &Cause::of_library(cause));
         }
     }

@@ -100,6 +100,8 @@ pub enum CauseFacts {
     AlreadyLoaded,
     /// The C library never unloads anything, as musl.
     LibcNeverUnloads,
+    /// Hosts of its plugin interface never unload a plugin, and so its driver kept it.
+    InterfaceNeverUnloads,
     /// None of these.
     Unknown(Undiagnosed),
 }
@@ -118,6 +120,7 @@ impl CauseFacts {
             Self::DependencyPinned { .. } => CauseKind::DependencyPinned,
             Self::AlreadyLoaded => CauseKind::AlreadyLoaded,
             Self::LibcNeverUnloads => CauseKind::LibcNeverUnloads,
+            Self::InterfaceNeverUnloads => CauseKind::InterfaceNeverUnloads,
             Self::Unknown(_) => CauseKind::Unknown,
         }
     }
@@ -204,6 +207,8 @@ named! {
         AlreadyLoaded = "already-loaded",
         /// The C library never unloads anything.
         LibcNeverUnloads = "libc-never-unloads",
+        /// Hosts of its plugin interface never unload a plugin.
+        InterfaceNeverUnloads = "interface-never-unloads",
         /// None of these.
         Unknown = "unknown",
     }

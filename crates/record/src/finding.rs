@@ -296,6 +296,7 @@ fn cause_code(kind: CauseKind) -> Code {
         CauseKind::DependencyPinned => Code::PinnedDependency,
         CauseKind::AlreadyLoaded => Code::PinnedAlreadyLoaded,
         CauseKind::LibcNeverUnloads => Code::PinnedLibcNeverUnloads,
+        CauseKind::InterfaceNeverUnloads => Code::PinnedInterfaceNeverUnloads,
         CauseKind::Unknown => Code::PinnedUnknown,
     }
 }
@@ -383,6 +384,9 @@ pub struct Share {
     pub low: Option<f64>,
     /// Upper bound of the 95 % interval of `without`; `null` where nothing bounds it.
     pub high: Option<f64>,
+    /// Instances of a plugin in each cycle, where a driver made the calls.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instances: Option<u32>,
 }
 
 /// Whether loading grows a metric, or calling.
@@ -684,6 +688,8 @@ named! {
         PinnedAlreadyLoaded = "pinned-already-loaded",
         /// The C library never unloads anything.
         PinnedLibcNeverUnloads = "pinned-libc-never-unloads",
+        /// Hosts of its plugin interface never unload a plugin.
+        PinnedInterfaceNeverUnloads = "pinned-interface-never-unloads",
         /// Why it stays is not known.
         PinnedUnknown = "pinned-unknown",
         /// A host keeps a handle of it.

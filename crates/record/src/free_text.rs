@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 287] = [
+pub(crate) const FREE_TEXT: [&str; 296] = [
     "AllowedLibrary.name",
     "AllowedPointer",
     "AllowedPointer.holder",
@@ -47,6 +47,9 @@ pub(crate) const FREE_TEXT: [&str; 287] = [
     "Descriptor.path",
     "Disturbance.what",
     "Doing.call",
+    "Driven.interface",
+    "Driven.symbol",
+    "Driver",
     "EchoLine.text",
     "Ended.library",
     "Ended.signal",
@@ -199,6 +202,9 @@ pub(crate) const FREE_TEXT: [&str; 287] = [
     "Partition.suite",
     "Passes",
     "Place.file",
+    "PluginInterface.driver",
+    "PluginInterface.symbol",
+    "PluginInterface.title",
     "PointerHolder.object",
     "PointerHolder.symbol",
     "PointerTarget.file",
@@ -285,7 +291,10 @@ pub(crate) const FREE_TEXT: [&str; 287] = [
     "WatchedLibrary.path",
     "Why.call",
     "Why.check",
+    "Why.interface",
+    "Why.item",
     "Why.returned",
+    "Why.step",
     "Worker.held",
     "Worker.libc",
     "Worker.linked",

@@ -25,6 +25,9 @@ pub struct Inspection {
     pub needed: Vec<Needed>,
     /// How it uses static thread-local storage, where it does.
     pub static_tls: Option<StaticTls>,
+    /// The plugin interface that its exports name, where one has a driver.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interface: Option<PluginInterface>,
     /// Number of exported symbols.
     pub export_count: usize,
     /// Their names.
@@ -33,6 +36,19 @@ pub struct Inspection {
     pub host_libc: String,
     /// What the file says of itself.
     pub file: Facts,
+}
+
+/// A plugin interface, and the driver that a soak would use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PluginInterface {
+    /// As people write it.
+    pub title: String,
+    /// The export that names it.
+    pub symbol: String,
+    /// The driver, as `--as` takes it.
+    pub driver: String,
+    /// Whether it is used only where it is asked for, because hosts of the interface never unload a plugin.
+    pub asked: bool,
 }
 
 /// Whether a library will be unloaded, as far as files show.

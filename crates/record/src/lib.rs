@@ -182,6 +182,9 @@ pub struct Measured {
     /// What the file was built with, as far as it tells.
     #[serde(skip_serializing_if = "Toolchain::is_empty", default)]
     pub toolchain: Toolchain,
+    /// The plugin interface whose life each cycle made, where a driver of it was used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub driver: Option<Driven>,
     /// The machine it was made on, where that is not the run's: in a run that was merged from several, or resumed on another.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub host: Option<Host>,
@@ -308,6 +311,14 @@ impl Measured {
         self.asked.threads.map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX))
     }
 
+    /// Why nothing that the library does could get it unloaded, where that is so.
+    pub fn never_unloads(&self) -> Option<CauseFacts> {
+        if self.worker.never_unloads() {
+            return Some(CauseFacts::LibcNeverUnloads);
+        }
+        self.driver.as_ref().filter(|driven| driven.keeps).map(|_| CauseFacts::InterfaceNeverUnloads)
+    }
+
     /// Flags for `dlopen`.
     pub fn flags(&self) -> OpenFlags {
         self.asked.flags.unwrap_or_default()
@@ -317,6 +328,20 @@ impl Measured {
     pub fn calls(&self) -> Vec<String> {
         self.asked.call.iter().flatten().map(ToString::to_string).collect()
     }
+}
+
+/// What a driver of a plugin interface made in each cycle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Driven {
+    /// The interface, as people write it.
+    pub interface: String,
+    /// What the library exports that it is recognised by.
+    pub symbol: String,
+    /// Instances that lived at the same time.
+    pub instances: u32,
+    /// Whether hosts of the interface never unload a plugin, because the interface forbids it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub keeps: bool,
 }
 
 /// A short soak in another host.

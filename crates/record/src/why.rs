@@ -41,6 +41,15 @@ pub enum Why {
         /// The number.
         returned: i32,
     },
+    /// A step of the cycle that the driver of a plugin interface makes failed.
+    StepFailed {
+        /// The interface, as people write it.
+        interface: String,
+        /// The step.
+        step: String,
+        /// What the step was for, such as `descriptor 2`, counted from 0; `None` for the plugin itself.
+        item: Option<String>,
+    },
     /// A check of a call failed.
     CheckFailed {
         /// The call, as it was written.

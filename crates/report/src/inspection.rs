@@ -3,7 +3,7 @@
 use dlsoak_record::Certainty;
 use dlsoak_record::Language;
 use dlsoak_record::file::{Class, Content, Damage, Endian, Kind, Libc, Relro, Unreadable};
-use dlsoak_record::inspection::{Answer, Inspection, Needed, Problem};
+use dlsoak_record::inspection::{Answer, Inspection, Needed, PluginInterface, Problem};
 
 use super::advice::Advice;
 use super::summary::Mark;
@@ -78,6 +78,15 @@ pub fn render(found: &Inspection, width: u16, color: bool, all: bool) -> String 
         row("relocations", "packed (DT_RELR), so it needs glibc 2.36 or musl 1.2.4");
     }
     row("imports", &format!("{} from other libraries", counted(file.imports as u64, "symbol")));
+    if let Some(interface) = &found.interface {
+        let PluginInterface { title, symbol, driver, asked } = interface;
+        let how = if *asked {
+            format!("--as {driver} uses its driver")
+        } else {
+            "dlsoak run uses its driver".to_owned()
+        };
+        row("interface", &format!("{title} ({symbol}); {how}"));
+    }
     row("exports", &counted(found.export_count as u64, "symbol"));
     let shown = if all { found.exports.len() } else { FIRST };
     for name in found.exports.iter().take(shown) {
@@ -563,6 +572,7 @@ mod tests {
                 needed("libz.so.1", "libfoo.so.1", Some("/lib/libz.so.1")),
             ],
             static_tls: Some(StaticTls { bytes: 256, room: 1664, at_most: 6 }),
+            interface: None,
             export_count: 10,
             exports: (0..10).map(|n| format!("export_{n}")).collect(),
             host_libc: "glibc 2.36".to_owned(),

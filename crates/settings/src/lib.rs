@@ -50,4 +50,4 @@ pub use quantity::UnitError;
 pub use residue_kind::{ResidueKind, UnknownKind};
 pub use settings::{Limits, Settings};
 pub use text::{Field, Given};
-pub use words::{Exercise, Passes, Program, Reason, Sandboxing, Variable};
+pub use words::{Driver, Exercise, Passes, Program, Reason, Sandboxing, Variable};

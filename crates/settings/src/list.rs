@@ -14,6 +14,11 @@ macro_rules! each_setting {
             (short = 'c', long, value_name = "CALL") (serde(deserialize_with = "one_or_many")) call: Option<Vec<$crate::Call>>;
             /// Run your own code in each cycle: `int FN(void *handle)` in DRIVER.so, which returns 0 for success [default: none]
             (long, value_name = "DRIVER.so:FN") (serde()) exercise: Option<$crate::Exercise>;
+            /// Make the life of a plugin's instances in each cycle, by the driver of its interface (see docs/drivers.md): none, a NAME such as
+            /// ladspa, or auto, which knows the interface by the library's exports where nothing else is to be called [default: auto]
+            (long, value_name = "auto|none|NAME") (serde()) r#as: Option<$crate::Driver>;
+            /// Have N instances live at the same time in each cycle of a driver [default: 1]
+            (long, value_name = "N") (serde()) instances: Option<$crate::quantity::Instances>;
             /// Have the host open LIB before the first cycle and keep it: a path, or a name that the loader searches for. LIB:link has the host
             /// link it, so that it is there before main, and deps links what the library needs (see docs/hosts.md); repeatable [default:
             /// none]

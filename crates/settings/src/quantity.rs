@@ -95,6 +95,8 @@ counts! {
     OfWarmup Warmup 0..=1_000_000_000_000;
     /// Threads of a soak.
     OfThreads Threads 1..=1024;
+    /// Instances of a plugin in a cycle: as many as its driver has room for.
+    OfInstances Instances 1..=64;
     /// Checkpoints of a soak: a slope needs two points, and each is a row in the record.
     OfCheckpoints Checkpoints 2..=10_000;
     /// Loads of the search for stale pointers, which has room for as many and keeps the address space of each.

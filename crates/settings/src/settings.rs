@@ -68,7 +68,7 @@ macro_rules! structs {
         impl $struct {
             /// The names of the settings, as keys of a suite and, behind `--`, as flags.
             pub fn keys() -> Vec<String> {
-                [$(stringify!($name)),*].map(|name| name.replace('_', "-")).to_vec()
+                [$(stringify!($name)),*].map(|name| name.trim_start_matches("r#").replace('_', "-")).to_vec()
             }
 
             /// What is said here, and where nothing is, what `lower` says.
@@ -243,7 +243,7 @@ mod tests {
 
     fn all() -> Settings {
         let mut values = serde_json::json!({
-            "call": ["f(\"it's\", 2)", "g"], "exercise": "drive.so:go", "hold": ["libgomp.so.1", "./libreg.so:link", "deps"],
+            "call": ["f(\"it's\", 2)", "g"], "as": "ladspa", "instances": 3, "exercise": "drive.so:go", "hold": ["libgomp.so.1", "./libreg.so:link", "deps"],
             "host-kind": "c++", "libc": "musl", "after": "h(1)", "setup": "host_init() == 0", "mode": "copies", "call-from": "worker", "threads": 3,
             "share-path": false, "cycles": 1000, "duration": "1h30m", "warmup": 5, "until-decided": true, "max-cycles": "2k",
             "checkpoints": 100, "flags": "lazy,global", "env": { "A": "1 2", "B": "" }, "passes": "+patterns",

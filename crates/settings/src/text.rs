@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::quantity::{OfTime, Quantity};
 use crate::{
-    AllowedPointer, Blame, Call, CallFrom, Chaos, Companion, CountLimits, Exercise, Hold, HostKind, Increase,
-    LeakRate, Libc, Mode, OpenFlags, Order, OtherBuild, Passes, Program, Reason, ResidueKind, Sandboxing,
-    Variable,
+    AllowedPointer, Blame, Call, CallFrom, Chaos, Companion, CountLimits, Driver, Exercise, Hold, HostKind,
+    Increase, LeakRate, Libc, Mode, OpenFlags, Order, OtherBuild, Passes, Program, Reason, ResidueKind,
+    Sandboxing, Variable,
 };
 
 /// Gives types whose text says everything their serde form, their schema, and the way to be given as they are. The type has
@@ -63,6 +63,7 @@ text_form! {
     Companion: "the path of a library, such as \"build/libplugin.so\"";
     CountLimits: "limits such as \"threads=0,fds=0\"";
     Hold: "a library to hold, such as \"libgomp.so.1\", \"./libreg.so:link\" or \"deps\"";
+    Driver: "auto, none or a plugin interface such as \"ladspa\"";
     Exercise: "code such as \"driver.so:function\"";
     Increase: "an increase such as \"20%\"";
     LeakRate: "a rate such as \"16B/cycle\" or \"0.03MB/s\"";
@@ -141,7 +142,7 @@ macro_rules! themselves {
 }
 
 themselves! {
-    bool AllowedPointer Blame Call CallFrom Chaos Companion CountLimits Exercise Hold HostKind Increase LeakRate Libc Mode OpenFlags Order
+    bool AllowedPointer Blame Call CallFrom Chaos Companion CountLimits Driver Exercise Hold HostKind Increase LeakRate Libc Mode OpenFlags Order
     OtherBuild Passes Program Reason ResidueKind Sandboxing Variable
 }
 

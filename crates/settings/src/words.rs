@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use dlsoak_wire::interface::Interface;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -36,6 +37,49 @@ impl FromStr for Exercise {
 impl fmt::Display for Exercise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.driver.display(), self.symbol)
+    }
+}
+
+/// What makes the calls of a cycle for a plugin of a known interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Driver {
+    /// The driver of the interface that the library's exports name, if nothing else is to be called.
+    #[default]
+    Auto,
+    /// None: the library is loaded and closed.
+    None,
+    /// That of this interface.
+    Of(Interface),
+}
+
+impl FromStr for Driver {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            name => {
+                let found = Interface::ALL.iter().find(|interface| interface.facts().name == name);
+                found.copied().map(Self::Of).ok_or_else(|| {
+                    let all: Vec<&str> = Interface::ALL.iter().map(|known| known.facts().name).collect();
+                    UnitError::new(format!(
+                        "there is no driver of this name; use auto, none, {}",
+                        all.join(", ")
+                    ))
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+            Self::Of(interface) => interface.facts().name,
+        })
     }
 }
 

@@ -68,7 +68,7 @@ fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
         there("library", path)?;
     }
     check_together(plan)?;
-    if plan.host.is_some() || plan.asked.hold.is_some() {
+    if plan.host.is_some() || plan.asked.hold.is_some() || plan.asked.r#as.is_some() {
         host::resolve(plan)?;
     } else {
         host::c_library(plan)?;

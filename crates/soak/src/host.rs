@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::driver;
 use crate::elf::{self, Closure, ExportKind, Facts, Need, Search, is_everywhere};
 use crate::fault::Fault;
 use crate::record::Mode;
@@ -69,6 +70,7 @@ pub fn resolve(plan: &SoakPlan) -> Result<SoakPlan, Fault> {
         }
     }
     plan.plain |= plan.linked.iter().any(|file| defines_malloc(file));
+    driver::choose(&mut plan, all.first().map(|(_, facts)| facts))?;
     match plan.host.clone() {
         None => link_kind(&mut plan),
         Some(program) => stand_in(&mut plan, &program)?,
@@ -271,7 +273,7 @@ fn with_needs(file: &Path) -> impl Iterator<Item = Facts> {
 }
 
 /// Whether the process's allocator is another one once this is linked.
-fn defines_malloc(file: &Path) -> bool {
+pub(crate) fn defines_malloc(file: &Path) -> bool {
     let own = |facts: &Facts| facts.soname.as_deref().is_some_and(is_everywhere);
     with_needs(file).any(|facts| !own(&facts) && facts.export("malloc") == Some(ExportKind::Function))
 }

@@ -8,6 +8,7 @@ pub mod calls;
 mod cdylib;
 pub mod channel;
 pub mod conduct;
+pub mod driver;
 pub mod fault;
 pub mod files;
 pub mod gctrace;

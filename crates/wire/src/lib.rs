@@ -24,6 +24,7 @@ macro_rules! from_number {
 }
 
 pub mod channel;
+pub mod interface;
 pub mod job;
 pub mod keeper;
 pub mod notes;

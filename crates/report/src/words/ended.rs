@@ -26,6 +26,12 @@ pub fn outcome(outcome: &Outcome, measured: u64) -> Text {
         (Some(Why::LoadFailed(failure)), _) => load::failed(outcome, failure),
         (Some(Why::NeedsHost(call)), _) => needs_host(outcome, call),
         (Some(Why::CallFailed { returned }), _) => load::exercise_failed(outcome, *returned),
+        (Some(Why::StepFailed { interface, step, item }), _) => {
+            let of = item.as_ref().map_or(String::new(), |item| format!(" of {item}"));
+            Text::fact(format!("{interface}: the step `{step}`{of} failed{}", place_of(outcome)))
+                .means("any host of this interface gets the same failure")
+                .help("docs/drivers.md says what each step demands; --as none only loads the library")
+        }
         (Some(Why::CheckFailed { call, check, returned, setup }), _) => {
             let cause = LoadCause::CheckFailed {
                 call: call.clone(),

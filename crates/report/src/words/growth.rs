@@ -130,31 +130,52 @@ fn kind(leak: &LeakFacts) -> Option<&'static str> {
 pub(super) fn share(share: &Share) -> Text {
     let name = metric(share.metric);
     let per = |value: f64| rate(share.metric, value);
+    // What is left out: calls, or all that a driver makes of the plugin's instances.
+    let (calling, calls) = match share.instances {
+        None => ("calling", "the calls"),
+        Some(_) => ("using it", "its instances"),
+    };
     match share.by {
         Sharer::Load => Text::fact(format!(
-            "loading leaks, calling does not: without the calls {name} grows by {} as well",
+            "loading leaks, {calling} does not: without {calls} {name} grows by {} as well",
             per(share.without)
         )),
-        Sharer::Both => Text::fact(format!(
-            "loading grows {name} by {}, and the calls by {}",
-            per(share.without),
-            per(share.with - share.without)
-        )),
+        Sharer::Both => {
+            let of_calls = share.with - share.without;
+            let each =
+                share.instances.filter(|instances| *instances > 1).map_or_else(String::new, |instances| {
+                    format!(
+                        ", which is {} for each of {instances}",
+                        amount(share.metric, of_calls / f64::from(instances))
+                    )
+                });
+            Text::fact(format!(
+                "loading grows {name} by {}, and {calls} by {}{each}",
+                per(share.without),
+                per(of_calls)
+            ))
+        }
         Sharer::Call => {
             let most = share.high.map_or_else(String::new, |high| format!(" (at most {})", per(high)));
-            let who = if share.proven { "calling leaks, loading does not: " } else { "" };
-            Text::fact(format!("{who}without the calls {name} does not grow{most}"))
+            let who =
+                if share.proven { format!("{calling} leaks, loading does not: ") } else { String::new() };
+            let each =
+                share.instances.filter(|instances| *instances > 1).map_or_else(String::new, |instances| {
+                    let each = amount(share.metric, share.with / f64::from(instances));
+                    format!("; with {instances} instances it grows by {each} for each")
+                });
+            Text::fact(format!("{who}without {calls} {name} does not grow{most}{each}"))
         }
         Sharer::Undecided => match (share.low, share.high) {
             (Some(low), Some(high)) => Text::fact(format!(
-                "whether loading or calling leaks is undecided: without the calls {name} grows by {} (95 %: {} to {})",
+                "whether loading or {calling} leaks is undecided: without {calls} {name} grows by {} (95 %: {} to {})",
                 per(share.without),
                 units::number(low),
                 units::number(high)
             )),
-            _ => Text::fact(
-                "whether loading or calling leaks is undecided, because the short soak without the calls had too few checkpoints",
-            ),
+            _ => Text::fact(format!(
+                "whether loading or {calling} leaks is undecided, because the short soak without {calls} had too few checkpoints"
+            )),
         },
     }
 }

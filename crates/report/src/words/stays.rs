@@ -122,6 +122,11 @@ fn seen(evidence: &CauseFacts, who: &str) -> Text {
         }
         CauseFacts::AlreadyLoaded => Text::fact(format!("{who} was in the process before the first open"))
             .means("the measured process needs it itself, so closing a handle can't unload it"),
+        CauseFacts::InterfaceNeverUnloads => {
+            Text::fact(format!("{who} stays, because hosts of its plugin interface never unload a plugin"))
+                .means("the driver kept it loaded as such a host does, so this is not the library's fault")
+                .help("pass --as none to see whether the library by itself is unloaded")
+        }
         CauseFacts::LibcNeverUnloads => Text::fact(format!(
             "{who} stays, because its C library never unloads anything"
         ))
@@ -294,6 +299,7 @@ fn excluded(kind: CauseKind) -> &'static str {
         CauseKind::DependencyPinned => "a dependency that stays",
         CauseKind::AlreadyLoaded => "a library that was loaded before the first open",
         CauseKind::LibcNeverUnloads => "a C library that never unloads",
+        CauseKind::InterfaceNeverUnloads => "a plugin interface that forbids unloading",
         CauseKind::Unknown => "all else",
     }
 }

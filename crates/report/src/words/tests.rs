@@ -73,6 +73,7 @@ fn why_a_library_stays() {
         handles(None, 0),
         CauseFacts::AlreadyLoaded,
         CauseFacts::LibcNeverUnloads,
+        CauseFacts::InterfaceNeverUnloads,
         CauseFacts::Unknown(Undiagnosed::NotMade),
         CauseFacts::Unknown(Undiagnosed::NothingLeft { cycles: 3 }),
         CauseFacts::Unknown(Undiagnosed::RuledOut { cycles: 3, ruled_out }),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dlsoak_wire::interface::Interface;
 use thiserror::Error;
 
 use super::file::{Find, SuiteFile};
@@ -15,7 +16,7 @@ use super::partition::Partition;
 use super::suite_error::SuiteError;
 use super::together::{check_calls, check_chaos, check_host, check_mode, check_replace, check_together};
 use crate::calls::Prototypes;
-use crate::record::{self, CallFrom, Metric, Mode};
+use crate::record::{self, CallFrom, Driven, Metric, Mode};
 use crate::settings::quantity::{Cycles, Size, Time};
 use crate::settings::{
     Call, Chaos, Exercise, HostKind, Libc, Limits, OpenFlags, Order, OtherBuild, Passes, Program, Sandboxing,
@@ -75,7 +76,9 @@ pub struct SoakPlan {
     pub prototypes: Prototypes,
     /// Whether the driver has a set-up of its own; known then, too.
     pub driver_sets_up: bool,
-    /// Code of the user's own for one cycle.
+    /// The plugin interface whose driver makes the cycles' calls, once [`crate::host::resolve`] has found it.
+    pub driven: Option<(Interface, Driven)>,
+    /// Code for one cycle: the user's own, or that driver's.
     pub exercise: Option<Exercise>,
     /// Libraries that are there before `main`, as in a host that links them, in their order: absolute paths, or names that the loader
     /// searches for. Where one of them defines malloc, `plain` is to be set.
@@ -406,6 +409,7 @@ impl SoakPlan {
             setup: settings.setup.clone().unwrap_or_default(),
             prototypes: Prototypes::new(),
             driver_sets_up: false,
+            driven: None,
             exercise: settings.exercise.clone(),
             linked: Vec::new(),
             held: Vec::new(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::plan::{Purpose, SoakPlan};
 use crate::record::{CallFrom, Metric};
 use crate::settings::quantity::Cycles;
-use crate::settings::{Companion, Hold, Order, Per, command};
+use crate::settings::{Companion, Driver, Hold, Order, Per, command};
 
 /// Most checkpoints of a soak that only separates growth with the call from growth without it: 33 in each octave that decides.
 const CHECKPOINTS_ASIDE: u32 = 100;
@@ -61,7 +61,7 @@ impl SoakPlan {
         plan.name = format!("{}, without the call", self.name);
         // The driver stays for what it sets up: that is the host's, and there in both soaks.
         plan.calls = Vec::new();
-        (plan.asked.call, plan.asked.exercise) = (None, None);
+        (plan.asked.call, plan.asked.exercise, plan.asked.r#as) = (None, None, Some(Driver::None));
         plan.checkpoints = self.checkpoints.min(CHECKPOINTS_ASIDE);
         plan.purpose = Purpose::Share { leak, lost };
         plan

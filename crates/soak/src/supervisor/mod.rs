@@ -235,6 +235,7 @@ fn asked_for(plan: &SoakPlan) -> Measured {
         name: plan.name.clone(),
         path: plan.path.to_string_lossy().into_owned(),
         asked: plan.asked.clone(),
+        driver: plan.driven.as_ref().map(|(_, driven)| driven.clone()),
         share_path: plan.share_path && plan.threads > 1,
         beside: plan.beside,
         env: process::environment(&plan.env, agent, plan.libc),

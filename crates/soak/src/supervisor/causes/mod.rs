@@ -78,9 +78,9 @@ pub(super) fn find(
     if state == UnloadState::Unloaded {
         return;
     }
-    if soak.worker.never_unloads() {
+    if let Some(cause) = soak.never_unloads() {
         // Whatever else there is in the file, and whichever library it is.
-        soak.unload.causes = vec![Cause::of_library(CauseFacts::LibcNeverUnloads)];
+        soak.unload.causes = vec![Cause::of_library(cause)];
         return;
     }
     let several = libraries.len() > 1;
@@ -219,6 +219,7 @@ fn unstage(evidence: &mut CauseFacts, staging: &Staging) {
         | CauseFacts::ExtraReference { .. }
         | CauseFacts::AlreadyLoaded
         | CauseFacts::LibcNeverUnloads
+        | CauseFacts::InterfaceNeverUnloads
         | CauseFacts::Unknown(_) => {}
     }
 }

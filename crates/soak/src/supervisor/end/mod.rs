@@ -11,6 +11,8 @@ pub(super) mod stacks;
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering::Relaxed;
 
+use dlsoak_wire::interface;
+
 use super::measure::Library;
 use super::process;
 use super::session::{End, Session};
@@ -115,12 +117,24 @@ impl Ending<'_, '_> {
         }
     }
 
+    /// Which step of the driver's cycle failed, where a driver of a plugin interface made the calls.
+    fn step_failed(&self, returned: i32) -> Option<Why> {
+        let (interface, driven) = self.plan.driven.as_ref()?;
+        let (step, item) = interface::failure(*interface, returned)?;
+        let of = interface.facts().item;
+        Some(Why::StepFailed {
+            interface: driven.interface.clone(),
+            step: step.to_owned(),
+            item: (!of.is_empty()).then(|| format!("{of} {item}")),
+        })
+    }
+
     /// A thread of the worker could not go on.
     fn failed(&self, thread: usize, failure: LoadFailure) -> Outcome {
         let (cycle, phase) = self.session.position_of(thread);
         match failure.cause {
             LoadCause::ExerciseFailed { returned } => {
-                let why = Why::CallFailed { returned };
+                let why = self.step_failed(returned).unwrap_or(Why::CallFailed { returned });
                 return at((cycle, phase), outcome_of(OutcomeKind::CallFailed, Some(why)));
             }
             LoadCause::CheckFailed { call, check, returned, setup } => {
