@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 struct plugin_info {
     const char *name, *author;
     int plugin_type, color_model, frei0r_version, major_version, minor_version, num_params;
@@ -30,30 +32,6 @@ struct instance {
     char *text;
 };
 
-/* Where the leaked blocks go, so that the compiler keeps the calls. */
-static void *volatile lost;
-/* Null, which the compiler must not know. */
-static int *volatile nowhere;
-
-static int wanted(const char *what, const char *step)
-{
-    const char *fixture = getenv("FIXTURE");
-    size_t length = strlen(what);
-    return fixture != NULL && strncmp(fixture, what, length) == 0 && strcmp(fixture + length, step) == 0;
-}
-
-/* A function for each step and fault, so that stacks name it. */
-#define STEP(step)                                                                                                                         \
-    static __attribute__((noinline)) void leak_##step(void) { lost = malloc(40); }                                                         \
-    static __attribute__((noinline)) void crash_##step(void) { *nowhere = 1; }                                                             \
-    static void fault_##step(void)                                                                                                         \
-    {                                                                                                                                      \
-        if (wanted("leak-", #step))                                                                                                        \
-            leak_##step();                                                                                                                 \
-        if (wanted("crash-", #step))                                                                                                       \
-            crash_##step();                                                                                                                \
-    }
-
 STEP(init)
 STEP(get_plugin_info)
 STEP(get_param_info)
@@ -66,24 +44,24 @@ STEP(deinit)
 
 int f0r_init(void)
 {
-    fault_init();
-    return wanted("fail-", "init") ? -1 : 1;
+    wrong_init();
+    return wanted("fail-init") ? -1 : 1;
 }
 
 void f0r_deinit(void)
 {
-    fault_deinit();
+    wrong_deinit();
 }
 
 void f0r_get_plugin_info(struct plugin_info *info)
 {
-    fault_get_plugin_info();
+    wrong_get_plugin_info();
     *info = (struct plugin_info){
         .name = "Fixture",
         .author = "dlsoak",
         .plugin_type = 0,
         .color_model = 2,
-        .frei0r_version = wanted("fail-", "get_plugin_info") ? 7 : 1,
+        .frei0r_version = wanted("fail-get_plugin_info") ? 7 : 1,
         .num_params = 2,
     };
 }
@@ -91,9 +69,9 @@ void f0r_get_plugin_info(struct plugin_info *info)
 void f0r_get_param_info(struct param_info *info, int index)
 {
     if (index == 0)
-        fault_get_param_info();
+        wrong_get_param_info();
     info->name = index == 0 ? "Amount" : "Text";
-    info->type = index == 0 ? 1 : wanted("fail-", "get_param_info") ? 9 : 4;
+    info->type = index == 0 ? 1 : wanted("fail-get_param_info") ? 9 : 4;
     info->explanation = NULL;
 }
 
@@ -107,8 +85,8 @@ static char *copy(const char *text)
 
 void *f0r_construct(unsigned width, unsigned height)
 {
-    fault_construct();
-    if (wanted("fail-", "construct"))
+    wrong_construct();
+    if (wanted("fail-construct"))
         return NULL;
     struct instance *instance = calloc(1, sizeof *instance);
     if (instance != NULL)
@@ -118,7 +96,7 @@ void *f0r_construct(unsigned width, unsigned height)
 
 void f0r_destruct(void *handle)
 {
-    fault_destruct();
+    wrong_destruct();
     free(((struct instance *)handle)->text);
     free(handle);
 }
@@ -127,7 +105,7 @@ void f0r_get_param_value(void *handle, void *value, int index)
 {
     struct instance *instance = handle;
     if (index == 0) {
-        fault_get_param_value();
+        wrong_get_param_value();
         *(double *)value = instance->amount;
     } else {
         *(char **)value = instance->text;
@@ -139,7 +117,7 @@ void f0r_set_param_value(void *handle, void *value, int index)
 {
     struct instance *instance = handle;
     if (index == 0) {
-        fault_set_param_value();
+        wrong_set_param_value();
         instance->amount = *(double *)value;
     } else {
         free(instance->text);
@@ -151,7 +129,7 @@ void f0r_update(void *handle, double time, const uint32_t *from, uint32_t *to)
 {
     struct instance *instance = handle;
     (void)time;
-    fault_update();
+    wrong_update();
     for (unsigned pixel = 0; pixel < instance->width * instance->height; pixel++)
         to[pixel] = from[pixel] ^ (uint32_t)(instance->amount * 255);
 }

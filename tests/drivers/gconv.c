@@ -3,39 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 struct step_data {
     unsigned char *outbuf, *outbufend;
     int flags, invocation_counter, internal_use;
     void *statep;
     long state;
 };
-
-static int is(const char *kind, const char *step)
-{
-    const char *fixture = getenv("FIXTURE");
-    size_t len = strlen(kind);
-    return fixture && !strncmp(fixture, kind, len) && fixture[len] == '-' && !strcmp(fixture + len + 1, step);
-}
-
-#define STEP(name) \
-    static __attribute__((noinline)) void leak_##name(void) \
-    { \
-        void *volatile lost = malloc(40); \
-        (void)lost; \
-    } \
-    static __attribute__((noinline)) void crash_##name(void) \
-    { \
-        volatile int *volatile nowhere = 0; \
-        *nowhere = 1; \
-    } \
-    static int wrong_##name(void) \
-    { \
-        if (is("leak", #name)) \
-            leak_##name(); \
-        if (is("crash", #name)) \
-            crash_##name(); \
-        return is("fail", #name); \
-    }
 
 STEP(init)
 STEP(convert)

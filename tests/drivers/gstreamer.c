@@ -3,26 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int is(const char *what)
-{
-    const char *fixture = getenv("FIXTURE");
-    return fixture != NULL && strcmp(fixture, what) == 0;
-}
-
-static void *volatile lost;
-static int *volatile nowhere;
-
-#define STEP(step) \
-    __attribute__((noinline)) static void leak_##step(void) { lost = malloc(40); } \
-    __attribute__((noinline)) static void crash_##step(void) { *nowhere = 1; } \
-    static int step(void) \
-    { \
-        if (is("leak-" #step)) \
-            leak_##step(); \
-        if (is("crash-" #step)) \
-            crash_##step(); \
-        return is("fail-" #step); \
-    }
+#include "fixture.h"
 
 STEP(load)
 STEP(create)
@@ -43,7 +24,7 @@ static struct object_class *parent;
 
 static void finalize(void *element)
 {
-    unref();
+    wrong_unref();
     parent->finalize(element);
 }
 
@@ -58,12 +39,12 @@ static void begin(void *element, void *class)
 {
     (void)element;
     (void)class;
-    create();
+    wrong_create();
 }
 
 static int begin_plugin(void *plugin)
 {
-    if (load())
+    if (wrong_load())
         return 0;
     GTypeQuery of;
     g_type_query(gst_element_get_type(), &of);

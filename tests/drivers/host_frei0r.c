@@ -8,10 +8,11 @@
 
 #include <dlfcn.h>
 #include <frei0r.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host.h"
 
 enum { WIDTH = 64, HEIGHT = 48, PIXELS = WIDTH * HEIGHT, MOST = 64 };
 
@@ -83,12 +84,6 @@ static void cycle(void *handle, int instances)
     free(types);
     free(frames);
     deinit();
-}
-
-static double heap(void)
-{
-    struct mallinfo2 info = mallinfo2();
-    return (double)(info.uordblks + info.hblkhd);
 }
 
 int main(int count, char **arguments)

@@ -2,10 +2,11 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <gconv.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host.h"
 
 static const unsigned sample[] = { 0x41, 0x7a, 0x30, 0x39, 0x20, 0x2e, 0x2d, 0xe9, 0xdf, 0x3a9, 0x416, 0x3042, 0x4e2d, 0xd55c, 0x639, 0xe44 };
 static unsigned char in[4160], out[4160];
@@ -65,10 +66,10 @@ int main(int count, char **words)
     long cycles = atol(words[2]), middle = 0;
     for (long i = 0; i < cycles; i++) {
         if (i == cycles / 2)
-            middle = mallinfo2().uordblks + mallinfo2().hblkhd;
+            middle = heap();
         if (cycle(words[1], count > 3 ? words[3] : ""))
             return 1;
     }
-    printf("%.1f per cycle\n", (double)((long)(mallinfo2().uordblks + mallinfo2().hblkhd) - middle) / (cycles - cycles / 2));
+    printf("%.1f per cycle\n", (double)((long)(heap()) - middle) / (cycles - cycles / 2));
     return 0;
 }

@@ -1,17 +1,12 @@
 /* A bare host of GStreamer's plugins: host_gstreamer PLUGIN.so CYCLES. It declares what it uses of GStreamer 1; link it with
  * libgstreamer-1.0.so.0. The environment is that of the caller. */
 #include <dlfcn.h>
-#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static size_t used(void)
-{
-    struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-}
+#include "host.h"
 
 typedef struct list { void *data; struct list *next, *before; } List;
 void gst_init(int *, char ***);
@@ -36,7 +31,7 @@ int main(int count, char **arguments)
     size_t middle = 0;
     for (long number = 0; number < cycles; number++) {
         if (number == cycles / 2)
-            middle = used();
+            middle = heap();
         if (number == 0)
             gst_init(NULL, NULL);
         path = arguments[1];
@@ -52,7 +47,7 @@ int main(int count, char **arguments)
         }
         dlclose(plugin);
     }
-    printf("%.2f\n", (double)(long)(used() - middle) / (double)(cycles - cycles / 2));
+    printf("%.2f\n", (double)(long)(heap() - middle) / (double)(cycles - cycles / 2));
     return 0;
 }
 

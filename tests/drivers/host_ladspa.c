@@ -8,10 +8,11 @@
 
 #include <dlfcn.h>
 #include <ladspa.h>
-#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "host.h"
 
 enum { RATE = 48000, FRAMES = 64, MOST = 64 };
 
@@ -72,12 +73,6 @@ static void live(const LADSPA_Descriptor *descriptor, int instances)
     for (int i = 0; i < instances; i++)
         descriptor->cleanup(handles[i]);
     free(room);
-}
-
-static double heap(void)
-{
-    struct mallinfo2 info = mallinfo2();
-    return (double)(info.uordblks + info.hblkhd);
 }
 
 int main(int count, char **arguments)

@@ -2,10 +2,11 @@
  * cycle's own, or with `kept` in one that lives on. It declares what it uses of Lua; link it with the library of the module's version:
  * cc -O1 -g host_lua.c -o host_lua /usr/lib/x86_64-linux-gnu/liblua5.4.so.0 */
 #include <dlfcn.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host.h"
 
 typedef struct lua_State lua_State;
 typedef int (*lua_CFunction)(lua_State *);
@@ -51,12 +52,6 @@ static const char *forget =
     "  end\n"
     "end\n";
 
-static size_t used(void)
-{
-    struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-}
-
 int main(int count, char **arguments)
 {
     if (count < 4)
@@ -67,7 +62,7 @@ int main(int count, char **arguments)
     size_t middle = 0;
     for (long cycle = 0; cycle < cycles; cycle++) {
         if (cycle == cycles / 2)
-            middle = used();
+            middle = heap();
         void *module = dlopen(arguments[1], RTLD_NOW);
         if (module == NULL) {
             fprintf(stderr, "%s\n", dlerror());
@@ -105,6 +100,6 @@ int main(int count, char **arguments)
         }
         dlclose(module);
     }
-    printf("%.2f\n", (double)(long)(used() - middle) / (double)(cycles - cycles / 2));
+    printf("%.2f\n", (double)(long)(heap() - middle) / (double)(cycles - cycles / 2));
     return 0;
 }

@@ -16,10 +16,11 @@
 #include <lv2/parameters/parameters.h>
 #include <lv2/urid/urid.h>
 #include <lv2/worker/worker.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host.h"
 
 enum { RATE = 48000, FRAMES = 64, ATOMS = 8192, MOST = 64, URIS = 8192 };
 
@@ -205,12 +206,6 @@ static void live(const LV2_Descriptor *descriptor, const char *line, const char 
     free(room);
     free(hosts);
     free(copy);
-}
-
-static double heap(void)
-{
-    struct mallinfo2 info = mallinfo2();
-    return (double)(info.uordblks + info.hblkhd);
 }
 
 int main(int arguments, char **argument)

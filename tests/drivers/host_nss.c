@@ -1,9 +1,10 @@
 /* A bare host of NSS modules: host_nss MODULE CYCLES SERVICE. cc -O1 -g host_nss.c */
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "host.h"
 
 typedef int function();
 static char result[256], texts[16384];
@@ -58,10 +59,10 @@ int main(int count, char **words)
     long cycles = atol(words[2]), middle = 0;
     for (long i = 0; i < cycles; i++) {
         if (i == cycles / 2)
-            middle = mallinfo2().uordblks + mallinfo2().hblkhd;
+            middle = heap();
         if (cycle(words[1], words[3]))
             return 1;
     }
-    printf("%.1f per cycle\n", (double)((long)(mallinfo2().uordblks + mallinfo2().hblkhd) - middle) / (cycles - cycles / 2));
+    printf("%.1f per cycle\n", (double)((long)(heap()) - middle) / (cycles - cycles / 2));
     return 0;
 }

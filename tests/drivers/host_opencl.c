@@ -1,43 +1,11 @@
 /* A bare host of OpenCL drivers: host_opencl DRIVER.so CYCLES. It declares what it uses. */
 #include <dlfcn.h>
-#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static size_t used(void)
-{
-    struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-}
-
-static int cycle(void *plugin);
-
-int main(int count, char **arguments)
-{
-    if (count < 3)
-        return 2;
-    long cycles = atol(arguments[2]);
-    size_t middle = 0;
-    for (long number = 0; number < cycles; number++) {
-        if (number == cycles / 2)
-            middle = used();
-        void *plugin = dlopen(arguments[1], RTLD_NOW);
-        if (plugin == NULL) {
-            fprintf(stderr, "%s\n", dlerror());
-            return 2;
-        }
-        int failed = cycle(plugin);
-        if (failed != 0) {
-            fprintf(stderr, "step %d failed in cycle %ld\n", failed, number);
-            return 1;
-        }
-        dlclose(plugin);
-    }
-    printf("%.2f\n", (double)(long)(used() - middle) / (double)(cycles - cycles / 2));
-    return 0;
-}
+#include "host.h"
 
 struct object { void **table; };
 
@@ -80,4 +48,9 @@ static int cycle(void *plugin)
             return 6;
     }
     return 0;
+}
+
+int main(int count, char **arguments)
+{
+    return soak(count, arguments, cycle);
 }

@@ -1,9 +1,10 @@
 /* A bare host of extension modules, which has Python's importlib import them: host_python MODULE.so CYCLES NAME [fresh]. With `-` as NAME it
  * imports nothing. It keeps the library, as Python does. It declares what it uses; link it with libpython3.11.so.1.0. */
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host.h"
 
 void Py_InitializeEx(int);
 int Py_FinalizeEx(void);
@@ -19,12 +20,6 @@ static const char *define =
     "    loader.exec_module(module)\n"
     "    del sys.modules[name], module, spec, loader\n";
 
-static size_t used(void)
-{
-    struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-}
-
 int main(int count, char **arguments)
 {
     if (count < 4)
@@ -39,7 +34,7 @@ int main(int count, char **arguments)
     snprintf(names, sizeof names, "NAME, FILE = '%s', '%s'\n", arguments[3], arguments[1]);
     for (long cycle = 0; cycle < cycles; cycle++) {
         if (cycle == cycles / 2)
-            middle = used();
+            middle = heap();
         if (fresh || cycle == 0) {
             Py_InitializeEx(0);
             if (PyRun_SimpleString(define) != 0 || PyRun_SimpleString(names) != 0)
@@ -50,6 +45,6 @@ int main(int count, char **arguments)
         if (fresh && Py_FinalizeEx() != 0)
             return 1;
     }
-    printf("%.2f\n", (double)(long)(used() - middle) / (double)(cycles - cycles / 2));
+    printf("%.2f\n", (double)(long)(heap() - middle) / (double)(cycles - cycles / 2));
     return 0;
 }

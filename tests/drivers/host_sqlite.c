@@ -1,11 +1,12 @@
 /* A bare host of SQLite extensions: host_sqlite EXTENSION CYCLES [ENTRY]. Needs sqlite3.h. cc -O1 -g host_sqlite.c -lsqlite3 */
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include <malloc.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host.h"
 
 static char *calls(sqlite3 *db)
 {
@@ -59,10 +60,10 @@ int main(int count, char **words)
     long cycles = atol(words[2]), middle = 0;
     for (long i = 0; i < cycles; i++) {
         if (i == cycles / 2)
-            middle = mallinfo2().uordblks + mallinfo2().hblkhd;
+            middle = heap();
         if (cycle(words[1], count > 3 ? words[3] : NULL))
             return 1;
     }
-    printf("%.1f per cycle\n", (double)((long)(mallinfo2().uordblks + mallinfo2().hblkhd) - middle) / (cycles - cycles / 2));
+    printf("%.1f per cycle\n", (double)((long)(heap()) - middle) / (cycles - cycles / 2));
     return 0;
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 typedef void *handle;
 
 struct hint {
@@ -42,30 +44,6 @@ struct instance {
     float last;
 };
 
-/* Where the leaked blocks go, so that the compiler keeps the calls. */
-static void *volatile lost;
-/* Null, which the compiler must not know. */
-static int *volatile nowhere;
-
-static int wanted(const char *what, const char *step)
-{
-    const char *fixture = getenv("FIXTURE");
-    size_t length = strlen(what);
-    return fixture != NULL && strncmp(fixture, what, length) == 0 && strcmp(fixture + length, step) == 0;
-}
-
-/* A function for each step and fault, so that stacks name it. */
-#define STEP(step)                                                                                                                         \
-    static __attribute__((noinline)) void leak_##step(void) { lost = malloc(40); }                                                         \
-    static __attribute__((noinline)) void crash_##step(void) { *nowhere = 1; }                                                             \
-    static void fault_##step(void)                                                                                                         \
-    {                                                                                                                                      \
-        if (wanted("leak-", #step))                                                                                                        \
-            leak_##step();                                                                                                                 \
-        if (wanted("crash-", #step))                                                                                                       \
-            crash_##step();                                                                                                                \
-    }
-
 STEP(describe)
 STEP(instantiate)
 STEP(connect_port)
@@ -78,27 +56,27 @@ static handle instantiate(const struct descriptor *descriptor, unsigned long rat
 {
     (void)descriptor;
     (void)rate;
-    fault_instantiate();
-    return wanted("fail-", "instantiate") ? NULL : calloc(1, sizeof(struct instance));
+    wrong_instantiate();
+    return wanted("fail-instantiate") ? NULL : calloc(1, sizeof(struct instance));
 }
 
 static void connect_port(handle handle, unsigned long port, float *to)
 {
     if (port == 0)
-        fault_connect_port();
+        wrong_connect_port();
     ((struct instance *)handle)->ports[port] = to;
 }
 
 static void activate(handle handle)
 {
     (void)handle;
-    fault_activate();
+    wrong_activate();
 }
 
 static void run(handle handle, unsigned long frames)
 {
     struct instance *instance = handle;
-    fault_run();
+    wrong_run();
     for (unsigned long frame = 0; frame < frames; frame++)
         instance->last = instance->ports[1][frame] = instance->ports[0][frame] * *instance->ports[2] + instance->last / 2;
 }
@@ -106,12 +84,12 @@ static void run(handle handle, unsigned long frames)
 static void deactivate(handle handle)
 {
     (void)handle;
-    fault_deactivate();
+    wrong_deactivate();
 }
 
 static void cleanup(handle handle)
 {
-    fault_cleanup();
+    wrong_cleanup();
     free(handle);
 }
 
@@ -142,6 +120,6 @@ const struct descriptor *ladspa_descriptor(unsigned long index)
 {
     if (index != 0)
         return NULL;
-    fault_describe();
+    wrong_describe();
     return &descriptor;
 }

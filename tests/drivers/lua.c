@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 typedef struct lua_State lua_State;
 void lua_createtable(lua_State *, int, int);
 void lua_pushcclosure(lua_State *, int (*)(lua_State *), int);
@@ -15,37 +17,21 @@ int lua_error(lua_State *);
 void *lua_newuserdata(lua_State *, size_t);
 void *lua_newuserdatauv(lua_State *, size_t, int);
 
-static int is(const char *what)
-{
-    const char *fixture = getenv("FIXTURE");
-    return fixture != NULL && strcmp(fixture, what) == 0;
-}
-
-static void *volatile lost;
-static int *volatile nowhere;
-
-__attribute__((noinline)) static void leak_open(void) { lost = malloc(40); }
-__attribute__((noinline)) static void leak_close(void) { lost = malloc(40); }
-__attribute__((noinline)) static void crash_open(void) { *nowhere = 1; }
-__attribute__((noinline)) static void crash_close(void) { *nowhere = 1; }
+STEP(open)
+STEP(close)
+STEP(collect)
 
 static int finalize(lua_State *L)
 {
     (void)L;
-    if (is("leak-close") || is("leak-collect"))
-        leak_close();
-    if (is("crash-close") || is("crash-collect"))
-        crash_close();
+    wrong_close();
+    wrong_collect();
     return 0;
 }
 
 int luaopen_lua(lua_State *L)
 {
-    if (is("leak-open"))
-        leak_open();
-    if (is("crash-open"))
-        crash_open();
-    if (is("fail-open")) {
+    if (wrong_open()) {
         lua_pushstring(L, "the fixture fails");
         return lua_error(L);
     }

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 typedef void *handle;
 
 struct feature {
@@ -57,30 +59,6 @@ struct instance {
     int answer;
 };
 
-/* Where the leaked blocks go, so that the compiler keeps the calls. */
-static void *volatile lost;
-/* Null, which the compiler must not know. */
-static int *volatile nowhere;
-
-static int wanted(const char *what, const char *step)
-{
-    const char *fixture = getenv("FIXTURE");
-    size_t length = strlen(what);
-    return fixture != NULL && strncmp(fixture, what, length) == 0 && strcmp(fixture + length, step) == 0;
-}
-
-/* A function for each step and fault, so that stacks name it. */
-#define STEP(step)                                                                                                                         \
-    static __attribute__((noinline)) void leak_##step(void) { lost = malloc(40); }                                                         \
-    static __attribute__((noinline)) void crash_##step(void) { *nowhere = 1; }                                                             \
-    static void fault_##step(void)                                                                                                         \
-    {                                                                                                                                      \
-        if (wanted("leak-", #step))                                                                                                        \
-            leak_##step();                                                                                                                 \
-        if (wanted("crash-", #step))                                                                                                       \
-            crash_##step();                                                                                                                \
-    }
-
 STEP(describe)
 STEP(instantiate)
 STEP(extension_data)
@@ -104,11 +82,11 @@ static void *feature(const struct feature *const *features, const char *uri)
 static handle instantiate(const struct descriptor *descriptor, double rate, const char *bundle, const struct feature *const *features)
 {
     (void)descriptor;
-    fault_instantiate();
+    wrong_instantiate();
     const struct map *map = feature(features, "http://lv2plug.in/ns/ext/urid#map");
     const struct schedule *schedule = feature(features, "http://lv2plug.in/ns/ext/worker#schedule");
     void *options = feature(features, "http://lv2plug.in/ns/ext/options#options");
-    if (wanted("fail-", "instantiate") || rate != 48000 || bundle[0] != '/' || bundle[strlen(bundle) - 1] != '/' || !map || !schedule || !options)
+    if (wanted("fail-instantiate") || rate != 48000 || bundle[0] != '/' || bundle[strlen(bundle) - 1] != '/' || !map || !schedule || !options)
         return NULL;
     struct instance *instance = calloc(1, sizeof *instance);
     if (instance != NULL) {
@@ -121,14 +99,14 @@ static handle instantiate(const struct descriptor *descriptor, double rate, cons
 static void connect_port(handle handle, uint32_t port, void *to)
 {
     if (port == 0)
-        fault_connect_port();
+        wrong_connect_port();
     ((struct instance *)handle)->ports[port] = to;
 }
 
 static void activate(handle handle)
 {
     (void)handle;
-    fault_activate();
+    wrong_activate();
 }
 
 /* It schedules work, gives the input times the control, and an empty sequence, if the input is one and there is room. */
@@ -138,7 +116,7 @@ static void run(handle handle, uint32_t frames)
     const float *in = instance->ports[0], *control = instance->ports[2];
     const uint32_t *events = instance->ports[3];
     uint32_t *to = instance->ports[4];
-    fault_run();
+    wrong_run();
     int question = 41;
     if (instance->schedule->schedule(instance->schedule->handle, sizeof question, &question) != 0)
         abort();
@@ -152,7 +130,7 @@ static void run(handle handle, uint32_t frames)
 static int work(handle handle, respond *respond, void *to, uint32_t size, const void *data)
 {
     (void)handle;
-    fault_work();
+    wrong_work();
     int answer;
     if (size != sizeof answer)
         abort();
@@ -163,14 +141,14 @@ static int work(handle handle, respond *respond, void *to, uint32_t size, const 
 
 static int work_response(handle handle, uint32_t size, const void *data)
 {
-    fault_work_response();
+    wrong_work_response();
     memcpy(&((struct instance *)handle)->answer, data, size);
     return 0;
 }
 
 static int end_run(handle handle)
 {
-    fault_end_run();
+    wrong_end_run();
     if (((struct instance *)handle)->answer != 42)
         abort();
     return 0;
@@ -179,19 +157,19 @@ static int end_run(handle handle)
 static void deactivate(handle handle)
 {
     (void)handle;
-    fault_deactivate();
+    wrong_deactivate();
 }
 
 static void cleanup(handle handle)
 {
-    fault_cleanup();
+    wrong_cleanup();
     free(handle);
 }
 
 static const void *extension_data(const char *uri)
 {
     static const struct worker worker = {work, work_response, end_run};
-    fault_extension_data();
+    wrong_extension_data();
     return strcmp(uri, "http://lv2plug.in/ns/ext/worker#interface") == 0 ? &worker : NULL;
 }
 
@@ -203,6 +181,6 @@ const struct descriptor *lv2_descriptor(uint32_t index)
 {
     if (index != 0)
         return NULL;
-    fault_describe();
+    wrong_describe();
     return &descriptor;
 }

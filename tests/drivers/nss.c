@@ -4,32 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int is(const char *kind, const char *step)
-{
-    const char *fixture = getenv("FIXTURE");
-    size_t len = strlen(kind);
-    return fixture && !strncmp(fixture, kind, len) && fixture[len] == '-' && !strcmp(fixture + len + 1, step);
-}
-
-#define STEP(name) \
-    static __attribute__((noinline)) void leak_##name(void) \
-    { \
-        void *volatile lost = malloc(40); \
-        (void)lost; \
-    } \
-    static __attribute__((noinline)) void crash_##name(void) \
-    { \
-        volatile int *volatile nowhere = 0; \
-        *nowhere = 1; \
-    } \
-    static int wrong_##name(void) \
-    { \
-        if (is("leak", #name)) \
-            leak_##name(); \
-        if (is("crash", #name)) \
-            crash_##name(); \
-        return is("fail", #name); \
-    }
+#include "fixture.h"
 
 #define FAILED 77
 

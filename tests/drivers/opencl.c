@@ -4,26 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int is(const char *what)
-{
-    const char *fixture = getenv("FIXTURE");
-    return fixture != NULL && strcmp(fixture, what) == 0;
-}
-
-static void *volatile lost;
-static int *volatile nowhere;
-
-#define STEP(step) \
-    __attribute__((noinline)) static void leak_##step(void) { lost = malloc(40); } \
-    __attribute__((noinline)) static void crash_##step(void) { *nowhere = 1; } \
-    static int step(void) \
-    { \
-        if (is("leak-" #step)) \
-            leak_##step(); \
-        if (is("crash-" #step)) \
-            crash_##step(); \
-        return is("fail-" #step); \
-    }
+#include "fixture.h"
 
 STEP(platform_ids)
 STEP(platform_info)
@@ -40,7 +21,7 @@ static int get_platform_info(struct object *of, uint32_t what, size_t room, char
     (void)of, (void)what, (void)len;
     if (room > 0)
         to[0] = 0;
-    return platform_info() ? -30 : 0;
+    return wrong_platform_info() ? -30 : 0;
 }
 
 static int get_device_info(struct object *of, uint32_t what, size_t room, char *to, size_t *len)
@@ -48,7 +29,7 @@ static int get_device_info(struct object *of, uint32_t what, size_t room, char *
     (void)of, (void)what, (void)len;
     if (room > 0)
         to[0] = 0;
-    return device_info() ? -30 : 0;
+    return wrong_device_info() ? -30 : 0;
 }
 
 static int get_devices(struct object *, uint64_t, uint32_t, struct object **, uint32_t *);
@@ -63,7 +44,7 @@ static struct object platform = {table}, device = {table};
 static int get_devices(struct object *of, uint64_t type, uint32_t room, struct object **to, uint32_t *count)
 {
     (void)of, (void)type;
-    if (device_ids())
+    if (wrong_device_ids())
         return -33;
     if (room > 0 && to != NULL)
         to[0] = &device;
@@ -75,7 +56,7 @@ static int get_devices(struct object *of, uint64_t type, uint32_t room, struct o
 static struct object *create(const intptr_t *properties, uint32_t count, struct object **devices, void *notify, void *data, int *error)
 {
     (void)properties, (void)count, (void)devices, (void)notify, (void)data;
-    *error = create_context() ? -6 : 0;
+    *error = wrong_create_context() ? -6 : 0;
     if (*error != 0)
         return NULL;
     struct object *context = malloc(sizeof *context);
@@ -86,7 +67,7 @@ static struct object *create(const intptr_t *properties, uint32_t count, struct 
 static int release(struct object *context)
 {
     free(context);
-    return release_context() ? -34 : 0;
+    return wrong_release_context() ? -34 : 0;
 }
 
 int clIcdGetPlatformIDsKHR(uint32_t room, struct object **to, uint32_t *count)
@@ -96,7 +77,7 @@ int clIcdGetPlatformIDsKHR(uint32_t room, struct object **to, uint32_t *count)
     if (room == 0)
         return 0;
     to[0] = &platform;
-    return platform_ids() ? -6 : 0;
+    return wrong_platform_ids() ? -6 : 0;
 }
 
 void *clGetExtensionFunctionAddress(const char *name)

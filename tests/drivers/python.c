@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 typedef struct { ssize_t references; void *type; } PyObject;
 typedef struct { int slot; void *value; } Slot;
 typedef struct {
@@ -22,56 +24,38 @@ PyObject *PyModule_New(const char *);
 extern PyObject *PyExc_ImportError;
 void PyErr_SetString(PyObject *, const char *);
 
-static int is(const char *what)
-{
-    const char *fixture = getenv("FIXTURE");
-    return fixture != NULL && strcmp(fixture, what) == 0;
-}
-
-static void *volatile lost;
-static int *volatile nowhere;
-
-#define STEP(step) \
-    __attribute__((noinline)) static void leak_##step(void) { lost = malloc(40); } \
-    __attribute__((noinline)) static void crash_##step(void) { *nowhere = 1; } \
-    static int step(void) \
-    { \
-        if (is("leak-" #step)) \
-            leak_##step(); \
-        if (is("crash-" #step)) \
-            crash_##step(); \
-        if (!is("fail-" #step)) \
-            return 0; \
-        PyErr_SetString(PyExc_ImportError, "the fixture fails"); \
-        return -1; \
-    }
-
 STEP(init)
 STEP(create)
 STEP(exec)
 STEP(collect)
 STEP(finalize)
 
+/* What a function of Python's says that fails. */
+static int failed(int wrong)
+{
+    if (wrong)
+        PyErr_SetString(PyExc_ImportError, "the fixture fails");
+    return wrong ? -1 : 0;
+}
+
 static PyObject *create_module(PyObject *spec, Def *def)
 {
     (void)spec;
     (void)def;
-    return create() == 0 ? PyModule_New("python") : NULL;
+    return failed(wrong_create()) == 0 ? PyModule_New("python") : NULL;
 }
 
 static int exec_module(PyObject *module)
 {
     (void)module;
-    return exec();
+    return failed(wrong_exec());
 }
 
 static void free_module(void *module)
 {
     (void)module;
-    if (!is("fail-collect"))
-        collect();
-    if (!is("fail-finalize"))
-        finalize();
+    wrong_collect();
+    wrong_finalize();
 }
 
 static Slot slots_created[] = {{1, (void *)create_module}, {2, (void *)exec_module}, {0, NULL}};
@@ -80,7 +64,7 @@ static Def def = {.head = {1, NULL}, .name = "python", .size = 0, .free = free_m
 
 PyObject *PyInit_python(void)
 {
-    if (init() != 0)
+    if (failed(wrong_init()) != 0)
         return NULL;
     const char *fixture = getenv("FIXTURE");
     /* A module that its own function creates has no m_free. */

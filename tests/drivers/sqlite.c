@@ -3,38 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 typedef struct sqlite3 sqlite3;
 int sqlite3_create_function_v2(sqlite3 *, const char *, int, int, void *, void (*)(void *, int, void **), void *, void *, void (*)(void *));
 int sqlite3_prepare_v2(sqlite3 *, const char *, int, void **, const char **);
 void sqlite3_result_int(void *, int);
 void sqlite3_result_error_nomem(void *);
-
-static int is(const char *kind, const char *step)
-{
-    const char *fixture = getenv("FIXTURE");
-    size_t len = strlen(kind);
-    return fixture && !strncmp(fixture, kind, len) && fixture[len] == '-' && !strcmp(fixture + len + 1, step);
-}
-
-#define STEP(name) \
-    static __attribute__((noinline)) void leak_##name(void) \
-    { \
-        void *volatile lost = malloc(40); \
-        (void)lost; \
-    } \
-    static __attribute__((noinline)) void crash_##name(void) \
-    { \
-        volatile int *volatile nowhere = 0; \
-        *nowhere = 1; \
-    } \
-    static int wrong_##name(void) \
-    { \
-        if (is("leak", #name)) \
-            leak_##name(); \
-        if (is("crash", #name)) \
-            crash_##name(); \
-        return is("fail", #name); \
-    }
 
 STEP(init)
 STEP(function)
@@ -63,7 +38,7 @@ int sqlite3_extension_init(sqlite3 *database, char **error, const void *table)
     if (wrong_init())
         return 1;
     /* A statement that is left lets sqlite3_close fail. */
-    if (is("fail", "close"))
+    if (wanted("fail-close"))
         sqlite3_prepare_v2(database, "SELECT 1", -1, &left, NULL);
     return sqlite3_create_function_v2(database, "fixture", 0, 1, NULL, function, NULL, NULL, destroy);
 }

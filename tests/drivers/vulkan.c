@@ -4,26 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int is(const char *what)
-{
-    const char *fixture = getenv("FIXTURE");
-    return fixture != NULL && strcmp(fixture, what) == 0;
-}
-
-static void *volatile lost;
-static int *volatile nowhere;
-
-#define STEP(step) \
-    __attribute__((noinline)) static void leak_##step(void) { lost = malloc(40); } \
-    __attribute__((noinline)) static void crash_##step(void) { *nowhere = 1; } \
-    static int step(void) \
-    { \
-        if (is("leak-" #step)) \
-            leak_##step(); \
-        if (is("crash-" #step)) \
-            crash_##step(); \
-        return is("fail-" #step); \
-    }
+#include "fixture.h"
 
 STEP(negotiate)
 STEP(create_instance)
@@ -39,14 +20,14 @@ int vk_icdNegotiateLoaderICDInterfaceVersion(uint32_t *version)
 {
     if (*version > 5)
         *version = 5;
-    return negotiate() ? -3 : 0;
+    return wrong_negotiate() ? -3 : 0;
 }
 
 static int create(const void *info, const void *allocator, struct object **to)
 {
     (void)info;
     (void)allocator;
-    if (create_instance())
+    if (wrong_create_instance())
         return -3;
     *to = malloc(sizeof **to);
     (*to)->magic = 0x01CDC0DE;
@@ -60,7 +41,7 @@ static int devices(struct object *instance, uint32_t *count, struct object **to)
         *count = 1;
         return 0;
     }
-    if (enumerate())
+    if (wrong_enumerate())
         return -1;
     to[0] = &device;
     return 0;
@@ -70,13 +51,13 @@ static void get_properties(struct object *of, void *to)
 {
     (void)of;
     memset(to, 0, 824);
-    properties();
+    wrong_properties();
 }
 
 static void destroy(struct object *instance, const void *allocator)
 {
     (void)allocator;
-    destroy_instance();
+    wrong_destroy_instance();
     free(instance);
 }
 

@@ -21,7 +21,7 @@ use crate::suite::plan::SoakPlan;
 use crate::supervisor::image;
 use crate::sys::c_library;
 
-/// The function of the drivers' library that is told what the cycles are to be.
+/// The function of the drivers' library that is given what the cycles are to be.
 const BEGIN: &str = "dlsoak_begin";
 
 /// The interface that a file's exports name, and the export that does.

@@ -1,5 +1,5 @@
 //! Lua modules, by the manuals of Lua 5.1 to 5.4 (<https://www.lua.org/manual/5.4/manual.html>, sections 4 to 6.3) and LuaJIT 2.1, which has
-//! the interface of 5.1. The host is that version's library, and which of them is linked is all that tells one version from another here.
+//! the interface of 5.1. The host is that version's library, and versions differ here in which of them is linked, and in nothing else.
 //!
 //! - `dlsoak_lua`: each instance is a state with the standard libraries. Each `luaopen_*` is called in protected mode as `require` does, with
 //!   the module's name and its file, and `lua_close` ends the state.

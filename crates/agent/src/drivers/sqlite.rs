@@ -49,49 +49,28 @@ unsafe extern "C" fn keep(_database: *mut c_void, _error: *mut *mut c_char, tabl
     OK
 }
 
-/// What is used of SQLite.
-struct Sqlite {
-    open: Open,
-    close: Of,
-    prepare: Prepare,
-    step: Of,
-    column: Column,
-    finalize: Of,
-    free: Free,
-}
-
-impl Sqlite {
-    fn new() -> Option<Self> {
-        let get = |name| find(null_mut(), name);
-        // SAFETY: each is of the prototype that `sqlite3.h` gives it.
-        unsafe {
-            Some(Self {
-                open: core::mem::transmute::<*mut c_void, Open>(get(c"sqlite3_open")?),
-                close: core::mem::transmute::<*mut c_void, Of>(get(c"sqlite3_close")?),
-                prepare: core::mem::transmute::<*mut c_void, Prepare>(get(c"sqlite3_prepare_v2")?),
-                step: core::mem::transmute::<*mut c_void, Of>(get(c"sqlite3_step")?),
-                column: core::mem::transmute::<*mut c_void, Column>(get(c"sqlite3_column_text")?),
-                finalize: core::mem::transmute::<*mut c_void, Of>(get(c"sqlite3_finalize")?),
-                free: core::mem::transmute::<*mut c_void, Free>(get(c"sqlite3_free")?),
-            })
-        }
-    }
-}
+functions!(Sqlite {
+    sqlite3_open: Open,
+    sqlite3_close: Of,
+    sqlite3_prepare_v2: Prepare,
+    sqlite3_step: Of,
+    sqlite3_column_text: Column,
+    sqlite3_finalize: Of,
+    sqlite3_free: Free,
+    sqlite3_auto_extension: Automatic,
+    sqlite3_cancel_auto_extension: Automatic,
+});
 
 /// Takes the table. `None` where there is no SQLite.
 pub fn begin() -> Option<()> {
-    let sqlite = Sqlite::new()?;
-    let (add, remove) =
-        (find(null_mut(), c"sqlite3_auto_extension")?, find(null_mut(), c"sqlite3_cancel_auto_extension")?);
-    // SAFETY: both are of this prototype; the database is closed once, after it was opened.
+    let sqlite = Sqlite::of(null_mut())?;
+    // SAFETY: the database is closed once, after it was opened.
     unsafe {
-        let add = core::mem::transmute::<*mut c_void, Automatic>(add);
-        let remove = core::mem::transmute::<*mut c_void, Automatic>(remove);
         let mut database = null_mut();
-        add(keep);
-        (sqlite.open)(c":memory:".as_ptr(), &raw mut database);
-        remove(keep);
-        (sqlite.close)(database);
+        (sqlite.sqlite3_auto_extension)(keep);
+        (sqlite.sqlite3_open)(c":memory:".as_ptr(), &raw mut database);
+        (sqlite.sqlite3_cancel_auto_extension)(keep);
+        (sqlite.sqlite3_close)(database);
     }
     (!TABLE.load(Relaxed).is_null()).then_some(())
 }
@@ -102,7 +81,9 @@ pub fn begin() -> Option<()> {
 /// The handle is that of an SQLite extension.
 #[cfg_attr(dlsoak_program, unsafe(no_mangle))]
 pub unsafe extern "C" fn dlsoak_sqlite(handle: *mut c_void) -> c_int {
-    let (Some(sqlite), Some(entry)) = (Sqlite::new(), find(handle, symbol())) else { return failed(INIT, 0) };
+    let (Some(sqlite), Some(entry)) = (Sqlite::of(null_mut()), find(handle, symbol())) else {
+        return failed(INIT, 0);
+    };
     // SAFETY: all entry points are of this prototype.
     let entry = unsafe { core::mem::transmute::<*mut c_void, Entry>(entry) };
     let mut databases = [null_mut(); MOST_INSTANCES];
@@ -111,7 +92,7 @@ pub unsafe extern "C" fn dlsoak_sqlite(handle: *mut c_void) -> c_int {
     let mut before = None;
     for database in databases.iter_mut() {
         // SAFETY: the text ends in NUL.
-        if unsafe { (sqlite.open)(c":memory:".as_ptr(), &raw mut *database) } != OK {
+        if unsafe { (sqlite.sqlite3_open)(c":memory:".as_ptr(), &raw mut *database) } != OK {
             result = failed(INIT, 0);
             break;
         }
@@ -136,7 +117,7 @@ pub unsafe extern "C" fn dlsoak_sqlite(handle: *mut c_void) -> c_int {
     }
     for database in databases.iter().filter(|database| !database.is_null()) {
         // SAFETY: the database is open, and no statement of the driver's is left.
-        if unsafe { sqlite_close(sqlite.close, *database) } != OK && result == 0 {
+        if unsafe { sqlite_close(sqlite.sqlite3_close, *database) } != OK && result == 0 {
             result = failed(CLOSE, 0);
         }
     }
@@ -148,7 +129,7 @@ unsafe fn initialise(sqlite: &Sqlite, entry: Entry, database: *mut c_void) -> Re
     // SAFETY: the caller's; a message is the host's to free, and freeing null does nothing.
     let result = unsafe {
         let result = sqlite_init(entry, database, &raw mut error);
-        (sqlite.free)(error.cast());
+        (sqlite.sqlite3_free)(error.cast());
         result
     };
     match result {
@@ -168,9 +149,9 @@ unsafe fn calls(sqlite: &Sqlite, database: *mut c_void) -> Option<Zeros> {
     let mut statement = null_mut();
     // SAFETY: the database is open; the text of a row lives until the statement is finalized, and is copied before.
     unsafe {
-        (sqlite.prepare)(database, CALLS.as_ptr(), -1, &raw mut statement, null_mut());
-        let row = if !statement.is_null() && (sqlite.step)(statement) == ROW {
-            (sqlite.column)(statement, 0)
+        (sqlite.sqlite3_prepare_v2)(database, CALLS.as_ptr(), -1, &raw mut statement, null_mut());
+        let row = if !statement.is_null() && (sqlite.sqlite3_step)(statement) == ROW {
+            (sqlite.sqlite3_column_text)(statement, 0)
         } else {
             null()
         };
@@ -184,7 +165,7 @@ unsafe fn calls(sqlite: &Sqlite, database: *mut c_void) -> Option<Zeros> {
             }
             copy
         };
-        (sqlite.finalize)(statement);
+        (sqlite.sqlite3_finalize)(statement);
         text
     }
 }
@@ -206,15 +187,15 @@ unsafe fn call_all(sqlite: &Sqlite, database: *mut c_void, before: Option<&Zeros
         let mut statement = null_mut();
         // SAFETY: the text has as many bytes; for a statement that can't be made, which is null, finalizing does nothing.
         let result = unsafe {
-            let made = (sqlite.prepare)(
+            let made = (sqlite.sqlite3_prepare_v2)(
                 database,
                 call.as_ptr().cast(),
                 call.len() as c_int,
                 &raw mut statement,
                 null_mut(),
             );
-            let result = if made == OK { sqlite_function(sqlite.step, statement) } else { made };
-            (sqlite.finalize)(statement);
+            let result = if made == OK { sqlite_function(sqlite.sqlite3_step, statement) } else { made };
+            (sqlite.sqlite3_finalize)(statement);
             result
         };
         if NEVER.contains(&(result & 0xff)) {

@@ -135,6 +135,11 @@ pub(super) fn share(share: &Share) -> Text {
         None => ("calling", "the calls"),
         Some(_) => ("using it", "its instances"),
     };
+    // Where several instances live in a cycle, how many, and by how much of an amount each of them grows it.
+    let of_each = |total: f64| {
+        let several = share.instances.filter(|instances| *instances > 1);
+        several.map(|instances| (instances, amount(share.metric, total / f64::from(instances))))
+    };
     match share.by {
         Sharer::Load => Text::fact(format!(
             "loading leaks, {calling} does not: without {calls} {name} grows by {} as well",
@@ -142,13 +147,8 @@ pub(super) fn share(share: &Share) -> Text {
         )),
         Sharer::Both => {
             let of_calls = share.with - share.without;
-            let each =
-                share.instances.filter(|instances| *instances > 1).map_or_else(String::new, |instances| {
-                    format!(
-                        ", which is {} for each of {instances}",
-                        amount(share.metric, of_calls / f64::from(instances))
-                    )
-                });
+            let each = of_each(of_calls)
+                .map_or_else(String::new, |(count, each)| format!(", which is {each} for each of {count}"));
             Text::fact(format!(
                 "loading grows {name} by {}, and {calls} by {}{each}",
                 per(share.without),
@@ -159,11 +159,9 @@ pub(super) fn share(share: &Share) -> Text {
             let most = share.high.map_or_else(String::new, |high| format!(" (at most {})", per(high)));
             let who =
                 if share.proven { format!("{calling} leaks, loading does not: ") } else { String::new() };
-            let each =
-                share.instances.filter(|instances| *instances > 1).map_or_else(String::new, |instances| {
-                    let each = amount(share.metric, share.with / f64::from(instances));
-                    format!("; with {instances} instances it grows by {each} for each")
-                });
+            let each = of_each(share.with).map_or_else(String::new, |(count, each)| {
+                format!("; with {count} instances it grows by {each} for each")
+            });
             Text::fact(format!("{who}without {calls} {name} does not grow{most}{each}"))
         }
         Sharer::Undecided => match (share.low, share.high) {

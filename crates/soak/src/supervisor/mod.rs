@@ -77,7 +77,7 @@ use session::{Bounds, End, Session};
 pub(crate) use staging::same_file;
 use staging::{Exchange, Files, Staging};
 
-/// Warm-up cycles where nobody said how many, and no more than one for so many that are measured. Of 900 libraries of Debian in 200 cycles
+/// Warm-up cycles where nobody said how many, and no more than one for each four that are measured. Of 900 libraries of Debian in 200 cycles
 /// none had another verdict after 50 cycles of warm-up than after 200.
 const WARMUP: u64 = 500;
 const WARMUP_SHARE: u64 = 4;
