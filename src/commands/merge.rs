@@ -21,7 +21,7 @@ pub fn merge(args: &MergeArgs, global: Global) -> anyhow::Result<u8> {
         note(warning);
     }
     crate::publish::write_record(&merged.run, &args.out)?;
-    print(&report::terminal::render(&merged.run, super::width(), global.color));
+    print(&report::terminal::render(&merged.run, super::columns(), global.color));
     print(&format!("record: {}\n", args.out.display()));
     Ok(exit_code::of(&merged.run))
 }

@@ -34,7 +34,7 @@ use anyhow::Context as _;
 use crate::cli::Global;
 use crate::exit_code;
 use crate::record::Run;
-use crate::report::terminal::{self, PIPED_WIDTH};
+use crate::report::terminal::{self, PIPED_WIDTH, Width};
 
 /// Why the result could not be printed, the first time.
 static UNPRINTED: OnceLock<std::io::Error> = OnceLock::new();
@@ -96,11 +96,20 @@ fn result(run: &Run, summary: bool, global: Global) -> String {
     if summary {
         terminal::summary(run, width(), global.color)
     } else {
-        terminal::detailed(run, width(), global.color, global.verbose > 0)
+        terminal::detailed(run, columns(), global.color, global.verbose > 0)
     }
 }
 
 /// Columns of the terminal.
 fn width() -> u16 {
-    console::Term::stdout().size_checked().map_or(PIPED_WIDTH, |(_rows, columns)| columns.max(60))
+    of_terminal().unwrap_or(PIPED_WIDTH)
+}
+
+/// Columns for a result.
+fn columns() -> Width {
+    of_terminal().map_or(Width::PIPED, Width::from)
+}
+
+fn of_terminal() -> Option<u16> {
+    console::Term::stdout().size_checked().map(|(_rows, columns)| columns.max(60))
 }

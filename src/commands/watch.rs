@@ -91,7 +91,7 @@ pub fn watch(args: &WatchArgs, global: Global) -> anyhow::Result<u8> {
         run.watch.iter().flat_map(|watch| &watch.libraries).for_each(|library| of_library(library, true));
         event(&json!({"event": "end", "passed": run.passed, "exit_code": code, "out": out}));
     } else {
-        print(&report::terminal::render(&run, super::width(), global.color));
+        print(&report::terminal::render(&run, super::columns(), global.color));
         print(&format!("record and report written to {out}\n"));
     }
     ci::tell(&run, events);

@@ -299,7 +299,7 @@ const SHOWN: &str = r#"(kind => {
 #[test]
 fn pages_of_any_number_of_libraries_fit_and_are_filtered() {
     let Some(mut browser) = Browser::start() else { return };
-    for libraries in [1, 7, 121] {
+    for libraries in [1, 7, 121, 500] {
         let out = tempfile::tempdir().unwrap();
         let record = out.path().join("record.json");
         record_of(libraries, &record);

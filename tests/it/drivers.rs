@@ -68,7 +68,9 @@ impl Plugin {
             let crashes = soak(&plugin, self.driver, "100", &format!("crash-{step}"), &passes);
             assert_eq!(crashes.soak().outcome.kind, OutcomeKind::Crashed, "{step}: {}", crashes.stdout);
             let function = format!("crash_{step}");
-            let named = crashes.stdout.contains(&function) && crashes.stdout.contains(self.source);
+            let named = [function.as_str(), self.source, "in dlsoak-drivers.so"]
+                .iter()
+                .all(|it| crashes.stdout.contains(it));
             assert!(named, "{step}: {}", crashes.stdout);
         }
     }

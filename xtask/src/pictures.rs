@@ -14,14 +14,14 @@ use crate::command;
 /// What the pages show.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Take the libraries of the page with 121 from this record [default: reports/sample/record.json, over and over]
+    /// Take the libraries of the pages with 121 and 500 from this record [default: reports/sample/record.json, over and over]
     #[arg(long, value_name = "RECORD")]
     many: Option<PathBuf>,
 }
 
 /// The test that makes them, and what their names begin with.
 const TEST: &str = "browser::pages_of_any_number_of_libraries_fit_and_are_filtered";
-const PAGES: [&str; 3] = ["1", "7", "121"];
+const PAGES: [&str; 4] = ["1", "7", "121", "500"];
 
 /// Makes all pictures, with a palette of 64 colours, because a page has few.
 pub(crate) fn run(options: &Options) -> Result<bool> {

@@ -1,12 +1,13 @@
 //! What ELF files say: will this one unload, what does it need, does it load here, where would the loader find what it needs, and
 //! which function and source line is at a place in it. The facts themselves are [`dlsoak_record::file`].
 //!
-//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`facts_of`], [`Search`],
+//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`facts_of`], [`exporter`], [`Search`],
 //! [`lines`] and [`prototypes`] open files; all else works on bytes.
 
 mod builds;
 mod closure;
 mod content;
+mod exports;
 mod image;
 mod language;
 mod ldcache;
@@ -34,6 +35,7 @@ pub use dlsoak_record::file::{
 };
 pub use dlsoak_record::inspection::Problem;
 pub use dlsoak_record::{Certainty, Prediction};
+pub use exports::{Image, exporter};
 pub use ldcache::Cache;
 pub use linkage::{Offer, OfferKind, Refused, offers, stubs_for, wants};
 pub use loadable::{Host, check_loadable, check_machine, check_relocations};

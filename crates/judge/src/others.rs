@@ -91,13 +91,29 @@ fn proven(evidence: &Evidence) -> bool {
     decides(evidence) && evidence.answer == Answer::Leak
 }
 
+/// Whether each cycle leaks a chunk or more, so that a few cycles without one show enough.
+fn is_in_each_cycle(metric: Metric, per_cycle: f64) -> bool {
+    metric == Metric::Heap && per_cycle >= CHUNK
+}
+
+/// Whether a few cycles in another host show whether these problems of a soak are gone there.
+pub fn are_seen_at_once(soak: &Measured, problems: &[Problem]) -> bool {
+    let here = growth_of(soak, &soak.asked.limits());
+    problems.iter().all(|problem| match problem {
+        Problem::Grows { metric } => {
+            here.iter().any(|e| e.growth.metric == *metric && is_in_each_cycle(*metric, e.growth.per_cycle))
+        }
+        _ => true,
+    })
+}
+
 /// Growth per cycle of a metric here, and what may be left of it there.
 fn left(here: &[Evidence], metric: Metric, there: &[Evidence]) -> Option<(f64, f64)> {
     let of = |all: &[Evidence]| all.iter().find(|e| e.growth.metric == metric).cloned();
     let (before, after) = (of(here)?.growth.per_cycle, of(there)?);
-    // Where each cycle leaks a chunk or more, a few cycles without one show enough. The bound allows for a leak that comes seldom.
+    // The bound allows for a leak that comes seldom.
     let seen = || after.rates.iter().take(NEWEST).copied().reduce(f64::max);
-    let left = if metric == Metric::Heap && before >= CHUNK { seen()? } else { after.growth.high };
+    let left = if is_in_each_cycle(metric, before) { seen()? } else { after.growth.high };
     Some((before, left))
 }
 

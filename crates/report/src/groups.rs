@@ -77,6 +77,8 @@ pub(super) struct Said<'a> {
     consequence: Option<String>,
     /// What helps all of them.
     pub(super) help: Option<String>,
+    /// The cycles that help speaks of, where they are no part of the key.
+    cycles: u64,
 }
 
 /// Findings with the same key are one.
@@ -95,6 +97,8 @@ struct Item<'a> {
     key: Key<'a>,
     text: Text,
     common: Option<String>,
+    /// More cycles than help one soak help it as well.
+    cycles: u64,
 }
 
 impl<'a> Item<'a> {
@@ -107,18 +111,27 @@ impl<'a> Item<'a> {
         };
         let fact = matches!(finding.facts, Facts::Ended(_)) && came_to_an_end(soak);
         let fact = fact.then(|| text.fact.clone());
-        let (object, help) = (finding.object.as_deref(), text.help.clone());
-        Self { key: Key { name: finding.code.name(), object, help, fact }, text, common }
+        let (help, cycles) = match &finding.facts {
+            Facts::Unsettled(open) => (None, open.cycles_needed.unwrap_or(0)),
+            _ => (text.help.clone(), 0),
+        };
+        let object = finding.object.as_deref();
+        Self { key: Key { name: finding.code.name(), object, help, fact }, text, common, cycles }
     }
 
     fn of_rule(rule: &Rule) -> Self {
         let key = Key { name: rule.name.name(), object: None, help: None, fact: None };
-        Self { key, text: Text::fact(summary::rule(rule)), common: Some(summary::rule_in_short(rule)) }
+        Self {
+            key,
+            text: Text::fact(summary::rule(rule)),
+            common: Some(summary::rule_in_short(rule)),
+            cycles: 0,
+        }
     }
 
     fn plain(fact: String) -> Self {
         let key = Key { name: "", object: None, help: None, fact: Some(fact.clone()) };
-        Self { key, text: Text::fact(fact), common: None }
+        Self { key, text: Text::fact(fact), common: None, cycles: 0 }
     }
 
     /// Without what it means and what helps.
@@ -145,13 +158,17 @@ impl Said<'_> {
 }
 
 impl<'a> Said<'a> {
-    fn new(soak: &'a Soak, Item { key, text, common }: Item<'a>) -> Self {
+    fn new(soak: &'a Soak, Item { key, text, common, cycles }: Item<'a>) -> Self {
         let Text { fact, consequence, help } = text;
         let facts = vec![(vec![soak], fact)];
-        Self { key, soaks: vec![soak], facts, common, consequence, help }
+        Self { key, soaks: vec![soak], facts, common, consequence, help, cycles }
     }
 
-    fn add(&mut self, soak: &'a Soak, Item { text, common, .. }: Item<'a>) {
+    fn add(&mut self, soak: &'a Soak, Item { text, common, cycles, .. }: Item<'a>) {
+        if cycles > self.cycles {
+            self.cycles = cycles;
+            self.help = text.help;
+        }
         self.soaks.push(soak);
         match self.facts.iter_mut().find(|(_, fact)| *fact == text.fact) {
             Some((soaks, _)) => soaks.push(soak),
@@ -412,6 +429,26 @@ mod tests {
         assert_eq!(said[5], "and 3 more");
         assert!(said[7].starts_with("help: compile with -fno-gnu-unique"), "{said:?}");
         assert_eq!(groups[0].findings(ALL)[0].len(), 8 + 2);
+    }
+
+    #[test]
+    fn what_more_cycles_decide_is_one_with_the_cycles_that_decide_all() {
+        let run = sample::run(8);
+        let is_open = |finding: &Finding| matches!(finding.facts, Facts::Unsettled(_));
+        let open = run.soaks.iter().find(|soak| soak.judged.findings.iter().any(is_open)).unwrap();
+        let mut soaks = copies(open, 3);
+        for (soak, cycles) in soaks.iter_mut().zip([Some(770), Some(11_000), None]) {
+            soak.judged.findings.retain(is_open);
+            for finding in &mut soak.judged.findings {
+                if let Facts::Unsettled(open) = &mut finding.facts {
+                    (open.cycles_needed, open.growth.high) = (cycles, 30.0 + cycles.unwrap_or(0) as f64);
+                }
+            }
+        }
+        let groups = failed(&soaks, false);
+        assert_eq!((groups.len(), groups[0].said.len()), (1, soaks[0].judged.findings.len()));
+        let said = groups[0].findings(SHORT);
+        assert!(said[0].iter().any(|line| line.starts_with("help: run about 11,000 cycles")), "{said:?}");
     }
 
     #[test]

@@ -157,7 +157,9 @@ pub fn headline(soak: &Soak) -> Option<Headline> {
     }
     let order = [Metric::Heap, Metric::Anon, Metric::PrivateDirty, Metric::Rss];
     let growth = order.into_iter().find_map(|metric| growth_of(soak, metric))?;
-    let (per_cycle, per_second, metric) = (growth.per_cycle, growth.per_second, growth.metric);
+    let metric = growth.metric;
+    let per_cycle = words::estimate(growth.per_cycle, Some((growth.low, growth.high)));
+    let per_second = if per_cycle == 0.0 { 0.0 } else { growth.per_second };
     let allowed = |finding: &Finding| matches!(&finding.facts, Facts::WithinLimit { growth, .. } if growth.metric == metric);
     let figure = match growth.trend {
         _ if soak.judged.findings.iter().any(allowed) => Figure::Within,

@@ -47,10 +47,12 @@ const POINTERS_SECONDS: f64 = 10.0;
 const LEAST_WAIT: f64 = 0.1;
 
 /// Cycles in a host of the other kind, which shows whether what is wrong here is so there. Where nothing is, what it would find of its own,
-/// that the library stays, crashes or leaves something there, takes as few as in a host that links what it needs.
+/// that the library stays, crashes or leaves something there, takes few.
 const OTHER_KIND: u64 = 256;
+const FINE: u64 = 32;
 /// Cycles in a host that links what the library needs: of a library that grows, and of one that leaves something or stays. The second of
-/// each is of those that search for the one at fault, which is then looked at with the first.
+/// each is of those that search for the one at fault, which is then looked at with the first; of what is seen at once, they search in as
+/// few cycles as of what stays: over 305 libraries of Debian, with 64 cycles each, nine leaks were a quarter of the time.
 const GROWS: u64 = 1_000;
 const GROWS_PROBE: u64 = 64;
 const STAYS: u64 = 64;
@@ -393,7 +395,7 @@ impl Conductor<'_> {
         if self.plan.needs_cxx && !crashed {
             let other = host::of_other_kind(self.plan);
             let change = HostChange::Kind { kind: other.kind };
-            let cycles = self.affordable(soak, if problems.is_empty() { STAYS } else { OTHER_KIND });
+            let cycles = self.affordable(soak, if problems.is_empty() { FINE } else { OTHER_KIND });
             let elsewhere = SoakPlan { purpose: Purpose::OtherHost, ..other.elsewhere(cycles) };
             hosts.push(OtherHost { change, soak: self.in_other_host(elsewhere)? });
         }
@@ -408,7 +410,11 @@ impl Conductor<'_> {
                 let enough = STAYS.max((cycle + 1) * OUTLIVED);
                 (enough, enough)
             }
-            _ if grows => (self.affordable(soak, GROWS), self.affordable(soak, GROWS_PROBE)),
+            _ if grows => {
+                let probe =
+                    if analysis::are_seen_at_once(soak, &problems) { STAYS_PROBE } else { GROWS_PROBE };
+                (self.affordable(soak, GROWS), self.affordable(soak, probe))
+            }
             _ => (self.affordable(soak, STAYS), self.affordable(soak, STAYS_PROBE)),
         };
         let (mut brought, has_malloc) = host::brought(self.plan);

@@ -5,6 +5,7 @@ mod gconv;
 #[cfg(feature = "lv2")]
 mod lv2;
 
+use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -20,6 +21,9 @@ use crate::settings::{Call, Driver, Exercise, Libc, Mode};
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::image;
 use crate::sys::c_library;
+
+/// The name of the drivers' library, as stacks have it.
+const NAME: &CStr = c"dlsoak-drivers.so";
 
 /// The function of the drivers' library that is given what the cycles are to be.
 const BEGIN: &str = "dlsoak_begin";
@@ -186,9 +190,11 @@ fn literal(bytes: &[u8]) -> String {
     text + "\""
 }
 
+/// The library with the drivers, made when it is first used.
+static DRIVERS: OnceLock<Result<OwnedFd, String>> = OnceLock::new();
+
 /// Where the library with the drivers is, for the life of this process.
 fn drivers() -> Result<PathBuf, Fault> {
-    static DRIVERS: OnceLock<Result<OwnedFd, String>> = OnceLock::new();
     let made = DRIVERS.get_or_init(|| {
         let bytes = c_library::agents(Libc::Glibc).drivers;
         if bytes.is_empty() {
@@ -196,12 +202,23 @@ fn drivers() -> Result<PathBuf, Fault> {
                 "this build has no drivers: they are written for glibc on x86-64 and AArch64".to_owned()
             );
         }
-        image::data(c"dlsoak-drivers.so", &c_library::fitting(bytes)).map_err(|error| error.to_string())
+        image::data(NAME, &c_library::fitting(bytes)).map_err(|error| error.to_string())
     });
     match made {
         Ok(fd) => Ok(image::path(fd)),
         Err(problem) => Err(Fault::new(format!("the drivers of plugins could not be made: {problem}"))),
     }
+}
+
+/// The drivers' library, where code that was mapped or opened from this path is of it: the name that stacks have, and the file to read.
+pub(crate) fn opened_from(path: &Path) -> Option<(String, PathBuf)> {
+    let file = image::path(DRIVERS.get()?.as_ref().ok()?);
+    (path == file || image::is_named(path, NAME)).then(|| (NAME.to_string_lossy().into_owned(), file))
+}
+
+/// Whether stacks give the drivers' library this name.
+pub(crate) fn is_its_name(module: &str) -> bool {
+    module.as_bytes() == NAME.to_bytes()
 }
 
 #[cfg(test)]

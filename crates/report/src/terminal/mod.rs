@@ -13,17 +13,36 @@ use super::{units, words};
 
 pub(super) use further::{instances, together};
 
-/// The width to render for where output is no terminal.
+/// The width to wrap text for where output is no terminal.
 pub const PIPED_WIDTH: u16 = 120;
-/// The whole text: table, reasons, warnings, closing line. Ends with a newline.
-///
-/// `width` is that of the terminal, or [`PIPED_WIDTH`]. Whether there are colours is for the caller to decide.
-pub fn render(run: &Run, width: u16, color: bool) -> String {
+
+/// Columns to write for.
+#[derive(Debug, Clone, Copy)]
+pub struct Width {
+    text: u16,
+    table: u16,
+}
+
+impl Width {
+    /// Of what is no terminal: text is wrapped, and a row of the table is one line, however long, for `grep` and `sort`.
+    pub const PIPED: Self = Self { text: PIPED_WIDTH, table: u16::MAX };
+}
+
+impl From<u16> for Width {
+    /// Those of a terminal.
+    fn from(columns: u16) -> Self {
+        Self { text: columns, table: columns }
+    }
+}
+
+/// The whole text: table, reasons, warnings, closing line. Ends with a newline. Whether there are colours is for the caller to decide.
+pub fn render(run: &Run, width: impl Into<Width>, color: bool) -> String {
     detailed(run, width, color, false)
 }
 
 /// The same, and with `verbose` the stacks of all threads of a soak that came to a bad end, and calls that no prototype confirms.
-pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
+pub fn detailed(run: &Run, width: impl Into<Width>, color: bool, verbose: bool) -> String {
+    let Width { text: width, table } = width.into();
     let mut out = String::new();
     #[cfg(feature = "files")]
     if let Some(watch) = &run.watch {
@@ -31,7 +50,7 @@ pub fn detailed(run: &Run, width: u16, color: bool, verbose: bool) -> String {
         out.push('\n');
     }
     if !run.soaks.is_empty() {
-        for line in table::render(run, width, color).lines() {
+        for line in table::render(run, table, color).lines() {
             out.push_str(line.trim_end());
             out.push('\n');
         }

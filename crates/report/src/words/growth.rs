@@ -37,6 +37,15 @@ pub(crate) fn amount(metric: Metric, value: f64) -> String {
     }
 }
 
+/// A rate to be shown, per cycle: 0 where it is nothing beside its interval, because digits of it would say more than was measured.
+pub(crate) fn estimate(per_cycle: f64, bounds: Option<(f64, f64)>) -> f64 {
+    const NOTHING: f64 = 1e-3;
+    match bounds {
+        Some((low, high)) if per_cycle.abs() < NOTHING * (high - low) => 0.0,
+        _ => per_cycle,
+    }
+}
+
 /// A rate with its interval.
 pub(super) fn interval(growth: &Growth) -> String {
     bounded(growth.metric, growth.per_cycle, Some((growth.low, growth.high)), growth.exact)
@@ -44,6 +53,7 @@ pub(super) fn interval(growth: &Growth) -> String {
 
 /// A rate with its bounds, where there are any.
 pub(super) fn bounded(metric: Metric, per_cycle: f64, bounds: Option<(f64, f64)>, exact: bool) -> String {
+    let per_cycle = estimate(per_cycle, bounds);
     match bounds {
         Some((low, high)) if exact && low == high => format!("exactly {}", rate(metric, per_cycle)),
         Some((low, high)) if low > -1e300 && high < 1e300 => {

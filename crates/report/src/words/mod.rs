@@ -23,8 +23,8 @@ use std::fmt::Display;
 use dlsoak_record::{Facts, Finding, units};
 
 pub use ended::{access_word, at_address, early, outcome};
-pub(crate) use growth::amount;
 pub use growth::metric;
+pub(crate) use growth::{amount, estimate};
 pub use residue::left as residue;
 pub use rule::{limit as rule_limit, measured as rule_measured};
 pub(crate) use runtimes::with_runtime;

@@ -17,12 +17,17 @@ use dlsoak_agent::HOST_NAME;
 
 use super::private::PrivateDirectory;
 
-/// Whether this is the host's own program: a name of `/proc/PID/maps`, which says of a memfd and of a removed file that they are
-/// deleted.
+/// Whether this is the host's own program.
 pub(crate) fn is_host(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(" (deleted)").unwrap_or(&name);
-    name.strip_prefix("memfd:").unwrap_or(name).as_bytes() == HOST_NAME.to_bytes()
+    is_named(path, HOST_NAME)
+}
+
+/// Whether what is mapped from this path is the image of that name: `/proc/PID/maps` says of a memfd and of a removed file that they are
+/// deleted.
+pub(crate) fn is_named(path: &Path, name: &CStr) -> bool {
+    let mapped = path.file_name().unwrap_or_default().to_string_lossy();
+    let mapped = mapped.strip_suffix(" (deleted)").unwrap_or(&mapped);
+    mapped.strip_prefix("memfd:").unwrap_or(mapped).as_bytes() == name.to_bytes()
 }
 
 /// Where an image is.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::series::Left;
 use crate::channel::{Phase, read_bytes};
+use crate::driver;
 use crate::elf;
 use crate::elf::lines::Symbols;
 use crate::record::{self, PlaceKind, PlaceTrend, TraceFrame, TracePlace, TraceStack};
@@ -161,7 +162,8 @@ fn stack(memory: &Memory, place: &Place, files: &Files<'_>, symbols: &mut Symbol
         if file == files.preloaded {
             continue;
         }
-        let module = file.to_string_lossy().into_owned();
+        let (module, file) =
+            driver::opened_from(&file).unwrap_or_else(|| (file.to_string_lossy().into_owned(), file));
         let functions = symbols.functions_at(&file, offset);
         if functions.is_empty() {
             stack.push(TraceFrame { module, offset, ..TraceFrame::default() });
@@ -220,7 +222,7 @@ fn is_allocator(frame: &TraceFrame) -> bool {
 }
 
 fn is_runtime(frame: &TraceFrame) -> bool {
-    if elf::is_runtime(&frame.module) {
+    if elf::is_runtime(&frame.module) || driver::is_its_name(&frame.module) {
         return true;
     }
     let Some(function) = frame.function.as_deref() else { return false };

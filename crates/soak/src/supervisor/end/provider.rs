@@ -5,17 +5,14 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::elf;
+use crate::elf::{self, Image};
 use crate::record::Provider;
 use crate::stand_in::programs;
 
 /// How long it is looked for, and in how many files.
 const WITHIN: Duration = Duration::from_secs(2);
 const MOST: usize = 6_000;
-/// Files of more bytes than this are passed over: no program that loads plugins is as large.
-const LARGEST: u64 = 256 << 20;
-
-/// Directories in which packages keep programs that people don't run by name, each below the directory of a package.
+/// Directories in which packages keep programs that people don't run by name, each there or below the directory of a package.
 const LIBRARIES: [&str; 2] = ["/usr/lib", "/usr/libexec"];
 
 /// Who has the symbol that this library lacks: a library in the same directory, or a program.
@@ -26,12 +23,11 @@ pub(super) fn provider(symbol: &str, library: &Path) -> Option<Provider> {
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let beside = library.parent().map(entries).unwrap_or_default();
     let is_library = |path: &PathBuf| path.to_string_lossy().contains(".so");
-    if let Some(path) = search.first(beside.into_iter().filter(is_library), elf::Kind::SharedObject) {
+    if let Some(path) = search.first(beside.into_iter().filter(is_library), Image::Library) {
         return Some(Provider::Sibling { path: text(path) });
     }
-    let is_program = elf::Kind::PositionIndependentExecutable;
     search
-        .first(likely(&library).into_iter().chain(all()), is_program)
+        .first(likely(&library).into_iter().chain(all()), Image::Program)
         .map(|path| Provider::Program { path: text(path) })
 }
 
@@ -51,7 +47,11 @@ fn likely(library: &Path) -> Vec<PathBuf> {
 fn all() -> impl Iterator<Item = PathBuf> {
     let of_packages = LIBRARIES.iter().flat_map(|directory| entries(Path::new(directory)));
     let of_packages = of_packages.flat_map(|package| [package.join("bin"), package]);
-    programs().into_iter().chain(of_packages).flat_map(|directory| entries(&directory))
+    programs()
+        .into_iter()
+        .chain(LIBRARIES.map(PathBuf::from))
+        .chain(of_packages)
+        .flat_map(|directory| entries(&directory))
 }
 
 /// What is in a directory, in the order of names; nothing where it is none.
@@ -69,33 +69,17 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The first file of this kind that offers the symbol. A program may lie anywhere in memory or not.
-    fn first(&mut self, files: impl Iterator<Item = PathBuf>, kind: elf::Kind) -> Option<PathBuf> {
+    /// The first file of this kind that has the symbol.
+    fn first(&mut self, files: impl Iterator<Item = PathBuf>, kind: Image) -> Option<PathBuf> {
         for path in files {
             if Instant::now() >= self.until || self.seen.len() >= MOST {
                 return None;
             }
-            if self.seen.insert(path.clone()) && self.offers(&path, kind) == Some(true) {
+            if self.seen.insert(path.clone()) && elf::exporter(&path, self.symbol) == Some(kind) {
                 return Some(path);
             }
         }
         None
-    }
-
-    fn offers(&self, path: &Path, kind: elf::Kind) -> Option<bool> {
-        let metadata = path.metadata().ok()?;
-        if !metadata.is_file() || metadata.len() > LARGEST {
-            return None;
-        }
-        let bytes = elf::read_library(path).ok()?;
-        // Its name is somewhere in most files that have it, and reading all the symbols of the others would take too long.
-        memchr::memmem::find(&bytes, self.symbol.as_bytes())?;
-        let facts = elf::parse(&bytes).ok()?;
-        let is_kind = match facts.kind {
-            elf::Kind::Executable => kind == elf::Kind::PositionIndependentExecutable,
-            own => own == kind,
-        };
-        Some(is_kind && facts.has_export(self.symbol))
     }
 }
 

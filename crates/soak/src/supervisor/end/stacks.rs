@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::channel::Phase;
+use crate::driver;
 use crate::elf::is_runtime;
 use crate::elf::lines::Symbols;
 use crate::observer::{Backing, Capture, Thread};
@@ -158,8 +159,10 @@ impl<'a> Namer<'a> {
             let frame = Frame { code: CodeOf::Kernel, ..Frame::default() };
             return frames.push(Named { frame, kind: Kind::System });
         };
-        let path = self.on_disk(mapped);
-        let object = Some(name_of(self.staging, mapped));
+        let of_driver = driver::opened_from(mapped);
+        let is_driver = of_driver.is_some();
+        let (name, path) = of_driver.unwrap_or_else(|| (name_of(self.staging, mapped), self.on_disk(mapped)));
+        let object = Some(name);
         if image::is_host(&path) {
             let frame = Frame { code: CodeOf::Host, object, ..Frame::default() };
             return frames.push(Named { frame, kind: Kind::Own });
@@ -174,7 +177,8 @@ impl<'a> Namer<'a> {
         }
         for function in functions {
             let name = function.name.map(|name| if system { usual(name) } else { name });
-            let of_runtime = name.as_ref().is_some_and(|name| RUNTIME.iter().any(|r| name.starts_with(r)));
+            let of_runtime =
+                is_driver || name.as_ref().is_some_and(|name| RUNTIME.iter().any(|r| name.starts_with(r)));
             let kind = match () {
                 () if system => Kind::System,
                 () if of_runtime => Kind::Runtime,
