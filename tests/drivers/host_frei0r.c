@@ -1,54 +1,48 @@
-/* A bare frei0r host, the second witness of the driver `frei0r`: host_frei0r PLUGIN CYCLES [INSTANCES]
- *
- * Each cycle opens the plugin, makes the calls that the driver makes, and closes it. The host prints how the heap grows per cycle between
- * the middle and the end. It includes the real header, of Debian's frei0r-plugins-dev.
- *
- * cc -O1 -g -o host_frei0r host_frei0r.c
- */
-
-#include <dlfcn.h>
-#include <frei0r.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* A bare host of frei0r plugins, the second witness of the driver `frei0r`: host_frei0r PLUGIN CYCLES [INSTANCES]. It makes the calls that the
+ * driver makes, and declares what it uses of frei0r.h 1.2. */
 #include "host.h"
 
 enum { WIDTH = 64, HEIGHT = 48, PIXELS = WIDTH * HEIGHT, MOST = 64 };
+enum { INIT = 1, PLUGIN_INFO, PARAM_INFO, CONSTRUCT };
+enum { FILTER, SOURCE, MIXER2, MIXER3, STRING };
 
-static void fail(const char *what)
-{
-    fprintf(stderr, "%s failed\n", what);
-    exit(1);
-}
+struct plugin_info {
+    const char *name, *author;
+    int type, color_model, frei0r_version, major_version, minor_version, params;
+    const char *explanation;
+};
 
-static void cycle(void *handle, int instances)
+struct param_info { const char *name; int type; const char *explanation; };
+
+static int instances = 1;
+
+static int cycle(void *plugin)
 {
-    int (*init)(void) = (int (*)(void))dlsym(handle, "f0r_init");
-    void (*deinit)(void) = (void (*)(void))dlsym(handle, "f0r_deinit");
-    void (*describe)(f0r_plugin_info_t *) = (void (*)(f0r_plugin_info_t *))dlsym(handle, "f0r_get_plugin_info");
-    void (*describe_param)(f0r_param_info_t *, int) = (void (*)(f0r_param_info_t *, int))dlsym(handle, "f0r_get_param_info");
-    f0r_instance_t (*construct)(unsigned, unsigned) = (f0r_instance_t(*)(unsigned, unsigned))dlsym(handle, "f0r_construct");
-    void (*destruct)(f0r_instance_t) = (void (*)(f0r_instance_t))dlsym(handle, "f0r_destruct");
-    void (*get)(f0r_instance_t, f0r_param_t, int) = (void (*)(f0r_instance_t, f0r_param_t, int))dlsym(handle, "f0r_get_param_value");
-    void (*set)(f0r_instance_t, f0r_param_t, int) = (void (*)(f0r_instance_t, f0r_param_t, int))dlsym(handle, "f0r_set_param_value");
-    void (*update)(f0r_instance_t, double, const uint32_t *, uint32_t *) =
-        (void (*)(f0r_instance_t, double, const uint32_t *, uint32_t *))dlsym(handle, "f0r_update");
-    void (*update2)(f0r_instance_t, double, const uint32_t *, const uint32_t *, const uint32_t *, uint32_t *) =
-        (void (*)(f0r_instance_t, double, const uint32_t *, const uint32_t *, const uint32_t *, uint32_t *))dlsym(handle, "f0r_update2");
+    int (*init)(void) = dlsym(plugin, "f0r_init");
+    void (*deinit)(void) = dlsym(plugin, "f0r_deinit");
+    void (*describe)(struct plugin_info *) = dlsym(plugin, "f0r_get_plugin_info");
+    void (*describe_param)(struct param_info *, int) = dlsym(plugin, "f0r_get_param_info");
+    void *(*construct)(unsigned, unsigned) = dlsym(plugin, "f0r_construct");
+    void (*destruct)(void *) = dlsym(plugin, "f0r_destruct");
+    void (*get)(void *, void *, int) = dlsym(plugin, "f0r_get_param_value");
+    void (*set)(void *, void *, int) = dlsym(plugin, "f0r_set_param_value");
+    void (*update)(void *, double, const uint32_t *, uint32_t *) = dlsym(plugin, "f0r_update");
+    void (*update2)(void *, double, const uint32_t *, const uint32_t *, const uint32_t *, uint32_t *) = dlsym(plugin, "f0r_update2");
     uint32_t(*frames)[PIXELS] = calloc(4, sizeof *frames);
-    f0r_instance_t made[MOST];
+    void *made[MOST];
     if (init == NULL || init() < 0)
-        fail("f0r_init");
-    f0r_plugin_info_t info;
-    memset(&info, 0, sizeof info);
+        return INIT;
+    struct plugin_info info = {.type = -1, .color_model = -1, .frei0r_version = -1};
     describe(&info);
-    int *types = calloc((size_t)info.num_params + 1, sizeof *types);
-    for (int index = 0; index < info.num_params; index++) {
-        f0r_param_info_t param;
-        memset(&param, 0, sizeof param);
+    if (info.type < FILTER || info.type > MIXER3 || info.color_model < 0 || info.color_model > 2 || info.frei0r_version != 1 || info.params < 0)
+        return PLUGIN_INFO;
+    int *types = calloc((size_t)info.params + 1, sizeof *types);
+    for (int index = 0; index < info.params; index++) {
+        struct param_info param = {.type = -1};
         describe_param(&param, index);
         types[index] = param.type;
+        if (param.type < 0 || param.type > STRING)
+            return PARAM_INFO;
     }
     for (int number = 0; number < 3; number++)
         for (int pixel = 0; pixel < PIXELS; pixel++) {
@@ -57,24 +51,24 @@ static void cycle(void *handle, int instances)
         }
     for (int i = 0; i < instances; i++)
         if ((made[i] = construct(WIDTH, HEIGHT)) == NULL)
-            fail("f0r_construct");
+            return CONSTRUCT;
     for (int i = 0; i < instances; i++)
-        for (int index = 0; index < info.num_params; index++) {
+        for (int index = 0; index < info.params; index++) {
             union {
                 double numbers[2];
                 char *text;
             } value = {{0, 0}};
             char *copy = NULL;
             get(made[i], &value, index);
-            if (types[index] == F0R_PARAM_STRING)
+            if (types[index] == STRING)
                 value.text = copy = strdup(value.text ? value.text : "");
             set(made[i], &value, index);
             free(copy);
         }
     for (int i = 0; i < instances; i++) {
-        int inputs = info.plugin_type == F0R_PLUGIN_TYPE_FILTER ? 1 : info.plugin_type == F0R_PLUGIN_TYPE_SOURCE ? 0 : info.plugin_type;
+        int inputs = info.type == FILTER ? 1 : info.type == SOURCE ? 0 : info.type;
         uint32_t *first = inputs > 0 ? frames[0] : NULL, *second = inputs > 1 ? frames[1] : NULL, *third = inputs > 2 ? frames[2] : NULL;
-        if (info.plugin_type < F0R_PLUGIN_TYPE_MIXER2 && update != NULL)
+        if (info.type < MIXER2 && update != NULL)
             update(made[i], 0, first, frames[3]);
         else
             update2(made[i], 0, first, second, third, frames[3]);
@@ -84,24 +78,12 @@ static void cycle(void *handle, int instances)
     free(types);
     free(frames);
     deinit();
+    return 0;
 }
 
 int main(int count, char **arguments)
 {
-    if (count < 3)
-        return 2;
-    long cycles = atol(arguments[2]);
-    int instances = count > 3 ? atoi(arguments[3]) : 1;
-    double middle = 0;
-    for (long number = 0; number < cycles; number++) {
-        if (number == cycles / 2)
-            middle = heap();
-        void *handle = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
-        if (handle == NULL)
-            fail(dlerror());
-        cycle(handle, instances);
-        dlclose(handle);
-    }
-    printf("%.1f per cycle\n", (heap() - middle) / (double)(cycles - cycles / 2));
-    return 0;
+    if (count > 3)
+        instances = atoi(arguments[3]);
+    return instances < 1 || instances > MOST ? 3 : soak(count, arguments, cycle);
 }

@@ -1,11 +1,5 @@
-/* A bare host of GStreamer's plugins: host_gstreamer PLUGIN.so CYCLES. It declares what it uses of GStreamer 1; link it with
- * libgstreamer-1.0.so.0. The environment is that of the caller. */
-#include <dlfcn.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* A bare host of GStreamer's plugins, the second witness of the driver `gstreamer`: host_gstreamer PLUGIN.so CYCLES. It declares what it uses of
+ * GStreamer 1; link it with libgstreamer-1.0.so.0 and libgobject-2.0.so.0. The environment is that of the caller. */
 #include "host.h"
 
 typedef struct list { void *data; struct list *next, *before; } List;
@@ -18,41 +12,14 @@ void gst_plugin_feature_list_free(List *);
 size_t gst_element_factory_get_type(void);
 void *gst_element_factory_create(void *, const char *);
 void gst_object_unref(void *);
+void gst_segtrap_set_enabled(int);
 int g_type_check_instance_is_a(void *, size_t);
 
 static const char *path;
-static int cycle(void);
 
-int main(int count, char **arguments)
+static int cycle(void *file)
 {
-    if (count < 3)
-        return 2;
-    long cycles = atol(arguments[2]);
-    size_t middle = 0;
-    for (long number = 0; number < cycles; number++) {
-        if (number == cycles / 2)
-            middle = heap();
-        if (number == 0)
-            gst_init(NULL, NULL);
-        path = arguments[1];
-        void *plugin = dlopen(arguments[1], RTLD_NOW);
-        if (plugin == NULL) {
-            fprintf(stderr, "%s\n", dlerror());
-            return 2;
-        }
-        int failed = cycle();
-        if (failed != 0) {
-            fprintf(stderr, "step %d failed in cycle %ld\n", failed, number);
-            return 1;
-        }
-        dlclose(plugin);
-    }
-    printf("%.2f\n", (double)(long)(heap() - middle) / (double)(cycles - cycles / 2));
-    return 0;
-}
-
-static int cycle(void)
-{
+    (void)file;
     void *plugin = gst_plugin_load_file(path, NULL);
     if (plugin == NULL)
         return 1;
@@ -68,4 +35,13 @@ static int cycle(void)
     gst_plugin_feature_list_free(features);
     gst_object_unref(plugin);
     return 0;
+}
+
+int main(int count, char **arguments)
+{
+    path = arguments[count > 1];
+    /* Else GStreamer ends the process with exit when a plugin crashes while it is loaded. */
+    gst_segtrap_set_enabled(0);
+    gst_init(NULL, NULL);
+    return soak(count, arguments, cycle);
 }

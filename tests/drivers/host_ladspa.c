@@ -1,101 +1,111 @@
-/* A bare LADSPA host, the second witness of the driver `ladspa`: host_ladspa PLUGIN CYCLES [INSTANCES]
- *
- * Each cycle opens the plugin, makes the calls that the driver makes, and closes it. The host prints how the heap grows per cycle between
- * the middle and the end. It includes the real header, of Debian's ladspa-sdk.
- *
- * cc -O1 -g -o host_ladspa host_ladspa.c -lm
- */
-
-#include <dlfcn.h>
-#include <ladspa.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
+/* A bare host of LADSPA plugins, the second witness of the driver `ladspa`: host_ladspa PLUGIN CYCLES [INSTANCES]. It makes the calls that the
+ * driver makes, and declares what it uses of ladspa.h 1.1. It holds libm, as LADSPA's hosts do: cc host_ladspa.c -lm */
 #include "host.h"
 
-enum { RATE = 48000, FRAMES = 64, MOST = 64 };
+#include <math.h>
 
-static float between(const LADSPA_PortRangeHint *hint, float lower, float upper, float part)
+enum { RATE = 48000, FRAMES = 64, MOST = 64 };
+enum { INSTANTIATE = 2, CONNECT_PORT = 3, RUN = 5, CLEANUP = 7 };
+
+struct hint { int is; float lower, upper; };
+
+struct descriptor {
+    unsigned long id;
+    const char *label;
+    int properties;
+    const char *name, *maker, *copyright;
+    unsigned long ports;
+    const int *port_descriptors;
+    const char *const *port_names;
+    const struct hint *port_hints;
+    void *data;
+    void *(*instantiate)(const struct descriptor *, unsigned long rate);
+    void (*connect_port)(void *, unsigned long port, float *to);
+    void (*activate)(void *);
+    void (*run)(void *, unsigned long frames);
+    void (*run_adding)(void *, unsigned long frames);
+    void (*set_run_adding_gain)(void *, float gain);
+    void (*deactivate)(void *);
+    void (*cleanup)(void *);
+};
+
+static int instances = 1;
+
+static float between(const struct hint *hint, float lower, float upper, float part)
 {
-    if (LADSPA_IS_HINT_LOGARITHMIC(hint->HintDescriptor) && lower > 0 && upper > lower)
+    if (hint->is & 0x10 && lower > 0 && upper > lower)
         return expf(logf(lower) * (1 - part) + logf(upper) * part);
     return lower * (1 - part) + upper * part;
 }
 
-static float control(const LADSPA_PortRangeHint *hint)
+static float control(const struct hint *hint)
 {
-    int is = hint->HintDescriptor;
-    float scale = LADSPA_IS_HINT_SAMPLE_RATE(is) ? RATE : 1;
-    float lower = hint->LowerBound * scale, upper = hint->UpperBound * scale, value = 0;
-    switch (is & LADSPA_HINT_DEFAULT_MASK) {
-    case LADSPA_HINT_DEFAULT_MINIMUM: value = lower; break;
-    case LADSPA_HINT_DEFAULT_LOW: value = between(hint, lower, upper, 0.25f); break;
-    case LADSPA_HINT_DEFAULT_MIDDLE: value = between(hint, lower, upper, 0.5f); break;
-    case LADSPA_HINT_DEFAULT_HIGH: value = between(hint, lower, upper, 0.75f); break;
-    case LADSPA_HINT_DEFAULT_MAXIMUM: value = upper; break;
-    case LADSPA_HINT_DEFAULT_1: value = 1; break;
-    case LADSPA_HINT_DEFAULT_100: value = 100; break;
-    case LADSPA_HINT_DEFAULT_440: value = 440; break;
+    float scale = hint->is & 8 ? RATE : 1;
+    float lower = hint->lower * scale, upper = hint->upper * scale, value = 0;
+    switch (hint->is & 0x3c0) {
+    case 0x40: value = lower; break;
+    case 0x80: value = between(hint, lower, upper, 0.25f); break;
+    case 0xc0: value = between(hint, lower, upper, 0.5f); break;
+    case 0x100: value = between(hint, lower, upper, 0.75f); break;
+    case 0x140: value = upper; break;
+    case 0x240: value = 1; break;
+    case 0x280: value = 100; break;
+    case 0x2c0: value = 440; break;
     }
-    if (LADSPA_IS_HINT_BOUNDED_BELOW(is) && value < lower)
+    if (hint->is & 1 && value < lower)
         value = lower;
-    if (LADSPA_IS_HINT_BOUNDED_ABOVE(is) && value > upper)
+    if (hint->is & 2 && value > upper)
         value = upper;
-    return LADSPA_IS_HINT_INTEGER(is) ? roundf(value) : value;
+    return hint->is & 0x20 ? roundf(value) : value;
 }
 
-static void live(const LADSPA_Descriptor *descriptor, int instances)
+static int live(const struct descriptor *of)
 {
-    LADSPA_Handle handles[MOST];
-    float *room = calloc(descriptor->PortCount * FRAMES * (size_t)instances + 1, sizeof *room);
+    void *handles[MOST];
+    float *room = calloc(of->ports * FRAMES * (size_t)instances + 1, sizeof *room);
+    if (of->instantiate == NULL || of->connect_port == NULL || of->run == NULL || of->cleanup == NULL)
+        return of->instantiate == NULL ? INSTANTIATE : of->connect_port == NULL ? CONNECT_PORT : of->run == NULL ? RUN : CLEANUP;
     for (int i = 0; i < instances; i++)
-        if ((handles[i] = descriptor->instantiate(descriptor, RATE)) == NULL) {
-            fprintf(stderr, "instantiate of %s failed\n", descriptor->Label);
-            exit(1);
-        }
+        if ((handles[i] = of->instantiate(of, RATE)) == NULL)
+            return INSTANTIATE;
     for (int i = 0; i < instances; i++)
-        for (unsigned long port = 0; port < descriptor->PortCount; port++) {
-            float *at = room + (i * descriptor->PortCount + port) * FRAMES;
-            if (LADSPA_IS_PORT_CONTROL(descriptor->PortDescriptors[port]))
-                *at = descriptor->PortRangeHints ? control(&descriptor->PortRangeHints[port]) : 0;
-            else if (LADSPA_IS_PORT_INPUT(descriptor->PortDescriptors[port]))
+        for (unsigned long port = 0; port < of->ports; port++) {
+            float *at = room + (i * of->ports + port) * FRAMES;
+            if (!(of->port_descriptors[port] & 8))
+                *at = of->port_hints ? control(&of->port_hints[port]) : 0;
+            else if (of->port_descriptors[port] & 1)
                 for (int frame = 0; frame < FRAMES; frame++)
                     at[frame] = frame % 16 / 16.0f - 0.5f;
-            descriptor->connect_port(handles[i], port, at);
+            of->connect_port(handles[i], port, at);
         }
-    for (int i = 0; i < instances && descriptor->activate; i++)
-        descriptor->activate(handles[i]);
+    for (int i = 0; i < instances && of->activate; i++)
+        of->activate(handles[i]);
     for (int i = 0; i < instances; i++)
-        descriptor->run(handles[i], FRAMES);
-    for (int i = 0; i < instances && descriptor->deactivate; i++)
-        descriptor->deactivate(handles[i]);
+        of->run(handles[i], FRAMES);
+    for (int i = 0; i < instances && of->deactivate; i++)
+        of->deactivate(handles[i]);
     for (int i = 0; i < instances; i++)
-        descriptor->cleanup(handles[i]);
+        of->cleanup(handles[i]);
     free(room);
+    return 0;
+}
+
+static int cycle(void *plugin)
+{
+    const struct descriptor *(*describe)(unsigned long) = dlsym(plugin, "ladspa_descriptor"), *of;
+    if (describe == NULL)
+        return 1;
+    for (unsigned long index = 0; (of = describe(index)) != NULL; index++) {
+        int failed = live(of);
+        if (failed)
+            return failed;
+    }
+    return 0;
 }
 
 int main(int count, char **arguments)
 {
-    if (count < 3)
-        return 2;
-    long cycles = atol(arguments[2]);
-    int instances = count > 3 ? atoi(arguments[3]) : 1;
-    double middle = 0;
-    for (long cycle = 0; cycle < cycles; cycle++) {
-        if (cycle == cycles / 2)
-            middle = heap();
-        void *handle = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
-        LADSPA_Descriptor_Function describe = handle ? (LADSPA_Descriptor_Function)dlsym(handle, "ladspa_descriptor") : NULL;
-        if (describe == NULL) {
-            fprintf(stderr, "%s\n", dlerror());
-            return 1;
-        }
-        const LADSPA_Descriptor *descriptor;
-        for (unsigned long index = 0; (descriptor = describe(index)) != NULL; index++)
-            live(descriptor, instances);
-        dlclose(handle);
-    }
-    printf("%.1f per cycle\n", (heap() - middle) / (double)(cycles - cycles / 2));
-    return 0;
+    if (count > 3)
+        instances = atoi(arguments[3]);
+    return instances < 1 || instances > MOST ? 3 : soak(count, arguments, cycle);
 }

@@ -1,68 +1,64 @@
-/* A bare host of NSS modules: host_nss MODULE CYCLES SERVICE. cc -O1 -g host_nss.c */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-
+/* A bare host of NSS modules, the second witness of the driver `nss`: host_nss MODULE CYCLES. The service is that of the functions which the
+ * module exports. A step is a database. */
 #include "host.h"
 
 typedef int function();
 static char result[256], texts[16384];
 static const char missing[] = "dlsoak-missing", no_host[] = "dlsoak-missing-dlsoak-missing-dlsoak-missing-dlsoak-missing-dlso.invalid";
 static const size_t room = sizeof texts;
+static char service[128];
 
-static function *find(void *library, const char *service, const char *end)
+static function *find(void *library, const char *end)
 {
-    char name[128];
-    snprintf(name, sizeof name, "_nss_%s_%s", service, end);
+    char name[192];
+    snprintf(name, sizeof name, "%s_%s", service, end);
     return (function *)dlsym(library, name);
 }
 
-#define LOOKUP(end, ...) \
-    if ((call = find(library, service, end))) { \
-        int error = 0, host_error = 0, status = call(__VA_ARGS__); \
-        (void)host_error; \
-        if (getenv("SAY")) \
-            fprintf(stderr, "%s: %d\n", end, status); \
-        if (status < -2 || status > 2) \
-            return fprintf(stderr, "%s: %d\n", end, status), 1; \
-    }
-
-static int cycle(const char *path, const char *service)
+/* Takes the service from a name: what is before its last `_get`. */
+static int serves(void *library)
 {
-    function *call;
-    void *library = dlopen(path, RTLD_NOW);
-    if (!library)
-        return fprintf(stderr, "%s\n", dlerror()), 1;
-    LOOKUP("getpwnam_r", missing, result, texts, room, &error)
-    LOOKUP("getpwuid_r", 0x7fff1d1d, result, texts, room, &error)
-    LOOKUP("getgrnam_r", missing, result, texts, room, &error)
-    LOOKUP("getgrgid_r", 0x7fff1d1d, result, texts, room, &error)
-    LOOKUP("getspnam_r", missing, result, texts, room, &error)
-    LOOKUP("gethostbyname2_r", no_host, 2, result, texts, room, &error, &host_error)
-    LOOKUP("getservbyname_r", missing, "tcp", result, texts, room, &error)
-    LOOKUP("getservbyport_r", 0xfd1d, "tcp", result, texts, room, &error)
-    LOOKUP("getprotobyname_r", missing, result, texts, room, &error)
-    LOOKUP("getprotobynumber_r", 0xfd1d, result, texts, room, &error)
-    LOOKUP("getnetbyname_r", no_host, result, texts, room, &error, &host_error)
-    LOOKUP("getrpcbyname_r", missing, result, texts, room, &error)
-    LOOKUP("getrpcbynumber_r", 0x7fff1d1d, result, texts, room, &error)
-    LOOKUP("gethostton_r", missing, result, texts, room, &error)
-    dlclose(library);
+    for (const char *name = ""; (name = exported(library, "_nss_", "", name)) != NULL;) {
+        const char *end = NULL;
+        for (const char *at = name; (at = strstr(at, "_get")) != NULL; at++)
+            end = at;
+        if (end > name + 5)
+            return snprintf(service, sizeof service, "%.*s", (int)(end - name), name);
+    }
     return 0;
 }
 
-int main(int count, char **words)
-{
-    if (count < 4)
-        return 2;
-    long cycles = atol(words[2]), middle = 0;
-    for (long i = 0; i < cycles; i++) {
-        if (i == cycles / 2)
-            middle = heap();
-        if (cycle(words[1], words[3]))
-            return 1;
+#define LOOKUP(step, end, ...) \
+    if ((call = find(library, end))) { \
+        int error = 0, host_error = 0, status = call(__VA_ARGS__); \
+        (void)host_error; \
+        if (status < -2 || status > 2) \
+            return step; \
     }
-    printf("%.1f per cycle\n", (double)((long)(heap()) - middle) / (cycles - cycles / 2));
+
+static int cycle(void *library)
+{
+    function *call;
+    if (service[0] == 0 && !serves(library))
+        return 0;
+    LOOKUP(1, "getpwnam_r", missing, result, texts, room, &error)
+    LOOKUP(1, "getpwuid_r", 0x7fff1d1d, result, texts, room, &error)
+    LOOKUP(2, "getgrnam_r", missing, result, texts, room, &error)
+    LOOKUP(2, "getgrgid_r", 0x7fff1d1d, result, texts, room, &error)
+    LOOKUP(3, "getspnam_r", missing, result, texts, room, &error)
+    LOOKUP(4, "gethostbyname2_r", no_host, 2, result, texts, room, &error, &host_error)
+    LOOKUP(5, "getservbyname_r", missing, "tcp", result, texts, room, &error)
+    LOOKUP(5, "getservbyport_r", 0xfd1d, "tcp", result, texts, room, &error)
+    LOOKUP(6, "getprotobyname_r", missing, result, texts, room, &error)
+    LOOKUP(6, "getprotobynumber_r", 0xfd1d, result, texts, room, &error)
+    LOOKUP(7, "getnetbyname_r", no_host, result, texts, room, &error, &host_error)
+    LOOKUP(8, "getrpcbyname_r", missing, result, texts, room, &error)
+    LOOKUP(8, "getrpcbynumber_r", 0x7fff1d1d, result, texts, room, &error)
+    LOOKUP(9, "gethostton_r", missing, result, texts, room, &error)
     return 0;
+}
+
+int main(int count, char **arguments)
+{
+    return soak(count, arguments, cycle);
 }

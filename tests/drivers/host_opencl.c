@@ -1,10 +1,4 @@
-/* A bare host of OpenCL drivers: host_opencl DRIVER.so CYCLES. It declares what it uses. */
-#include <dlfcn.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* A bare host of OpenCL drivers, the second witness of the driver `opencl`: host_opencl DRIVER.so CYCLES. It declares what it uses. */
 #include "host.h"
 
 struct object { void **table; };
@@ -32,7 +26,7 @@ static int cycle(void *plugin)
             return 2;
         is = ((int (*)(struct object *, uint64_t, uint32_t, struct object **, uint32_t *))platform->table[2])(
             platform, 0xffffffff, 16, devices, &found);
-        if (is == -1)
+        if (is == -1 || (is == 0 && found == 0))
             continue;
         if (is != 0)
             return 3;

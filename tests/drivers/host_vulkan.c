@@ -1,10 +1,4 @@
-/* A bare host of Vulkan drivers: host_vulkan DRIVER.so CYCLES. It declares what it uses. */
-#include <dlfcn.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* A bare host of Vulkan drivers, the second witness of the driver `vulkan`: host_vulkan DRIVER.so CYCLES. It declares what it uses. */
 #include "host.h"
 
 struct application { int type; const void *next; const char *name; uint32_t version; const char *engine; uint32_t engine_version, api; };
@@ -18,13 +12,14 @@ static int cycle(void *plugin)
     void *(*get)(void *, const char *) = dlsym(plugin, "vk_icdGetInstanceProcAddr");
     int (*negotiate)(uint32_t *) = dlsym(plugin, "vk_icdNegotiateLoaderICDInterfaceVersion");
     uint32_t version = 5, count = 0;
-    if (negotiate != NULL && negotiate(&version) != 0)
-        return 1;
+    int is = negotiate != NULL ? negotiate(&version) : 0;
+    if (is != 0 || version > 5)
+        return is == -9 ? 0 : 1;
     struct application application = {0, NULL, "host", 1, NULL, 0, 1 << 22};
     struct instance_info info = {1, NULL, 0, &application, 0, NULL, 0, NULL};
     int (*create)(const void *, const void *, void **) = get(NULL, "vkCreateInstance");
     void *instance = NULL, *devices[16];
-    int is = create(&info, NULL, &instance);
+    is = create(&info, NULL, &instance);
     if (is != 0)
         return is == -9 ? 0 : 2;
     int (*enumerate)(void *, uint32_t *, void **) = get(instance, "vkEnumeratePhysicalDevices");

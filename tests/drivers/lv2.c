@@ -3,11 +3,12 @@
  * FIXTURE chooses what it does wrong: leak-STEP leaks 40 bytes in each call of the step, fail-instantiate fails, and crash-STEP writes to
  * address 0. STEP is describe, instantiate, extension_data, connect_port, activate, run, work, work_response, end_run, deactivate or cleanup.
  * Of the calls for each index and each port, the first one has the fault. `instantiate` fails if the host gives no urid:map,
- * options:options or work:schedule. The plugin declares what it uses of LV2 1.18 itself.
+ * options:options or work:schedule. The plugin declares what it uses of LV2 1.18 itself. With -DLIBRARY it gives its descriptor through
+ * lv2_lib_descriptor, and the steps lib_descriptor, which can fail, and lib_cleanup are there.
  *
  * cc -shared -fPIC -g -O1 -Wall -Wextra -o lv2.so lv2.c
  *
- * The driver's detail is, with \t for a tab and \n for the end of a line: /tmp/\nurn:dlsoak:fixture\taActT\t0.5
+ * The driver's detail is, with \t for a tab and \n for the end of a line: /tmp/\nurn:dlsoak:fixture\taActT\t3f000000
  */
 
 #include <stdint.h>
@@ -70,6 +71,10 @@ STEP(work_response)
 STEP(end_run)
 STEP(deactivate)
 STEP(cleanup)
+#ifdef LIBRARY
+STEP(lib_descriptor)
+STEP(lib_cleanup)
+#endif
 
 static void *feature(const struct feature *const *features, const char *uri)
 {
@@ -177,10 +182,50 @@ static const struct descriptor descriptor = {
     "urn:dlsoak:fixture", instantiate, connect_port, activate, run, deactivate, cleanup, extension_data,
 };
 
-const struct descriptor *lv2_descriptor(uint32_t index)
+static const struct descriptor *describe(uint32_t index)
 {
     if (index != 0)
         return NULL;
     wrong_describe();
     return &descriptor;
 }
+
+#ifdef LIBRARY
+
+struct library {
+    struct library *handle;
+    uint32_t size;
+    void (*cleanup)(struct library *);
+    const struct descriptor *(*get_plugin)(struct library *, uint32_t index);
+};
+
+static void lib_cleanup(struct library *library)
+{
+    wrong_lib_cleanup();
+    free(library);
+}
+
+static const struct descriptor *get_plugin(struct library *library, uint32_t index)
+{
+    return library->handle == library ? describe(index) : NULL;
+}
+
+const struct library *lv2_lib_descriptor(const char *bundle, const struct feature *const *features)
+{
+    struct library *library = malloc(sizeof *library);
+    if (wrong_lib_descriptor() || bundle[strlen(bundle) - 1] != '/' || feature(features, "http://lv2plug.in/ns/ext/urid#map") == NULL) {
+        free(library);
+        return NULL;
+    }
+    *library = (struct library){library, sizeof *library, lib_cleanup, get_plugin};
+    return library;
+}
+
+#else
+
+const struct descriptor *lv2_descriptor(uint32_t index)
+{
+    return describe(index);
+}
+
+#endif

@@ -1,5 +1,6 @@
 /* An OpenCL driver with one platform and one device. FIXTURE says what it does wrong: leak-STEP, fail-STEP or crash-STEP, where STEP is
- * platform_ids, platform_info, device_ids, device_info, create_context or release_context. */
+ * platform_ids, platform_info, device_ids, device_info, create_context or release_context. With -DHIDDEN the platforms are only given
+ * through clGetExtensionFunctionAddress, and with -DLOADER it exports, as OpenCL's loader does, clGetPlatformIDs as well. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,9 @@ static int release(struct object *context)
     return wrong_release_context() ? -34 : 0;
 }
 
+#if defined(HIDDEN) || defined(LOADER)
+static
+#endif
 int clIcdGetPlatformIDsKHR(uint32_t room, struct object **to, uint32_t *count)
 {
     if (count != NULL)
@@ -84,3 +88,10 @@ void *clGetExtensionFunctionAddress(const char *name)
 {
     return strcmp(name, "clIcdGetPlatformIDsKHR") == 0 ? (void *)clIcdGetPlatformIDsKHR : NULL;
 }
+
+#ifdef LOADER
+int clGetPlatformIDs(uint32_t room, struct object **to, uint32_t *count)
+{
+    return clIcdGetPlatformIDsKHR(room, to, count);
+}
+#endif

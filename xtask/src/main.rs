@@ -21,6 +21,7 @@ mod mutate;
 mod nightly;
 mod pairs;
 mod pictures;
+mod plugins;
 mod ports;
 mod python;
 mod survey;
@@ -65,6 +66,8 @@ enum Verb {
     Fuzz(fuzz::Options),
     /// Soak every library of a directory shortly: was it unloaded, why not, what does it leave
     Survey(survey::Survey),
+    /// Soak the plugins of Debian's packages by their drivers, compare with bare hosts in C, and write docs/drivers-debian.md
+    Plugins(plugins::Options),
     /// Watch a host that loads 100 times per second for ten minutes: the watcher's memory does not grow
     Watch,
     /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts, watch, ports, examples and dist in turn, and add what they say to reports/nightly.md
@@ -110,6 +113,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Mutate(options) => mutate::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Survey(options) => survey::run(&options),
+        Verb::Plugins(options) => plugins::run(&options),
         Verb::Languages => languages::run(),
         Verb::Watch => watch::run(),
         Verb::Nightly(options) => nightly::run(&options),

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Survey) -> Result<bool> {
         Some(directory) => directory.clone(),
         None => default_directory()?,
     };
-    let libraries = libraries(&directory)?;
+    let libraries = libraries(&directory, false)?;
     let out = options.out.clone().unwrap_or_else(|| root.join("target/survey"));
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let user = if options.privileged { None } else { lesser_user(&dlsoak, &out) };
@@ -64,31 +64,28 @@ pub(crate) fn run(options: &Survey) -> Result<bool> {
         options.cycles,
         user.map_or("", |_| ", as nobody")
     );
-    let batches: Vec<&[PathBuf]> = libraries.chunks(BATCH).collect();
-    let next = AtomicUsize::new(0);
-    let soaks = Mutex::new((None, Vec::new()));
+    let soaks = Soaks {
+        dlsoak,
+        user,
+        out: out.clone(),
+        per_library: PER_LIBRARY,
+        args: [
+            "--warmup",
+            "10",
+            "--checkpoints",
+            "10",
+            "--stall-timeout",
+            "5s",
+            "-n",
+            &options.cycles.to_string(),
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some(batch) = batches.get(next.fetch_add(1, Relaxed)) {
-                    let mut found = soak(&dlsoak, batch, options.cycles, user, &out);
-                    let Ok(mut all) = soaks.lock() else { return };
-                    if let Some(Value::Array(new)) = found.as_mut().and_then(|run| run.get_mut("soaks")) {
-                        all.1.append(new);
-                    }
-                    all.0 = all.0.take().or(found);
-                }
-            });
-        }
-    });
-    let (run, mut soaks) = soaks.into_inner().unwrap_or_default();
-    let Some(mut run) = run else { bail!("no library below {} left a record", directory.display()) };
-    soaks.sort_by(|a, b| text(a, "/path").cmp(text(b, "/path")));
-    for soak in &mut soaks {
-        // Names are unique within a run of dlsoak; here the path is.
-        soak["name"] = text(soak, "/path").into();
-    }
+    let Some((mut run, soaks)) = soaks.of(&libraries, workers) else {
+        bail!("no library below {} left a record", directory.display())
+    };
     let took = began.elapsed();
     run["passed"] = soaks.iter().all(|soak| soak["gate"]["passed"] == true).into();
     run["soaks"] = soaks.into();
@@ -99,30 +96,93 @@ pub(crate) fn run(options: &Survey) -> Result<bool> {
     tell(run["soaks"].as_array().map_or(&[], Vec::as_slice), libraries.len(), took, &out)
 }
 
-/// One run of dlsoak over a few libraries; none when it left no record.
-fn soak(dlsoak: &Path, batch: &[PathBuf], cycles: u64, user: Option<u32>, out: &Path) -> Option<Value> {
-    let own = tempfile::Builder::new().prefix("batch-").tempdir_in(out).ok()?;
-    // Who runs as nobody must be able to write there.
-    fs::set_permissions(own.path(), fs::Permissions::from_mode(0o777)).ok()?;
-    let mut command = Command::new(dlsoak);
-    command.current_dir("/").args(["run", "-q", "--warmup", "10", "--checkpoints", "10"]);
-    command.args(["--stall-timeout", "5s", "--memory-limit", "1GiB", "-n", &cycles.to_string()]);
-    command.arg("-o").arg(own.path()).args(batch);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if let Some(user) = user {
-        command.uid(user).gid(user);
-    }
-    let mut child = command.spawn().ok()?;
-    let given_up = Instant::now() + PER_LIBRARY * u32::try_from(batch.len()).unwrap_or(1);
-    while child.try_wait().ok()?.is_none() {
-        if Instant::now() > given_up {
-            let _ = child.kill();
-            let _ = child.wait();
-            break;
+/// How libraries are soaked that may do anything.
+pub(crate) struct Soaks {
+    pub(crate) dlsoak: PathBuf,
+    /// The user and the group to run as, where it is another one.
+    pub(crate) user: Option<u32>,
+    /// Where what a run needs and leaves goes. Who runs must be able to write there.
+    pub(crate) out: PathBuf,
+    /// What a library gets before its run is given up.
+    pub(crate) per_library: Duration,
+    /// Further arguments of `dlsoak run`.
+    pub(crate) args: Vec<String>,
+}
+
+impl Soaks {
+    /// A run, and the soaks of all, in the order of their paths; none when nothing left a record.
+    pub(crate) fn of(&self, libraries: &[PathBuf], workers: usize) -> Option<(Value, Vec<Value>)> {
+        let batches: Vec<&[PathBuf]> = libraries.chunks(BATCH).collect();
+        let next = AtomicUsize::new(0);
+        let soaks = Mutex::new((None, Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| {
+                    while let Some(batch) = batches.get(next.fetch_add(1, Relaxed)) {
+                        let mut found = self.soak(batch);
+                        let Ok(mut all) = soaks.lock() else { return };
+                        if let Some(Value::Array(new)) = found.as_mut().and_then(|run| run.get_mut("soaks")) {
+                            all.1.append(new);
+                        }
+                        all.0 = all.0.take().or(found);
+                    }
+                });
+            }
+        });
+        let (run, mut soaks) = soaks.into_inner().unwrap_or_default();
+        soaks.sort_by(|a, b| text(a, "/path").cmp(text(b, "/path")));
+        for soak in &mut soaks {
+            // Names are unique within a run of dlsoak; here the path is.
+            soak["name"] = text(soak, "/path").into();
         }
-        std::thread::sleep(Duration::from_millis(20));
+        Some((run?, soaks))
     }
-    serde_json::from_slice(&fs::read(own.path().join("record.json")).ok()?).ok()
+
+    /// One run of dlsoak over a few libraries; none when it left no record.
+    fn soak(&self, batch: &[PathBuf]) -> Option<Value> {
+        let own = tempfile::Builder::new().prefix("batch-").tempdir_in(&self.out).ok()?;
+        // Who runs as nobody must be able to write there.
+        fs::set_permissions(own.path(), fs::Permissions::from_mode(0o777)).ok()?;
+        let mut command = Command::new(&self.dlsoak);
+        command.args(["run", "-q", "--memory-limit", "1GiB"]).args(&self.args);
+        command.arg("-o").arg(own.path()).args(batch);
+        self.ends(&mut command, self.per_library * u32::try_from(batch.len()).unwrap_or(1))?;
+        serde_json::from_slice(&fs::read(own.path().join("record.json")).ok()?).ok()
+    }
+
+    /// Runs a command without input as the user, and ends it after this time: its output and its status, if it ended by itself.
+    pub(crate) fn ends(
+        &self,
+        command: &mut Command,
+        within: Duration,
+    ) -> Option<(String, Option<ExitStatus>)> {
+        let mut output = tempfile::tempfile().ok()?;
+        let home = self.out.join("home");
+        fs::create_dir_all(&home).ok()?;
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).ok()?;
+        command.current_dir("/").env("HOME", home).stdin(Stdio::null()).stderr(Stdio::null());
+        command.stdout(output.try_clone().ok()?);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        let mut child = command.spawn().ok()?;
+        let given_up = Instant::now() + within;
+        let status = loop {
+            match child.try_wait().ok()? {
+                Some(status) => break Some(status),
+                None if Instant::now() > given_up => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    break None;
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        let mut text = Vec::new();
+        output.rewind().ok()?;
+        output.read_to_end(&mut text).ok()?;
+        Some((String::from_utf8_lossy(&text).into_owned(), status))
+    }
 }
 
 /// Prints and writes the table, then the sums; true when each library that stayed has a cause.
@@ -177,7 +237,7 @@ fn tell(soaks: &[Value], libraries: usize, took: Duration, out: &Path) -> Result
 }
 
 /// The kinds in a list of a soak, each once.
-fn kinds<'a>(soak: &'a Value, list: &str) -> Vec<&'a str> {
+pub(crate) fn kinds<'a>(soak: &'a Value, list: &str) -> Vec<&'a str> {
     let mut kinds: Vec<_> = soak
         .pointer(list)
         .and_then(Value::as_array)
@@ -190,12 +250,12 @@ fn kinds<'a>(soak: &'a Value, list: &str) -> Vec<&'a str> {
     kinds
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The class of a refusal.
-fn class(soak: &Value) -> &'static str {
+pub(crate) fn class(soak: &Value) -> &'static str {
     let known = [
         ("/outcome/why/cause", "missing-symbol", "undefined symbol"),
         ("/outcome/why/shortage/kind", "static-tls", "no room for static TLS"),
@@ -207,8 +267,8 @@ fn class(soak: &Value) -> &'static str {
     known.iter().find(of).map_or("refused otherwise", |(_, _, class)| class)
 }
 
-/// All ELF files below the directory whose name has `.so` in it, each once whatever its names.
-fn libraries(directory: &Path) -> Result<Vec<PathBuf>> {
+/// All ELF files below the directory whose name has `.so` in it or ends in `.clap`, each once whatever its names. Symbolic links count only where they are wanted.
+pub(crate) fn libraries(directory: &Path, links: bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut open = vec![directory.to_path_buf()];
@@ -222,12 +282,18 @@ fn libraries(directory: &Path) -> Result<Vec<PathBuf>> {
             Err(_) => continue,
         };
         for path in entries.flatten().map(|entry| entry.path()) {
-            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            let Ok(mut metadata) = fs::symlink_metadata(&path) else { continue };
+            if links && metadata.is_symlink() {
+                match fs::metadata(&path) {
+                    Ok(file) if file.is_file() => metadata = file,
+                    _ => continue,
+                }
+            }
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if metadata.is_dir() {
                 open.push(path);
             } else if metadata.is_file()
-                && (name.ends_with(".so") || name.contains(".so."))
+                && (name.ends_with(".so") || name.contains(".so.") || name.ends_with(".clap"))
                 && seen.insert((metadata.dev(), metadata.ino()))
                 && is_elf(&path)
             {
@@ -254,7 +320,7 @@ fn default_directory() -> Result<PathBuf> {
 }
 
 /// The user to become: nobody, where the survey runs as root and nobody can run the program and write the record.
-fn lesser_user(dlsoak: &Path, out: &Path) -> Option<u32> {
+pub(crate) fn lesser_user(dlsoak: &Path, out: &Path) -> Option<u32> {
     if fs::metadata("/proc/self").ok()?.uid() != 0 {
         return None;
     }

@@ -33,6 +33,7 @@ macro_rules! functions {
     ($name:ident { $($field:ident: $kind:ty,)* }) => {
         #[allow(non_snake_case, reason = "they are the library's names")]
         #[derive(Clone, Copy)]
+        #[repr(C)]
         struct $name {
             $($field: $kind,)*
         }
@@ -40,18 +41,17 @@ macro_rules! functions {
         impl $name {
             /// Those that the library with this handle has, or, where that is null, the host; `None` where one is missing.
             fn of(handle: *mut c_void) -> Option<Self> {
-                Some(Self {
-                    $($field: {
-                        let name = core::ffi::CStr::from_bytes_with_nul(concat!(stringify!($field), "\0").as_bytes()).ok()?;
-                        // SAFETY: the function of this name has this type, by the interface's header.
-                        unsafe { core::mem::transmute_copy::<*mut c_void, $kind>(&super::find(handle, name)?) }
-                    },)*
-                })
+                const NAMES: &[u8] = concat!($(stringify!($field), "\0"),*).as_bytes();
+                let mut all = core::mem::MaybeUninit::<Self>::uninit();
+                // SAFETY: each field has the size of a pointer, and the function of its name has its type, by the library's header. Where
+                // all are found, all are written.
+                unsafe { super::find_all(handle, NAMES, all.as_mut_ptr().cast()).then(|| all.assume_init()) }
             }
         }
     };
 }
 
+mod clap;
 mod frei0r;
 mod gconv;
 mod gstreamer;
@@ -60,9 +60,13 @@ mod lua;
 pub mod lv2;
 mod nss;
 mod opencl;
+mod openssl;
 mod python;
 mod sqlite;
 mod vulkan;
+
+/// Frames that a plugin of audio runs for.
+const FRAMES: usize = 64;
 
 /// Instances in a cycle at most.
 pub const MOST_INSTANCES: usize = 64;
@@ -102,6 +106,7 @@ pub unsafe extern "C" fn dlsoak_begin(
     match Interface::from_number(interface) {
         Some(
             Interface::Ladspa
+            | Interface::Clap
             | Interface::Gconv
             | Interface::Nss
             | Interface::Frei0r
@@ -111,6 +116,7 @@ pub unsafe extern "C" fn dlsoak_begin(
         ) => 0,
         Some(Interface::Sqlite) => c_int::from(sqlite::begin().is_none()),
         Some(Interface::Lv2) => lv2::begin(),
+        Some(Interface::Openssl) => openssl::begin(),
         Some(Interface::Gstreamer) => gstreamer::begin(),
         Some(Interface::LuaKept) => lua::begin(),
         Some(Interface::Python) => python::begin(true),
@@ -155,6 +161,22 @@ fn find(handle: *mut c_void, name: &CStr) -> Option<*mut c_void> {
     (!found.is_null()).then_some(found)
 }
 
+/// Finds all of these names, each of which ends in NUL, and writes where they are; false where one is missing.
+///
+/// # Safety
+/// There is room for as many.
+unsafe fn find_all(handle: *mut c_void, names: &[u8], to: *mut *mut c_void) -> bool {
+    let mut rest = names;
+    for number in 0.. {
+        let Ok(name) = CStr::from_bytes_until_nul(rest) else { break };
+        let Some(found) = find(handle, name) else { return false };
+        // SAFETY: the caller's.
+        unsafe { to.add(number).write(found) };
+        rest = rest.get(name.count_bytes() + 1..).unwrap_or_default();
+    }
+    true
+}
+
 /// A host that one thread uses at a time: those that wait for it yield.
 struct Turn(core::sync::atomic::AtomicBool);
 
@@ -179,6 +201,18 @@ struct Taken<'a>(&'a Turn);
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         self.0.0.store(false, core::sync::atomic::Ordering::Release);
+    }
+}
+
+/// Fills a channel of an audio input.
+///
+/// # Safety
+/// It has room for [`FRAMES`].
+#[inline(never)]
+unsafe fn wave(at: *mut f32) {
+    for frame in 0..FRAMES {
+        // SAFETY: there is room for it.
+        unsafe { at.add(frame).write((frame % 16) as f32 / 16.0 - 0.5) };
     }
 }
 

@@ -5,7 +5,7 @@ mod gconv;
 #[cfg(feature = "lv2")]
 mod lv2;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -17,7 +17,7 @@ use crate::fault::Fault;
 use crate::host::defines_malloc;
 use crate::record::Driven;
 use crate::settings::units::printable;
-use crate::settings::{Call, Driver, Exercise, Libc, Mode};
+use crate::settings::{Arg, Call, Driver, Exercise, Libc, Mode};
 use crate::suite::plan::SoakPlan;
 use crate::supervisor::image;
 use crate::sys::c_library;
@@ -31,7 +31,12 @@ const BEGIN: &str = "dlsoak_begin";
 /// The interface that a file's exports name, and the export that does.
 #[must_use]
 pub fn interface_of(facts: &Facts) -> Option<(Interface, &str)> {
-    Interface::ALL.iter().find_map(|interface| Some((*interface, exported(*interface, facts)?)))
+    let has = |name: &str| facts.exports().any(|symbol| symbol == name);
+    // OpenCL's loader gives applications an extension's function under the name that drivers have for that, and exports what it calls
+    // drivers for. pocl exports neither the platforms nor `clIcdGetPlatformIDsKHR`.
+    let is_loader = has("clGetPlatformIDs") && !has("clIcdGetPlatformIDsKHR");
+    let mut all = Interface::ALL.iter().filter(|interface| **interface != Interface::Opencl || !is_loader);
+    all.find_map(|interface| Some((*interface, exported(*interface, facts)?)))
 }
 
 fn exported(interface: Interface, facts: &Facts) -> Option<&str> {
@@ -120,7 +125,8 @@ pub(crate) fn choose(plan: &mut SoakPlan, facts: Option<&Facts>) -> Result<(), F
             let Some(symbol) = facts.and_then(|facts| exported(interface, facts)) else {
                 return Err(Fault::new(format!(
                     "{shown}: the library exports no `{}`, by which {} knows its plugins; check the name after --as",
-                    known.symbol, known.title
+                    known.symbol.replace('|', "` or `"),
+                    known.title
                 )));
             };
             (interface, symbol)
@@ -135,9 +141,12 @@ pub(crate) fn choose(plan: &mut SoakPlan, facts: Option<&Facts>) -> Result<(), F
         );
         return if asked == Driver::Auto { Ok(()) } else { Err(Fault::new(problem)) };
     };
+    // A plugin may be a link to a file that is elsewhere, and a link to a plugin lie where nothing is beside it.
     let file = std::path::absolute(&plan.path).unwrap_or_else(|_| plan.path.clone());
-    let file = file.canonicalize().unwrap_or(file);
-    let Some(detail) = facts.and_then(|facts| detail(interface, &file, facts)) else {
+    let files = [Some(file.clone()), file.canonicalize().ok()];
+    let Some(detail) =
+        facts.and_then(|facts| files.iter().flatten().find_map(|file| detail(interface, file, facts)))
+    else {
         let problem = format!(
             "{shown}: what the driver of {} has to know of it is not beside the file; see docs/drivers.md",
             known.title
@@ -146,7 +155,7 @@ pub(crate) fn choose(plan: &mut SoakPlan, facts: Option<&Facts>) -> Result<(), F
     };
     let instances = plan.asked.instances.map_or(1, |instances| instances.get());
     let begin = format!(
-        "{BEGIN}({}, {instances}, {}, {}, {}) == 0",
+        "{BEGIN}({}, {instances}, {}, {}, \"\") == 0",
         interface as u64,
         literal(
             std::path::absolute(&plan.path)
@@ -155,9 +164,12 @@ pub(crate) fn choose(plan: &mut SoakPlan, facts: Option<&Facts>) -> Result<(), F
                 .as_encoded_bytes()
         ),
         literal(symbol.as_bytes()),
-        literal(detail.as_bytes()),
     );
-    let begin: Call = begin.parse().map_err(|error| Fault::new(format!("{shown}: {error}")))?;
+    let mut begin: Call = begin.parse().map_err(|error| Fault::new(format!("{shown}: {error}")))?;
+    // Not in the expression, which has a limit: a library of many LV2 plugins has more to know of.
+    if let Some(last) = begin.args.last_mut() {
+        *last = Arg::Text(CString::new(detail).map_err(|error| Fault::new(format!("{shown}: {error}")))?);
+    }
     plan.setup.insert(0, begin);
     plan.exercise = Some(Exercise { driver: drivers()?, symbol: known.function.to_owned() });
     if let Some(library) = library {
@@ -223,10 +235,7 @@ pub(crate) fn is_its_name(module: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::CString;
-
     use super::*;
-    use crate::settings::Arg;
 
     #[test]
     fn any_path_can_be_said() {

@@ -11,12 +11,16 @@ pub enum Interface {
     Frei0r = 2,
     /// Audio effects and instruments: LV2 1.18.
     Lv2 = 3,
+    /// Audio effects and instruments: `clap.h` 1.2.
+    Clap = 4,
     /// Character sets of iconv: `gconv.h` of glibc.
     Gconv = 5,
     /// Extensions of SQLite: `sqlite3ext.h`.
     Sqlite = 6,
     /// Lookups of users, hosts and the like: `nss.h` of glibc.
     Nss = 7,
+    /// Providers of OpenSSL 3.
+    Openssl = 8,
     /// Lua modules, in a state that is made and ended in each cycle: the manuals of Lua 5.1 to 5.4.
     Lua = 9,
     /// Lua modules, in one state that is kept.
@@ -40,7 +44,7 @@ pub struct Facts {
     pub name: &'static str,
     /// As people write it.
     pub title: &'static str,
-    /// What a plugin exports; one `*` stands for any letters.
+    /// What a plugin exports, or one of these where `|` separates several; one `*` stands for any letters.
     pub symbol: &'static str,
     /// The function of the drivers' library that makes a cycle.
     pub function: &'static str,
@@ -55,7 +59,7 @@ pub struct Facts {
 }
 
 from_number! {
-    Interface::from_number(u64): Ladspa, Frei0r, Lv2, Gconv, Sqlite, Nss, Lua, LuaKept, Python, PythonFresh, Vulkan, Opencl, Gstreamer;
+    Interface::from_number(u64): Ladspa, Frei0r, Lv2, Clap, Gconv, Sqlite, Nss, Openssl, Lua, LuaKept, Python, PythonFresh, Vulkan, Opencl, Gstreamer;
 }
 
 impl Interface {
@@ -64,9 +68,11 @@ impl Interface {
         Self::Ladspa,
         Self::Frei0r,
         Self::Lv2,
+        Self::Clap,
         Self::Gconv,
         Self::Sqlite,
         Self::Nss,
+        Self::Openssl,
         Self::Lua,
         Self::LuaKept,
         Self::Python,
@@ -138,6 +144,34 @@ impl Interface {
                 item: "lookup",
                 keeps: false,
             },
+            Self::Openssl => &Facts {
+                name: "openssl",
+                title: "OpenSSL provider",
+                symbol: "OSSL_provider_init",
+                function: "dlsoak_openssl",
+                host: &["libcrypto.so.3"],
+                steps: &[
+                    "load",
+                    "query",
+                    "fetch",
+                    "digest",
+                    "cipher",
+                    "mac",
+                    "kdf",
+                    "rand",
+                    "key",
+                    "sign",
+                    "exchange",
+                    "encrypt",
+                    "encapsulate",
+                    "encode",
+                    "decode",
+                    "unload",
+                    "free",
+                ],
+                item: "algorithm",
+                keeps: false,
+            },
             Self::Frei0r => &Facts {
                 name: "frei0r",
                 title: "frei0r",
@@ -161,7 +195,7 @@ impl Interface {
             Self::Lv2 => &Facts {
                 name: "lv2",
                 title: "LV2",
-                symbol: "lv2_descriptor",
+                symbol: "lv2_descriptor|lv2_lib_descriptor",
                 function: "dlsoak_lv2",
                 host: &["libm.so.6"],
                 steps: &[
@@ -176,6 +210,34 @@ impl Interface {
                     "end_run",
                     "deactivate",
                     "cleanup",
+                    "lib_descriptor",
+                    "lib_cleanup",
+                ],
+                item: "descriptor",
+                keeps: false,
+            },
+            Self::Clap => &Facts {
+                name: "clap",
+                title: "CLAP",
+                symbol: "clap_entry",
+                function: "dlsoak_clap",
+                host: &["libm.so.6"],
+                steps: &[
+                    "init",
+                    "get_factory",
+                    "describe",
+                    "create",
+                    "plugin_init",
+                    "get_extension",
+                    "ports",
+                    "activate",
+                    "start_processing",
+                    "process",
+                    "stop_processing",
+                    "on_main_thread",
+                    "deactivate",
+                    "destroy",
+                    "deinit",
                 ],
                 item: "descriptor",
                 keeps: false,
@@ -233,7 +295,7 @@ impl Interface {
             Self::Opencl => &Facts {
                 name: "opencl",
                 title: "OpenCL driver",
-                symbol: "clIcdGetPlatformIDsKHR",
+                symbol: "clIcdGetPlatformIDsKHR|clGetExtensionFunctionAddress",
                 function: "dlsoak_opencl",
                 host: &[],
                 steps: &[
@@ -263,13 +325,13 @@ impl Interface {
     /// Whether a plugin of this interface exports a symbol of this name.
     #[must_use]
     pub fn exports(self, symbol: &str) -> bool {
-        match self.facts().symbol.split_once('*') {
-            None => symbol == self.facts().symbol,
+        self.facts().symbol.split('|').any(|name| match name.split_once('*') {
+            None => symbol == name,
             Some((before, after)) => symbol
                 .strip_prefix(before)
                 .and_then(|rest| rest.strip_suffix(after))
                 .is_some_and(|between| !between.is_empty()),
-        }
+        })
     }
 }
 
@@ -315,6 +377,9 @@ mod tests {
     fn an_interface_is_recognised_by_what_a_file_exports() {
         assert!(Interface::Ladspa.exports("ladspa_descriptor"));
         assert!(!Interface::Ladspa.exports("ladspa_descriptor2"));
+        for symbol in ["lv2_descriptor", "lv2_lib_descriptor"] {
+            assert!(Interface::Lv2.exports(symbol));
+        }
         for interface in Interface::ALL {
             assert_eq!(Interface::from_number(*interface as u64), Some(*interface));
             assert!(interface.facts().steps.len() < 0x7fff);

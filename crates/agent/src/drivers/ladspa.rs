@@ -6,10 +6,9 @@ use core::ptr::null_mut;
 
 use dlsoak_wire::interface::failed;
 
-use super::{MOST_INSTANCES, Zeros, find, instances};
+use super::{FRAMES, MOST_INSTANCES, Zeros, find, instances, wave};
 
 const RATE: c_ulong = 48_000;
-const FRAMES: usize = 64;
 
 /// `LADSPA_PORT_INPUT`, `LADSPA_PORT_AUDIO`.
 const INPUT: c_int = 1;
@@ -131,9 +130,7 @@ unsafe fn fill(descriptor: &Descriptor, port: usize, at: *mut f32) {
             let hint = descriptor.port_hints.as_ref().map(|_| &*descriptor.port_hints.add(port));
             at.write(hint.map_or(0.0, default));
         } else if is & INPUT != 0 {
-            for frame in 0..FRAMES {
-                at.add(frame).write((frame % 16) as f32 / 16.0 - 0.5);
-            }
+            wave(at);
         }
     }
 }

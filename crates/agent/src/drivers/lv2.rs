@@ -1,7 +1,8 @@
 //! LV2 1.18.4 (<https://github.com/lv2/lv2/tree/v1.18.4/lv2>: `core/lv2.h`, `urid/urid.h`, `options/options.h`, `worker/worker.h`, `log/log.h`,
 //! `atom/atom.h`): each descriptor that the detail lists is instantiated at 48,000 Hz and asked for its worker, its ports are connected, and it
 //! is activated, run for 64 frames, deactivated and cleaned up. What it schedules is worked at once, as LV2 allows where nothing is in real
-//! time, and the responses follow after `run`.
+//! time, and the responses follow after `run`. A library that has `lv2_lib_descriptor` gives its plugins through that: the library's descriptor
+//! is made first, has a host's part of its own, and is cleaned up last.
 //!
 //! The detail is made from the bundle's Turtle files. Its first line is the bundle's directory, which ends in a slash. Each other line is a
 //! plugin, in fields that a tab separates:
@@ -9,7 +10,8 @@
 //! 1. its URI;
 //! 2. a letter for each port in the order of `lv2:index`: `a` audio, `c` control, `v` CV and `t` atom as inputs, the same in upper case as
 //!    outputs, and `-` for any other port that is `lv2:connectionOptional`, which is connected to null;
-//! 3. a number for each `c` in this order, separated by spaces: its `lv2:default`, or else 0 within its bounds;
+//! 3. the bits of a number for each `c` in this order, in hexadecimal digits, separated by spaces: its `lv2:default`, or else 0 within its
+//!    bounds;
 //! 4. the largest `rsz:minimumSize` of its ports, which may be missing.
 //!
 //! Only plugins are listed whose each `lv2:requiredFeature` is one of [`SUPPORTED`] or [`FULFILLED`], and whose each port has a letter. All
@@ -22,11 +24,10 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
 use dlsoak_wire::interface::failed;
 
-use super::{MOST_INSTANCES, Zeros, detail, find, instances};
+use super::{FRAMES, MOST_INSTANCES, Zeros, detail, find, instances, wave};
 use crate::c;
 
 const RATE: f64 = 48_000.0;
-const FRAMES: usize = 64;
 /// Bytes of the buffers of atoms, where no port needs more.
 const ATOMS: usize = 8192;
 /// What a buffer's place is a multiple of.
@@ -74,6 +75,17 @@ struct Descriptor {
     extension_data: Option<Extension>,
 }
 
+/// `LV2_Lib_Descriptor`.
+#[repr(C)]
+struct Library {
+    handle: *mut c_void,
+    size: u32,
+    cleanup: Option<unsafe extern "C" fn(*mut c_void)>,
+    get_plugin: Option<GetPlugin>,
+}
+
+type GetPlugin = unsafe extern "C" fn(*mut c_void, u32) -> *const Descriptor;
+type Open = unsafe extern "C" fn(*const c_char, *const *const Feature) -> *const Library;
 type Describe = unsafe extern "C" fn(u32) -> *const Descriptor;
 type Instantiate =
     unsafe extern "C" fn(*const Descriptor, f64, *const c_char, *const *const Feature) -> Handle;
@@ -165,6 +177,8 @@ const INSTANTIATE: u16 = 2;
 const CONNECT: u16 = 4;
 const RUN: u16 = 6;
 const CLEANUP: u16 = 11;
+const LIB_DESCRIPTOR: u16 = 12;
+const LIB_CLEANUP: u16 = 13;
 
 /// The map of URIs, which is the host's and lasts as long as the process: places by hash, where each text begins, and the texts.
 const MOST_URIS: usize = 8192;
@@ -345,25 +359,52 @@ impl Ports {
 /// The handle is that of an LV2 plugin.
 #[cfg_attr(dlsoak_program, unsafe(no_mangle))]
 pub unsafe extern "C" fn dlsoak_lv2(handle: *mut c_void) -> c_int {
-    let Some(describe) = find(handle, c"lv2_descriptor") else { return failed(DESCRIBE, 0) };
-    // SAFETY: it is the interface's function of this prototype.
-    let describe = unsafe { core::mem::transmute::<*mut c_void, Describe>(describe) };
     // The path of the bundle ends in NUL.
     let path = detail().to_bytes().split(|byte| *byte == b'\n').next().unwrap_or_default();
     let Some(bundle) = Zeros::new(path.len() + 1) else { return failed(INSTANTIATE, 0) };
     // SAFETY: there is room for it.
     unsafe { bundle.at.cast::<u8>().copy_from_nonoverlapping(path.as_ptr(), path.len()) };
+    let bundle = bundle.at.cast_const().cast();
+    let Some(open) = find(handle, c"lv2_lib_descriptor") else {
+        let Some(describe) = find(handle, c"lv2_descriptor") else { return failed(DESCRIBE, 0) };
+        // SAFETY: it is the interface's function of this prototype.
+        let describe = unsafe { core::mem::transmute::<*mut c_void, Describe>(describe) };
+        // SAFETY: the plugin is open.
+        return all(bundle, |index| unsafe { lv2_describe(describe, index) });
+    };
+    let Some(host) = Zeros::new(size_of::<Host>()) else { return failed(LIB_DESCRIPTOR, 0) };
+    let host = host.at.cast::<Host>();
+    // SAFETY: it is the interface's function of this prototype; the host's part lives longer than what the library makes, which is asked only
+    // until it is cleaned up, and cleaned up after all instances.
+    unsafe {
+        furnish(host, ATOMS);
+        let open = core::mem::transmute::<*mut c_void, Open>(open);
+        let Some(library) = lv2_lib_descriptor(open, bundle, (&raw const (*host).pointers).cast()).as_ref()
+        else {
+            return failed(LIB_DESCRIPTOR, 0);
+        };
+        let handle = library.handle;
+        let Some(get) = library.get_plugin else { return failed(DESCRIBE, 0) };
+        let Some(cleanup) = library.cleanup else { return failed(LIB_CLEANUP, 0) };
+        let result = all(bundle, |index| lv2_get_plugin(get, handle, index));
+        lv2_lib_cleanup(cleanup, handle);
+        result
+    }
+}
+
+/// The lives of all descriptors.
+fn all(bundle: *const c_char, describe: impl Fn(u32) -> *const Descriptor) -> c_int {
     // "Hosts enumerate by calling this with increasing indices, from 0 until NULL is returned."
     for index in 0.. {
-        // SAFETY: the plugin is open.
-        let Some(descriptor) = (unsafe { lv2_describe(describe, index).as_ref() }) else { break };
+        // SAFETY: a descriptor stays valid while the library is open.
+        let Some(descriptor) = (unsafe { describe(index).as_ref() }) else { break };
         if descriptor.uri.is_null() {
             return failed(DESCRIBE, index as usize);
         }
         // SAFETY: a URI is text that ends in NUL.
         let Some(ports) = Ports::of(unsafe { CStr::from_ptr(descriptor.uri) }) else { continue };
-        // SAFETY: a descriptor stays valid while the library is open.
-        if let Err(step) = unsafe { live(descriptor, &ports, bundle.at.cast()) } {
+        // SAFETY: as above.
+        if let Err(step) = unsafe { live(descriptor, &ports, bundle) } {
             return failed(step, index as usize);
         }
     }
@@ -505,14 +546,12 @@ unsafe fn fill(letter: u8, bytes: usize, at: *mut u8, defaults: &mut dyn Iterato
     // SAFETY: there is as much room as the letter demands, which is aligned.
     unsafe {
         match letter {
-            b'a' => {
-                for frame in 0..FRAMES {
-                    at.cast::<f32>().add(frame).write((frame % 16) as f32 / 16.0 - 0.5);
-                }
-            }
+            b'a' => wave(at.cast()),
             b'c' => {
-                let value = defaults.next().and_then(|text| core::str::from_utf8(text).ok()?.parse().ok());
-                at.cast::<f32>().write(value.unwrap_or(0.0));
+                // Reading a decimal fraction would take 14,000 bytes of code and tables.
+                let bits = defaults.next().and_then(|text| core::str::from_utf8(text).ok());
+                let bits = bits.and_then(|text| u32::from_str_radix(text, 16).ok());
+                at.cast::<u32>().write(bits.unwrap_or(0));
             }
             // `LV2_Atom_Sequence`: the size of what follows the first two words, the type, the unit and a word of padding.
             b't' => at.cast::<[u32; 4]>().write([8, number(c"http://lv2plug.in/ns/ext/atom#Sequence"), 0, 0]),
@@ -531,6 +570,9 @@ unsafe fn fill(letter: u8, bytes: usize, at: *mut u8, defaults: &mut dyn Iterato
 }
 
 step!(lv2_describe(describe: Describe, index: u32) -> *const Descriptor { describe(index) });
+step!(lv2_lib_descriptor(open: Open, bundle: *const c_char, features: *const *const Feature) -> *const Library { open(bundle, features) });
+step!(lv2_get_plugin(get: GetPlugin, handle: *mut c_void, index: u32) -> *const Descriptor { get(handle, index) });
+step!(lv2_lib_cleanup(cleanup: unsafe extern "C" fn(*mut c_void), handle: *mut c_void) { cleanup(handle) });
 step!(lv2_instantiate(instantiate: Instantiate, descriptor: *const Descriptor, bundle: *const c_char, features: *const *const Feature) -> Handle {
     instantiate(descriptor, RATE, bundle, features)
 });

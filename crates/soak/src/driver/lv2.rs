@@ -55,9 +55,9 @@ impl Said {
         self.all(subject, &format!("{LV2}{name}"))
     }
 
-    fn number(&self, subject: &str, name: &str) -> Option<f64> {
+    fn number(&self, subject: &str, name: &str) -> Option<f32> {
         let number = self.core(subject, name).first()?.parse().ok()?;
-        f64::is_finite(number).then_some(number)
+        f32::is_finite(number).then_some(number)
     }
 
     /// The plugins that are in this file, in the order of their URIs.
@@ -92,8 +92,10 @@ impl Said {
             return None;
         }
         let letters: String = ports.values().map(|(letter, _)| letter).collect();
-        let defaults: Vec<String> =
-            ports.values().filter_map(|(_, default)| Some(default.as_ref()?.to_string())).collect();
+        let defaults: Vec<String> = ports
+            .values()
+            .filter_map(|(_, default)| Some(format!("{:x}", default.as_ref()?.to_bits())))
+            .collect();
         let mut line = format!("{}\t{letters}\t{}", plugin.trim_matches(['<', '>']), defaults.join(" "));
         if size > 0 {
             // Writing to a String can't fail.
@@ -121,7 +123,7 @@ impl Said {
         Some(if core("OutputPort") { letter.to_ascii_uppercase() } else { letter })
     }
 
-    fn preset(&self, port: &str) -> f64 {
+    fn preset(&self, port: &str) -> f32 {
         let bound = |name| self.number(port, name);
         bound("default").unwrap_or_else(|| {
             let least = bound("minimum").map_or(0.0, |least| least.max(0.0));
@@ -177,7 +179,7 @@ mod tests {
                   <http://lv2plug.in/ns/ext/resize-port#minimumSize> 65536 ] .";
         std::fs::write(bundle.path().join("manifest.ttl"), manifest).unwrap();
         std::fs::write(bundle.path().join("amp.ttl"), amp).unwrap();
-        let expected = format!("{}/\nurn:amp\tacAct\t0.5 2\t65536", bundle.path().display());
+        let expected = format!("{}/\nurn:amp\tacAct\t3f000000 40000000\t65536", bundle.path().display());
         assert_eq!(detail(&file).as_deref(), Some(&*expected));
         assert_eq!(detail(&bundle.path().join("third.so")), None);
     }
