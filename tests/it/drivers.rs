@@ -393,6 +393,17 @@ fn opencl_s_loader_is_no_driver() {
     }
 }
 
+/// They export names like those of their plugins.
+#[test]
+fn a_host_s_own_library_is_no_plugin() {
+    let hosts = [("libsqlite3.so.0", "libsqlite3-0"), ("liblua5.3.so.0", "liblua5.3-0")];
+    for library in hosts.into_iter().filter_map(|(name, package)| library(name, package)) {
+        let finished = run(&[library.to_str().unwrap(), "-n", "20"]);
+        assert_eq!(finished.soak().driver, None, "{}", finished.stdout);
+        assert!(!has(finished.soak(), Code::PinnedAlreadyLoaded), "{}", finished.stdout);
+    }
+}
+
 #[test]
 fn openssl() {
     if library("libcrypto.so.3", "libssl3").is_none() {

@@ -31,12 +31,23 @@ const BEGIN: &str = "dlsoak_begin";
 /// The interface that a file's exports name, and the export that does.
 #[must_use]
 pub fn interface_of(facts: &Facts) -> Option<(Interface, &str)> {
-    let has = |name: &str| facts.exports().any(|symbol| symbol == name);
-    // OpenCL's loader gives applications an extension's function under the name that drivers have for that, and exports what it calls
-    // drivers for. pocl exports neither the platforms nor `clIcdGetPlatformIDsKHR`.
-    let is_loader = has("clGetPlatformIDs") && !has("clIcdGetPlatformIDsKHR");
-    let mut all = Interface::ALL.iter().filter(|interface| **interface != Interface::Opencl || !is_loader);
+    let mut all = Interface::ALL.iter().filter(|interface| !is_host(**interface, facts));
     all.find_map(|interface| Some((*interface, exported(*interface, facts)?)))
+}
+
+/// Whether a file is the interface's host itself, which exports names like those of its plugins: `sqlite3_backup_init`, `luaopen_base`.
+fn is_host(interface: Interface, facts: &Facts) -> bool {
+    let has = |name: &str| facts.exports().any(|symbol| symbol == name);
+    match interface {
+        Interface::Sqlite => has("sqlite3_open"),
+        Interface::Lua | Interface::LuaKept => has("lua_newstate"),
+        Interface::Python | Interface::PythonFresh => has("Py_InitializeEx"),
+        Interface::Nss => has("getpwnam"),
+        // OpenCL's loader gives applications an extension's function under the name that drivers have for that, and exports what it calls
+        // drivers for. pocl exports neither the platforms nor `clIcdGetPlatformIDsKHR`.
+        Interface::Opencl => has("clGetPlatformIDs") && !has("clIcdGetPlatformIDsKHR"),
+        _ => false,
+    }
 }
 
 fn exported(interface: Interface, facts: &Facts) -> Option<&str> {
