@@ -126,6 +126,13 @@ impl Plugin {
             let differs = (bare["heap"].parse::<f64>().unwrap() - rate).abs();
             assert!(differs <= self.tolerance, "{step}: {rate}, {bare:?}");
         }
+        let of_leak = format!("FIXTURE=leak-{}", self.leak[0]);
+        let mut trace = dlsoak();
+        trace.arg("trace").arg(&plugin).args(["--as", self.driver, "-n", "50", "--env", &of_leak, "-o"]);
+        let traced = trace.arg(directory.path().join("trace")).output().unwrap();
+        let traced = String::from_utf8_lossy(&traced.stdout);
+        let place = format!("leak_{} ({}:", self.leak[0], self.source);
+        assert!(traced.contains(&place), "{place}: {traced}");
         for step in self.fail {
             let fails = soak(&plugin, self.driver, "100", &format!("fail-{step}"), &passes);
             assert_eq!(fails.soak().judged.verdict, Verdict::CallFailed, "{step}: {}", fails.stdout);
@@ -359,6 +366,33 @@ fn python() {
         ..PLUGIN
     };
     Plugin { keeps: true, ..plugin }.is_known_by_its_driver();
+}
+
+#[test]
+fn a_fresh_interpreter_for_each_cycle() {
+    if library("libpython3.11.so.1.0", "libpython3.11").is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let plugin = Plugin { source: "python.c", ..PLUGIN }.built(&directory);
+    // A cycle takes 10 ms.
+    let soaked =
+        |fixture: &str| soak(&plugin, "python-fresh", "100", fixture, &["--passes", "measure", "-v"]);
+    for (fixture, bytes) in [("", 0.0), ("leak-init", 48.0), ("leak-exec", 48.0), ("leak-finalize", 48.0)] {
+        let finished = soaked(fixture);
+        let rate = growth(finished.soak(), Metric::Heap).per_cycle;
+        assert!((rate - bytes).abs() <= 16.0, "{fixture}: {rate}");
+        assert!(has(finished.soak(), Code::PinnedInterfaceNeverUnloads), "{fixture}: {}", finished.stdout);
+        assert!(!has(finished.soak(), Code::ResidueLocale), "{fixture}: {}", finished.stdout);
+    }
+    let fails = soaked("fail-exec");
+    assert!(matches!(&fails.soak().outcome.why, Some(Why::StepFailed { step, .. }) if step == "exec"));
+    let crashes = soaked("crash-finalize");
+    assert!(
+        ["crash_finalize", "python.c", "in dlsoak-drivers.so"].iter().all(|it| crashes.stdout.contains(it)),
+        "{}",
+        crashes.stdout
+    );
 }
 
 #[test]

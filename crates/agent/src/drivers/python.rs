@@ -121,22 +121,24 @@ static HELD: [AtomicPtr<c_void>; 256] = [const { AtomicPtr::new(null_mut()) }; 2
 /// For the same places, what can't be initialised again.
 static ONCE: [AtomicPtr<c_void>; 256] = [const { AtomicPtr::new(null_mut()) }; 256];
 
-/// Prepares for interpreters, and makes the one that is kept.
+/// Prepares for interpreters: makes the one that is kept, or makes and ends one.
 pub(super) fn begin(is_kept: bool) -> c_int {
     let Some(python) = Python::of(null_mut()) else { return 2 };
     // SAFETY: no interpreter is there, and no other thread of this process yet.
     unsafe {
         c::setenv(c"PYTHONMALLOC".as_ptr(), c"malloc".as_ptr(), 1);
-        if is_kept {
-            (python.Py_InitializeEx)(0);
-            if (python.Py_IsInitialized)() == 0 {
-                return 3;
-            }
-            if (python.PyRun_SimpleStringFlags)(USED.as_ptr(), core::ptr::null()) != 0 {
-                return 4;
-            }
-            (python.PyEval_SaveThread)();
+        (python.Py_InitializeEx)(0);
+        if (python.Py_IsInitialized)() == 0 {
+            return 3;
         }
+        // The first interpreter of a process sets the locale, which is no plugin's doing.
+        if !is_kept {
+            return if (python.Py_FinalizeEx)() == 0 { 0 } else { 5 };
+        }
+        if (python.PyRun_SimpleStringFlags)(USED.as_ptr(), core::ptr::null()) != 0 {
+            return 4;
+        }
+        (python.PyEval_SaveThread)();
     }
     0
 }
