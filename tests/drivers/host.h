@@ -1,11 +1,12 @@
 /* What the bare hosts have in common: the loop, and the facts that it prints. `host_NAME PLUGIN CYCLES` opens and closes the plugin as often,
- * and makes the cycle of its interface between. It prints one line:
+ * and makes the cycle of its interface between. It prints, in one line:
  *
- *   heap=48.00 heap_mean=48.00 unloaded=yes objects=0 descriptors=0 threads=0 keys=0.00 keys_left=0 modes_loaded=same modes=same locale=same
+ *   heap=48.00 heap_mean=48.00 unloaded=yes objects=0 descriptors=0 threads=0 keys=0.00 keys_left=0 handlers=0 environment=0 mappings=0
+ *   modes_loaded=same modes=same locale=same
  *
  * `heap` is the growth of the heap in bytes per cycle by mallinfo2: the median of 16 parts of the second half, because caches of the host fill
- * up at some time. `heap_mean` is the mean of that half, and `keys` the growth of the thread-specific keys. `objects`, `descriptors`, `threads`
- * and `keys_left` count what stays at the end. The modes are those of the floating-point units, after the first dlopen and at the end; where
+ * up at some time. `heap_mean` is the mean of that half, and `keys` the growth of the thread-specific keys. `objects`, `descriptors`, `threads`,
+ * `keys_left` and `mappings` count what stays at the end, and `handlers` and `environment` what is another one then, of signals and of variables. The modes are those of the floating-point units, after the first dlopen and at the end; where
  * they or the locale differ, the new ones are there. A step that fails is `step=2 cycle=0` and exit code 1. 2 is a plugin that can't be opened,
  * with the loader's words, and 3 a wrong use. */
 #ifndef HOST_H
@@ -20,6 +21,7 @@
 #include <locale.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +52,63 @@ static inline long entries(const char *path)
         count++;
     closedir(directory);
     return count;
+}
+
+/* Mappings of memory, without those of files: what the loader maps is counted as objects. */
+static inline long mappings(void)
+{
+    long count = 0;
+    char line[4352];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        count += strchr(line, '/') == NULL;
+    if (maps != NULL)
+        fclose(maps);
+    return count;
+}
+
+/* Handlers of signals, as they are before the first cycle. */
+static struct sigaction handled[NSIG];
+
+/* How many signals are handled in another way than `handled` has it, which is made where `first` says so. */
+static inline long handlers(int first)
+{
+    long count = 0;
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction now = {0};
+        sigaction(number, NULL, &now);
+        count += now.sa_handler != handled[number].sa_handler;
+        if (first)
+            handled[number] = now;
+    }
+    return count;
+}
+
+/* Variables of the environment that are not in this copy of it. */
+static inline long variables_beside(char **copy)
+{
+    extern char **environ;
+    long count = 0;
+    for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
+        char **same = copy;
+        while (*same != NULL && strcmp(*same, *variable) != 0)
+            same++;
+        count += *same == NULL;
+    }
+    return count;
+}
+
+/* A copy of the environment's texts, which are the process's own. */
+static inline char **variables(void)
+{
+    extern char **environ;
+    size_t count = 0;
+    while (environ != NULL && environ[count] != NULL)
+        count++;
+    char **copy = calloc(count + 1, sizeof *copy);
+    for (size_t at = 0; at < count; at++)
+        copy[at] = strdup(environ[at]);
+    return copy;
 }
 
 /* Thread-specific keys that are free. */
@@ -148,9 +207,12 @@ static inline int soak(int count, char **arguments, int (*cycle)(void *plugin))
     long ends[PARTS + 1], part = 0, keys_middle = 0, keys_before = free_keys();
     long descriptors = entries("/proc/self/fd"), threads = entries("/proc/self/task"), objects_before = objects();
     unsigned long modes_before = modes(), modes_loaded = modes_before;
+    char **environment = variables();
+    handlers(1);
     char *locale = strdup(setlocale(LC_ALL, NULL));
     for (int end = 0; end <= PARTS; end++)
         ends[end] = cycles / 2 + (cycles - cycles / 2) * end / PARTS;
+    long mappings_before = mappings();
     for (long number = 0; number < cycles; number++) {
         if (number == cycles / 2)
             keys_middle = free_keys();
@@ -180,6 +242,7 @@ static inline int soak(int count, char **arguments, int (*cycle)(void *plugin))
     printf(" objects=%ld descriptors=%ld threads=%ld", objects() - objects_before, entries("/proc/self/fd") - descriptors,
         entries("/proc/self/task") - threads);
     printf(" keys=%.2f keys_left=%ld", (double)(keys_middle - free_keys()) / measured, keys_before - free_keys());
+    printf(" handlers=%ld environment=%ld mappings=%ld", handlers(0), variables_beside(environment), mappings() - mappings_before);
     print_modes("modes_loaded", modes_before, modes_loaded);
     print_modes("modes", modes_before, modes());
     const char *now = setlocale(LC_ALL, NULL);

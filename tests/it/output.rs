@@ -66,7 +66,8 @@ fn wait(child: &mut Child, until: impl Fn() -> bool) {
 
 /// A run without an end that holds `out`.
 fn endless(out: &Path) -> Child {
-    let mut command = soak(out, &["-n", "1G"]);
+    // Many minutes, but a first checkpoint after seconds: the record is written then.
+    let mut command = soak(out, &["-n", "10M"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait(&mut child, || is_held(out));
     child

@@ -52,9 +52,10 @@ const PER_PLUGIN: Duration = Duration::from_secs(60);
 
 /// Where an interface's plugins are below the directories of libraries, and what its bare host is linked with. `.` stands for the files of a
 /// directory itself.
-const PLACES: [(&str, &[&str], &[&str]); 12] = [
+const PLACES: [(&str, &[&str], &[&str]); 13] = [
     ("ladspa", &["ladspa"], &["-Wl,--no-as-needed", "-lm"]),
     ("lv2", &["lv2"], &["-Wl,--no-as-needed", "-lm"]),
+    ("clap", &["clap"], &["-Wl,--no-as-needed", "-lm"]),
     ("frei0r", &["frei0r-1"], &[]),
     ("gconv", &["gconv"], &[]),
     ("sqlite", &[".", "sqlite3"], &["-l:libsqlite3.so.0"]),
@@ -76,9 +77,9 @@ module, because the heap of an interpreter that is kept is not steady before). T
 
 - The bare host's growth of the heap is the median of 16 parts of its second half, or else the mean of that half, by `mallinfo2` without malloc's
   thread cache. `yes` says that it is within 16 B or 10 % of dlsoak's. [drivers.md](drivers.md#the-second-witness) says why they may differ.
-- Descriptors, threads and thread-specific keys of the bare host are what it has left at its end.
-- `no` says that the bare host does not repeat the finding. `-` says that it does not measure this: signal handlers, pointers into memory that is
-  gone, and growth outside the heap.
+- Descriptors, threads, thread-specific keys and mappings of the bare host are what it has left at its end.
+- `no` says that the bare host does not repeat the finding. `-` says that it does not measure this: pointers into memory that is gone, and growth
+  outside the heap.
 - `cut short` counts soaks that took 4 seconds and ended there, many of them before 400 cycles. They may be too short for a verdict.
 ";
 
@@ -245,7 +246,7 @@ fn is_of(interface: Interface, file: &Path) -> bool {
     // The host's own library has what its plugins are known by.
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let is_host = ["libc.so", "libsqlite3.so"].iter().any(|host| name.starts_with(host));
-    let is_library = name.ends_with(".so") || name.contains(".so.");
+    let is_library = name.ends_with(".so") || name.contains(".so.") || name.ends_with(".clap");
     is_library
         && !is_host
         && fs::read(file)
@@ -342,6 +343,9 @@ fn findings(soak: &Value, interface: Interface) -> Vec<Finding> {
             "threads" => Check::Grows("threads"),
             "fds" => Check::Grows("descriptors"),
             "tls-keys" => Check::Grows("keys_left"),
+            "signal-handler" => Check::Grows("handlers"),
+            "environment" => Check::Grows("environment"),
+            "mappings" => Check::Grows("mappings"),
             _ => Check::Unmeasured,
         };
         let figure = match (kind, residue["per_cycle"].as_f64()) {
