@@ -137,19 +137,16 @@ fn text(of: &AtomicPtr<c_char>) -> &'static CStr {
 }
 
 /// The plugin's file.
-#[allow(dead_code, reason = "for interfaces that need it")]
 fn path() -> &'static CStr {
     text(&GIVEN.path)
 }
 
 /// What the plugin exports that the interface is recognised by.
-#[allow(dead_code, reason = "for interfaces that need it")]
 fn symbol() -> &'static CStr {
     text(&GIVEN.symbol)
 }
 
 /// What else the driver has to know.
-#[allow(dead_code, reason = "for interfaces that need it")]
 fn detail() -> &'static CStr {
     text(&GIVEN.detail)
 }

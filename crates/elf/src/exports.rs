@@ -1,12 +1,12 @@
 //! Whether a file has a symbol for others, read without the rest of it: to look through all programs of a machine takes as long as their
 //! symbol tables do, and not as long as gigabytes of code.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use object::read::elf::{ElfFile64, ProgramHeader as _};
 use object::{Endianness, Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _, ReadCache, elf};
+
+use crate::read;
 
 /// What a file with a dynamic symbol table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +20,7 @@ pub enum Image {
 /// What this file is, if it exports a symbol of this name; `None` where it does not, and where it can't be read as ELF of 64 bits.
 #[must_use]
 pub fn exporter(path: &Path, symbol: &str) -> Option<Image> {
-    if !path.metadata().ok()?.is_file() {
-        return None;
-    }
-    let file: File =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
-    let cache = ReadCache::new(file);
+    let cache = ReadCache::new(read::open(path).ok()?.0);
     let object = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
     let is_interpreted = || {
         let endian = object.endian();

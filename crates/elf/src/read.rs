@@ -1,6 +1,6 @@
 //! Reads what people name without waiting on what is not a file, or taking in more than there is room for.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -30,12 +30,7 @@ pub fn read_library(path: &Path) -> io::Result<Vec<u8>> {
     if path.as_os_str().is_empty() {
         return Err(io::Error::other("the path is empty; name a shared library (.so)"));
     }
-    // Before it is opened, since opening may already do something; and after, since it may be another file by then.
-    regular(&std::fs::metadata(path)?)?;
-    let mut file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let metadata = file.metadata()?;
-    regular(&metadata)?;
+    let (mut file, metadata) = open(path)?;
     let mut bytes = Vec::new();
     Read::by_ref(&mut file).take(HEAD).read_to_end(&mut bytes)?;
     if !bytes.starts_with(ELF) {
@@ -51,6 +46,19 @@ pub fn read_library(path: &Path) -> io::Result<Vec<u8>> {
     let room = usize::try_from(metadata.len()).unwrap_or(0).saturating_sub(bytes.len());
     let _ = bytes.try_reserve_exact(room.saturating_add(1));
     rest(file, LARGEST_LIBRARY, bytes)
+}
+
+/// Opens a regular file.
+///
+/// # Errors
+/// Whatever the file system says; that it is not a regular file.
+pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    // Before it is opened, since opening may already do something; and after, since it may be another file by then.
+    regular(&std::fs::metadata(path)?)?;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let metadata = file.metadata()?;
+    regular(&metadata)?;
+    Ok((file, metadata))
 }
 
 /// Reads a file of text or JSON, which may as well be a pipe; at most `most` bytes.

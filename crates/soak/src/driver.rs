@@ -168,12 +168,7 @@ pub(crate) fn choose(plan: &mut SoakPlan, facts: Option<&Facts>) -> Result<(), F
     let begin = format!(
         "{BEGIN}({}, {instances}, {}, {}, \"\") == 0",
         interface as u64,
-        literal(
-            std::path::absolute(&plan.path)
-                .unwrap_or_else(|_| plan.path.clone())
-                .as_os_str()
-                .as_encoded_bytes()
-        ),
+        literal(file.as_os_str().as_encoded_bytes()),
         literal(symbol.as_bytes()),
     );
     let mut begin: Call = begin.parse().map_err(|error| Fault::new(format!("{shown}: {error}")))?;
