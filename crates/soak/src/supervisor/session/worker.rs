@@ -76,7 +76,9 @@ impl Outside for Worker {
 
     fn wait(&mut self, done: &AtomicU32, seen: u32) {
         let pause = self.disturber.next().map_or(TICK, |next| next.min(TICK));
-        futex::wait(done, seen, Some(pause));
+        if futex::look_for_a_while(done, seen) {
+            futex::wait(done, seen, Some(pause));
+        }
     }
 
     fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
