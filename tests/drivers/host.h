@@ -2,13 +2,15 @@
  * and makes the cycle of its interface between. It prints, in one line:
  *
  *   heap=48.00 heap_mean=48.00 unloaded=yes objects=0 descriptors=0 threads=0 keys=0.00 keys_left=0 handlers=0 environment=0 mappings=0
- *   modes_loaded=same modes=same locale=same
+ *   dangling=0 modes_loaded=same modes=same locale=same
  *
  * `heap` is the growth of the heap in bytes per cycle by mallinfo2: the median of 16 parts of the second half, because caches of the host fill
  * up at some time. `heap_mean` is the mean of that half, and `keys` the growth of the thread-specific keys. `objects`, `descriptors`, `threads`,
- * `keys_left` and `mappings` count what stays at the end, and `handlers` and `environment` what is another one then, of signals and of variables. The modes are those of the floating-point units, after the first dlopen and at the end; where
- * they or the locale differ, the new ones are there. A step that fails is `step=2 cycle=0` and exit code 1. 2 is a plugin that can't be opened,
- * with the loader's words, and 3 a wrong use. */
+ * `keys_left` and `mappings` count what stays at the end, and `handlers` and `environment` what is another one then, of signals and of variables.
+ * `dangling` counts words of memory in use that point into an object of the last cycle that is gone. The modes are those of the floating-point
+ * units, after the first dlopen and at the end; where they or the locale differ, the new ones are there. Where a step fails, the line begins
+ * with `step=2 cycle=0` instead of the figures of the heap, without those of keys, and the exit code is 1. 2 is a plugin that can't be opened, with the loader's words,
+ * and 3 a wrong use. */
 #ifndef HOST_H
 #define HOST_H
 
@@ -28,10 +30,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Before main: begins anew without malloc's caches of threads, whose free blocks mallinfo2 takes for used ones. */
+/* Before main: begins anew without malloc's caches of threads, whose free blocks mallinfo2 takes for used ones, and without its fast bins, whose
+ * free chunks are marked as used. What is freed is overwritten, so that no block holds what another one held before. */
 __attribute__((constructor)) static void without_caches(int count, char **arguments, char **environment)
 {
     (void)count, (void)environment;
+    mallopt(M_MXFAST, 0);
+    mallopt(M_PERTURB, 0x5a);
     if (getenv("GLIBC_TUNABLES") == NULL && setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1) == 0)
         execv("/proc/self/exe", arguments);
 }
@@ -179,6 +184,113 @@ static inline const char *exported(void *plugin, const char *begin, const char *
     return found;
 }
 
+/* Where an object is, and in it what unwinds its frames, as complements: a table of addresses would be found by what looks for them. */
+struct range {
+    uintptr_t not_begin, not_end, not_frames;
+};
+
+struct ranges {
+    long count;
+    struct range of[1024];
+};
+
+static inline int add_range(struct dl_phdr_info *info, size_t size, void *ranges)
+{
+    struct ranges *to = ranges;
+    uintptr_t begin = UINTPTR_MAX, end = 0, frames = 0;
+    (void)size;
+    for (int at = 0; at < info->dlpi_phnum; at++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[at];
+        uintptr_t first = info->dlpi_addr + part->p_vaddr;
+        if (part->p_type == PT_GNU_EH_FRAME)
+            frames = first;
+        if (part->p_type != PT_LOAD)
+            continue;
+        begin = first < begin ? first : begin;
+        end = first + part->p_memsz > end ? first + part->p_memsz : end;
+    }
+    if (to->count < 1024)
+        to->of[to->count++] = (struct range){~begin, ~end, ~frames};
+    return 0;
+}
+
+/* Leaves those of `ranges` that no object has now. */
+static inline void keep_gone(struct ranges *ranges)
+{
+    static struct ranges now;
+    long kept = 0;
+    now.count = 0;
+    dl_iterate_phdr(add_range, &now);
+    for (long at = 0; at < ranges->count; at++) {
+        long other = 0;
+        /* Of complements, the larger one is the lower address. */
+        while (other < now.count && (ranges->of[at].not_begin <= now.of[other].not_end || now.of[other].not_begin <= ranges->of[at].not_end))
+            other++;
+        if (other == now.count)
+            ranges->of[kept++] = ranges->of[at];
+    }
+    ranges->count = kept;
+}
+
+/* Words between two addresses that point into one of the ranges. An object's first address and that of its frames are the loader's notes of where
+ * one was (_dl_find_object). */
+static inline long words_into(const struct ranges *ranges, const uintptr_t *from, const uintptr_t *to)
+{
+    long count = 0;
+    for (; from < to; from++)
+        for (long at = 0; at < ranges->count; at++)
+            count += ~*from < ranges->of[at].not_begin && ~*from > ranges->of[at].not_end && ~*from != ranges->of[at].not_frames;
+    return count;
+}
+
+/* The same in chunks of glibc's heap that are in use, which the next chunk's lowest bit says of each. */
+static inline long words_of_chunks(const struct ranges *ranges, const char *begin, const char *end)
+{
+    long count = 0;
+    for (const char *next; begin + 32 <= end; begin = next) {
+        size_t size = ((const size_t *)begin)[1] & ~(size_t)7;
+        next = begin + size;
+        if (size < 32 || size > (size_t)(end - begin) || next + 16 > end)
+            break;
+        if (((const size_t *)next)[1] & 1)
+            count += words_into(ranges, (const uintptr_t *)(begin + 16), (const uintptr_t *)(next + 8));
+    }
+    return count;
+}
+
+/* Words of this process's memory that point into objects which are gone. Left out are the loader's data, stacks, whose dead frames hold anything
+ * (a thread's has a guard below it), and the arenas of other threads than this one. */
+static inline long dangling(struct ranges *ranges)
+{
+    static char texts[1 << 20];
+    long count = 0, after_guard = 0, of_loader = 0;
+    size_t length = 0, read;
+    keep_gone(ranges);
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps != NULL && (read = fread(texts + length, 1, sizeof texts - 1 - length, maps)) > 0)
+        length += read;
+    if (maps != NULL)
+        fclose(maps);
+    texts[length] = 0;
+    for (char *line = texts, *next; *line != 0; line = next) {
+        unsigned long begin, end;
+        char modes[5] = "";
+        next = line + strcspn(line, "\n");
+        next += *next == '\n';
+        char last = *(next - 1);
+        *(next - 1) = 0;
+        sscanf(line, "%lx-%lx %4s", &begin, &end, modes);
+        int has_file = strchr(line, '/') != NULL, is_heap = strstr(line, "[heap]") != NULL;
+        of_loader = strstr(line, "/ld-linux") != NULL || (of_loader && !has_file);
+        if (strncmp(modes, "rw-p", 4) == 0 && !of_loader && !after_guard && strstr(line, "[stack]") == NULL && begin % (64 << 20) != 0)
+            count += is_heap ? words_of_chunks(ranges, (const char *)begin, (const char *)end)
+                             : words_into(ranges, (const uintptr_t *)begin, (const uintptr_t *)end);
+        after_guard = strncmp(modes, "---p", 4) == 0 && !has_file;
+        *(next - 1) = last;
+    }
+    return count;
+}
+
 static inline void print_modes(const char *name, unsigned long before, unsigned long after)
 {
     if (before == after)
@@ -212,8 +324,10 @@ static inline int soak(int count, char **arguments, int (*cycle)(void *plugin))
     char *locale = strdup(setlocale(LC_ALL, NULL));
     for (int end = 0; end <= PARTS; end++)
         ends[end] = cycles / 2 + (cycles - cycles / 2) * end / PARTS;
-    long mappings_before = mappings();
-    for (long number = 0; number < cycles; number++) {
+    static struct ranges loaded;
+    long mappings_before = mappings(), number = 0;
+    int failed = 0;
+    for ( number = 0; number < cycles; number++) {
         if (number == cycles / 2)
             keys_middle = free_keys();
         for (; part <= PARTS && ends[part] == number; part++)
@@ -225,29 +339,35 @@ static inline int soak(int count, char **arguments, int (*cycle)(void *plugin))
         }
         if (number == 0)
             modes_loaded = modes();
-        int failed = cycle(plugin);
-        if (failed != 0) {
-            printf("step=%d cycle=%ld\n", failed, number);
-            return 1;
-        }
+        if ((failed = cycle(plugin)) != 0)
+            break;
+        if (number == cycles - 1)
+            dl_iterate_phdr(add_range, &loaded);
         dlclose(plugin);
     }
+    long left = dangling(&loaded);
     heaps[PARTS] = heap();
     for (part = 0; part < PARTS; part++)
         parts[part] = (double)(long)(heaps[part + 1] - heaps[part]) / (double)(ends[part + 1] - ends[part] + (ends[part + 1] == ends[part]));
     qsort(parts, PARTS, sizeof *parts, compare);
     double measured = (double)(cycles - cycles / 2), mean = (double)(long)(heaps[PARTS] - heaps[0]) / measured;
-    printf("heap=%.2f heap_mean=%.2f", measured < PARTS ? mean : (parts[PARTS / 2 - 1] + parts[PARTS / 2]) / 2, mean);
+    if (failed != 0)
+        printf("step=%d cycle=%ld", failed, number);
+    else
+        printf("heap=%.2f heap_mean=%.2f", measured < PARTS ? mean : (parts[PARTS / 2 - 1] + parts[PARTS / 2]) / 2, mean);
     printf(" unloaded=%s", dlopen(arguments[1], RTLD_NOW | RTLD_NOLOAD) == NULL ? "yes" : "no");
     printf(" objects=%ld descriptors=%ld threads=%ld", objects() - objects_before, entries("/proc/self/fd") - descriptors,
         entries("/proc/self/task") - threads);
-    printf(" keys=%.2f keys_left=%ld", (double)(keys_middle - free_keys()) / measured, keys_before - free_keys());
+    if (failed == 0)
+        printf(" keys=%.2f", (double)(keys_middle - free_keys()) / measured);
+    printf(" keys_left=%ld", keys_before - free_keys());
     printf(" handlers=%ld environment=%ld mappings=%ld", handlers(0), variables_beside(environment), mappings() - mappings_before);
+    printf(" dangling=%ld", left);
     print_modes("modes_loaded", modes_before, modes_loaded);
     print_modes("modes", modes_before, modes());
     const char *now = setlocale(LC_ALL, NULL);
     printf(" locale=%s\n", strcmp(locale, now) == 0 ? "same" : now);
-    return 0;
+    return failed != 0;
 }
 
 #endif

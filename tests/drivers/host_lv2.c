@@ -309,6 +309,8 @@ static int live(const struct descriptor *of, const struct plugin *plugin)
     for (int i = 0; i < instances; i++) {
         of->cleanup(hosts[i].instance);
         answer(&hosts[i], 0);
+        /* It leads into the plugin, which goes. */
+        hosts[i].worker = NULL;
     }
     return 0;
 }

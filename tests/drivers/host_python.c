@@ -36,12 +36,16 @@ static const char *define =
     "    gc.collect()\n"
     "    return step\n";
 
-/* Dictionaries in which keys come and go grow once, after as many keys as they have room for, and would do so in the middle of a soak. */
+/* Dictionaries in which keys come and go grow once, after as many keys as they have room for, and would do so in the middle of a soak. The cache of
+ * attributes keeps each of its 4,096 names. */
 static const char *used =
     "for number in range(50000): sys.intern('host-%d' % number)\n"
     "for number in range(5000): sys.modules['host_%d' % number] = sys; del sys.modules['host_%d' % number]\n"
+    "names = ['host_%d' % number for number in range(20000)]\n"
     "for base in object, Exception, OSError, ValueError, tuple:\n"
-    "    for number in range(2000): type('host', (base,), {}); number % 500 or gc.collect()\n";
+    "    for name in names: getattr(base, name, None)\n"
+    "    for number in range(2000): type('host', (base,), {}); number % 500 or gc.collect()\n"
+    "del names\n";
 
 static int fresh;
 static char names[8192];
@@ -81,11 +85,17 @@ static int cycle(void *plugin)
     }
     if (fresh && begin() != 0)
         return INTERPRETER;
-    Object *function = PyObject_GetAttrString(PyImport_AddModule("__main__"), "cycle");
+    static Object *function;
+    /* That of a kept interpreter once: each look-up by a text makes a name that the cache keeps. */
+    if (function == NULL)
+        function = PyObject_GetAttrString(PyImport_AddModule("__main__"), "cycle");
     Object *result = PyObject_CallNoArgs(function);
     if (result == NULL)
         return INTERPRETER;
-    Py_DecRef(function);
+    if (fresh) {
+        Py_DecRef(function);
+        function = NULL;
+    }
     int failed = (int)PyLong_AsLong(result);
     Py_DecRef(result);
     return fresh && Py_FinalizeEx() != 0 && failed == 0 ? FINALIZE : failed;

@@ -111,6 +111,7 @@ impl Plugin {
             ("unloaded", if self.keeps { "no" } else { "yes" }),
             ("descriptors", "0"),
             ("threads", "0"),
+            ("dangling", "0"),
             ("modes", "same"),
             ("locale", "same"),
         ] {
@@ -125,6 +126,13 @@ impl Plugin {
             let bare = facts(&self.bare(&host, &plugin, self.cycles, &format!("leak-{step}")));
             let differs = (bare["heap"].parse::<f64>().unwrap() - rate).abs();
             assert!(differs <= self.tolerance, "{step}: {rate}, {bare:?}");
+        }
+        if !self.keeps {
+            let dangling = format!("dangling-{}", self.leak[0]);
+            let leaves = soak(&plugin, self.driver, "100", &dangling, &["--passes", "measure,pointers"]);
+            assert!(has(leaves.soak(), Code::ResidueDanglingPointer), "{}", leaves.stdout);
+            let bare = facts(&self.bare(&host, &plugin, "100", &dangling));
+            assert!(bare["dangling"].parse::<u64>().unwrap() > 0, "{bare:?}");
         }
         let of_leak = format!("FIXTURE=leak-{}", self.leak[0]);
         let mut trace = dlsoak();

@@ -76,7 +76,9 @@ functions!(Python {
     PyImport_GetModuleDict: unsafe extern "C" fn() -> Object,
     PyDict_SetItemString: unsafe extern "C" fn(Object, *const c_char, Object) -> c_int,
     PyDict_DelItemString: unsafe extern "C" fn(Object, *const c_char) -> c_int,
-    PyObject_CallMethod: unsafe extern "C" fn(Object, *const c_char, *const c_char, ...) -> Object,
+    PyUnicode_InternFromString: unsafe extern "C" fn(*const c_char) -> Object,
+    PyObject_GetAttr: unsafe extern "C" fn(Object, Object) -> Object,
+    PyObject_CallFunction: unsafe extern "C" fn(Object, *const c_char, ...) -> Object,
     PyModule_FromDefAndSpec2: Create,
     PyModule_ExecDef: Exec,
     PyModule_GetDef: unsafe extern "C" fn(Object) -> *mut Def,
@@ -92,8 +94,10 @@ functions!(Python {
 });
 
 /// What makes the kept interpreter one that has been used for long. A dictionary where keys come and go grows once, after as many keys as it has
-/// room for, and those of interned strings, of modules and of a
-/// type's subclasses would do so in the middle of a soak.
+/// room for, and those of interned strings, of modules and of a type's subclasses would do so in the middle of a soak. The cache of `_PyType_Lookup`
+/// keeps each of 4,096 names, which it finds by their addresses, so that a name that is made anew for each look-up (`PyObject_GetAttrString`)
+/// takes one more of its places: 51 B per cycle at first, and nothing after 5,000. The names are kept while the cache is filled, or a few addresses
+/// would serve all of them.
 const USED: &CStr = cr#"
 def use():
     import gc, importlib.machinery, sys
@@ -103,7 +107,10 @@ def use():
         name = "dlsoak_%d" % number
         sys.modules[name] = sys
         del sys.modules[name]
+    names = ["dlsoak_%d" % number for number in range(20000)]
     for base in object, Exception, OSError, ValueError, tuple:
+        for name in names:
+            getattr(base, name, None)
         for number in range(2000):
             type("dlsoak", (base,), {})
             if number % 500 == 499:
@@ -225,14 +232,19 @@ unsafe fn import(python: Python, handle: *mut c_void, is_kept: bool) -> c_int {
             (python.PyErr_Print)();
             return failed(INTERPRETER, 0);
         }
-        let spec = (python.PyObject_CallMethod)(
-            machinery,
-            c"ModuleSpec".as_ptr(),
-            c"sO".as_ptr(),
-            name.as_ptr(),
-            python._Py_NoneStruct,
-        );
+        // By a name that is the same one each time.
+        let called = (python.PyUnicode_InternFromString)(c"ModuleSpec".as_ptr());
+        let class = (python.PyObject_GetAttr)(machinery, called);
+        (python.Py_DecRef)(called);
         (python.Py_DecRef)(machinery);
+        let spec = if class.is_null() {
+            class
+        } else {
+            let spec =
+                (python.PyObject_CallFunction)(class, c"sO".as_ptr(), name.as_ptr(), python._Py_NoneStruct);
+            (python.Py_DecRef)(class);
+            spec
+        };
         if spec.is_null() {
             (python.PyErr_Print)();
             return failed(INTERPRETER, 0);
