@@ -259,14 +259,15 @@ impl PageTable {
     }
 
     /// Calls `each` with the parts of a mapping: low and high address, and whether it is a guard. Since glibc 2.42 the guard of a thread's stack
-    /// lies inside of the mapping that the stack is part of (`MADV_GUARD_INSTALL`), and stacks side by side are one mapping.
+    /// lies inside of the mapping that the stack is part of (`MADV_GUARD_INSTALL`), and stacks side by side are one mapping. With the tunable
+    /// `glibc.mem.decorate_maps` such a mapping has a name.
     fn parts(&self, mapping: &Mapping<'_>, each: &mut dyn FnMut(usize, usize, bool)) {
         const ENTRIES: usize = 512;
         let size = c::page();
         let (mut from, mut was_guard) = (mapping.low, mapping.is_guard);
         let mut at = mapping.low;
         let pages = (mapping.high - mapping.low) / size;
-        let has_parts = mapping.is_data && mapping.name.is_empty() && pages <= Self::MOST;
+        let has_parts = mapping.is_data && pages <= Self::MOST;
         while has_parts && at < mapping.high {
             let mut entries = [0_u64; ENTRIES];
             let wanted = ENTRIES.min((mapping.high - at) / size);
@@ -402,15 +403,15 @@ mod tests {
         let size = c::page();
         let memory = c::map(8 * size).unwrap();
         let low = memory.as_ptr() as usize;
-        let mapping = Mapping { low, high: low + 8 * size, is_data: true, is_guard: false, name: b"" };
-        let parts = || {
+        let parts = |name: &[u8]| {
+            let mapping = Mapping { low, high: low + 8 * size, is_data: true, is_guard: false, name };
             let mut parts = std::vec::Vec::new();
             PageTable::of_this_process().parts(&mapping, &mut |from, to, is_guard| {
                 parts.push(((from - low) / size, (to - low) / size, is_guard))
             });
             parts
         };
-        assert_eq!(parts(), [(0, 8, false)]);
+        assert_eq!(parts(b""), [(0, 8, false)]);
         // SAFETY: these pages are this test's.
         let mut install = |page: usize, pages: usize| unsafe {
             c::madvise(memory.as_mut_ptr().add(page * size).cast(), pages * size, MADV_GUARD_INSTALL)
@@ -420,7 +421,9 @@ mod tests {
         let has_guards = (numbers.next(), numbers.next()) >= (Some(6), Some(13));
         assert_eq!([install(0, 1), install(4, 2)].map(|result| result == 0), [has_guards; 2]);
         let all = [(0, 1, true), (1, 4, false), (4, 6, true), (6, 8, false)];
-        assert_eq!(parts(), if has_guards { &all[..] } else { &[(0, 8, false)] });
+        for name in [&b""[..], b"[anon:"] {
+            assert_eq!(parts(name), if has_guards { &all[..] } else { &[(0, 8, false)] });
+        }
     }
 
     #[test]

@@ -187,7 +187,8 @@ fn observe_heap(channel: &Parts) {
     let cached =
         slots.chain([main]).try_fold(0, |sum, bytes| (bytes != UNKNOWN).then(|| sum + bytes)).unwrap_or(0);
     // Of blocks with mappings of their own the number is compared: glibc 2.43 takes each for 16 B larger whenever `mremap` changed it
-    // (`mremap_chunk` in malloc.c, bytes that grow by 48 in each cycle of a library that loses none). One is a page, at least.
+    // (bytes that grow by 48 in each cycle of a library that loses none). Since commit 614cfd0f8a the size of such a chunk leaves out 16 B
+    // at the end of its mapping, and `mremap_chunk` in malloc.c still takes it for all of the mapping. A block is a page, at least.
     let in_arenas = account.in_arenas.cast_signed() - (counted.bytes - counted.mapped_bytes);
     let mapped = account.mapped_blocks.cast_signed() - counted.mapped_blocks;
     let beyond = in_arenas - cached.cast_signed() + mapped * c::page() as i64;
