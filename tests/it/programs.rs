@@ -17,7 +17,7 @@ fn version(name: &str) -> Vec<u32> {
 }
 
 /// The programs for a C library, with their names.
-fn all(agents: &'static Agents) -> [(&'static str, &'static [u8]); 7] {
+fn all(agents: &'static Agents) -> [(&'static str, &'static [u8]); 8] {
     [
         ("host", agents.host),
         ("counting host", agents.host_counting),
@@ -26,6 +26,7 @@ fn all(agents: &'static Agents) -> [(&'static str, &'static [u8]); 7] {
         ("loop", agents.cycles),
         ("library that takes notes", agents.preload),
         ("auditor", agents.audit),
+        ("library of drivers", agents.drivers),
     ]
 }
 
