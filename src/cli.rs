@@ -156,7 +156,9 @@ limit is exceeded but at least one is undecided.")]
     #[command(after_help = "Examples:
   dlsoak merge part1.json part2.json -o record.json
   dlsoak merge go1.26=a/record.json go1.27=b/record.json -o record.json
+  dlsoak merge records/*/record.json -o record.json
 
+Several records of one part are attempts, of which each soak is taken that came to its end.
 The exit codes are those of `dlsoak run` for the merged record. 2 also means that the records do not belong together.")]
     Merge(MergeArgs),
     /// Check whether this machine can build, load and soak libraries, and suggest a fix for whatever is missing.

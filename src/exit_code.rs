@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::analysis::watch::passed;
-use crate::record::{OutcomeKind, Run};
+use crate::record::Run;
 
 /// All soaks passed.
 pub const PASSED: u8 = 0;
@@ -19,7 +19,7 @@ pub const INTERRUPTED: u8 = 130;
 /// The exit code that a run ends with.
 pub fn of(run: &Run) -> u8 {
     let watched = run.watch.as_ref().map(passed);
-    if run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted) {
+    if run.soaks.iter().any(|soak| soak.is_cut_short()) {
         INTERRUPTED
     } else if watched == Some(Some(false)) {
         FAILED

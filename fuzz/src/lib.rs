@@ -15,7 +15,7 @@ use dlsoak::record::read;
 use dlsoak::report::{Format, terminal};
 use dlsoak::settings::{self, Call, CountLimits, Exercise, LeakRate, MAX_TEXT, Settings, quantity};
 use dlsoak::suite::file::as_written;
-use dlsoak::suite::partition::Partition;
+use dlsoak::suite::partition::Share;
 use dlsoak::suite::plan::Plan;
 
 /// A suite file: a plan, or an error that begins with the file's name.
@@ -161,7 +161,7 @@ pub fn units(data: &[u8]) {
     spelt_again::<CountLimits>(text);
     spelt_again::<LeakRate>(text);
     let _ = text.parse::<settings::Mode>();
-    let _ = text.parse::<Partition>();
+    let _ = text.parse::<Share>();
 }
 
 /// What is understood is understood the same when it is spelt again.

@@ -7,7 +7,7 @@ use glob::Pattern;
 
 use crate::settings::Settings;
 use crate::settings::quantity::{Cycles, Jobs};
-use crate::suite::partition::Partition;
+use crate::suite::partition::Share;
 
 /// What the libraries of directories, patterns and lists are taken without.
 #[derive(Debug, Default, Args)]
@@ -62,9 +62,14 @@ pub struct RunArgs {
     /// alone [default: 1]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<Jobs>,
-    /// Soak only part K of N of the suite, for example 1/4 on the first of four machines [default: the whole suite]
+    /// Soak only part K of N of the suite, for example 1/4 on the first of four machines. `auto` takes the part from the task of a Slurm
+    /// array, and auto/N from that of a Kubernetes Indexed Job, of HyperQueue or of GNU parallel [default: the whole suite]
     #[arg(long, value_name = "K/N")]
-    pub partition: Option<Partition>,
+    pub partition: Option<Share>,
+    /// Split the suite by what each soak cost in the earlier record.json RECORD, longest first, so that all parts take about as long
+    /// [default: in turns]
+    #[arg(long, value_name = "RECORD", requires = "partition")]
+    pub weights: Option<PathBuf>,
 }
 
 impl RunArgs {
@@ -104,6 +109,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "trace_on_leak",
             "jobs",
             "partition",
+            "weights",
         ],
     ),
     ("Call", &["call", "as", "instances", "exercise", "setup", "after"]),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use super::{note, print, records};
 use crate::analysis::compare;
 use crate::cli::RunArgs;
-use crate::record::{self, OutcomeKind, Run};
+use crate::record::{self, Run};
 use crate::settings::Limits;
 use crate::suite::names::check_name;
 use crate::suite::plan::Plan;
@@ -55,8 +55,7 @@ pub(super) fn like(name: &str, baseline: &Baseline) -> record::Baseline {
 /// Saves the record as a baseline; not one of a run that was cut short, against which all later ones would look worse or
 /// better than they are.
 pub(super) fn save(run: &Run, name: &str, directory: &Path, soaks: usize, quiet: bool) -> anyhow::Result<()> {
-    let whole =
-        run.soaks.len() == soaks && !run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted);
+    let whole = run.soaks.len() == soaks && !run.soaks.iter().any(|soak| soak.is_cut_short());
     if !whole {
         note(&format!("the baseline `{name}` was not saved because the run was interrupted"));
         return Ok(());

@@ -7,7 +7,7 @@ use anyhow::bail;
 
 use super::records;
 use crate::elf;
-use crate::record::{OutcomeKind, Run, Soak};
+use crate::record::{Run, Soak};
 use crate::suite::plan::{Plan, SoakPlan};
 
 /// The soaks of the plan that the record in `out` has complete, by their place in the plan. `run`, which begins now, is dated as
@@ -56,8 +56,7 @@ fn has(soak: &Soak, plan: &SoakPlan) -> bool {
         id.is_some() && *id == elf::facts_of(path).and_then(|facts| facts.build_id)
     };
     let other = soak.replaced.as_ref().and_then(|replaced| replaced.builds[1].build_id.clone());
-    !soak.interrupted
-        && soak.outcome.kind != OutcomeKind::Interrupted
+    !soak.is_cut_short()
         && soak.asked == plan.asked
         && Path::new(&soak.path) == plan.path
         && is_same(&plan.path, &soak.build_id)

@@ -14,10 +14,10 @@ use super::libraries::{find, named};
 use super::out::Out;
 use super::save::Saver;
 use super::soaks::{Soaks, event};
-use super::{baselines, ci, print, resume};
+use super::{baselines, ci, print, records, resume};
 use crate::cli::{Global, MessageFormat, RunArgs};
 use crate::elf::read_at_most;
-use crate::record::{self, OutcomeKind, Run};
+use crate::record::{self, Run};
 use crate::settings::{Companion, Settings};
 use crate::suite::plan::Plan;
 use crate::{conduct, exit_code, report};
@@ -94,8 +94,7 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         baselines::save(&run, name, &args.baselines, plan.soaks.len(), json)?;
     }
     ci::tell(&run, json);
-    let interrupted = run.soaks.iter().any(|s| s.outcome.kind == OutcomeKind::Interrupted)
-        || code == exit_code::INTERRUPTED;
+    let interrupted = code == exit_code::INTERRUPTED;
     if let (true, Ok(record)) = (interrupted, saver.record()) {
         super::note(&format!("interrupted; the results so far are in {}", record.display()));
     }
@@ -159,8 +158,14 @@ pub(super) fn plan(args: &RunArgs, global: Global) -> anyhow::Result<(Plan, Opti
     let (mut plan, partition) = match &args.partition {
         None => (plan, None),
         Some(share) => {
-            let partition = share.to_record(&plan);
-            (plan.partition(*share), Some(partition))
+            let set = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+            let share = share.resolve(&set)?;
+            let weights = args.weights.as_deref();
+            let earlier = weights.map(records::read).transpose()?;
+            let split = share
+                .of_plan(&plan, earlier.as_ref())
+                .with_context(|| format!("--weights {}", weights.unwrap_or(Path::new("")).display()))?;
+            (plan.partition(&split), Some(split))
         }
     };
     // Found out before anything is written.

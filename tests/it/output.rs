@@ -329,7 +329,8 @@ fn a_record_of_something_else_is_not_resumed() {
         ("dlsoak.run/1", |run| run["schema"] = json!("dlsoak.run/1")),
         ("another suite", |run| run["soaks"][1]["name"] = json!("other")),
         ("another part", |run| {
-            run["partition"] = json!({"part": 1, "of": 2, "suite": "three", "soaks": ["first"]});
+            let soaks = json!([{"name": "first", "part": 1}]);
+            run["partition"] = json!({"part": 1, "of": 2, "suite": "three", "soaks": soaks});
         }),
         ("written by dlsoak", |run| run["tool"]["version"] = json!("0.0.1")),
     ];

@@ -233,6 +233,33 @@ fn a_bad_end_is_the_verdict_whatever_grew() {
 }
 
 #[test]
+fn a_soak_that_was_cut_short_is_never_clean() {
+    let of = |edit: &dyn Fn(&mut Measured), limits: &Limits| {
+        let mut soak = leaving(0);
+        edit(&mut soak);
+        let judged = judge(&soak, limits);
+        let severity = judged.findings.iter().find(|finding| finding.code == Code::Interrupted);
+        (judged.verdict, judged.gate.passed, severity.map(|finding| finding.severity))
+    };
+    let cut = |soak: &mut Measured| soak.outcome.kind = OutcomeKind::Interrupted;
+    let before_a_pass = |soak: &mut Measured| soak.interrupted = true;
+    let plain = Limits::default();
+    assert_eq!(of(&|_| {}, &plain), (Verdict::Clean, Some(true), None));
+    assert_eq!(of(&cut, &plain), (Verdict::Inconclusive, None, Some(Severity::Undecided)));
+    assert_eq!(of(&before_a_pass, &plain), (Verdict::Inconclusive, None, Some(Severity::Undecided)));
+    // What may stay passes only as a whole.
+    let allowed = Limits { allow_pinned: "it may".parse().ok(), ..Limits::default() };
+    let pinned = |soak: &mut Measured| soak.unload.state = UnloadState::Pinned;
+    assert_eq!(of(&pinned, &allowed), (Verdict::Pinned, Some(true), None));
+    let both = |soak: &mut Measured| {
+        pinned(soak);
+        cut(soak);
+    };
+    assert_eq!(of(&both, &allowed), (Verdict::Pinned, None, Some(Severity::Undecided)));
+    assert_eq!(of(&both, &plain), (Verdict::Pinned, Some(false), Some(Severity::Note)));
+}
+
+#[test]
 fn a_limit_by_time_is_shown_by_cycle_and_growth_below_it_passes() {
     let limit = |text: &str| Limits { max_leak_rate: text.parse().ok(), ..Limits::default() };
     let judgement = judge(&leaving(32), &limit("1MB/s"));

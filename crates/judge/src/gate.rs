@@ -22,7 +22,9 @@ pub(super) fn gate(
 ) -> Gate {
     let passed = match verdict {
         Verdict::Clean => Some(true),
-        Verdict::Pinned => Some(may_stay(soak, limits)),
+        // What is missing of it might have failed.
+        Verdict::Pinned if may_stay(soak, limits) => (!soak.is_cut_short()).then_some(true),
+        Verdict::Pinned => Some(false),
         Verdict::Inconclusive => None,
         _ => Some(false),
     };

@@ -58,7 +58,8 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
         let leaks = leak.is_some();
         let open: Vec<Evidence> =
             evidence.iter().filter(|e| !(leaks && is_memory(e.growth.metric))).cloned().collect();
-        gate::excuse(&mut gate, &blamed, is_undecided(&open) || is_heap_unseen(soak));
+        let undecided = is_undecided(&open) || is_heap_unseen(soak) || soak.is_cut_short();
+        gate::excuse(&mut gate, &blamed, undecided);
     }
     // What did not run to its end is judged by that; its figures would only say more of the same.
     if ran(soak) {
@@ -69,7 +70,7 @@ pub(super) fn judge(soak: &Measured, limits: &Limits) -> Judged {
     let patterns: Vec<Pattern> = soak.pattern_soaks.iter().map(|soak| pattern(soak, limits)).collect();
     let mut case = Case { soak, limits, evidence: &evidence, exhausted: &exhausted, findings: Vec::new() };
     case.exhausted();
-    case.ended();
+    case.ended(gate.passed);
     case.leaks(leak.as_ref());
     case.decided();
     case.residue(&residue);
@@ -127,7 +128,8 @@ fn verdict(soak: &Measured, limits: &Limits, evidence: &[Evidence], left: bool, 
         _ if left => Verdict::Residue,
         OutcomeKind::Limit => Verdict::Limit,
         _ if pinned && (!may_stay(soak, limits) || !undecided) => Verdict::Pinned,
-        _ if undecided => Verdict::Inconclusive,
+        // The rest of it, or a pass that did not run, might have found something.
+        _ if undecided || soak.is_cut_short() => Verdict::Inconclusive,
         OutcomeKind::Completed | OutcomeKind::Interrupted => Verdict::Clean,
     }
 }
@@ -196,11 +198,12 @@ impl Case<'_> {
         until.map_or(self.soak.cycles.completed, |until| until.min(self.soak.cycles.completed))
     }
 
-    /// How it ended, where it did not complete.
-    fn ended(&mut self) {
+    /// How it ended, where it did not complete or some of its passes are missing, and what the gate makes of it.
+    fn ended(&mut self, passed: Option<bool>) {
         let severity = match self.soak.outcome.kind {
-            OutcomeKind::Completed => return,
-            OutcomeKind::Interrupted => Severity::Note,
+            OutcomeKind::Completed if !self.soak.interrupted => return,
+            OutcomeKind::Completed | OutcomeKind::Interrupted if passed.is_none() => Severity::Undecided,
+            OutcomeKind::Completed | OutcomeKind::Interrupted => Severity::Note,
             _ => Severity::Fail,
         };
         let outcome = dlsoak_record::Outcome { stacks: None, ..self.soak.outcome.clone() };

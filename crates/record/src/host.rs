@@ -3,12 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The share that soak number `index` of a suite is in, from 1, where there are `of`.
-pub fn share_of(index: usize, of: usize) -> usize {
-    index % of.max(1) + 1
-}
-
-/// A share of a suite that several machines soak together.
+/// A share of a suite that several machines soak together, and how the suite is split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Partition {
     /// Number of the share, from 1.
@@ -17,8 +12,24 @@ pub struct Partition {
     pub of: u32,
     /// Name of the suite.
     pub suite: String,
-    /// Soaks of the whole suite, by name and in order.
-    pub soaks: Vec<String>,
+    /// Soaks of the whole suite in order, each with the part that it is in.
+    pub soaks: Vec<SplitSoak>,
+}
+
+/// A soak of a suite that is split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SplitSoak {
+    /// Its name.
+    pub name: String,
+    /// Number of the part that it is in.
+    pub part: u32,
+}
+
+impl Partition {
+    /// Names of the soaks of this share, in the suite's order.
+    pub fn share(&self) -> impl Iterator<Item = &str> {
+        self.soaks.iter().filter(|soak| soak.part == self.part).map(|soak| soak.name.as_str())
+    }
 }
 
 /// What wrote the record.

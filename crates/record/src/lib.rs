@@ -65,7 +65,7 @@ pub use finding::{
 };
 pub use gate::{Gate, Rule, RuleMeasured, RuleName};
 pub use growth::{Fit, Growth, Leak, OneTime, Trend};
-pub use host::{Host, Partition, Tool, share_of};
+pub use host::{Host, Partition, SplitSoak, Tool};
 pub use language::Language;
 pub use latency::{Latencies, Latency};
 pub use limits::{Excess, Limit, LimitName, LimitReached};
@@ -309,6 +309,17 @@ impl Measured {
     /// Number of threads that cycle.
     pub fn threads(&self) -> u32 {
         self.asked.threads.map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether the run was interrupted or killed before all passes of this soak were over. Such a soak is never clean.
+    pub fn is_cut_short(&self) -> bool {
+        self.interrupted || self.outcome.kind == OutcomeKind::Interrupted
+    }
+
+    /// Wall time of its passes in seconds; of a record that does not list them, the active time of the measured cycles.
+    pub fn cost(&self) -> f64 {
+        let passes: f64 = self.passes.iter().map(|made| made.seconds).sum();
+        if self.passes.is_empty() { self.seconds } else { passes }
     }
 
     /// Why nothing that the library does could get it unloaded, where that is so.

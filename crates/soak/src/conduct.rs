@@ -234,7 +234,10 @@ pub fn with(instrument: &dyn Instrument, plan: &SoakPlan, context: &Context<'_>)
             soak = conductor.conduct(pass, soak)?;
         }
     }
-    soak.measured.interrupted = context.interrupted.load(Relaxed);
+    if context.interrupted.load(Relaxed) {
+        soak.measured.interrupted = true;
+        soak = analysis::judged(soak.measured);
+    }
     Ok(soak)
 }
 

@@ -16,6 +16,12 @@ const BREAKS_AT_EXIT: &str =
 const LEAVE_NOTHING: &str = "remove every handler and join every thread before the library is unloaded";
 
 pub(super) fn ended(ended: &Ended) -> Text {
+    // Of a soak that completed, only an interruption of what follows it is a finding.
+    if ended.outcome.kind == OutcomeKind::Completed {
+        let cycles = measured_cycles(ended.measured);
+        return Text::fact(format!("interrupted after {cycles}, before all passes were over"))
+            .means("a pass that is missing might have found something");
+    }
     outcome(&ended.outcome, ended.measured)
 }
 
@@ -153,13 +159,17 @@ fn place_of(outcome: &Outcome) -> String {
     }
 }
 
+fn measured_cycles(measured: u64) -> String {
+    match measured {
+        1 => "1 measured cycle".to_owned(),
+        _ => format!("{} measured cycles", units::count(measured)),
+    }
+}
+
 fn interrupted(outcome: &Outcome, measured: u64) -> Text {
     let what =
         if matches!(outcome.why, Some(Why::CutShort)) { "the run was cut short" } else { "interrupted" };
-    let cycles = match measured {
-        1 => "1 measured cycle".to_owned(),
-        _ => format!("{} measured cycles", units::count(measured)),
-    };
+    let cycles = measured_cycles(measured);
     let text = Text::fact(format!("{what} after {cycles}, which the verdict is based on"));
     match &outcome.why {
         Some(Why::Hang(hang)) => {

@@ -12,7 +12,6 @@ use thiserror::Error;
 use super::file::{Find, SuiteFile};
 use super::matrix::in_force;
 use super::names::{Unique, default_name, fit_name};
-use super::partition::Partition;
 use super::suite_error::SuiteError;
 use super::together::{check_calls, check_chaos, check_host, check_mode, check_replace, check_together};
 use crate::calls::Prototypes;
@@ -331,15 +330,11 @@ impl Plan {
         count
     }
 
-    /// Keeps this machine's share of the soaks. Every soak is in exactly one share; shares differ by at most
-    /// one soak, and one may be empty.
+    /// Keeps this machine's share of the soaks. Every soak is in exactly one share, and a share may be empty.
     #[must_use]
-    pub fn partition(mut self, share: Partition) -> Self {
-        let mut index = 0;
-        self.soaks.retain(|_| {
-            index += 1;
-            share.takes(index - 1)
-        });
+    pub fn partition(mut self, split: &record::Partition) -> Self {
+        let mut places = split.soaks.iter();
+        self.soaks.retain(|_| places.next().is_some_and(|soak| soak.part == split.part));
         self
     }
 }

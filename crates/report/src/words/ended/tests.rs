@@ -432,6 +432,9 @@ fn ends_that_a_person_asked_for() {
         asked(OutcomeKind::Interrupted, Some(Why::CutShort)),
         end(OutcomeKind::Interrupted, Phase::Call, Why::Hang(hang)),
     ]));
+    let completed = asked(OutcomeKind::Completed, Some(Why::Decided));
+    let missing = ended(&Ended { outcome: completed, measured: 1_000 }).fact;
+    assert_eq!(missing, "interrupted after 1,000 measured cycles, before all passes were over");
 }
 
 #[test]
