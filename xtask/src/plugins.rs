@@ -71,9 +71,8 @@ const PLACES: [(&str, &[&str], &[&str]); 13] = [
 const HEAD: &str = "# Plugins of Debian 12, soaked by their drivers
 
 `cargo xtask plugins` soaks each plugin with its driver ([drivers.md](drivers.md)) and writes this page. A plugin with a finding is run again in
-a bare host of its interface, a program in C of `tests/drivers` that shares no code with dlsoak, for as many cycles (for 5,000 if it is a Python
-module, because importlib is not steady before, and for ten times as many after a crash). The packages are those of `xtask/plugins.txt`, which
-`cargo xtask plugins --install` installs.
+a bare host of its interface, a program in C of `tests/drivers` that shares no code with dlsoak, for as many cycles (for ten times as many
+after a crash). The packages are those of `xtask/plugins.txt`, which `cargo xtask plugins --install` installs.
 
 - The bare host's growth of the heap is the median of 16 parts of its second half, or else the mean of that half, by `mallinfo2` without malloc's
   thread cache. `yes` says that it is within 16 B or 10 % of dlsoak's. [drivers.md](drivers.md#the-second-witness) says why they may differ.
@@ -437,8 +436,6 @@ fn bare(soaks: &Soaks, interface: Interface, link: &[&str], soak: &Value) -> Res
     let completed = text(soak, "/outcome/kind") == "completed";
     // A slow plugin may not get beyond the warm-up.
     let cycles = if completed { count("completed").max(count("warmup")).max(1) } else { count("requested") };
-    // importlib's own caches fill for some thousand cycles.
-    let cycles = if interface == Interface::Python { cycles.max(5000) } else { cycles };
     // What brings a plugin down after hundreds of cycles may do so later in another host: None of Python, a reference fewer in each.
     let cycles = if text(soak, "/outcome/kind") == "crashed" { cycles * 10 } else { cycles };
     let mut command = Command::new(host);

@@ -1,7 +1,8 @@
 //! Extension modules of Python, by the C API of 3.11 (<https://docs.python.org/3.11/c-api/module.html>; the layout of `PyModuleDef` is that of
 //! `moduleobject.h`, which is the same from 3.5 to 3.11 on 64-bit machines).
 //!
-//! - `dlsoak_python`: one interpreter lives on. Each cycle imports the module as importlib does, drops it and collects garbage.
+//! - `dlsoak_python`: one interpreter lives on. Each cycle imports the module as importlib does, drops it, collects garbage and clears the
+//!   cache of attributes.
 //! - `dlsoak_python_fresh`: `Py_InitializeEx` and `Py_FinalizeEx` in each cycle, with the import between them.
 //!
 //! Python never unloads an extension module, not even in `Py_FinalizeEx`, which its documentation says. Its types lead to the module's static
@@ -14,7 +15,7 @@
 //! suffix. Where it is empty, the name is that of `PyInit_*`. The detail `-` has the cycle import nothing: what such cycles leave is the
 //! interpreter's. `PYTHONMALLOC=malloc` is set, so that each object is a block of the heap.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -72,6 +73,7 @@ functions!(Python {
     PyGILState_Release: unsafe extern "C" fn(c_int),
     PyRun_SimpleStringFlags: unsafe extern "C" fn(*const c_char, *const c_void) -> c_int,
     PyGC_Collect: unsafe extern "C" fn() -> isize,
+    PyType_ClearCache: unsafe extern "C" fn() -> c_uint,
     PyImport_ImportModule: unsafe extern "C" fn(*const c_char) -> Object,
     PyImport_GetModuleDict: unsafe extern "C" fn() -> Object,
     PyDict_SetItemString: unsafe extern "C" fn(Object, *const c_char, Object) -> c_int,
@@ -94,10 +96,7 @@ functions!(Python {
 });
 
 /// What makes the kept interpreter one that has been used for long. A dictionary where keys come and go grows once, after as many keys as it has
-/// room for, and those of interned strings, of modules and of a type's subclasses would do so in the middle of a soak. The cache of `_PyType_Lookup`
-/// keeps each of 4,096 names, which it finds by their addresses, so that a name that is made anew for each look-up (`PyObject_GetAttrString`)
-/// takes one more of its places: 51 B per cycle at first, and nothing after 5,000. The names are kept while the cache is filled, or a few addresses
-/// would serve all of them.
+/// room for, and those of interned strings, of modules and of a type's subclasses would do so in the middle of a soak.
 const USED: &CStr = cr#"
 def use():
     import gc, importlib.machinery, sys
@@ -107,10 +106,7 @@ def use():
         name = "dlsoak_%d" % number
         sys.modules[name] = sys
         del sys.modules[name]
-    names = ["dlsoak_%d" % number for number in range(20000)]
     for base in object, Exception, OSError, ValueError, tuple:
-        for name in names:
-            getattr(base, name, None)
         for number in range(2000):
             type("dlsoak", (base,), {})
             if number % 500 == 499:
@@ -162,6 +158,9 @@ pub unsafe extern "C" fn dlsoak_python(handle: *mut c_void) -> c_int {
         let state = (python.PyGILState_Ensure)();
         let result = import(python, handle, true);
         python_collect(python.PyGC_Collect);
+        // It has 4,096 places for names, found by their addresses. A name that is made anew for each look-up (PyObject_GetAttrString, also by
+        // PyModule_FromDefAndSpec2) takes one more of them: 51 B per cycle at first, and nothing after 5,000 cycles.
+        (python.PyType_ClearCache)();
         (python.PyGILState_Release)(state);
         result
     }
