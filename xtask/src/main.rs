@@ -24,6 +24,7 @@ mod pictures;
 mod plugins;
 mod ports;
 mod python;
+mod slurm;
 mod survey;
 mod truth;
 mod watch;
@@ -70,7 +71,7 @@ enum Verb {
     Plugins(plugins::Options),
     /// Watch a host that loads 100 times per second for ten minutes: the watcher's memory does not grow
     Watch,
-    /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts, watch, ports, examples and dist in turn, and add what they say to reports/nightly.md
+    /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts, watch, ports, slurm, examples and dist in turn, and add what they say to reports/nightly.md
     Nightly(nightly::Options),
     /// Validate examples/fleet/, action.yml and the release workflow against the published schemas, with validators fetched by pip
     Fleet,
@@ -80,6 +81,8 @@ enum Verb {
     Dist(dist::Options),
     /// Soak the fixtures with what ships on older and newer C libraries and on musl, and write docs/ports.md; needs root
     Ports(ports::Options),
+    /// Run the example for Slurm on two nodes of this machine that are lost meanwhile, and write docs/slurm.md; needs root and Slurm
+    Slurm,
     /// Format, clippy, documentation and licences
     Lint,
     /// Lint, build the fixtures, run all tests
@@ -121,6 +124,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Examples => examples::run(),
         Verb::Dist(options) => dist::run(&options),
         Verb::Ports(options) => ports::run(&options),
+        Verb::Slurm => slurm::run(),
         Verb::Lint => checks::lint(),
         Verb::Test(passed) => checks::test(&passed),
         Verb::Bench(options) => bench::run(&options),

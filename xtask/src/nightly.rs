@@ -13,7 +13,7 @@ use xtask::fixtures;
 use crate::command;
 
 /// The verbs in their order, with the arguments that bound them: about three hours in all on two CPUs.
-const VERBS: [(&str, &[&str]); 12] = [
+const VERBS: [(&str, &[&str]); 13] = [
     ("truth", &["--runs", "2", "--within", "10000"]),
     ("pairs", &["--runs", "12"]),
     ("mutate", &["--copies", "2000"]),
@@ -24,6 +24,7 @@ const VERBS: [(&str, &[&str]); 12] = [
     ("hosts", &["--watched"]),
     ("watch", &[]),
     ("ports", &[]),
+    ("slurm", &[]),
     ("examples", &[]),
     ("dist", &["--check"]),
 ];

@@ -46,6 +46,9 @@ pub struct Soak {
     /// A command that makes the same soak again.
     #[serde(default)]
     pub replay: String,
+    /// Its cycles.
+    #[serde(default)]
+    pub cycles: Cycles,
     /// Active seconds.
     pub seconds: f64,
     /// How it ended.
@@ -68,6 +71,13 @@ pub struct Soak {
     /// The soak in which a collector runs often, where memory that it frees grew or was undecided.
     #[serde(default)]
     pub collected: serde_json::Value,
+}
+
+/// How many cycles.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Cycles {
+    /// Those that were measured.
+    pub completed: u64,
 }
 
 /// The measured process.
