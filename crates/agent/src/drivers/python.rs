@@ -78,9 +78,7 @@ functions!(Python {
     PyImport_GetModuleDict: unsafe extern "C" fn() -> Object,
     PyDict_SetItemString: unsafe extern "C" fn(Object, *const c_char, Object) -> c_int,
     PyDict_DelItemString: unsafe extern "C" fn(Object, *const c_char) -> c_int,
-    PyUnicode_InternFromString: unsafe extern "C" fn(*const c_char) -> Object,
-    PyObject_GetAttr: unsafe extern "C" fn(Object, Object) -> Object,
-    PyObject_CallFunction: unsafe extern "C" fn(Object, *const c_char, ...) -> Object,
+    PyObject_CallMethod: unsafe extern "C" fn(Object, *const c_char, *const c_char, ...) -> Object,
     PyModule_FromDefAndSpec2: Create,
     PyModule_ExecDef: Exec,
     PyModule_GetDef: unsafe extern "C" fn(Object) -> *mut Def,
@@ -231,19 +229,14 @@ unsafe fn import(python: Python, handle: *mut c_void, is_kept: bool) -> c_int {
             (python.PyErr_Print)();
             return failed(INTERPRETER, 0);
         }
-        // By a name that is the same one each time.
-        let called = (python.PyUnicode_InternFromString)(c"ModuleSpec".as_ptr());
-        let class = (python.PyObject_GetAttr)(machinery, called);
-        (python.Py_DecRef)(called);
+        let spec = (python.PyObject_CallMethod)(
+            machinery,
+            c"ModuleSpec".as_ptr(),
+            c"sO".as_ptr(),
+            name.as_ptr(),
+            python._Py_NoneStruct,
+        );
         (python.Py_DecRef)(machinery);
-        let spec = if class.is_null() {
-            class
-        } else {
-            let spec =
-                (python.PyObject_CallFunction)(class, c"sO".as_ptr(), name.as_ptr(), python._Py_NoneStruct);
-            (python.Py_DecRef)(class);
-            spec
-        };
         if spec.is_null() {
             (python.PyErr_Print)();
             return failed(INTERPRETER, 0);
