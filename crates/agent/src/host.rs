@@ -80,8 +80,7 @@ fn open(fd: c_int) -> Option<Parts> {
         if len < smallest.len {
             return None;
         }
-        // The page table entries are there before the first checkpoint.
-        let flags = c::MAP_SHARED | c::MAP_POPULATE;
+        let flags = c::MAP_SHARED | c::POPULATE;
         let at = c::mmap(null_mut(), len, c::PROT_READ | c::PROT_WRITE, flags, fd, 0);
         let base = NonNull::new(at.cast::<u8>()).filter(|at| at.as_ptr() as isize != -1)?;
         let layout = Layout::of(Parts::new(base, smallest).header()).filter(|layout| layout.len <= len)?;
@@ -210,8 +209,12 @@ fn serve(task: &'static Task, thread: usize, room: Room) {
     let _announced = task.announce(slot);
     let ring = channel.ring(thread);
     let mut carried_out = 0;
+    let mut is_awake = false;
     let mut sound = true;
     loop {
+        if is_awake {
+            look_for_a_while(&header.order, carried_out);
+        }
         let order = next_order(&header.order, carried_out);
         if header.exit.load(Acquire) != 0 {
             return;
@@ -225,6 +228,7 @@ fn serve(task: &'static Task, thread: usize, room: Room) {
         }
         quiet::observe_thread(slot);
         header.beside_ns.fetch_add(cycler.take_beside_ns(), Relaxed);
+        is_awake = header.awake.load(Relaxed) != 0;
         let arrived = header.arrived.fetch_add(1, AcqRel) as usize + 1;
         if arrived == channel.slots().len() {
             let active = c::monotonic_ns().saturating_sub(header.started_ns.swap(0, Relaxed));
@@ -238,6 +242,22 @@ fn serve(task: &'static Task, thread: usize, room: Room) {
             wake_all(&header.done);
         }
         carried_out = order;
+    }
+}
+
+/// Stays awake while `word` is `carried_out`, up to half a millisecond. To be woken on another CPU of a virtual machine took 0.04 ms, which is as
+/// long as a cycle of a small library, and a tenth of 1,000 cycles with 129 checkpoints.
+fn look_for_a_while(word: &AtomicU32, carried_out: u32) {
+    const AWAKE_NS: u64 = 500_000;
+    const LOOKS: u32 = 64;
+    let began = c::monotonic_ns();
+    while c::monotonic_ns().saturating_sub(began) < AWAKE_NS {
+        for _ in 0..LOOKS {
+            if word.load(Acquire) != carried_out {
+                return;
+            }
+            core::hint::spin_loop();
+        }
     }
 }
 

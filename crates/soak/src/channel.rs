@@ -62,8 +62,10 @@ impl Channel {
         let fixed = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         let _ = fcntl(&fd, FcntlArg::F_ADD_SEALS(fixed));
         let len = NonZeroUsize::MIN.saturating_add(layout.len - 1);
-        // MAP_POPULATE: the page table entries are there before the first checkpoint.
-        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
+        // MAP_POPULATE: the page table entries are there before the first checkpoint. Where pointers are looked for nothing is counted, and most of
+        // the table for them, which takes 1 MB, stays empty.
+        let populate = if has_pointers { MapFlags::empty() } else { MapFlags::MAP_POPULATE };
+        let flags = MapFlags::MAP_SHARED | populate;
         // SAFETY: a new shared mapping at an address the kernel chooses touches nothing that exists.
         let base = unsafe { mmap(None, len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags, &fd, 0) }
             .map_err(|e| ChannelError::System("mmap", e.into()))?;
@@ -78,8 +80,8 @@ impl Channel {
         header.has_pointers.store(u32::from(has_pointers), Relaxed);
         write_bytes(channel.job(), job);
         // Every page the worker may write is touched now: a page that appears later would count as its growth.
-        for byte in channel.writable().iter().skip(size_of::<Header>()).step_by(procfs::page_size() as usize)
-        {
+        let touched = if has_pointers { &[] } else { channel.writable() };
+        for byte in touched.iter().skip(size_of::<Header>()).step_by(procfs::page_size() as usize) {
             byte.store(0, Relaxed);
         }
         header.version.store(VERSION, Relaxed);

@@ -17,7 +17,7 @@ pub const SIGNALS: usize = 64;
 /// First word of the memory; tells a worker that it was handed the right descriptor.
 pub const MAGIC: u32 = 0x646c_736b;
 /// Changes with every change of the layout. The two sides are of the same build, unless someone mixes them.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 /// Bytes that an error message may take.
 pub const ERROR_LEN: usize = 2048;
 /// Bytes for the list of loaded objects.
@@ -108,6 +108,8 @@ pub struct Header {
     /// Number of the library, counted from 1, that the first thread opens and closes before the cycles of the order under way, and which
     /// counts as none of them; 0: none. Written by the supervisor.
     pub visit: AtomicU32,
+    /// Not 0: the next order follows in a moment, and the one thread looks for it for a while before it sleeps. Written by the supervisor.
+    pub awake: AtomicU32,
 }
 
 impl Header {

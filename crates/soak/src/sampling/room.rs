@@ -75,10 +75,14 @@ fn groups(controller: &str) -> Vec<PathBuf> {
     all
 }
 
-/// What is left in one group; `None` where it has no such limit.
+/// What the first version of control groups has for no limit: the greatest signed number, rounded down to pages.
+const UNLIMITED: u64 = 1 << 62;
+
+/// What is left in one group; `None` where it has no such limit. How much is used takes the kernel a while to add up.
 fn left(group: &Path, names: &Names) -> Option<u64> {
     let number = |name: &str| std::fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
-    let (limit, used) = (number(names.limit)?, number(names.used)?);
+    let limit = number(names.limit).filter(|limit| *limit < UNLIMITED)?;
+    let used = number(names.used)?;
     let stat = if names.reclaimable.is_empty() {
         String::new()
     } else {

@@ -10,7 +10,19 @@ use crate::record::{Latencies, OverTime};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Longest latency that is told from longer ones, in nanoseconds.
-pub(super) const LONGEST: u64 = 60_000_000_000;
+const LONGEST: u64 = 60_000_000_000;
+
+/// Adds a value. The histogram grows with what it is given: with room for a minute, the 20 of a soak would take 3 MB, and those of a small
+/// library need a third of it.
+pub(super) fn record(histogram: &mut Histogram<u64>, ns: u64) {
+    // It has memory for the longest one, unless there is none at all.
+    let _ = histogram.record(longest_at(ns));
+}
+
+/// A latency, where what is longer than the longest counts as that.
+pub(super) fn longest_at(ns: u64) -> u64 {
+    ns.min(LONGEST)
+}
 
 /// One histogram per phase, all threads merged.
 #[derive(Debug)]
@@ -27,9 +39,9 @@ impl Histograms {
     /// Empty histograms.
     ///
     /// # Errors
-    /// Never with these bounds; the histogram's constructor checks them.
+    /// Never with this precision; the histogram's constructor checks it.
     pub(super) fn new() -> Result<Self, hdrhistogram::CreationError> {
-        let new = || Histogram::new_with_bounds(1, LONGEST, 3);
+        let new = || Histogram::new(3);
         Ok(Self {
             open: new()?,
             symbol: new()?,
@@ -48,12 +60,12 @@ impl Histograms {
         for entry in entries {
             let [open, symbol, call, close] =
                 [&entry.open, &entry.symbol, &entry.call, &entry.close].map(|ticks| ns(ticks.load(Relaxed)));
-            self.open.saturating_record(open);
-            self.symbol.saturating_record(symbol);
-            self.call.saturating_record(call);
-            self.close.saturating_record(close);
+            record(&mut self.open, open);
+            record(&mut self.symbol, symbol);
+            record(&mut self.call, call);
+            record(&mut self.close, close);
             let cycle = open.saturating_add(symbol).saturating_add(call).saturating_add(close);
-            self.cycle.saturating_record(cycle);
+            record(&mut self.cycle, cycle);
             self.intervals.add([open, symbol, call, close, cycle]);
         }
     }

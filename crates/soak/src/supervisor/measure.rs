@@ -78,6 +78,8 @@ pub(super) struct Measurement<'a> {
     residue: residue::Watch,
     warm: Histograms,
     histograms: Histograms,
+    /// Whether a thread at a checkpoint may stay awake: nothing that disturbs it sees whether it is parked.
+    may_stay_awake: bool,
     began: Instant,
     /// When what was measured was last told.
     told: Instant,
@@ -96,6 +98,7 @@ impl<'a> Measurement<'a> {
         Ok(Self {
             plan,
             warmup,
+            may_stay_awake: session.worker.has_spare_cpu() && plan.chaos.is_empty(),
             session,
             staging,
             series: Series::new(plan.mode != Mode::Namespace),
@@ -308,8 +311,12 @@ impl Steps for Measurement<'_> {
     }
 
     fn advance(&mut self, cycle: u64) -> Result<(), End> {
-        self.session.want_state(self.residue.looks_next());
+        let looks = self.residue.looks_next();
+        let looks_at_threads = looks || self.kinds.as_ref().is_some_and(Kinds::may_look_next);
+        self.session.want_state(looks);
+        self.session.want_awake(!looks_at_threads && self.may_stay_awake);
         let reached = self.session.advance(self.warmup.saturating_add(cycle), &mut self.histograms);
+        self.session.want_awake(false);
         self.session.want_state(false);
         // Before the checkpoint, which would be that of another file. Where a load failed, that is said with the failure.
         match &reached {

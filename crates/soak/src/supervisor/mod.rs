@@ -401,7 +401,7 @@ fn start<'a>(
         _ => Fault::new(format!("cannot read /proc/{} of the measured process: {e}", process.pid())),
     })?;
     let bounds = Bounds { stride: bounds.stride.min(u64::from(capacity)), ..bounds };
-    let worker = session::Worker::new(process, sampler, (links, stubs));
+    let worker = session::Worker::new(process, sampler, (links, stubs), threads);
     let mut session = Session::new(channel, worker, confinement, bounds, context);
     session.answers = exchange.map(|exchange| Answers::new(exchange.difference.words));
     if !with_stubs.linked.is_empty() || !plan.held.is_empty() {

@@ -3,7 +3,7 @@
 
 use hdrhistogram::{CreationError, Histogram};
 
-use super::latency::LONGEST;
+use super::latency::{longest_at, record};
 use crate::record::{OverTime, OverTimeColumn};
 
 /// Most intervals that are kept: a chart has no room for more.
@@ -78,9 +78,9 @@ impl Intervals {
     /// No interval yet.
     ///
     /// # Errors
-    /// Never with these bounds; the histogram's constructor checks them.
+    /// Never with this precision; the histogram's constructor checks it.
     pub(super) fn new() -> Result<Self, CreationError> {
-        let new = || Histogram::new_with_bounds(1, LONGEST, 2);
+        let new = || Histogram::new(2);
         let open = [new()?, new()?, new()?, new()?, new()?];
         Ok(Self { open, max: Default::default(), cycles: 0, length: 1, closed: Vec::new() })
     }
@@ -88,8 +88,8 @@ impl Intervals {
     /// Adds a cycle: the nanoseconds of each phase.
     pub(super) fn add(&mut self, phases: [u64; PHASES]) {
         for ((histogram, max), ns) in self.open.iter_mut().zip(&mut self.max).zip(phases) {
-            histogram.saturating_record(ns);
-            *max = (*max).max(ns.min(LONGEST));
+            record(histogram, ns);
+            *max = (*max).max(longest_at(ns));
         }
         self.cycles += 1;
     }
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(record.columns[1..4], OverTimeColumn::LATENCIES[..3]);
         assert_eq!(record.rows.len(), 2);
         assert_eq!(record.rows[0][..4], [100, 100, 100, 90_000]);
-        assert_eq!(record.rows[0][15], i64::try_from(LONGEST).unwrap());
+        assert_eq!(record.rows[0][15], i64::try_from(longest_at(u64::MAX)).unwrap());
         assert_eq!(record.rows[1][..4], [101, 50, 50, 50]);
         assert!(record.rows.iter().all(|row| row.len() == record.columns.len()));
     }

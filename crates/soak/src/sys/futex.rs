@@ -3,16 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering::Acquire};
 use std::time::{Duration, Instant};
 
-/// How long to look at a word before sleeping on it. Waking a sleeper on another CPU of a virtual machine took 0.1 ms here, and a cycle of a
-/// small library takes 0.04: of 1,000 cycles with 128 checkpoints a fifth of the time was spent in waking.
-const AWAKE: Duration = Duration::from_micros(500);
-
-/// Stays awake while `word` is `expected`, up to half a millisecond, and lets others have the CPU meanwhile (`sched_yield(2)`): whether it
-/// still is.
-pub fn look_for_a_while(word: &AtomicU32, expected: u32) -> bool {
+/// Stays awake while `word` is `expected`, up to `longest`, and lets others have the CPU meanwhile (`sched_yield(2)`): whether it still is.
+pub fn look_for_a_while(word: &AtomicU32, expected: u32, longest: Duration) -> bool {
     let began = Instant::now();
     while word.load(Acquire) == expected {
-        if began.elapsed() >= AWAKE {
+        if began.elapsed() >= longest {
             return true;
         }
         std::thread::yield_now();
