@@ -29,7 +29,7 @@ mod together;
 mod verdict;
 pub mod watch;
 
-use dlsoak_record::{Growth, Judged, Limits, Measured, Metric, Run, Soak, Trend};
+use dlsoak_record::{Judged, Limits, Measured, Metric, Run, Soak, Trend};
 
 use growth::{Answer, Errors, Evidence};
 
@@ -102,7 +102,8 @@ pub enum Look {
     Clean,
     /// A leak that more cycles would not make go away: the soak may stop.
     Leak,
-    /// What looks like a leak, but what stays loaded may hold it, as a cache that is not full yet. Whether the memory is lost decides.
+    /// What looks like a leak, but a cache that is not full yet may hold it: one of what stays loaded or, before there were many cycles, one of
+    /// the C library. Whether the memory is lost decides.
     LeakOrCache,
     /// Not decided.
     GoOn,
@@ -111,38 +112,35 @@ pub enum Look {
 /// Looks at a soak that is under way; `look_index` counts the looks from 0. Look when the cycles have doubled, not
 /// more often: each look spends half of the error probability that is left.
 pub fn look(soak: &Measured, limits: &Limits, look_index: u32) -> Look {
-    let (look, growth) = looked(soak, limits, look_index);
-    // Beside what stays loaded, a leak is memory that nothing points to, which is certain at once.
-    let early = look_index < schedule::LEAK_LOOKS && !lost::stays(soak);
-    if look == Look::Leak && early && !is_plain(soak, limits, look_index, &growth) {
-        Look::GoOn
-    } else {
-        look
+    let (look, evidence) = looked(soak, limits, look_index);
+    if look != Look::Leak || look_index >= schedule::LEAK_LOOKS || lost::growth(soak, &evidence).is_some() {
+        return look;
     }
+    if is_plain(soak, limits, look_index, &evidence) { Look::Leak } else { Look::LeakOrCache }
 }
 
 /// Whether a leak is plain at an early look: the look before found it, too, and what it adds is too much for a store of the C library, which
 /// is all that survives an unload. Two octaves of the first look fit between two falls of a sawtooth of 133 cycles, which was a leak in 58 of
 /// 200 simulated soaks, and is in none.
-fn is_plain(soak: &Measured, limits: &Limits, look_index: u32, growth: &[Growth]) -> bool {
+fn is_plain(soak: &Measured, limits: &Limits, look_index: u32, evidence: &[Evidence]) -> bool {
     if look_index == 0 {
         return false;
     }
     let half = series::Exposure::of(soak, Some(soak.cycles.completed / 2));
     let before =
         growth::evidence(soak, &half, Errors::at_look(look_index - 1), verdict::bounds(soak, limits));
-    let leaks = |now: &Growth| {
+    let leaks = |Evidence { growth: now, .. }: &Evidence| {
         let added = now.per_cycle * soak.cycles.completed as f64;
         let leaked = |found: &Evidence| found.growth.metric == now.metric && found.answer == Answer::Leak;
         now.trend == Trend::Growing
             && (added >= PLAIN || !growth::is_memory(now.metric))
             && before.iter().any(leaked)
     };
-    growth.iter().any(leaks)
+    evidence.iter().any(leaks)
 }
 
-/// What a look says, and the growth that it saw.
-fn looked(soak: &Measured, limits: &Limits, look_index: u32) -> (Look, Vec<Growth>) {
+/// What a look says, and what it saw.
+fn looked(soak: &Measured, limits: &Limits, look_index: u32) -> (Look, Vec<Evidence>) {
     let exposure = series::Exposure::of(soak, judged_until(soak, &exhausted(soak)));
     let bounds = verdict::bounds(soak, limits);
     let evidence = growth::evidence(soak, &exposure, Errors::at_look(look_index), bounds);
@@ -155,5 +153,5 @@ fn looked(soak: &Measured, limits: &Limits, look_index: u32) -> (Look, Vec<Growt
     } else {
         Look::Clean
     };
-    (look, evidence.into_iter().map(|found| found.growth).collect())
+    (look, evidence)
 }

@@ -12,7 +12,11 @@ const TINY: f64 = 1e-300;
 /// The `p` quantile of the gamma distribution of this shape and scale 1. Half the quantile of chi squared with `2 * shape` degrees of
 /// freedom, and so the exact bound on the mean of a Poisson count (Garwood 1936).
 pub(super) fn gamma(shape: f64, p: f64) -> f64 {
-    if shape <= 0.0 { 0.0 } else { bisect(|x| lower_gamma(shape, x), p, shape + 1.0) }
+    if shape <= 0.0 {
+        return 0.0;
+    }
+    let scale = ln_gamma(shape);
+    bisect(|x| lower_gamma(shape, scale, x), p, shape + 1.0)
 }
 
 /// Lower bound, with error `alpha`, on the rate of a compound Poisson process whose events add up to `sum` over `length`, each of them about
@@ -28,12 +32,13 @@ pub(super) fn rate_at_most(sum: f64, event: f64, length: f64, alpha: f64) -> f64
 
 /// The `p` quantile of Student's t, for `p` from 0.5.
 pub(super) fn student(freedom: f64, p: f64) -> f64 {
-    bisect(|t| 1.0 - beta(freedom / 2.0, 0.5, freedom / (freedom + t * t)) / 2.0, p, 4.0)
+    let beta = Beta::new(freedom / 2.0, 0.5);
+    bisect(|t| 1.0 - beta.at(freedom / (freedom + t * t)) / 2.0, p, 4.0)
 }
 
 /// The probability that at most `part` of `all` are so, where each is with probability `p`.
 pub(super) fn binomial(part: u64, all: u64, p: f64) -> f64 {
-    if part >= all { 1.0 } else { beta((all - part) as f64, part as f64 + 1.0, 1.0 - p) }
+    if part >= all { 1.0 } else { Beta::new((all - part) as f64, part as f64 + 1.0).at(1.0 - p) }
 }
 
 /// The 95 % interval of a probability, where `part` of `all` trials were so (Clopper and Pearson 1934): two-sided, but one-sided where none
@@ -70,12 +75,12 @@ fn bisect(distribution: impl Fn(f64) -> f64, p: f64, guess: f64) -> f64 {
     high
 }
 
-/// The regularised lower incomplete gamma function.
-fn lower_gamma(shape: f64, x: f64) -> f64 {
+/// The regularised lower incomplete gamma function; `scale` is the logarithm of the gamma function of the shape.
+fn lower_gamma(shape: f64, scale: f64, x: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
     }
-    let factor = (shape * x.ln() - x - ln_gamma(shape)).exp();
+    let factor = (shape * x.ln() - x - scale).exp();
     if x < shape + 1.0 {
         let (mut term, mut sum) = (1.0 / shape, 1.0 / shape);
         for step in 1..50 * STEPS {
@@ -87,38 +92,51 @@ fn lower_gamma(shape: f64, x: f64) -> f64 {
         }
         return factor * sum;
     }
-    let numerator = |step: f64| -step * (step - shape);
-    let denominator = |step: f64| x + 2.0 * step + 1.0 - shape;
-    1.0 - factor / fraction(denominator(0.0), |step| (numerator(step), denominator(step)))
+    let part = |step: usize| {
+        let step = step as f64;
+        (-step * (step - shape), x + 2.0 * step + 1.0 - shape)
+    };
+    1.0 - factor / fraction(x + 1.0 - shape, part)
 }
 
-/// The regularised incomplete beta function.
-fn beta(a: f64, b: f64, x: f64) -> f64 {
-    if x <= 0.0 || x >= 1.0 {
-        return x.clamp(0.0, 1.0);
+/// The regularised incomplete beta function with these parameters, which a bisection asks for many times.
+struct Beta {
+    a: f64,
+    b: f64,
+    /// The logarithm of the complete beta function.
+    scale: f64,
+}
+
+impl Beta {
+    fn new(a: f64, b: f64) -> Self {
+        Self { a, b, scale: ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b) }
     }
-    if x > (a + 1.0) / (a + b + 2.0) {
-        return 1.0 - beta(b, a, 1.0 - x);
-    }
-    let factor = (ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * (1.0 - x).ln()).exp() / a;
-    let numerator = |step: f64| {
-        let m = (step / 2.0).floor();
-        if step % 2.0 == 0.0 {
-            m * (b - m) * x / ((a + step - 1.0) * (a + step))
-        } else {
-            -(a + m) * (a + b + m) * x / ((a + step - 1.0) * (a + step))
+
+    fn at(&self, x: f64) -> f64 {
+        let &Self { a, b, scale } = self;
+        if x <= 0.0 || x >= 1.0 {
+            return x.clamp(0.0, 1.0);
         }
-    };
-    factor / fraction(1.0, |step| (numerator(step), 1.0))
+        if x > (a + 1.0) / (a + b + 2.0) {
+            return 1.0 - Self { a: b, b: a, scale }.at(1.0 - x);
+        }
+        let factor = (a * x.ln() + b * (1.0 - x).ln() - scale).exp() / a;
+        let part = |step: usize| {
+            let (m, n) = ((step / 2) as f64, step as f64);
+            let numerator = if step.is_multiple_of(2) { m * (b - m) } else { -(a + m) * (a + b + m) };
+            (numerator * x / ((a + n - 1.0) * (a + n)), 1.0)
+        };
+        factor / fraction(1.0, part)
+    }
 }
 
 /// b0 + a1 / (b1 + a2 / (b2 + ...)), with `part(n)` = (an, bn), by the method of Lentz (1976).
-fn fraction(first: f64, part: impl Fn(f64) -> (f64, f64)) -> f64 {
+fn fraction(first: f64, part: impl Fn(usize) -> (f64, f64)) -> f64 {
     let apart = |value: f64| if value.abs() < TINY { TINY } else { value };
     let mut value = apart(first);
     let (mut c, mut d) = (value, 0.0);
     for step in 1..50 * STEPS {
-        let (a, b) = part(step as f64);
+        let (a, b) = part(step);
         d = 1.0 / apart(b + a * d);
         c = apart(b + a / c);
         value *= c * d;
@@ -131,14 +149,15 @@ fn fraction(first: f64, part: impl Fn(f64) -> (f64, f64)) -> f64 {
 
 /// The logarithm of the gamma function for values above 0: Stirling's series beyond 10, and the recurrence up to there.
 fn ln_gamma(x: f64) -> f64 {
-    let (mut x, mut shift) = (x, 0.0);
+    // At most 10 factors below 10.
+    let (mut x, mut factors) = (x, 1.0);
     while x < 10.0 {
-        shift += x.ln();
+        factors *= x;
         x += 1.0;
     }
     let series = 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3)) + 1.0 / (1260.0 * x.powi(5))
         - 1.0 / (1680.0 * x.powi(7));
-    (x - 0.5) * x.ln() - x + (2.0 * std::f64::consts::PI).ln() / 2.0 + series - shift
+    (x - 0.5) * x.ln() - x + (2.0 * std::f64::consts::PI).ln() / 2.0 + series - factors.ln()
 }
 
 #[cfg(test)]

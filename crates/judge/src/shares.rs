@@ -2,6 +2,7 @@
 
 use dlsoak_record::{Growth, Leak, Limits, Measured, Metric, Share, Sharer, Trend};
 
+use super::growth::Evidence;
 use super::{Look, looked, verdict};
 
 /// Rates that differ by no more than this part of the greater soak's count as the same.
@@ -20,11 +21,11 @@ pub fn is_all_of_it(
     limits: &Limits,
     look_index: u32,
 ) -> bool {
-    let (look, growth) = looked(alone, limits, look_index);
-    let is_it = |growth: &Growth| {
+    let (look, evidence) = looked(alone, limits, look_index);
+    let is_it = |Evidence { growth, .. }: &Evidence| {
         growth.metric == metric && growth.trend == Trend::Growing && is_same(growth.per_cycle, with)
     };
-    (look == Look::Leak || lost && look == Look::LeakOrCache) && growth.iter().any(is_it)
+    (look == Look::Leak || lost && look == Look::LeakOrCache) && evidence.iter().any(is_it)
 }
 
 /// What part of `growth` is left when the calls are left out, as in `alone`; `None` where the two can't be compared.
