@@ -50,9 +50,9 @@ const LEAST_WAIT: f64 = 0.1;
 /// that the library stays, crashes or leaves something there, takes few.
 const OTHER_KIND: u64 = 256;
 const FINE: u64 = 32;
-/// Cycles in a host that links what the library needs: of a library that grows, and of one that leaves something or stays. The second of
-/// each is of those that search for the one at fault, which is then looked at with the first; of what is seen at once, they search in as
-/// few cycles as of what stays: over 305 libraries of Debian, with 64 cycles each, nine leaks were a quarter of the time.
+/// Cycles in a host that links what the library needs: of a library that grows, and of one where what is wrong is seen at once, because it
+/// stays, leaves something, or leaks a chunk in each cycle. The second of each is of those that search for the one at fault, which is then
+/// looked at with the first.
 const GROWS: u64 = 1_000;
 const GROWS_PROBE: u64 = 64;
 const STAYS: u64 = 64;
@@ -398,7 +398,12 @@ impl Conductor<'_> {
         if self.plan.needs_cxx && !crashed {
             let other = host::of_other_kind(self.plan);
             let change = HostChange::Kind { kind: other.kind };
-            let cycles = self.affordable(soak, if problems.is_empty() { FINE } else { OTHER_KIND });
+            let cycles = match problems.is_empty() {
+                true => FINE,
+                false if analysis::are_seen_at_once(soak, &problems) => STAYS,
+                false => OTHER_KIND,
+            };
+            let cycles = self.affordable(soak, cycles);
             let elsewhere = SoakPlan { purpose: Purpose::OtherHost, ..other.elsewhere(cycles) };
             hosts.push(OtherHost { change, soak: self.in_other_host(elsewhere)? });
         }
@@ -406,19 +411,16 @@ impl Conductor<'_> {
         if problems.is_empty() {
             return Ok(hosts);
         }
-        let grows = problems.iter().any(|problem| matches!(problem, Problem::Grows { .. }));
         let (most, probe) = match soak.outcome.cycle {
             // What completes several times as many cycles does not crash as this did.
             Some(cycle) if crashed => {
                 let enough = STAYS.max((cycle + 1) * OUTLIVED);
                 (enough, enough)
             }
-            _ if grows => {
-                let probe =
-                    if analysis::are_seen_at_once(soak, &problems) { STAYS_PROBE } else { GROWS_PROBE };
-                (self.affordable(soak, GROWS), self.affordable(soak, probe))
+            _ if analysis::are_seen_at_once(soak, &problems) => {
+                (self.affordable(soak, STAYS), self.affordable(soak, STAYS_PROBE))
             }
-            _ => (self.affordable(soak, STAYS), self.affordable(soak, STAYS_PROBE)),
+            _ => (self.affordable(soak, GROWS), self.affordable(soak, GROWS_PROBE)),
         };
         let (mut brought, has_malloc) = host::brought(self.plan);
         let linking = |files: &[(String, PathBuf)], cycles: u64| {
