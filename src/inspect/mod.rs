@@ -113,12 +113,16 @@ fn missing_versions(path: &Path, file: &Facts, all: &[(Needed, Option<Found>)], 
     let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let itself = (file_name(path), file);
     let others = all.iter().filter_map(|(_, found)| found.as_ref()).map(|f| (file_name(&f.path), &f.facts));
-    for (by, facts) in std::iter::once(itself).chain(others) {
-        for need in &facts.versions {
-            let provider = all.iter().find(|(entry, _)| entry.name == need.library);
-            let Some((entry, Some(found))) = provider else { continue };
+    let users: Vec<(String, &Facts)> = std::iter::once(itself).chain(others).collect();
+    // Each file is read once, and one at a time: some have 100 MB.
+    for (entry, found) in all {
+        let needs = users.iter().flat_map(|(by, facts)| facts.versions.iter().map(move |need| (by, need)));
+        let needs: Vec<_> = needs.filter(|(_, need)| need.library == entry.name).collect();
+        let Some(found) = found.as_ref().filter(|_| !needs.is_empty()) else { continue };
+        let Ok(bytes) = elf::read_library(&found.path) else { continue };
+        for (by, need) in needs {
             let text = [need.version.as_bytes(), b"\0"].concat();
-            if memchr::memmem::find(&found.bytes, &text).is_some() {
+            if memchr::memmem::find(&bytes, &text).is_some() {
                 continue;
             }
             problems.push(Problem::MissingVersion {

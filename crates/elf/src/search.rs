@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Cache, Facts, Host, Libc, check_loadable, parse, read_library};
+use crate::{Cache, Facts, Host, Libc, check_loadable, facts_of};
 use dlsoak_record::inspection::Place;
 
 /// Where glibc writes down what `ldconfig` found.
@@ -31,8 +31,6 @@ pub struct Found {
     pub place: Place,
     /// What its file says.
     pub facts: Facts,
-    /// Its content.
-    pub bytes: Vec<u8>,
 }
 
 /// Searches as the loader of this machine does.
@@ -129,10 +127,9 @@ fn variable(text: &str, name: &str, value: &str) -> String {
 
 /// The file, if it is a library that can be loaded here: others the loader passes over.
 fn open(path: &Path, place: Place) -> Option<Found> {
-    let bytes = read_library(path).ok()?;
-    let facts = parse(&bytes).ok()?;
+    let facts = facts_of(path)?;
     check_loadable(&facts, Host::CURRENT).ok()?;
-    Some(Found { path: path.to_path_buf(), place, facts, bytes })
+    Some(Found { path: path.to_path_buf(), place, facts })
 }
 
 #[cfg(test)]
@@ -161,7 +158,7 @@ mod tests {
     #[test]
     fn the_c_library_is_found_on_this_machine() {
         let this = std::env::current_exe().unwrap();
-        let facts = parse(&std::fs::read(&this).unwrap()).unwrap();
+        let facts = facts_of(&this).unwrap();
         let search = Search::of_this_machine();
         let found = search.find("libc.so.6", &this, &facts, &[]).unwrap();
         assert_eq!(found.facts.soname.as_deref(), Some("libc.so.6"));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dlsoak_agent::NEEDS_HOST;
 
+use crate::elf::search::Found;
 use crate::elf::{self, Closure, ExportKind, Facts, Host, Kind, Need, Offer, Problem, stubs};
 use crate::fault::Fault;
 use crate::settings::Program;
@@ -55,7 +56,7 @@ impl StandIn {
                 let by = by.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 return Err(fault(&NoHost::Needs { by, name }));
             };
-            needs.add(&name, &found.facts, &found.bytes);
+            needs.add_found(&name, &found);
             if !elf::is_everywhere(&name) {
                 allocates |= found.facts.export("malloc") == Some(ExportKind::Function);
                 linked.push(found.path);
@@ -68,7 +69,7 @@ impl StandIn {
             needs.add("", &facts, &bytes);
             for Need { name, found, .. } in Closure::of(file, &facts) {
                 if let Some(found) = found {
-                    needs.add(&name, &found.facts, &found.bytes);
+                    needs.add_found(&name, &found);
                 }
             }
         }
@@ -92,6 +93,11 @@ struct Needs {
 }
 
 impl Needs {
+    /// Adds what a library that was found takes and has; one that is gone by now takes nothing.
+    fn add_found(&mut self, name: &str, found: &Found) {
+        self.add(name, &found.facts, &elf::read_library(&found.path).unwrap_or_default());
+    }
+
     /// Adds what the library of this name takes and has.
     fn add(&mut self, name: &str, facts: &Facts, bytes: &[u8]) {
         // The C library takes nothing from a program that no program has.

@@ -77,9 +77,9 @@ fn with_parts(image: &[u8]) -> Vec<u8> {
 /// The version in glibc's banner. Its loader has one since 2.33 and is a tenth of its library: to read that took 3 ms of the 8 before a soak
 /// begins.
 fn of_glibc() -> Option<String> {
-    let loader = elf::read_library(Path::new(GLIBC.loader)).ok();
-    let in_library = || banner(&Search::of_this_machine().by_name("libc.so.6")?.bytes, "GNU C Library (");
-    loader.and_then(|bytes| banner(&bytes, "ld.so (")).or_else(in_library)
+    let in_file = |path: &Path, begin: &str| banner(&elf::read_library(path).ok()?, begin);
+    let in_library = || in_file(&Search::of_this_machine().by_name("libc.so.6")?.path, "GNU C Library (");
+    in_file(Path::new(GLIBC.loader), "ld.so (").or_else(in_library)
 }
 
 /// The version in a banner that begins like this: `GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.`
@@ -124,7 +124,8 @@ mod tests {
         assert_eq!(banner(b"GNU C Library (", library), None);
         let loader = elf::read_library(Path::new(GLIBC.loader)).unwrap();
         let libc = Search::of_this_machine().by_name("libc.so.6").unwrap();
-        assert_eq!(banner(&loader, "ld.so (").unwrap(), banner(&libc.bytes, library).unwrap());
+        let libc = elf::read_library(&libc.path).unwrap();
+        assert_eq!(banner(&loader, "ld.so (").unwrap(), banner(&libc, library).unwrap());
         let here = version(of_this_machine());
         assert!(here.split_once(' ').is_some_and(|(_, version)| version.contains('.')), "{here}");
     }
