@@ -220,10 +220,12 @@ pub(super) fn reasoning(soak: &Soak) -> impl Iterator<Item = &Finding> {
     soak.judged.findings.iter().filter(explains)
 }
 
-/// Whether a rule of the gate is among the reasons: it failed, or it could not be decided although all cycles ran.
+/// Whether a rule of the gate is among the reasons: it failed, or none did and it could not be decided although all cycles ran. A soak that
+/// ends once a leak is certain leaves most rules open.
 pub fn is_not_met(soak: &Soak, rule: &Rule) -> bool {
     let complete = soak.outcome.kind == OutcomeKind::Completed;
-    rule.passed == Some(false) || complete && rule.passed.is_none()
+    let fails = |rule: &Rule| rule.passed == Some(false);
+    fails(rule) || complete && rule.passed.is_none() && !soak.judged.gate.rules.iter().any(fails)
 }
 
 /// A rule of the gate that was not met, in a sentence.

@@ -471,7 +471,12 @@ impl Conductor<'_> {
 
     /// A soak in another host; what the machine lacks for it is no fault of the run.
     fn in_other_host(&self, plan: SoakPlan) -> Result<Measured, EndedEarly> {
-        self.aside(self.rest(plan)).map_err(|fault| EndedEarly::NotStarted { problem: fault.to_string() })
+        let soaked = self.aside(self.rest(plan));
+        let mut soak = soaked.map_err(|fault| EndedEarly::NotStarted { problem: fault.to_string() })?;
+        // Nobody asks for these of another host, and they are half of what it takes in the record.
+        soak.worker.objects.clear();
+        soak.one_time.clear();
+        Ok(soak)
     }
 
     /// This many cycles, or as many as take no longer than another host is worth.
