@@ -32,9 +32,30 @@ pub(super) fn growth(soak: &Measured, evidence: &[Evidence]) -> Option<LostGrowt
     })
 }
 
-/// Whether something that the library brought, or the library itself, is not unloaded in each cycle.
+/// What each host of C or C++ has. What of it survives an unload is small, so that [`super::look`] allows for it by size.
+const RUNTIME: [&str; 10] = [
+    "libc.so",
+    "libc.musl-",
+    "ld-",
+    "ld64.",
+    "libpthread.so",
+    "libdl.so",
+    "libm.so",
+    "librt.so",
+    "libgcc_s.so",
+    "libstdc++.so",
+];
+
+/// Whether something other than the C library is there when the library is gone, which may hold a cache of any size: the library itself,
+/// what it brought, or what the host had before the first open.
 pub(super) fn stays(soak: &Measured) -> bool {
-    soak.unload.state != UnloadState::Unloaded || !soak.unload.objects_left.is_empty()
+    let is_runtime = |object: &String| {
+        let name = object.rsplit('/').next().unwrap_or(object);
+        RUNTIME.iter().any(|runtime| name.starts_with(runtime))
+    };
+    soak.unload.state != UnloadState::Unloaded
+        || !soak.unload.objects_left.is_empty()
+        || !soak.worker.objects.iter().all(is_runtime)
 }
 
 #[cfg(test)]
@@ -58,6 +79,19 @@ mod tests {
         };
         soak.lost = Some(Lost { cycles: 128, from: 64, before, after });
         soak
+    }
+
+    #[test]
+    fn what_the_host_holds_may_hold_a_cache_and_its_c_library_only_a_small_store() {
+        let of = |objects: &[&str]| {
+            let mut soak = soak(64, 1024, 0, 0);
+            soak.unload.objects_left.clear();
+            soak.worker.objects = objects.iter().map(|object| (*object).to_owned()).collect();
+            look(&soak, &soak.asked.limits(), crate::schedule::LEAK_LOOKS)
+        };
+        assert_eq!(of(&["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]), Look::Leak);
+        assert_eq!(of(&["/lib/libstdc++.so.6", "/lib/libm.so.6", "/lib/libgcc_s.so.1"]), Look::Leak);
+        assert_eq!(of(&["/lib/libc.so.6", "/opt/host/libcache.so"]), Look::LeakOrCache);
     }
 
     #[test]

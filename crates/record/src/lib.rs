@@ -256,7 +256,7 @@ pub struct Measured {
     /// What is left of what each stretch of cycles allocated, where growth of the heap was undecided.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cohorts: Option<Cohorts>,
-    /// What of the heap's growth nothing points to, where `--until-decided` saw a leak and something stays loaded.
+    /// What of the heap's growth nothing points to, where `--until-decided` saw a leak that something may point to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lost: Option<Lost>,
     /// Who left what behind (`dlsoak trace`, `--trace-on-leak`).
