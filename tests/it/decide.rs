@@ -58,6 +58,20 @@ fn a_cache_kept_by_what_stays_is_no_leak_however_early_one_looks() {
 }
 
 #[test]
+fn a_cache_of_what_the_host_holds_is_no_leak_either() {
+    let helper = fixture("helper-cache");
+    for how in ["", ":link"] {
+        let held = format!("{}{how}", helper.display());
+        let finished =
+            soak(&fixture("c-cache-dependency"), &["-n", "100k", "--until-decided", "--hold", &held]);
+        let soak = finished.soak();
+        assert_eq!(soak.unload.objects_left, Vec::<String>::new());
+        assert_ne!(soak.judged.verdict, Verdict::Leak, "{held}: {:?}", soak.judged.findings);
+        assert!(soak.cycles.completed >= 5_000, "{held}: {:?} {:?}", soak.cycles, soak.judged.findings);
+    }
+}
+
+#[test]
 fn what_nothing_points_to_is_a_leak_whatever_stays() {
     for more in [&[][..], &["-t", "4"], &["-c", "fibonacci(10)"]] {
         let finished = soak(&fixture("c-lost"), &[&["-n", "100k", "--until-decided"], more].concat());
@@ -133,6 +147,14 @@ fn the_share_of_the_call_is_told_from_that_of_the_load() {
     assert!(finished.soak().without_calls.is_none());
     let finished = run(&[fixture("c-leak-constructor").to_str().unwrap(), "-n", "3000"]);
     assert!(finished.soak().without_calls.is_none());
+}
+
+#[test]
+fn the_share_of_the_call_is_known_though_the_leak_is_decided_at_once() {
+    let finished = soak(&fixture("c-leak-call"), &["-n", "100k", "--until-decided"]);
+    let soak = finished.soak();
+    assert_eq!(soak.cycles.completed, 128, "{:?}", soak.passes);
+    assert!(has(soak, Code::ShareCall), "{:?}", soak.judged.findings);
 }
 
 #[test]

@@ -24,6 +24,10 @@ use crate::sys::c_library;
 /// Most cycles of the short soak that leaves the calls out; not more than the soak itself took.
 const WITHOUT_CALLS: u64 = 10_000;
 
+/// Fewest beside a soak that ended because its verdict was certain. A leak that is lost is certain after 128 cycles, and as few can't show that
+/// the load does not leak.
+const WITHOUT_CALLS_DECIDED: u64 = 1_024;
+
 /// Cycles of a trace where nobody said how many.
 const TRACED: u64 = 2_000;
 
@@ -267,7 +271,9 @@ impl Conductor<'_> {
             }
             Pass::WithoutCalls => {
                 let leak = soak.judged.leak.as_ref().map(|leak| (leak.metric, leak.bytes_per_cycle));
-                let most = measured.cycles.completed.clamp(1, WITHOUT_CALLS);
+                let is_decided = measured.outcome.why == Some(Why::Decided);
+                let least = if is_decided { WITHOUT_CALLS_DECIDED } else { 1 };
+                let most = measured.cycles.completed.clamp(least, WITHOUT_CALLS);
                 let lost = analysis::is_lost(&measured);
                 let alone = self.aside(self.rest(plan.without_calls(most, leak, lost)))?;
                 cycles = alone.cycles.completed;
