@@ -54,6 +54,17 @@ var slices [][]byte
 //export Slices
 func Slices(n C.int) { slices = append(slices, filled(n)) }
 
+var ints []int64
+
+// Ints appends n integers to a slice with each call: nothing grows but its array, which Go copies to a larger one.
+//
+//export Ints
+func Ints(n C.int) {
+	for i := 0; i < int(n); i++ {
+		ints = append(ints, int64(i))
+	}
+}
+
 var (
 	ring [][]byte
 	at   int
