@@ -109,7 +109,7 @@ fn first_decision(soak: &Measured, policy: &Limits) -> String {
         part.cycles.completed = soak.cycles.requested / share;
         part.seconds = soak.seconds / share as f64;
         let look = look(&part, policy, index as u32);
-        if look != Look::GoOn {
+        if matches!(look, Look::Clean | Look::Leak) {
             return format!("{look:?} at 1/{share}");
         }
     }

@@ -124,14 +124,17 @@ fn until_decided(kinds: &[String], most: u64, runs: u64, limits: &Limits) -> any
             let decided = loop {
                 let soak = measured(&heap, cycles, seed);
                 let decided = look(&soak, limits, looks);
-                if decided == Look::GoOn && cycles == most {
-                    break match judge(&soak, limits).verdict {
-                        Verdict::Clean => Look::Clean,
-                        Verdict::Leak => Look::Leak,
-                        _ => Look::GoOn,
-                    };
-                } else if decided != Look::GoOn {
-                    break decided;
+                match decided {
+                    Look::Clean | Look::Leak => break decided,
+                    // Something may point to the memory: the soak goes on.
+                    Look::LeakOrCache | Look::GoOn if cycles < most => {}
+                    Look::LeakOrCache | Look::GoOn => {
+                        break match judge(&soak, limits).verdict {
+                            Verdict::Clean => Look::Clean,
+                            Verdict::Leak => Look::Leak,
+                            _ => Look::GoOn,
+                        };
+                    }
                 }
                 (cycles, looks) = ((2 * cycles).min(most), looks + 1);
             };

@@ -2,7 +2,9 @@
 
 use dlsoak::analysis::schedule::{DEFAULT_CHECKPOINTS, FIRST_LOOK, Schedule};
 use dlsoak::analysis::{Look, judge, look};
-use dlsoak::record::{Code, Column, Facts, Limits, Measured, Metric, OpenGrowth, UnloadState, Verdict};
+use dlsoak::record::{
+    Code, Column, Facts, Judged, Limits, Measured, Metric, OpenGrowth, UnloadState, Verdict,
+};
 
 use crate::reference::{self, Recorded, Truth};
 
@@ -47,7 +49,7 @@ fn the_reference_series_are_judged_as_the_documents_say() {
         let doubling = verdicts(&series, &policy, of(Truth::Doubling));
         at_least(1.0, &doubling, |verdict| verdict != Verdict::Leak);
         let leaks = verdicts(&series, &policy, of(Truth::Leak));
-        at_least(0.99, &leaks, |verdict| verdict == Verdict::Leak);
+        at_least(1.0, &leaks, |verdict| verdict == Verdict::Leak);
         let disturbed = verdicts(&series, &policy, |r| r.truth() == Truth::Disturbed && long(r));
         at_least(0.95, &disturbed, |verdict| verdict == Verdict::Leak);
         let never_clean =
@@ -79,7 +81,8 @@ fn containers_caches_and_collected_heaps_are_judged_as_the_documents_say() {
         at_least(0.9, &verdicts(&series, &policy, containers(400_000)), |verdict| verdict == Verdict::Leak);
         at_least(1.0, &verdicts(&series, &policy, of(Truth::Container)), |verdict| verdict != Verdict::Clean);
         let rare = |r: &Recorded| r.case.starts_with("rare_c") && r.case.ends_with("_4000");
-        at_least(0.85, &verdicts(&series, &policy, rare), |verdict| verdict == Verdict::Leak);
+        let found = if policy == Limits::default() { 0.9 } else { 0.85 };
+        at_least(found, &verdicts(&series, &policy, rare), |verdict| verdict == Verdict::Leak);
     }
     let long = |r: &Recorded| r.truth() == Truth::None && r.cycles == 400_000 && !r.case.contains("_go_");
     let long = verdicts(&series, &Limits::default(), long);
@@ -93,6 +96,46 @@ fn leak_free_runs_that_are_long_enough_are_rarely_undecided() {
     let clean = |verdict| verdict == Verdict::Clean;
     at_least(0.97, &verdicts(&series, &Limits::default(), long), clean);
     at_least(0.75, &verdicts(&series, &policy("1.4B/cycle"), long), clean);
+}
+
+#[test]
+fn what_an_undecided_soak_promises_decides_it() {
+    let (mut undecided, mut promised, mut in_reach, mut broken) = (0, 0, 0, Vec::new());
+    for (whole, lengths) in reference::unpack_whole(CONTAINERS) {
+        // Growth that fades for ever has no such number, and a pass of its own judges what Go's collector frees.
+        if lengths.len() < 2 || whole.truth() == Truth::Slow || whole.case.contains("_go_") {
+            continue;
+        }
+        for limits in [Limits::default(), policy("1.4B/cycle")] {
+            for length in &lengths[..lengths.len() - 1] {
+                let judgement = judge(&whole.until(*length).soak, &limits);
+                if judgement.verdict != Verdict::Inconclusive {
+                    continue;
+                }
+                undecided += 1;
+                let Some(then) = promise(&judgement) else { continue };
+                promised += 1;
+                if then > whole.cycles {
+                    continue;
+                }
+                in_reach += 1;
+                if judge(&whole.until(then).soak, &limits).verdict == Verdict::Inconclusive {
+                    broken.push((whole.case.clone(), *length, then));
+                }
+            }
+        }
+    }
+    assert!(in_reach >= 15 && 10 * broken.len() <= in_reach, "of {in_reach}: {broken:?}");
+    assert!(10 * promised >= 3 * undecided, "{promised} of {undecided}");
+}
+
+/// The cycles that decide everything that is open.
+fn promise(judgement: &Judged) -> Option<u64> {
+    let open = judgement.findings.iter().filter_map(|finding| match &finding.facts {
+        Facts::Unsettled(open) => Some(open.cycles_needed),
+        _ => None,
+    });
+    open.collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
 /// The soaks of `series.txt` that no leak was added to, with this many bytes more in each cycle.

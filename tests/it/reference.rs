@@ -101,6 +101,21 @@ impl Recorded {
     }
 }
 
+impl Recorded {
+    /// What it was after this many cycles, with the checkpoints that it would have kept if it had ended there.
+    pub(crate) fn until(&self, cycles: u64) -> Self {
+        let mut soak = self.soak.clone();
+        soak.checkpoints.rows.retain(|row| row[0] <= cycles.cast_signed());
+        let at: Vec<u64> = soak.checkpoints.rows.iter().map(|row| row[0].cast_unsigned()).collect();
+        let mut keep = Schedule::new(cycles, DEFAULT_CHECKPOINTS, 0).keep(&at).into_iter();
+        soak.checkpoints.rows.retain(|_| keep.next().unwrap_or(true));
+        soak.cycles.requested = cycles;
+        soak.cycles.completed = cycles;
+        soak.seconds *= cycles as f64 / self.cycles as f64;
+        Self { case: self.case.clone(), cycles, soak, ..*self }
+    }
+}
+
 /// All soaks of a file.
 pub(crate) fn parse(text: &str) -> Vec<Recorded> {
     let mut lines = text.lines();
@@ -131,11 +146,19 @@ pub(crate) fn parse(text: &str) -> Vec<Recorded> {
     soaks
 }
 
-/// All soaks of a file in the compact form.
+/// All soaks of a file in the compact form, each at all lengths that it is recorded for.
 pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
+    let at_lengths = |(whole, lengths): (Recorded, Vec<u64>)| match lengths.as_slice() {
+        [] | [_] => vec![whole],
+        lengths => lengths.iter().map(|length| whole.until(*length)).collect(),
+    };
+    unpack_whole(text).into_iter().flat_map(at_lengths).collect()
+}
+
+/// The same as they were recorded, each with the lengths.
+pub(crate) fn unpack_whole(text: &str) -> Vec<(Recorded, Vec<u64>)> {
     let mut kept: Vec<i64> = Vec::new();
-    let mut soaks: Vec<Recorded> = Vec::new();
-    let mut lengths: Vec<u64> = Vec::new();
+    let mut soaks: Vec<(Recorded, Vec<u64>)> = Vec::new();
     for line in text.lines() {
         let fields: Vec<&str> = line.split(' ').collect();
         match fields.as_slice() {
@@ -143,18 +166,17 @@ pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
                 kept = indices.iter().map(|index| number(index) as i64).collect()
             }
             ["=", case, threads, cycles, run, seconds] => {
-                thin(&mut soaks, &lengths);
-                lengths = cycles.split(',').map(number).collect();
+                let lengths = cycles.split(',').map(number).collect();
                 let cycles = cycles.rsplit(',').next().unwrap_or_default();
                 let (threads, cycles, run) = (number(threads) as u32, number(cycles), number(run) as u32);
                 let mut soak = soak(case, threads, cycles, vec![Column::Cycle]);
                 soak.seconds = seconds.parse().unwrap_or(0.0);
                 let last = kept.last().copied().unwrap_or(1);
                 soak.checkpoints.rows = kept.iter().map(|index| vec![index * cycles as i64 / last]).collect();
-                soaks.push(Recorded { case: (*case).to_owned(), threads, cycles, run, soak });
+                soaks.push((Recorded { case: (*case).to_owned(), threads, cycles, run, soak }, lengths));
             }
             [name, differences @ ..] => {
-                let Some(last) = soaks.last_mut() else { continue };
+                let Some((last, _)) = soaks.last_mut() else { continue };
                 let points = &mut last.soak.checkpoints;
                 let (name, unit) = name.split_once('@').unwrap_or((name, "1"));
                 let Some(column) = Column::from_name(name) else { continue };
@@ -180,27 +202,7 @@ pub(crate) fn unpack(text: &str) -> Vec<Recorded> {
             [] => {}
         }
     }
-    thin(&mut soaks, &lengths);
     soaks
-}
-
-/// Replaces the last soak by what it was at these lengths, each with the checkpoints that it would have kept if it had ended there.
-fn thin(soaks: &mut Vec<Recorded>, lengths: &[u64]) {
-    if lengths.len() < 2 {
-        return;
-    }
-    let Some(whole) = soaks.pop() else { return };
-    for length in lengths {
-        let mut soak = whole.soak.clone();
-        soak.checkpoints.rows.retain(|row| row[0] <= *length as i64);
-        let cycles: Vec<u64> = soak.checkpoints.rows.iter().map(|row| row[0].cast_unsigned()).collect();
-        let mut keep = Schedule::new(*length, DEFAULT_CHECKPOINTS, 0).keep(&cycles).into_iter();
-        soak.checkpoints.rows.retain(|_| keep.next().unwrap_or(true));
-        soak.cycles.requested = *length;
-        soak.cycles.completed = *length;
-        soak.seconds *= *length as f64 / whole.cycles as f64;
-        soaks.push(Recorded { case: whole.case.clone(), cycles: *length, soak, ..whole });
-    }
 }
 
 fn number(text: &str) -> u64 {
