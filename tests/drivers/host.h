@@ -327,7 +327,7 @@ static inline int soak(int count, char **arguments, int (*cycle)(void *plugin))
     static struct ranges loaded;
     long mappings_before = mappings(), number = 0;
     int failed = 0;
-    for ( number = 0; number < cycles; number++) {
+    for (; number < cycles; number++) {
         if (number == cycles / 2)
             keys_middle = free_keys();
         for (; part <= PARTS && ends[part] == number; part++)

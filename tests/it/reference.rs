@@ -99,9 +99,7 @@ impl Recorded {
             _ => None,
         }
     }
-}
 
-impl Recorded {
     /// What it was after this many cycles, with the checkpoints that it would have kept if it had ended there.
     pub(crate) fn until(&self, cycles: u64) -> Self {
         let mut soak = self.soak.clone();

@@ -19,7 +19,6 @@ mod overloads;
 mod predict;
 pub mod prototypes;
 mod read;
-mod runtimes;
 pub mod search;
 mod sources;
 pub mod stubs;
@@ -42,7 +41,6 @@ pub use loadable::{Host, check_loadable, check_machine, check_relocations};
 pub use overloads::{Overload, overloads, qualified};
 pub use predict::{nodelete, predictions, unique};
 pub use read::{facts_of, read_at_most, read_library};
-pub use runtimes::{is_c_library, is_runtime};
 pub use search::Search;
 
 /// Reads the facts from the whole content of a file. Whether the file can be loaded here is for [`check_loadable`] to say.

@@ -232,9 +232,9 @@ fn assess(
     };
     let rates: Vec<f64> =
         seen.lines.octaves.iter().map_while(|line| line.map(|line| line.slope * to_cycle)).collect();
-    // While the soak goes on nobody is told, and it takes longer than all else here.
-    let is_told = errors.last && answer.is_open();
-    let cycles_needed = is_told.then(|| seen.promise(answer, &rates, bounds, soak)).flatten();
+    // Nobody reads it while the soak goes on, and it takes longer than all else here.
+    let is_read = errors.last && answer.is_open();
+    let cycles_needed = is_read.then(|| seen.promise(answer, &rates, bounds, soak)).flatten();
     let decides = metric.takes_part() && !is_cost(metric, soak);
     Evidence { growth, bounds, answer, decides, collected: false, survivors: None, rates, cycles_needed }
 }

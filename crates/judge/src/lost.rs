@@ -1,7 +1,7 @@
 //! Whether what grows on the heap is lost: nothing in the process points to it, so nobody can use it or free it, and no cache holds it,
 //! however large.
 
-use dlsoak_record::{LostGrowth, Measured, Metric, Reached, UnloadState};
+use dlsoak_record::{LostGrowth, Measured, Metric, Reached, UnloadState, is_runtime};
 
 use super::growth::{Answer, Evidence};
 
@@ -32,30 +32,13 @@ pub(super) fn growth(soak: &Measured, evidence: &[Evidence]) -> Option<LostGrowt
     })
 }
 
-/// What each host of C or C++ has. What of it survives an unload is small, so that [`super::look`] allows for it by size.
-const RUNTIME: [&str; 10] = [
-    "libc.so",
-    "libc.musl-",
-    "ld-",
-    "ld64.",
-    "libpthread.so",
-    "libdl.so",
-    "libm.so",
-    "librt.so",
-    "libgcc_s.so",
-    "libstdc++.so",
-];
-
-/// Whether something other than the C library is there when the library is gone, which may hold a cache of any size: the library itself,
-/// what it brought, or what the host had before the first open.
+/// Whether something other than what each host of C or C++ has is there when the library is gone, which may hold a cache of any size: the
+/// library itself, what it brought, or what the host had before the first open. What a runtime keeps is small, so that [`super::look`] allows
+/// for it by size.
 pub(super) fn stays(soak: &Measured) -> bool {
-    let is_runtime = |object: &String| {
-        let name = object.rsplit('/').next().unwrap_or(object);
-        RUNTIME.iter().any(|runtime| name.starts_with(runtime))
-    };
     soak.unload.state != UnloadState::Unloaded
         || !soak.unload.objects_left.is_empty()
-        || !soak.worker.objects.iter().all(is_runtime)
+        || !soak.worker.objects.iter().all(|object| is_runtime(object))
 }
 
 #[cfg(test)]

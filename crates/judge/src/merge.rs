@@ -276,8 +276,7 @@ fn of_suite(split: &Partition, parts: Vec<Part>, host: &Host) -> Result<Vec<Soak
 
 /// Whether two attempts soaked the same.
 fn is_same(one: &Soak, other: &Soak) -> bool {
-    let what = |soak: &Soak| (soak.path.clone(), soak.build_id.clone(), soak.asked.clone());
-    what(one) == what(other)
+    one.path == other.path && one.build_id == other.build_id && one.asked == other.asked
 }
 
 /// The smaller, the better; see the top of this file. Of attempts that are alike, the one that began first stays.

@@ -1,7 +1,7 @@
 //! The saved run, `dlsoak.run/2`: plain types that are the JSON format. `docs/record.md` documents each field for `jq` users.
 //!
-//! **Invariant:** only this crate crosses from measuring to judging and reporting. It has no logic but how a record is read, so that
-//! every judgement, report and comparison can be made again from a saved record.
+//! **Invariant:** only this crate crosses from measuring to judging and reporting. It has no logic but how a record is read and
+//! what its names of files say, so that every judgement, report and comparison can be made again from a saved record.
 
 mod cause;
 pub mod checkup;
@@ -31,6 +31,7 @@ mod phase;
 mod read;
 mod replaced;
 mod residue;
+mod runtimes;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
 mod stack;
@@ -83,6 +84,7 @@ pub use residue::{
     HolderMemory, LocaleChange, Mapped, Place, PointerHolder, PointerTarget, Proof, Residue, SharedMemory,
     SignalAction, SoftHard, Stream, StreamChange, Tally, ThreadCrash, Timer, Use, User,
 };
+pub use runtimes::{is_c_library, is_runtime};
 pub use stack::{CodeOf, Frame, Stack, ThreadName};
 pub use surroundings::{Disturbance, Lack, Missing, Refusal, Restriction, Sandbox};
 pub use together::{Member, Part};

@@ -401,15 +401,18 @@ impl Conductor<'_> {
         let mut hosts = Vec::new();
         let crashed = soak.outcome.kind == OutcomeKind::Crashed;
         let mut problems = analysis::problems(soak);
+        let at_once = !problems.is_empty() && analysis::are_seen_at_once(soak, &problems);
         if self.plan.needs_cxx && !crashed {
             let other = host::of_other_kind(self.plan);
             let change = HostChange::Kind { kind: other.kind };
-            let cycles = match problems.is_empty() {
-                true => FINE,
-                false if analysis::are_seen_at_once(soak, &problems) => STAYS,
-                false => OTHER_KIND,
+            let most = if problems.is_empty() {
+                FINE
+            } else if at_once {
+                STAYS
+            } else {
+                OTHER_KIND
             };
-            let cycles = self.affordable(soak, cycles);
+            let cycles = self.affordable(soak, most);
             let elsewhere = SoakPlan { purpose: Purpose::OtherHost, ..other.elsewhere(cycles) };
             hosts.push(OtherHost { change, soak: self.in_other_host(elsewhere)? });
         }
@@ -423,9 +426,7 @@ impl Conductor<'_> {
                 let enough = STAYS.max((cycle + 1) * OUTLIVED);
                 (enough, enough)
             }
-            _ if analysis::are_seen_at_once(soak, &problems) => {
-                (self.affordable(soak, STAYS), self.affordable(soak, STAYS_PROBE))
-            }
+            _ if at_once => (self.affordable(soak, STAYS), self.affordable(soak, STAYS_PROBE)),
             _ => (self.affordable(soak, GROWS), self.affordable(soak, GROWS_PROBE)),
         };
         let (mut brought, has_malloc) = host::brought(self.plan);

@@ -3,7 +3,7 @@
 
 use super::Case;
 use super::snapshot::{Snapshot, Thread};
-use crate::elf::is_runtime;
+use crate::record::is_runtime;
 use crate::record::{At, Place};
 
 /// Words on a stack that can be a return address of a frame that waits: the innermost kilobytes.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::crash::{Fate, at, fate};
 use super::snapshot::{Snapshot, Thread};
 use super::{Case, tally};
-use crate::elf::is_c_library;
+use crate::record::is_c_library;
 use crate::record::{Child, CrashHow, Evidence, Residue, SharedMemory, ThreadCrash, Timer};
 use crate::sys::signal_name;
 

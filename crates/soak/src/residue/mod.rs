@@ -14,7 +14,7 @@ mod tests;
 
 pub use crate::settings::{ResidueKind as Kind, UnknownKind};
 
-use crate::elf::is_runtime;
+use crate::record::is_runtime;
 use crate::record::{Counted, Evidence, Residue, Tally, UnloadState};
 use snapshot::{Mapping, Snapshot};
 

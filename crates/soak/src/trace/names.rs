@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use super::series::Left;
 use crate::channel::{Phase, read_bytes};
 use crate::driver;
-use crate::elf;
 use crate::elf::lines::Symbols;
 use crate::record::{self, PlaceKind, PlaceTrend, TraceFrame, TracePlace, TraceStack};
 use dlsoak_wire::notes::{Kind, LIBRARY, MODULE_SHIFT, Memory, Meta, NO_MODULE, Place};
@@ -222,7 +221,7 @@ fn is_allocator(frame: &TraceFrame) -> bool {
 }
 
 fn is_runtime(frame: &TraceFrame) -> bool {
-    if elf::is_runtime(&frame.module) || driver::is_its_name(&frame.module) {
+    if record::is_runtime(&frame.module) || driver::is_its_name(&frame.module) {
         return true;
     }
     let Some(function) = frame.function.as_deref() else { return false };

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::channel::Phase;
 use crate::driver;
-use crate::elf::is_runtime;
 use crate::elf::lines::Symbols;
 use crate::observer::{Backing, Capture, Thread};
+use crate::record::is_runtime;
 use crate::record::{CodeOf, Frame, Stack, ThreadName};
 use crate::supervisor::image;
 use crate::supervisor::staging::Staging;

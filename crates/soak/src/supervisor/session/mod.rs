@@ -142,8 +142,8 @@ impl<'a, W: Outside> Session<'a, W> {
         self.channel.header().observe.store(u32::from(wanted), Relaxed);
     }
 
-    /// Has the worker's one thread stay awake for the order that follows the next one, or no more. A thread that is awake has no place in its
-    /// stack to tell, so none of what is read of threads can be read then.
+    /// Has the worker's one thread stay awake for the order that follows the next one, or no more. The kernel does not show
+    /// where a thread that is awake has its stack, so nothing that depends on that can be read then.
     pub(super) fn want_awake(&self, wanted: bool) {
         let wanted = wanted && self.completed.len() == 1;
         self.channel.header().awake.store(u32::from(wanted), Relaxed);
