@@ -1,10 +1,10 @@
-//! Quantiles of the gamma distribution, of the beta distribution and of Student's t, by bisection of their distribution functions.
+//! Quantiles of the gamma distribution, of the beta distribution and of Student's t, where their distribution functions reach a probability.
 //!
 //! The functions are the usual series and continued fractions (Abramowitz and Stegun 1964, 6.1, 6.5 and 26.5).
 
 use hdrhistogram::Histogram;
 
-/// Steps of a bisection, of a series and of a continued fraction. 200 halvings exhaust the bits of any number.
+/// Steps of a search, of a series and of a continued fraction. 200 halvings exhaust the bits of any number.
 const STEPS: usize = 200;
 /// Stands for 0 in a denominator.
 const TINY: f64 = 1e-300;
@@ -16,7 +16,7 @@ pub(super) fn gamma(shape: f64, p: f64) -> f64 {
         return 0.0;
     }
     let scale = ln_gamma(shape);
-    bisect(|x| lower_gamma(shape, scale, x), p, shape + 1.0)
+    reached(|x| lower_gamma(shape, scale, x), p, shape + 1.0)
 }
 
 /// Lower bound, with error `alpha`, on the rate of a compound Poisson process whose events add up to `sum` over `length`, each of them about
@@ -33,7 +33,7 @@ pub(super) fn rate_at_most(sum: f64, event: f64, length: f64, alpha: f64) -> f64
 /// The `p` quantile of Student's t, for `p` from 0.5.
 pub(super) fn student(freedom: f64, p: f64) -> f64 {
     let beta = Beta::new(freedom / 2.0, 0.5);
-    bisect(|t| 1.0 - beta.at(freedom / (freedom + t * t)) / 2.0, p, 4.0)
+    reached(|t| 1.0 - beta.at(freedom / (freedom + t * t)) / 2.0, p, 4.0)
 }
 
 /// The probability that at most `part` of `all` are so, where each is with probability `p`.
@@ -46,7 +46,7 @@ pub(super) fn binomial(part: u64, all: u64, p: f64) -> f64 {
 pub fn share(part: u64, all: u64) -> (f64, f64) {
     let alpha = if part == 0 || part >= all { 0.05 } else { 0.025 };
     let at_most = |part: u64| {
-        if part >= all { 1.0 } else { bisect(|p| 1.0 - binomial(part, all, p), 1.0 - alpha, 1.0) }
+        if part >= all { 1.0 } else { reached(|p| 1.0 - binomial(part, all, p), 1.0 - alpha, 1.0) }
     };
     (1.0 - at_most(all - part.min(all)), at_most(part))
 }
@@ -60,19 +60,42 @@ pub fn of_median(histogram: &Histogram<u64>) -> (u64, u64) {
 }
 
 /// Where the distribution function, of values above 0, reaches `p`.
-fn bisect(distribution: impl Fn(f64) -> f64, p: f64, guess: f64) -> f64 {
-    let (mut low, mut high) = (0.0, guess);
-    while distribution(high) < p && high < 1e12 {
-        (low, high) = (high, high * 2.0);
-    }
-    for _ in 0..STEPS {
-        let middle = f64::midpoint(low, high);
-        if middle <= low || middle >= high {
-            break;
+///
+/// By inverse quadratic interpolation, and by halving where that would not converge (Chandrupatla 1997). A soak that looks until it can decide
+/// asks for hundreds of quantiles: with halving alone, which needs 50 values of the function where this needs 10, they took 13 of 125 ms.
+fn reached(distribution: impl Fn(f64) -> f64, p: f64, guess: f64) -> f64 {
+    let at = |x: f64| (x, distribution(x) - p);
+    // The root lies between `new` and `across`; `old` is the point before these.
+    let (mut across, mut new) = (at(0.0), at(guess));
+    while new.1 < 0.0 {
+        if new.0 >= 1e12 {
+            return new.0;
         }
-        if distribution(middle) < p { low = middle } else { high = middle }
+        (across, new) = (new, at(2.0 * new.0));
     }
-    high
+    let mut part = 0.5;
+    for _ in 0..STEPS {
+        let between = at(new.0 + part * (across.0 - new.0));
+        let old = if (between.1 < 0.0) == (new.1 < 0.0) { new } else { std::mem::replace(&mut across, new) };
+        new = between;
+        let best = if new.1.abs() < across.1.abs() { new } else { across };
+        // Of the width, as much as a number can tell there.
+        let least = 2.0 * f64::EPSILON * best.0 / (across.0 - new.0).abs();
+        if least > 0.5 || best.1 == 0.0 {
+            return best.0;
+        }
+        let (x, y) = ((new.0 - across.0) / (old.0 - across.0), (new.1 - across.1) / (old.1 - across.1));
+        let converges = y * y < x && (1.0 - y) * (1.0 - y) < 1.0 - x;
+        part = if converges {
+            new.1 / (across.1 - new.1) * old.1 / (across.1 - old.1)
+                + (old.0 - new.0) / (across.0 - new.0) * new.1 / (old.1 - new.1) * across.1
+                    / (old.1 - across.1)
+        } else {
+            0.5
+        };
+        part = part.max(least).min(1.0 - least);
+    }
+    new.0
 }
 
 /// The regularised lower incomplete gamma function; `scale` is the logarithm of the gamma function of the shape.
@@ -99,7 +122,7 @@ fn lower_gamma(shape: f64, scale: f64, x: f64) -> f64 {
     1.0 - factor / fraction(x + 1.0 - shape, part)
 }
 
-/// The regularised incomplete beta function with these parameters, which a bisection asks for many times.
+/// The regularised incomplete beta function with these parameters, which a search asks for many times.
 struct Beta {
     a: f64,
     b: f64,
@@ -197,6 +220,43 @@ mod tests {
             assert!((student(freedom, p) - tabulated).abs() < 1e-3, "{freedom}");
         }
         assert_eq!(gamma(0.0, 0.9), 0.0);
+    }
+
+    #[test]
+    fn quantiles_are_where_the_distribution_reaches_the_probability() {
+        for shape in [0.3, 1.0, 1.5, 7.0, 33.0, 1e3, 1e5, 1e7] {
+            for p in [1e-9, 1e-4, 0.025, 0.5, 0.975, 0.9999, 1.0 - 1e-9] {
+                let (x, scale) = (gamma(shape, p), ln_gamma(shape));
+                let around = [1.0 - 1e-9, 1.0 + 1e-9].map(|part| lower_gamma(shape, scale, part * x));
+                assert!(around[0] <= p && p <= around[1], "{shape} {p} {x} {around:?}");
+            }
+        }
+        for freedom in [1.0, 2.5, 10.0, 64.0, 1e4] {
+            for p in [0.500_1, 0.9, 0.999_9, 1.0 - 1e-9] {
+                let (t, beta) = (student(freedom, p), Beta::new(freedom / 2.0, 0.5));
+                let around = [1.0 - 1e-6, 1.0 + 1e-6].map(|part: f64| {
+                    let t = part * t;
+                    1.0 - beta.at(freedom / (freedom + t * t)) / 2.0
+                });
+                assert!(around[0] <= p && p <= around[1], "{freedom} {p} {t} {around:?}");
+            }
+        }
+        // No number in reach has this one.
+        assert!(gamma(1.0, 1.0 + f64::EPSILON) >= 1e12);
+    }
+
+    #[test]
+    fn few_values_of_a_distribution_are_needed() {
+        let values = std::cell::Cell::new(0);
+        let counted = |x: f64| {
+            values.set(values.get() + 1);
+            1.0 - (-x).exp()
+        };
+        for p in [0.025, 0.5, 0.999] {
+            values.set(0);
+            assert!((reached(counted, p, 2.0) / -(1.0 - p).ln() - 1.0).abs() < 1e-12);
+            assert!(values.get() <= 16, "{p} {}", values.get());
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write as _};
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -248,8 +249,15 @@ impl WorkerProcess {
             if ended.is_some() || begin.elapsed() >= time {
                 return ended;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            self.listen(Duration::from_millis(1));
         }
+    }
+
+    /// Waits until its keeper says something, up to this time.
+    pub(super) fn listen(&self, longest: Duration) {
+        let timeout = PollTimeout::try_from(longest).unwrap_or(PollTimeout::MAX);
+        // Whatever ends it, the caller looks again.
+        let _ = poll(&mut [PollFd::new(self.line.as_fd(), PollFlags::POLLIN)], timeout);
     }
 
     /// Lets a keeper go on that the library has stopped, else the worker's end would never be heard of.
