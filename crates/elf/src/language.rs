@@ -156,8 +156,7 @@ impl Marks {
             COMPILERS.iter().filter(|(word, _)| names(word).is_some()).map(|(_, language)| *language),
         );
         if self.seen.is_empty() || self.seen.iter().eq([&Language::C]) {
-            let is_rust = RUST_SOURCES.into_iter().any(|path| memchr::memmem::find(data, path).is_some());
-            self.seen.extend(is_rust.then_some(Language::Rust));
+            self.seen.extend(names_rust(data).then_some(Language::Rust));
         }
         let language = ORDER.into_iter().find(|language| self.seen.contains(language)).unwrap_or_default();
         let by_dwarf = || self.producers.iter().find(|(of, _)| *of == language).map(|(_, name)| name.clone());
@@ -169,6 +168,11 @@ impl Marks {
         };
         (language, producer.or_else(|| compilers.first().cloned()).or_else(by_dwarf))
     }
+}
+
+/// Whether these bytes name a source file of Rust's own library.
+pub(super) fn names_rust(data: &[u8]) -> bool {
+    RUST_SOURCES.into_iter().any(|path| memchr::memmem::find(data, path).is_some())
 }
 
 /// The language of a DWARF unit; `None` for assembler, for what is another language's runtime, and for languages that the record has no name for.

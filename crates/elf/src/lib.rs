@@ -1,7 +1,7 @@
 //! What ELF files say: will this one unload, what does it need, does it load here, where would the loader find what it needs, and
 //! which function and source line is at a place in it. The facts themselves are [`dlsoak_record::file`].
 //!
-//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`facts_of`], [`exporter`], [`Search`],
+//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`digest`], [`facts_of`], [`exporter`], [`Search`],
 //! [`lines`] and [`prototypes`] open files; all else works on bytes.
 
 mod builds;
@@ -40,7 +40,7 @@ pub use linkage::{Offer, OfferKind, Refused, offers, stubs_for, wants};
 pub use loadable::{Host, check_loadable, check_machine, check_relocations};
 pub use overloads::{Overload, overloads, qualified};
 pub use predict::{nodelete, predictions, unique};
-pub use read::{facts_of, read_at_most, read_library};
+pub use read::{digest, facts_of, read_at_most, read_library};
 pub use search::Search;
 
 /// Reads the facts from the whole content of a file. Whether the file can be loaded here is for [`check_loadable`] to say.

@@ -27,7 +27,8 @@ const NO_SYMBOL: [u8; 2] = [3, 4];
 const TLS: u8 = 6;
 
 /// Functions whose use decides whether a library can go: thread-local destructors, and handles.
-const OF_NOTE: [&str; 4] = ["__cxa_thread_atexit", "__cxa_thread_atexit_impl", "dlmopen", "dlopen"];
+const OF_NOTE: [&str; 6] =
+    ["__cxa_thread_atexit", "__cxa_thread_atexit_impl", "dlmopen", "dlopen", "sem_open", "shm_open"];
 
 /// The dynamic symbols of a file.
 #[derive(Default)]

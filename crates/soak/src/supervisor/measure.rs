@@ -106,7 +106,7 @@ impl<'a> Measurement<'a> {
             kinds: (plan.purpose == Purpose::Everything).then(Kinds::default),
             unload: Watch::new(plan.mode),
             pending: Vec::new(),
-            residue: residue::Watch::new(plan.files()),
+            residue: residue::Watch::new(libraries.iter().chain(&other)),
             libraries,
             together: together::Watch::new(plan),
             other,

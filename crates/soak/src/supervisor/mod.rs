@@ -442,13 +442,13 @@ fn host_is_ready(plan: &SoakPlan, session: &mut Session<'_>) -> Result<(), Fault
 /// A library as its file is now, or why it can't be loaded here.
 fn read(path: &Path) -> Result<Library, Box<Outcome>> {
     let stamp = original::stamp(path);
-    let (facts, bytes) = elf_facts(path)?;
-    let original = Original::new(path, stamp, &bytes, facts.build_id.clone());
+    let facts = elf_facts(path)?;
+    let original = Original::new(path, stamp, facts.build_id.clone());
     Ok(Library { facts, original })
 }
 
-/// Facts of the file and its content, or why it can't be loaded here.
-fn elf_facts(path: &Path) -> Result<(elf::Facts, Vec<u8>), Box<Outcome>> {
+/// Facts of the file, or why it can't be loaded here.
+fn elf_facts(path: &Path) -> Result<elf::Facts, Box<Outcome>> {
     let bad = |problem| {
         failed_before_start(LoadCause::BadFile { path: path.to_string_lossy().into_owned(), problem })
     };
@@ -457,5 +457,5 @@ fn elf_facts(path: &Path) -> Result<(elf::Facts, Vec<u8>), Box<Outcome>> {
     elf::check_loadable(&facts, elf::Host::CURRENT)
         .and_then(|()| libc_for(&facts).map_or(Ok(()), |libc| elf::check_relocations(&facts, &libc)))
         .map_err(|e| bad(FileProblem::NotLoadable(e)))?;
-    Ok((facts, bytes))
+    Ok(facts)
 }

@@ -1,6 +1,5 @@
 //! The library's file as it was when the soak began, and whether it still is that file: what a new file does is not the old one's.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,8 @@ pub(super) type Stamp = (u64, u64, u64, i64, i64);
 pub(super) struct Original {
     path: PathBuf,
     stamp: Option<Stamp>,
-    content: u64,
+    /// `None` where the file changed while it was read.
+    content: Option<u64>,
     build_id: Option<String>,
 }
 
@@ -25,17 +25,16 @@ pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     Some((of.dev(), of.ino(), of.size(), of.mtime(), of.mtime_nsec()))
 }
 
-/// A number for the content of a file.
-fn content(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Original {
-    /// The file at `path`, with the stamp that it had before these bytes were read of it.
-    pub(super) fn new(path: &Path, stamp: Option<Stamp>, bytes: &[u8], build_id: Option<String>) -> Self {
-        Self { path: path.to_path_buf(), stamp, content: content(bytes), build_id }
+    /// The file at `path`, with the stamp that it had before its build id was read.
+    pub(super) fn new(path: &Path, before: Option<Stamp>, build_id: Option<String>) -> Self {
+        let content = elf::digest(path).ok().filter(|_| stamp(path) == before);
+        Self { path: path.to_path_buf(), stamp: before, content, build_id }
+    }
+
+    /// The bytes that the file had.
+    pub(super) fn size(&self) -> u64 {
+        self.stamp.map_or(0, |(_, _, size, ..)| size)
     }
 
     /// What became of the file; `None` where it is the same one, or where none is there that is a library: then the next open fails and says
@@ -45,16 +44,15 @@ impl Original {
         if Some(now) == self.stamp {
             return None;
         }
-        let bytes = elf::read_library(&self.path).ok()?;
         let inode = |stamp: Stamp| (stamp.0, stamp.1);
-        let content = content(&bytes);
-        if self.stamp.map(inode) == Some(inode(now)) && content == self.content {
+        let same = self.content.is_some() && elf::digest(&self.path).ok() == self.content;
+        if self.stamp.map(inode) == Some(inode(now)) && same {
             self.stamp = Some(now);
             return None;
         }
-        let build_id = elf::parse(&bytes).ok()?.build_id;
+        let build_id = elf::facts_of(&self.path)?.build_id;
         let path = self.path.to_string_lossy().into_owned();
-        Some(FileChange { path, before: self.build_id.clone(), now: build_id, same: content == self.content })
+        Some(FileChange { path, before: self.build_id.clone(), now: build_id, same })
     }
 }
 
@@ -69,7 +67,7 @@ mod tests {
         let other = place.path().join("new.so");
         let program = std::fs::read("/proc/self/exe").unwrap();
         std::fs::write(&path, &program).unwrap();
-        let original = || Original::new(&path, stamp(&path), &program, Some("a".to_owned()));
+        let original = || Original::new(&path, stamp(&path), Some("a".to_owned()));
         let touch = || {
             let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
             std::fs::File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();

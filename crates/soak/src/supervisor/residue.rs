@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::measure::Library;
 use super::session::Session;
 use crate::analysis;
 use crate::record::{Measured, Outcome, Residue, Shortage, Why};
@@ -28,18 +29,18 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// A watch for the libraries in these files.
-    pub(super) fn new<'p>(libraries: impl Iterator<Item = &'p std::path::Path>) -> Self {
-        let (mut file_bytes, mut makes_shared_files) = (0, false);
-        for library in libraries {
-            // The file was read a moment ago; without it, less is reported and nothing wrong.
-            let bytes = crate::elf::read_library(library).unwrap_or_default();
-            // Linkers keep a name that another one ends with as a part of that.
-            let takes = |name: &str| memchr::memmem::find(&bytes, format!("{name}\0").as_bytes()).is_some();
-            file_bytes = file_bytes.max(bytes.len() as u64);
-            makes_shared_files |= SHARED_FILES.iter().any(|name| takes(name));
+    /// A watch for these libraries.
+    pub(super) fn new<'l>(libraries: impl Iterator<Item = &'l Library> + Clone) -> Self {
+        let makes = |library: &Library| {
+            library.facts.imports_of_note.iter().any(|name| SHARED_FILES.contains(&name.as_str()))
+        };
+        Self {
+            snapshots: Vec::new(),
+            checkpoints: 0,
+            loads: BTreeSet::new(),
+            file_bytes: libraries.clone().map(|library| library.original.size()).max().unwrap_or(0),
+            makes_shared_files: libraries.into_iter().any(makes),
         }
-        Self { snapshots: Vec::new(), checkpoints: 0, loads: BTreeSet::new(), file_bytes, makes_shared_files }
     }
 
     /// Looks before anything is opened.
