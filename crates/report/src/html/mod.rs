@@ -14,7 +14,7 @@ use askama::Template;
 use super::groups::{self, Fold};
 use super::summary::{self, Mark};
 use super::{Error, units};
-use dlsoak_record::{Run, Soak};
+use dlsoak_record::{Facts, Run, Soak};
 
 use figures::Pictures;
 use filter::Chip;
@@ -77,6 +77,7 @@ pub(super) fn render(run: &Run) -> Result<String, Error> {
         version: units::printable(&run.tool.version),
         schema: units::printable(&run.schema),
         host: host(run),
+        compared: compared(run),
         style: style::css() + &filter::css(&filter),
         filter,
         groups,
@@ -96,6 +97,8 @@ struct Page {
     version: String,
     schema: String,
     host: Vec<(&'static str, String)>,
+    /// The baseline, where there is one.
+    compared: Option<String>,
     style: String,
     groups: Vec<Shared>,
     sections: Vec<Section>,
@@ -152,6 +155,21 @@ fn shared(order: &[(usize, &Soak)]) -> Vec<Shared> {
             }
         })
         .collect()
+}
+
+/// What the libraries are compared with, and with what result.
+fn compared(run: &Run) -> Option<String> {
+    let baseline = run.soaks.iter().find_map(|soak| soak.baseline.as_ref())?;
+    let is_worse =
+        |soak: &&Soak| soak.judged.findings.iter().any(|of| matches!(of.facts, Facts::Baseline { .. }));
+    let lacks = |soak: &&Soak| soak.baseline.as_ref().is_some_and(|baseline| baseline.soak.is_none());
+    let count = |which: &dyn Fn(&&Soak) -> bool| run.soaks.iter().filter(which).count();
+    let name = units::printable(&baseline.name);
+    Some(format!(
+        "compared with {name}: {} worse or not clearly as good, {} not in it",
+        count(&is_worse),
+        count(&lacks)
+    ))
 }
 
 /// The machine, as a list.
@@ -257,6 +275,21 @@ mod tests {
         let page = render(&run).unwrap();
         assert!(!page.contains("<evil>") && !page.contains('\u{202e}'));
         assert!(page.contains("&#60;evil&#62;"), "{}", &page[..3000]);
+    }
+
+    #[test]
+    fn what_libraries_are_compared_with_is_above_them() {
+        let mut run = sample::run(3);
+        assert!(!render(&run).unwrap().contains("compared with"));
+        let baseline = |soak| Some(dlsoak_record::Baseline { name: "<main>".to_owned(), soak });
+        run.soaks[0].baseline = baseline(None);
+        for soak in &mut run.soaks[1..] {
+            soak.baseline = baseline(Some(dlsoak_record::BaselineSoak::default()));
+        }
+        let text =
+            "<p class=\"meta\">compared with &#60;main&#62;: 0 worse or not clearly as good, 1 not in it</p>";
+        let page = render(&run).unwrap();
+        assert!(page.contains(text), "{}", &page[..3000]);
     }
 
     #[test]
