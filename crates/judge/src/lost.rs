@@ -78,6 +78,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_where_nothing_stays_may_be_a_cache_of_one_mebibyte() {
+        let of = |found: Option<Lost>, bytes: f64| {
+            let mut soak = Measured { lost: found, ..soak(64, 1024, 0, 0) };
+            soak.unload.objects_left.clear();
+            let scale = bytes / (32.0 * soak.cycles.completed as f64);
+            let first = soak.checkpoints.rows[0].clone();
+            for row in &mut soak.checkpoints.rows {
+                let all = row.iter_mut().zip(&first).skip(1);
+                all.for_each(|(now, first)| *now = first + ((*now - first) as f64 * scale) as i64);
+            }
+            look(&soak, &soak.asked.limits(), crate::schedule::LEAK_LOOKS)
+        };
+        let held = || soak(64, 1024, 0, 0).lost;
+        assert_eq!(of(held(), 1e6), Look::LeakOrCache);
+        assert_eq!(of(held(), 1.1e6), Look::Leak);
+        // Nobody looked.
+        assert_eq!(of(None, 1e6), Look::Leak);
+    }
+
+    #[test]
     fn a_leak_is_certain_once_nothing_points_to_it() {
         for (soak, decides) in [
             // Blocks of 16 B, in chunks of 32 B.
