@@ -209,7 +209,7 @@ fn shorten(measured: &mut Measured, checkpoints: usize) {
     measured.warmup_latency_ns = Latencies::default();
     let of = &mut measured.latency_ns;
     for latency in [&mut of.open, &mut of.symbol, &mut of.call, &mut of.close, &mut of.cycle] {
-        latency.iter_mut().for_each(|latency| latency.hdr.clear());
+        latency.iter_mut().for_each(|latency| latency.hdr = String::new());
     }
     let rows = &mut measured.checkpoints.rows;
     let (step, last) = (rows.len().div_ceil(checkpoints).max(1), rows.len().saturating_sub(1));
@@ -219,6 +219,7 @@ fn shorten(measured: &mut Measured, checkpoints: usize) {
         index += 1;
         kept
     });
+    rows.shrink_to_fit();
 }
 
 /// A soak that panicked has left nothing half done here.

@@ -276,10 +276,12 @@ impl Group<'_> {
         self.soaks.iter().all(|soak| came_to_an_end(soak))
     }
 
-    /// The first fact that all of them share.
+    /// The first fact that all of them share, or one of it where each has figures of its own.
     #[cfg(feature = "files")]
-    pub(super) fn first_fact(&self) -> &str {
-        self.said.first().and_then(Said::fact).unwrap_or_default()
+    pub(super) fn first_fact(&self) -> String {
+        let Some(said) = self.said.first() else { return String::new() };
+        let example = || said.facts.first().map(|(_, fact)| format!("for example: {fact}"));
+        said.fact().map(str::to_owned).or_else(example).unwrap_or_default()
     }
 
     /// Each finding in lines, names folded or not. The first line of each is the fact.

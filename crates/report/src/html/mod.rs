@@ -146,7 +146,7 @@ fn shared(order: &[(usize, &Soak)]) -> Vec<Shared> {
                 symbol: group.mark().sign(),
                 word: section::word(group.mark()),
                 verdict: group.verdict(),
-                why: units::printable(group.first_fact()),
+                why: units::printable(&group.first_fact()),
                 findings: findings
                     .iter()
                     .map(|lines| lines.iter().map(|text| said::line(text)).collect())
