@@ -86,7 +86,7 @@ fn outline(file: &File, length: usize) -> io::Result<Vec<u8>> {
     let mut at = 0;
     let left_out = left_out(file, &mut bytes).unwrap_or_default();
     for part in left_out.iter().cloned().chain(std::iter::once(length..length)) {
-        if let Some(wanted) = bytes.get_mut(at..part.start) {
+        if let Some(wanted) = bytes.get_mut(at..part.start.min(length)) {
             let had = read_at(file, wanted, at)?;
             if had < wanted.len() {
                 // It has become shorter since.
@@ -116,7 +116,7 @@ fn show_language(file: &File, left_out: &mut [u8], from: usize) -> io::Result<()
     Ok(())
 }
 
-/// What of this file says nothing of itself, in ascending order; `None` where its sections can't be read. Reads into `bytes` what it looks at.
+/// What of this file says nothing of itself, in ascending order and apart; `None` where its sections can't be read. Reads into `bytes` what it looks at.
 fn left_out(file: &File, bytes: &mut [u8]) -> Option<Vec<Range<usize>>> {
     let range = |(from, size): (u64, u64)| {
         Some(usize::try_from(from).ok()?..usize::try_from(from.checked_add(size)?).ok()?)
@@ -144,6 +144,12 @@ fn left_out(file: &File, bytes: &mut [u8]) -> Option<Vec<Range<usize>>> {
     let left_out = sections.iter().filter(says_nothing);
     let mut ranges: Vec<_> = left_out.filter_map(|section| range(section.file_range(endian)?)).collect();
     ranges.sort_by_key(|range| range.start);
+    // A damaged file may have thousands of sections that are all of it.
+    ranges.dedup_by(|next, range| {
+        let touches = next.start <= range.end;
+        range.end = if touches { range.end.max(next.end) } else { range.end };
+        touches
+    });
     Some(ranges)
 }
 
@@ -249,8 +255,20 @@ mod tests {
         assert!(count(&part) < count(&whole));
         assert_eq!(crate::parse(&part), crate::parse(&whole));
 
-        // What is shorter than it was, and what has no sections that can be read.
+        // A section that is beyond the end leaves out nothing else.
+        let sections = u64::from_le_bytes(*whole[40..].first_chunk().unwrap()) as usize;
+        let mut damaged = whole.clone();
+        let text = sections + 64 * usize::from(u16::from_le_bytes(*whole[60..].first_chunk().unwrap()) - 4);
+        damaged[text + 8] |= 4;
+        damaged[text + 24..text + 32].copy_from_slice(&(1_u64 << 40).to_le_bytes());
         let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("damaged.so");
+        std::fs::write(&path, &damaged).unwrap();
+        let part = outline(&File::open(&path).unwrap(), damaged.len()).unwrap();
+        assert_eq!(part[part.len() - 64..], damaged[damaged.len() - 64..]);
+        assert_eq!(crate::parse(&part), crate::parse(&damaged));
+
+        // What is shorter than it was, and what has no sections that can be read.
         let path = dir.path().join("short.so");
         std::fs::write(&path, &whole[..5000]).unwrap();
         assert_eq!(outline(&File::open(&path).unwrap(), whole.len()).unwrap(), whole[..5000]);
