@@ -78,7 +78,8 @@ fn heap_is_named_by_function_and_line_in_every_language() {
         let (soak, place) = first(name, function, source, &["-n", "400"]);
         assert_eq!((place.kind, place.phase.name()), (PlaceKind::Heap, phase), "{name}");
         assert_eq!(soak.unload.state, state, "{name}");
-        // The sum over places of the heap, beside which Go's runtime may map memory; the growth that the soak before measured without notes, and what is true of the fixture.
+        // The sum over places of the heap, beside which Go's runtime may map memory; the growth that the soak before measured without notes;
+        // and what is true of the fixture.
         let of_heap = trace(&soak).places.iter().filter(|place| place.kind == PlaceKind::Heap);
         let sum: f64 = of_heap.map(|place| place.bytes_per_cycle).sum();
         let measured = growth(&soak, Metric::Heap).per_cycle;

@@ -1,8 +1,8 @@
 //! What ELF files say: will this one unload, what does it need, does it load here, where would the loader find what it needs, and
 //! which function and source line is at a place in it. The facts themselves are [`dlsoak_record::file`].
 //!
-//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`digest`], [`facts_of`], [`exporter`], [`Search`],
-//! [`lines`] and [`prototypes`] open files; all else works on bytes.
+//! **Invariant:** nothing is executed or loaded, and no bytes whatever cause a panic. Only [`read_library`], [`digest`],
+//! [`facts_of`], [`exporter`], [`Search`], [`lines`] and [`prototypes`] open files; all else works on bytes.
 
 mod builds;
 mod closure;

@@ -116,7 +116,8 @@ fn show_language(file: &File, left_out: &mut [u8], from: usize) -> io::Result<()
     Ok(())
 }
 
-/// What of this file says nothing of itself, in ascending order and apart; `None` where its sections can't be read. Reads into `bytes` what it looks at.
+/// What of this file says nothing of itself, in ascending order and apart; `None` where its sections can't be read. Reads their headers and names
+/// into `bytes`.
 fn left_out(file: &File, bytes: &mut [u8]) -> Option<Vec<Range<usize>>> {
     let range = |(from, size): (u64, u64)| {
         Some(usize::try_from(from).ok()?..usize::try_from(from.checked_add(size)?).ok()?)

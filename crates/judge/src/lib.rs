@@ -133,14 +133,19 @@ fn is_plain(soak: &Measured, limits: &Limits, look_index: u32, evidence: &[Evide
     let half = series::Exposure::of(soak, Some(soak.cycles.completed / 2));
     let before =
         growth::evidence(soak, &half, Errors::at_look(look_index - 1), verdict::bounds(soak, limits));
-    let leaks = |Evidence { growth: now, .. }: &Evidence| {
-        let added = now.per_cycle * soak.cycles.completed as f64;
+    let leaks = |evidence: &Evidence| {
+        let now = &evidence.growth;
         let leaked = |found: &Evidence| found.growth.metric == now.metric && found.answer == Answer::Leak;
         now.trend == Trend::Growing
-            && (added >= PLAIN || !growth::is_memory(now.metric))
+            && (added(evidence, soak) >= PLAIN || !growth::is_memory(now.metric))
             && before.iter().any(leaked)
     };
     evidence.iter().any(leaks)
+}
+
+/// By how much a metric has grown in all cycles.
+fn added(evidence: &Evidence, soak: &Measured) -> f64 {
+    evidence.growth.per_cycle * soak.cycles.completed as f64
 }
 
 /// What a look says, and what it saw.
@@ -149,9 +154,7 @@ fn looked(soak: &Measured, limits: &Limits, look_index: u32) -> (Look, Vec<Evide
     let bounds = verdict::bounds(soak, limits);
     let evidence = growth::evidence(soak, &exposure, Errors::at_look(look_index), bounds);
     let look = if verdict::has(&evidence, Answer::Leak) {
-        let fits = |of: &Evidence| {
-            growth::is_memory(of.growth.metric) && of.growth.per_cycle * (soak.cycles.completed as f64) < HELD
-        };
+        let fits = |of: &Evidence| growth::is_memory(of.growth.metric) && added(of, soak) < HELD;
         let mut leaks = evidence.iter().filter(|of| verdict::decides(of) && of.answer == Answer::Leak);
         // What stays loaded may hold a cache that is not full yet, but no memory that nothing points to.
         let may_be_held = lost::stays(soak) || soak.lost.is_some() && leaks.all(fits);

@@ -79,7 +79,7 @@ fn reached(distribution: impl Fn(f64) -> f64, p: f64, guess: f64) -> f64 {
         let old = if (between.1 < 0.0) == (new.1 < 0.0) { new } else { std::mem::replace(&mut across, new) };
         new = between;
         let best = if new.1.abs() < across.1.abs() { new } else { across };
-        // Of the width, as much as a number can tell there.
+        // The part of the width that a number can resolve there.
         let least = 2.0 * f64::EPSILON * best.0 / (across.0 - new.0).abs();
         if least > 0.5 || best.1 == 0.0 {
             return best.0;

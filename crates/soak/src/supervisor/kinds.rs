@@ -5,7 +5,7 @@ use super::staging::Staging;
 use crate::record::{OverTime, OverTimeColumn};
 use crate::sampling::Sampler;
 
-/// In how many checkpoints once: it takes 0.15 ms, twice as long as the totals.
+/// One checkpoint in this many reads the kinds, because that takes 0.15 ms, twice as long as the totals.
 const EVERY: u64 = 8;
 /// With each further so many mappings, it is asked for that much less often.
 const MAPPINGS: u64 = 512;

@@ -37,6 +37,9 @@ const START: Duration = Duration::from_secs(60);
 /// How long a keeper may take to end all that the worker started.
 const END: Duration = Duration::from_secs(10);
 
+/// How long to listen at a time for the keeper that reports the worker's end: it may have been stopped, and is woken in between.
+const LISTEN: Duration = Duration::from_millis(10);
+
 /// How often a keeper is told to go on, should it have been stopped.
 const WAKE_EVERY: Duration = Duration::from_millis(100);
 
@@ -249,15 +252,10 @@ impl WorkerProcess {
             if ended.is_some() || begin.elapsed() >= time {
                 return ended;
             }
-            self.listen(Duration::from_millis(1));
+            let timeout = PollTimeout::try_from(LISTEN).unwrap_or(PollTimeout::MAX);
+            // Whatever ends it, the keeper is asked again.
+            let _ = poll(&mut [PollFd::new(self.line.as_fd(), PollFlags::POLLIN)], timeout);
         }
-    }
-
-    /// Waits until its keeper says something, up to this time.
-    pub(super) fn listen(&self, longest: Duration) {
-        let timeout = PollTimeout::try_from(longest).unwrap_or(PollTimeout::MAX);
-        // Whatever ends it, the caller looks again.
-        let _ = poll(&mut [PollFd::new(self.line.as_fd(), PollFlags::POLLIN)], timeout);
     }
 
     /// Lets a keeper go on that the library has stopped, else the worker's end would never be heard of.

@@ -6,8 +6,7 @@ use crate::channel::Phase;
 use crate::driver;
 use crate::elf::lines::Symbols;
 use crate::observer::{Backing, Capture, Thread};
-use crate::record::is_runtime;
-use crate::record::{CodeOf, Frame, Stack, ThreadName};
+use crate::record::{CodeOf, Frame, Stack, ThreadName, is_runtime};
 use crate::supervisor::image;
 use crate::supervisor::staging::Staging;
 

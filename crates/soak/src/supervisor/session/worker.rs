@@ -26,9 +26,6 @@ use crate::sys::futex;
 /// Longest that a look at the worker's threads may take.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long to listen for the worker's end at a time: the keeper that says it may have been stopped, and is looked after in between.
-const LISTEN: Duration = Duration::from_millis(10);
-
 /// How long to stay awake for an answer before sleeping until it comes. Waking a sleeper on another CPU of a virtual machine took 0.04 ms here,
 /// which is as long as a cycle of a small library. Where the answer before took longer, this one is not waited for awake: 66 checkpoints in
 /// the last 50,000 cycles are 7 ms apart, and four threads on two CPUs had a fifteenth less of them.
@@ -106,14 +103,7 @@ impl Outside for Worker {
     }
 
     fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
-        let begin = Instant::now();
-        loop {
-            let ended = self.process.ended();
-            if ended.is_some() || within.is_zero() || begin.elapsed() >= within {
-                return ended;
-            }
-            self.process.listen(LISTEN);
-        }
+        self.process.ended_within(within)
     }
 
     fn kill(&mut self) {
