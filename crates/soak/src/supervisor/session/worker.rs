@@ -95,9 +95,12 @@ impl Outside for Worker {
     }
 
     fn wait(&mut self, done: &AtomicU32, seen: u32) {
-        let pause = self.disturber.next().map_or(TICK, |next| next.min(TICK));
-        let quick = self.given.quick[usize::from(self.given.cycles)];
-        if !(quick && self.has_spare_cpu) || futex::look_for_a_while(done, seen, AWAKE) {
+        let next = self.disturber.next();
+        let pause = next.map_or(TICK, |next| next.min(TICK));
+        // A disturbance that is due does not wait for an answer.
+        let stays_awake =
+            next.is_none() && self.has_spare_cpu && self.given.quick[usize::from(self.given.cycles)];
+        if !stays_awake || futex::look_for_a_while(done, seen, AWAKE) {
             futex::wait(done, seen, Some(pause));
         }
     }
