@@ -90,9 +90,14 @@ pub(super) fn content(path: &Path) -> Option<Vec<u8>> {
     std::fs::read(path).ok()
 }
 
+/// Whether a file has DWARF itself.
+fn has_dwarf(object: &object::File<'_>) -> bool {
+    object.section_by_name(".debug_info").is_some_and(|section| section.size() > 0)
+}
+
 /// The DWARF of a file, copied; `None` where it has none.
 pub(super) fn dwarf(object: &object::File<'_>) -> Option<gimli::Dwarf<Reader>> {
-    object.section_by_name(".debug_info").filter(|section| section.size() > 0)?;
+    has_dwarf(object).then_some(())?;
     let endian = if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
     let load = |id: gimli::SectionId| -> Result<Reader, gimli::Error> {
         let section = object.section_by_name(id.name());

@@ -1,16 +1,18 @@
 //! One file's symbol tables and DWARF, in memory of their own.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use addr2line::Context;
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
-use super::{Function, Reader, debug_file, dwarf, readable};
+use super::{Function, Reader, debug_file, dwarf, has_dwarf, readable};
 
 /// What is known of a file.
 pub(super) struct ObjectFile {
+    path: PathBuf,
     /// Where each loaded part begins in the file, its length, and its address.
     segments: Vec<(u64, u64, u64)>,
     /// Addresses of code.
@@ -18,7 +20,8 @@ pub(super) struct ObjectFile {
     /// By address.
     symbols: Vec<Symbol>,
     variables: Vec<Symbol>,
-    dwarf: Vec<Context<Reader>>,
+    /// Read when the first function is asked for: of glibc's debug file it is 20 MB, and a variable's name needs none of it.
+    dwarf: OnceCell<Option<Context<Reader>>>,
 }
 
 /// A function or variable by the symbol table.
@@ -38,29 +41,20 @@ impl fmt::Debug for ObjectFile {
 impl ObjectFile {
     /// Reads a file; `None` where it is not there or no ELF file.
     pub(super) fn read(path: &Path) -> Option<Self> {
-        let bytes = super::content(path)?;
-        let object = object::File::parse(bytes.as_slice()).ok()?;
-        let segments = object.segments().map(|segment| {
-            let (offset, len) = segment.file_range();
-            (offset, len, segment.address())
-        });
-        let is_code = |segment: &object::Segment<'_, '_>| matches!(segment.flags(), object::SegmentFlags::Elf { p_flags, .. } if p_flags.0 & object::elf::PF_X.0 != 0);
-        let code = object.segments().filter(is_code);
-        let code = code.map(|segment| segment.address()..segment.address().saturating_add(segment.size()));
         let mut file = Self {
-            segments: segments.collect(),
-            code: code.collect(),
+            path: path.to_owned(),
+            segments: Vec::new(),
+            code: Vec::new(),
             symbols: Vec::new(),
             variables: Vec::new(),
-            dwarf: Vec::new(),
+            dwarf: OnceCell::new(),
         };
-        file.add(&object);
-        if file.dwarf.is_empty()
-            && let Some(bytes) = debug_file::content(&object, path)
-            && let Ok(apart) = object::File::parse(bytes.as_slice())
-        {
-            file.add(&apart);
-        }
+        with_objects(path, |object, is_apart| {
+            if !is_apart {
+                file.add_segments(object);
+            }
+            file.add_symbols(object);
+        })?;
         // The last one at an address is the first to be tried: of several names the one with the fewest underscores, and
         // `_exit` rather than `_Exit`.
         let underscores = |name: &str| name.len() - name.trim_start_matches('_').len();
@@ -70,7 +64,18 @@ impl ObjectFile {
         Some(file)
     }
 
-    fn add(&mut self, object: &object::File<'_>) {
+    fn add_segments(&mut self, object: &object::File<'_>) {
+        for segment in object.segments() {
+            let (offset, len) = segment.file_range();
+            self.segments.push((offset, len, segment.address()));
+            if matches!(segment.flags(), object::SegmentFlags::Elf { p_flags, .. } if p_flags.0 & object::elf::PF_X.0 != 0)
+            {
+                self.code.push(segment.address()..segment.address().saturating_add(segment.size()));
+            }
+        }
+    }
+
+    fn add_symbols(&mut self, object: &object::File<'_>) {
         for symbol in object.symbols().chain(object.dynamic_symbols()) {
             // Assembler has functions without a type.
             let list = match symbol.kind() {
@@ -86,7 +91,15 @@ impl ObjectFile {
                 list.push(Symbol { address: symbol.address(), size: symbol.size(), name: name.into() });
             }
         }
-        self.dwarf.extend(dwarf(object).and_then(|dwarf| Context::from_dwarf(dwarf).ok()));
+    }
+
+    fn dwarf(&self) -> Option<&Context<Reader>> {
+        let read = || {
+            let mut found = None;
+            with_objects(&self.path, |object, _| found = found.take().or_else(|| dwarf(object)));
+            Context::from_dwarf(found?).ok()
+        };
+        self.dwarf.get_or_init(read).as_ref()
     }
 
     /// The address that a place in the file is loaded at, by the file's own count.
@@ -100,7 +113,7 @@ impl ObjectFile {
 
     /// The functions at an address, innermost first.
     pub(super) fn functions(&self, address: u64) -> Vec<Function> {
-        let by_lines = self.dwarf.iter().find_map(|dwarf| by_dwarf(dwarf, address)).unwrap_or_default();
+        let by_lines = self.dwarf().and_then(|dwarf| by_dwarf(dwarf, address)).unwrap_or_default();
         let symbol = self.symbol(address).map(|symbol| Function {
             name: Some(readable(&symbol.name)),
             offset: Some(address - symbol.address),
@@ -150,6 +163,21 @@ impl ObjectFile {
             size => address - symbol.address < size,
         })
     }
+}
+
+/// Shows a file, and then the separate debug file of one that has no DWARF, for which `true` is passed; `None` where it is not there or no ELF
+/// file. Neither is kept.
+fn with_objects(path: &Path, mut show: impl FnMut(&object::File<'_>, bool)) -> Option<()> {
+    let bytes = super::content(path)?;
+    let object = object::File::parse(bytes.as_slice()).ok()?;
+    show(&object, false);
+    if !has_dwarf(&object)
+        && let Some(bytes) = debug_file::content(&object, path)
+        && let Ok(apart) = object::File::parse(bytes.as_slice())
+    {
+        show(&apart, true);
+    }
+    Some(())
 }
 
 /// Whether a demangled name says all that the other one does, and where it belongs.
