@@ -14,8 +14,9 @@ use dlsoak::analysis::schedule::{DEFAULT_CHECKPOINTS, FIRST_LOOK, Schedule};
 use dlsoak::analysis::{Look, interval_of_share, judge, look};
 use dlsoak::record::{Column, Facts, Judged, Limits, Measured, Metric, Verdict};
 
-/// Cycles before the first checkpoint.
-const WARMUP: f64 = 500.0;
+/// Cycles before the first checkpoint, also with `--until-decided`.
+const WARMUP: usize = 500;
+const WARMUP_UNTIL_DECIDED: usize = 32;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -118,11 +119,13 @@ fn until_decided(kinds: &[String], most: u64, runs: u64, limits: &Limits) -> any
     for kind in kinds {
         let (mut clean, mut leak, mut undecided, mut ends) = (0, 0, 0, Vec::new());
         for seed in 0..runs {
-            let heap = heap(kind, most, most, seed)?;
+            let heap = heap(kind, most, most, WARMUP_UNTIL_DECIDED, seed)?;
             let mut cycles = FIRST_LOOK.min(most);
+            let mut schedule = Schedule::until_decided(cycles, DEFAULT_CHECKPOINTS, seed);
+            let mut taken: Vec<u64> = schedule.by_ref().collect();
             let mut looks = 0;
             let decided = loop {
-                let soak = measured(&heap, cycles, seed);
+                let soak = measured(&heap, cycles, &taken);
                 let decided = look(&soak, limits, looks);
                 match decided {
                     Look::Clean | Look::Leak => break decided,
@@ -137,6 +140,10 @@ fn until_decided(kinds: &[String], most: u64, runs: u64, limits: &Limits) -> any
                     }
                 }
                 (cycles, looks) = ((2 * cycles).min(most), looks + 1);
+                let mut keep = schedule.keep(&taken).into_iter();
+                taken.retain(|_| keep.next().unwrap_or(true));
+                schedule.extend_to(cycles);
+                taken.extend(schedule.by_ref());
             };
             match decided {
                 Look::Clean => clean += 1,
@@ -164,33 +171,42 @@ fn promise(judged: &Judged) -> Option<u64> {
 
 /// A soak whose heap is the sum of the parts of `kind`.
 fn soak(kind: &str, cycles: u64, planned: u64, seed: u64) -> anyhow::Result<Measured> {
-    Ok(measured(&heap(kind, cycles, planned, seed)?, cycles, seed))
+    let taken: Vec<u64> = Schedule::new(cycles, DEFAULT_CHECKPOINTS, seed).collect();
+    Ok(measured(&heap(kind, cycles, planned, WARMUP, seed)?, cycles, &taken))
 }
 
 /// The heap after each cycle. `planned` are the cycles that the parameters of slow growth are about, so that a longer run begins as a
 /// shorter one does.
-fn heap(kind: &str, cycles: u64, planned: u64, seed: u64) -> anyhow::Result<Vec<f64>> {
+fn heap(kind: &str, cycles: u64, planned: u64, warmup: usize, seed: u64) -> anyhow::Result<Vec<f64>> {
     let mut heap = vec![0.0; cycles as usize + 1];
     for (index, part) in kind.split('+').enumerate() {
         let mut random =
             Random((seed + 1_000_003 * index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995);
         let (name, parameter) = part.split_once(':').unwrap_or((part, "0"));
-        add(name, parameter.parse().context("a parameter")?, planned as f64, &mut heap, &mut random)?;
+        let parameter = parameter.parse().context("a parameter")?;
+        add(name, parameter, planned as f64, warmup, &mut heap, &mut random)?;
     }
     Ok(heap)
 }
 
-/// The first `cycles` cycles of a soak with this heap.
-fn measured(heap: &[f64], cycles: u64, seed: u64) -> Measured {
+/// The first `cycles` cycles of a soak with this heap, with these checkpoints.
+fn measured(heap: &[f64], cycles: u64, taken: &[u64]) -> Measured {
     let mut soak = reference::soak("simulated", 1, cycles, vec![Column::Cycle, Column::Metric(Metric::Heap)]);
-    soak.checkpoints.rows = Schedule::new(cycles, DEFAULT_CHECKPOINTS, seed)
-        .map(|cycle| vec![cycle as i64, 1_000_000 + heap[cycle as usize] as i64])
-        .collect();
+    let row = |cycle: &u64| vec![*cycle as i64, 1_000_000 + heap[*cycle as usize] as i64];
+    soak.checkpoints.rows = taken.iter().map(row).collect();
     soak
 }
 
 /// Adds one part to the heap after each cycle.
-fn add(name: &str, parameter: f64, cycles: f64, heap: &mut [f64], random: &mut Random) -> anyhow::Result<()> {
+fn add(
+    name: &str,
+    parameter: f64,
+    cycles: f64,
+    warmup: usize,
+    heap: &mut [f64],
+    random: &mut Random,
+) -> anyhow::Result<()> {
+    let earlier = warmup as f64;
     let mut count = 0.0;
     let mut events = |heap: &mut [f64], bytes: f64, rate: &dyn Fn(f64) -> f64| {
         for (at, value) in heap.iter_mut().enumerate() {
@@ -212,11 +228,11 @@ fn add(name: &str, parameter: f64, cycles: f64, heap: &mut [f64], random: &mut R
         // 2 B per cycle in blocks of so many bytes, at random.
         "blocks" => events(heap, parameter, &|_| 2.0 / parameter),
         // So many blocks of 4,016 B, as a square root, t^0.6, and a logarithm.
-        "root" => events(heap, 4016.0, &|at| 0.5 * parameter / ((at + WARMUP) * cycles).sqrt()),
+        "root" => events(heap, 4016.0, &|at| 0.5 * parameter / ((at + earlier) * cycles).sqrt()),
         "power6" => {
-            events(heap, 4016.0, &|at| 0.6 * parameter / ((at + WARMUP).powf(0.4) * cycles.powf(0.6)))
+            events(heap, 4016.0, &|at| 0.6 * parameter / ((at + earlier).powf(0.4) * cycles.powf(0.6)))
         }
-        "log" => events(heap, 4016.0, &|at| parameter / (cycles / WARMUP).ln() / (at + WARMUP)),
+        "log" => events(heap, 4016.0, &|at| parameter / (cycles / earlier).ln() / (at + earlier)),
         // A cache of 80 B entries that fills linearly, and with random keys.
         "cache" => {
             heap.iter_mut().enumerate().for_each(|(at, value)| *value += 80.0 * parameter.min(at as f64))
@@ -238,7 +254,7 @@ fn add(name: &str, parameter: f64, cycles: f64, heap: &mut [f64], random: &mut R
         }
         // Blocks of 32 to 512 B that live for so many cycles in the mean.
         "lifetimes" => {
-            let mut changes = vec![0.0; heap.len() + WARMUP as usize];
+            let mut changes = vec![0.0; heap.len() + warmup];
             for born in 0..changes.len() {
                 let bytes = (32.0 + 480.0 * random.uniform()).floor();
                 changes[born] += bytes;
@@ -248,8 +264,8 @@ fn add(name: &str, parameter: f64, cycles: f64, heap: &mut [f64], random: &mut R
                     *change -= bytes;
                 }
             }
-            let mut alive: f64 = changes[..WARMUP as usize].iter().sum();
-            for (value, change) in heap.iter_mut().zip(&changes[WARMUP as usize..]) {
+            let mut alive: f64 = changes[..warmup].iter().sum();
+            for (value, change) in heap.iter_mut().zip(&changes[warmup..]) {
                 alive += change;
                 *value += alive;
             }
@@ -278,7 +294,7 @@ fn add(name: &str, parameter: f64, cycles: f64, heap: &mut [f64], random: &mut R
         "container" => {
             let mut capacity = 4.0 + (12.0 * random.uniform()).floor();
             for (at, value) in heap.iter_mut().enumerate() {
-                while at as f64 + WARMUP > capacity {
+                while at as f64 + earlier > capacity {
                     capacity = (capacity * parameter).ceil();
                 }
                 *value += 32.0 * capacity;

@@ -365,10 +365,10 @@ mod tests {
         let with = plan(serde_json::json!({ "call": ["f"], "cycles": 2000 }));
         let (gone, stays) = (UnloadState::Unloaded, UnloadState::Partial);
         for (rate, state, lost, end) in [
-            (32.0, gone, false, (true, 256)),
+            (32.0, gone, false, (true, 128)),
             (64.0, gone, false, (false, 2000)),
             (32.0, stays, false, (false, 2000)),
-            (32.0, stays, true, (true, 256)),
+            (32.0, stays, true, (true, 128)),
         ] {
             let (mut steps, mut soak) = Recorded::of("c-leak-constructor");
             soak.unload.state = state;

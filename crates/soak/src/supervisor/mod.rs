@@ -183,8 +183,8 @@ impl Instrument for Supervisor {
 /// verdict and gate are left to the analysis. Whatever the library does is in the result's `outcome`.
 fn once(plan: &SoakPlan, context: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault> {
     let most = match plan.purpose {
-        Purpose::Everything => plan.cycles / WARMUP_SHARE,
-        Purpose::Share { .. } | Purpose::Collected | Purpose::OtherHost => plan.cycles / WARMUP_ASIDE,
+        Purpose::Everything => pace::fewest(plan) / WARMUP_SHARE,
+        Purpose::Share { .. } | Purpose::Collected | Purpose::OtherHost => pace::fewest(plan) / WARMUP_ASIDE,
         Purpose::Pointers => 0,
     };
     let warmup = plan.warmup.unwrap_or(WARMUP.min(most));

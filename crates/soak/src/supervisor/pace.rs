@@ -8,15 +8,31 @@ use crate::suite::plan::{Purpose, SoakPlan};
 /// behind; doubled as long as it goes. A cycle may take a microsecond or a minute: these are all looked at.
 const FIRST_STRETCH: u64 = 64;
 
-/// Cycles of the first look whether the load alone leaks what was found with the calls. That something leaks is certain
-/// then, so fewer tell than where it is in question; a leak that comes every hundredth load shows later.
-const FIRST_SHARE: u64 = 256;
-
 /// How far an undecided soak goes on where nobody said: this many times the cycles asked for.
 const PATIENCE: u64 = 8;
 
 /// Jitter of the checkpoints. Fixed, so that two runs of one suite look at the same cycles.
 const SEED: u64 = 0x0d15_0a4b;
+
+/// Whether the soak may end at a look at what it has measured: when its verdict is certain or, where the calls are left out, when it is certain
+/// that the load alone leaks what was found with them.
+fn looks(plan: &SoakPlan) -> bool {
+    plan.until_decided || matches!(plan.purpose, Purpose::Share { leak: Some(_), .. })
+}
+
+/// The fewest cycles after which the soak may end by itself.
+pub(super) fn fewest(plan: &SoakPlan) -> u64 {
+    if looks(plan) { FIRST_LOOK.min(most(plan)) } else { plan.cycles }
+}
+
+/// The most cycles that it makes.
+fn most(plan: &SoakPlan) -> u64 {
+    if plan.until_decided {
+        plan.max_cycles.unwrap_or_else(|| plan.cycles.saturating_mul(PATIENCE))
+    } else {
+        plan.cycles
+    }
+}
 
 /// Hands out the cycles of the checkpoints.
 #[derive(Debug)]
@@ -33,21 +49,14 @@ impl Pace {
     /// `stay`: each cycle leaves an instance behind. `runs_out`: after so many cycles something runs out, and growth is judged by the
     /// cycles before, so they are a stretch of their own.
     pub(super) fn new(plan: &SoakPlan, stay: bool, runs_out: Option<u64>) -> Self {
-        let shares = matches!(plan.purpose, Purpose::Share { leak: Some(_), .. });
-        let (first, last) = if plan.until_decided {
-            let last = plan.max_cycles.unwrap_or_else(|| plan.cycles.saturating_mul(PATIENCE));
-            (FIRST_LOOK, last)
-        } else if shares {
-            (FIRST_SHARE, plan.cycles)
-        } else if stay || plan.duration.is_some() {
-            (FIRST_STRETCH, plan.cycles)
-        } else {
-            (plan.cycles, plan.cycles)
-        };
+        let last = most(plan);
+        let open = stay || plan.duration.is_some();
+        let first = if open && !looks(plan) { FIRST_STRETCH } else { fewest(plan) };
         let runs_out = runs_out.unwrap_or(0);
         let first = if runs_out > 0 { first.min(runs_out) } else { first };
-        let schedule = Schedule::new(first.min(last), plan.checkpoints, SEED);
-        Self { schedule, last, looks: plan.until_decided || shares, runs_out }
+        let schedule = if looks(plan) { Schedule::until_decided } else { Schedule::new };
+        let schedule = schedule(first.min(last), plan.checkpoints, SEED);
+        Self { schedule, last, looks: looks(plan), runs_out }
     }
 
     /// The cycle of the next checkpoint; `None` at the end of a stretch.
