@@ -16,8 +16,8 @@ use crate::{Facts, language};
 /// Most bytes that are read of a library; the largest ones, with their debug information, have some gigabytes.
 const LARGEST_LIBRARY: u64 = 4 << 30;
 
-/// A file of more bytes than this is not read whole. Of 207 libraries of Debian with 1 to 8 MiB no fact differed.
-const LARGE: u64 = 1 << 20;
+/// A file of more bytes than this is not read whole. A C library has fewer, and what it says of its version before 2.33 is among its constants.
+const LARGE: u64 = 8 << 20;
 
 /// Sections of a large file that are left out, beside what executes.
 const SAY_NOTHING: [&[u8]; 11] = [
@@ -48,7 +48,7 @@ pub fn facts_of(path: &Path) -> Option<Facts> {
 /// Reads a library, as far as facts, symbols and notes go. Of a file that does not begin as one only the beginning is read, which shows what it
 /// is; what is not a regular file is not opened for long, because a FIFO would keep its reader waiting and a device would never end.
 ///
-/// What a file of more than 1 MiB executes, its constants and its tables for unwinding are left out: they are zeros, which take no memory.
+/// What a file of more than 8 MiB executes, its constants and its tables for unwinding are left out: they are zeros, which take no memory.
 /// libLLVM 15 has 117 MB, and without them 14.
 ///
 /// # Errors
