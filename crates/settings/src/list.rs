@@ -60,7 +60,7 @@ macro_rules! each_setting {
             (short = 'n', long, value_name = "N") (serde()) cycles: Option<$crate::quantity::Cycles>;
             /// End the soak after DURATION, for example 90m, even if cycles are left [default: none]
             (long, value_name = "DURATION") (serde()) duration: Option<$crate::quantity::Time>;
-            /// Run this many cycles before the measurement begins [default: 500, at most a quarter of the number of cycles, and 32 with --until-decided]
+            /// Run this many cycles before the measurement begins [default: 500, at most a quarter of the number of cycles, and 32 with --until-decided on one thread]
             (long, value_name = "N") (serde()) warmup: Option<$crate::quantity::Warmup>;
             /// Stop as soon as the verdict is certain, and continue past --cycles while it is not [default: false]
             (long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true) (serde())
