@@ -96,7 +96,7 @@ impl ObjectFile {
     fn dwarf(&self) -> Option<&Context<Reader>> {
         let read = || {
             let mut found = None;
-            with_objects(&self.path, |object, _| found = found.take().or_else(|| dwarf(object)));
+            with_objects(&self.path, |object, _| found = dwarf(object));
             Context::from_dwarf(found?).ok()
         };
         self.dwarf.get_or_init(read).as_ref()
