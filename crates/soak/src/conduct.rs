@@ -2,6 +2,7 @@
 //! conductor ([`soak`]), for the command line and for tests alike.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -11,9 +12,9 @@ use crate::fault::Fault;
 use crate::host;
 use crate::record::why::CrashCause;
 use crate::record::{
-    CallFrom, Cohorts, DanglingPointer, Doubt, EndedEarly, Evidence, HostChange, Measured, Mode, Note,
-    OtherHost, OutcomeKind, Pass, PassMade, Phase, Problem, Proof, Residue, Run, SCHEMA, Soak, Tool, Trace,
-    Verdict, Why,
+    CallFrom, Cohorts, DanglingPointer, Doubt, EndedEarly, Evidence, HostChange, Judged, Measured, Mode,
+    Note, OtherHost, OutcomeKind, Pass, PassMade, Phase, Problem, Proof, Residue, Run, SCHEMA, Soak, Tool,
+    Trace, Verdict, Why,
 };
 use crate::settings::{Hold, Libc, Sandboxing};
 use crate::suite::plan::{Purpose, SoakPlan};
@@ -75,7 +76,7 @@ const FEWEST_ELSEWHERE: u64 = 16;
 const PATTERN: u64 = 2_000;
 
 /// What measures: the supervisor with its processes, or in tests something that plays what was measured before.
-pub trait Instrument {
+pub trait Instrument: Sync {
     /// Soaks a library once, and says why the figures of its heap are to be doubted, where they are.
     ///
     /// # Errors
@@ -231,7 +232,8 @@ pub fn soak(plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
 /// As [`soak`].
 pub fn with(instrument: &dyn Instrument, plan: &SoakPlan, context: &Context<'_>) -> Result<Soak, Fault> {
     let plan = &host::resolve(plan)?;
-    let mut conductor = Conductor { instrument, plan, context, began: Instant::now(), doubt: None };
+    let mut conductor =
+        Conductor { instrument, plan, context, began: Instant::now(), doubt: None, alone: None };
     let mut soak = analysis::judged(conductor.measure(Pass::Measure, plan)?);
     for pass in Pass::RUN {
         if !context.interrupted.load(Relaxed) && wanted(pass, plan, &soak, conductor.doubt.is_some()) {
@@ -252,15 +254,23 @@ struct Conductor<'a> {
     context: &'a Context<'a>,
     began: Instant,
     doubt: Option<Doubt>,
+    /// The soak without calls and its seconds, where it was made beside the search for pointers: one after the other they took 28 of the
+    /// 83 ms of a leak that `--until-decided` proves, and each left a processor idle.
+    alone: Option<(Measured, f64)>,
 }
+
+/// What a search for pointers finds.
+type Found = Result<(Vec<Residue>, Option<Note>), EndedEarly>;
 
 impl Conductor<'_> {
     /// What was measured, with this pass.
     fn conduct(&mut self, pass: Pass, soak: Soak) -> Result<Soak, Fault> {
         let plan = self.plan;
+        // A leak is one wherever something points.
+        let leaks = soak.judged.verdict == Verdict::Leak && wanted(Pass::WithoutCalls, plan, &soak, false);
         let mut measured = soak.measured;
         let mut made = std::mem::take(&mut measured.passes);
-        let (began, mut cycles) = (Instant::now(), 0);
+        let (began, mut cycles, mut seconds) = (Instant::now(), 0, None);
         match pass {
             Pass::Recheck => {
                 let doubt = self.doubt.take();
@@ -270,12 +280,12 @@ impl Conductor<'_> {
                 return Ok(analysis::judged(measured));
             }
             Pass::WithoutCalls => {
-                let leak = soak.judged.leak.as_ref().map(|leak| (leak.metric, leak.bytes_per_cycle));
-                let is_decided = measured.outcome.why == Some(Why::Decided);
-                let least = if is_decided { WITHOUT_CALLS_DECIDED } else { 1 };
-                let most = measured.cycles.completed.clamp(least, WITHOUT_CALLS);
-                let lost = analysis::is_lost(&measured);
-                let alone = self.aside(self.rest(plan.without_calls(most, leak, lost)))?;
+                let alone = if let Some((alone, taken)) = self.alone.take() {
+                    seconds = Some(taken);
+                    alone
+                } else {
+                    self.aside(self.without_calls(&measured, &soak.judged))?
+                };
                 cycles = alone.cycles.completed;
                 if alone.outcome.kind == OutcomeKind::Completed {
                     measured.without_calls = Some(Box::new(alone));
@@ -334,7 +344,10 @@ impl Conductor<'_> {
                 let wait = if crashed { 2.0 * taken + LEAST_WAIT } else { 0.0 };
                 let wait = Duration::from_secs_f64(wait.min(POINTERS_SECONDS));
                 let pass = self.rest(plan.for_pointers(loads));
-                match self.instrument.pointers(&pass, &measured, wait, self.context) {
+                let alone = leaks.then(|| self.without_calls(&measured, &soak.judged));
+                let (found, taken) = self.pointers(&pass, &measured, wait, alone)?;
+                seconds = Some(taken);
+                match found {
                     Ok((found, note)) => {
                         cycles = loads;
                         if found.is_empty() && !crashed && may_blame(plan) {
@@ -370,9 +383,39 @@ impl Conductor<'_> {
             Pass::Measure | Pass::Diagnose | Pass::Lost | Pass::Baseline => {}
         }
         let agent = measured.worker.agent;
-        made.push(PassMade { pass, cycles, seconds: began.elapsed().as_secs_f64(), agent });
+        let seconds = seconds.unwrap_or_else(|| began.elapsed().as_secs_f64());
+        made.push(PassMade { pass, cycles, seconds, agent });
         measured.passes = made;
         Ok(analysis::judged(measured))
+    }
+
+    /// A short soak without the calls of what was soaked and judged with them.
+    fn without_calls(&self, soak: &Measured, judged: &Judged) -> SoakPlan {
+        let leak = judged.leak.as_ref().map(|leak| (leak.metric, leak.bytes_per_cycle));
+        let is_decided = soak.outcome.why == Some(Why::Decided);
+        let least = if is_decided { WITHOUT_CALLS_DECIDED } else { 1 };
+        let most = soak.cycles.completed.clamp(least, WITHOUT_CALLS);
+        self.rest(self.plan.without_calls(most, leak, analysis::is_lost(soak)))
+    }
+
+    /// Searches for pointers, and beside it makes the soak that follows, if one does; what was found, and the seconds that the search took.
+    fn pointers(
+        &mut self,
+        plan: &SoakPlan,
+        soak: &Measured,
+        wait: Duration,
+        alone: Option<SoakPlan>,
+    ) -> Result<(Found, f64), Fault> {
+        let (instrument, interrupted) = (self.instrument, self.context.interrupted);
+        let search = move |context: &Context<'_>| timed(|| instrument.pointers(plan, soak, wait, context));
+        let Some(alone) = alone else { return Ok(search(self.context)) };
+        let (found, (alone, taken)) = std::thread::scope(|scope| {
+            let search = scope.spawn(move || search(&Context { interrupted, progress: &|_| {} }));
+            let alone = timed(|| self.aside(alone));
+            (search.join().unwrap_or_else(|panic| resume_unwind(panic)), alone)
+        });
+        self.alone = Some((alone?, taken));
+        Ok(found)
     }
 
     /// What points into the library in a host that links what it needs, where the plain host unloads both. A host that has a use for the
@@ -527,6 +570,12 @@ impl Conductor<'_> {
     }
 }
 
+/// What something gives, and the seconds that it takes.
+fn timed<T>(make: impl FnOnce() -> T) -> (T, f64) {
+    let began = Instant::now();
+    (make(), began.elapsed().as_secs_f64())
+}
+
 /// Whether a loaded object is the library in this file, by the name that the loader matches by.
 fn same_name(object: &Path, file: &Path) -> bool {
     object.file_name().is_some() && object.file_name() == file.file_name()
@@ -560,8 +609,8 @@ pub fn begin(now: jiff::Timestamp, first: Option<&SoakPlan>) -> Run {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
     use std::path::PathBuf;
+    use std::sync::Mutex;
     use std::sync::atomic::AtomicBool;
 
     use super::*;
@@ -577,18 +626,18 @@ mod tests {
     /// Plays what was measured before, pass after pass, and notes what it was asked for.
     #[derive(Default)]
     struct Recorded {
-        soaks: RefCell<Vec<Made>>,
-        traces: RefCell<Vec<Result<Trace, EndedEarly>>>,
-        pointers: RefCell<Vec<Result<Vec<Residue>, EndedEarly>>>,
-        asked: RefCell<Vec<String>>,
+        soaks: Mutex<Vec<Made>>,
+        traces: Mutex<Vec<Result<Trace, EndedEarly>>>,
+        pointers: Mutex<Vec<Result<Vec<Residue>, EndedEarly>>>,
+        asked: Mutex<Vec<String>>,
     }
 
     impl Instrument for Recorded {
         fn measure(&self, plan: &SoakPlan, _: &Context<'_>) -> Result<(Measured, Option<Doubt>), Fault> {
             let agent = if plan.plain { "plain" } else { "counting" };
             let calls = if plan.calls.is_empty() { "without calls" } else { "with calls" };
-            self.asked.borrow_mut().push(format!("{} cycles, {agent}, {calls}", plan.cycles));
-            self.soaks.borrow_mut().remove(0)
+            self.asked.lock().unwrap().push(format!("{} cycles, {agent}, {calls}", plan.cycles));
+            self.soaks.lock().unwrap().remove(0)
         }
 
         fn trace(
@@ -598,8 +647,8 @@ mod tests {
             cycles: u64,
             _: &Context<'_>,
         ) -> Result<Trace, EndedEarly> {
-            self.asked.borrow_mut().push(format!("trace of {cycles} cycles"));
-            self.traces.borrow_mut().remove(0)
+            self.asked.lock().unwrap().push(format!("trace of {cycles} cycles"));
+            self.traces.lock().unwrap().remove(0)
         }
 
         fn cohorts(
@@ -609,7 +658,7 @@ mod tests {
             cycles: u64,
             _: &Context<'_>,
         ) -> Result<Cohorts, EndedEarly> {
-            self.asked.borrow_mut().push(format!("cohorts of {cycles} cycles"));
+            self.asked.lock().unwrap().push(format!("cohorts of {cycles} cycles"));
             Ok(Cohorts { cycles, ..Cohorts::default() })
         }
 
@@ -620,8 +669,8 @@ mod tests {
             _: Duration,
             _: &Context<'_>,
         ) -> Result<(Vec<Residue>, Option<Note>), EndedEarly> {
-            self.asked.borrow_mut().push(format!("pointers after {} loads", plan.cycles));
-            self.pointers.borrow_mut().remove(0).map(|found| (found, None))
+            self.asked.lock().unwrap().push(format!("pointers after {} loads", plan.cycles));
+            self.pointers.lock().unwrap().remove(0).map(|found| (found, None))
         }
     }
 
@@ -658,8 +707,8 @@ mod tests {
         let instrument = Recorded { soaks: soaks.into(), traces: traces.into(), ..Recorded::default() };
         let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
         let soak = with(&instrument, &plan(settings), &context);
-        assert!(instrument.soaks.borrow().is_empty() && instrument.traces.borrow().is_empty());
-        (soak, instrument.asked.into_inner())
+        assert!(instrument.soaks.lock().unwrap().is_empty() && instrument.traces.lock().unwrap().is_empty());
+        (soak, instrument.asked.into_inner().unwrap())
     }
 
     fn passes(soak: &Soak) -> Vec<Pass> {
@@ -718,7 +767,7 @@ mod tests {
             let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
             let soak = with(&instrument, &plan(settings), &context).unwrap();
             assert_eq!(passes(&soak), [Pass::Measure, Pass::Pointers]);
-            assert_eq!(instrument.asked.borrow()[1], format!("pointers after {cycles} loads"));
+            assert_eq!(instrument.asked.lock().unwrap()[1], format!("pointers after {cycles} loads"));
             match found {
                 Ok(found) => {
                     assert_eq!((soak.residue.clone(), soak.judged.verdict), (found, Verdict::Residue));
@@ -728,6 +777,33 @@ mod tests {
         }
         let (soak, _) = conducted(&["pointers 0"], vec![Ok((unloads(), None))], Vec::new());
         assert_eq!(passes(&soak.unwrap()), [Pass::Measure]);
+    }
+
+    #[test]
+    fn a_leak_that_is_unloaded_is_searched_beside_the_soak_without_its_calls() {
+        let leak = || {
+            let mut measured = recorded(Verdict::Leak);
+            measured.unload.unloads_per_cycle = 1.0;
+            Ok((measured, None))
+        };
+        let first = At { address: "0x1".to_owned(), place: Place::Unmapped };
+        let instrument = Recorded {
+            soaks: vec![leak(), leak()].into(),
+            pointers: vec![Ok(vec![Residue::once(Evidence::Atexit { count: 1, first })])].into(),
+            ..Recorded::default()
+        };
+        let context = Context { interrupted: &AtomicBool::new(false), progress: &|_| {} };
+        let soak = with(&instrument, &plan(&[]), &context).unwrap();
+        assert_eq!(passes(&soak), [Pass::Measure, Pass::Pointers, Pass::WithoutCalls]);
+        assert!(soak.without_calls.is_some() && soak.residue.len() == 1);
+        // Which of the two begins is left to the machine.
+        let mut asked = instrument.asked.into_inner().unwrap();
+        asked[1..].sort();
+        let most = leak().unwrap().0.cycles.completed.min(WITHOUT_CALLS);
+        assert_eq!(
+            asked[1..],
+            [format!("{most} cycles, counting, without calls"), "pointers after 32 loads".to_owned()]
+        );
     }
 
     #[test]
@@ -779,7 +855,7 @@ mod tests {
             let soak = with(&instrument, &plan(&[]), &context).unwrap();
             let Some(Why::Crash(crash)) = &soak.outcome.why else { panic!("{:?}", soak.outcome) };
             assert_eq!((Some(&crash.cause), &soak.residue), (cause.as_ref(), &left));
-            assert!(soak.notes.is_empty() && instrument.pointers.borrow().is_empty());
+            assert!(soak.notes.is_empty() && instrument.pointers.lock().unwrap().is_empty());
         }
     }
 

@@ -124,9 +124,10 @@ fn dpkg(dist: &Dist, root: &Path) -> Result<()> {
 }
 
 fn in_root(dist: &Dist, root: &Path) -> Result<()> {
-    dpkg(dist, root)?;
+    // First, because dpkg would make a root where there is none.
     let library = LIBRARY.into_iter().find(|library| root.join(library.trim_start_matches('/')).exists());
     let library = library.with_context(|| format!("libz.so.1 is missing in {}", root.display()))?;
+    dpkg(dist, root)?;
     let mut soak = Command::new("unshare");
     soak.args(["--mount", "--", "sh", "-e", "-c", IN_ROOT, "sh"]).arg(root).args([library, CYCLES]);
     command::quietly(&mut soak, "apt install util-linux")?;
