@@ -6,7 +6,7 @@
 
 int main(int count, char **arguments) {
     size_t before = 0;
-    const int warm = 200, cycles = 1000;
+    const int warm = 100, cycles = 300;
     for (int cycle = 0; count > 2 && cycle < warm + cycles; cycle++) {
         if (cycle == warm)
             before = mallinfo2().uordblks + mallinfo2().hblkhd;

@@ -50,7 +50,7 @@ fn a_plugin_that_bypasses_the_count_is_measured_by_the_plain_agent() {
 #[test]
 fn more_threads_than_the_agent_counts_for_are_measured_by_the_plain_agent() {
     for (name, bytes) in [("c-threads-at-once", 0.0), ("c-threads-at-once-leak", 48.0)] {
-        let soak = soaked(name, &["-n", "60", "--warmup", "4"]);
+        let soak = soaked(name, &["-n", "32", "--warmup", "4"]);
         assert_eq!(soak.worker.agent, Agent::Plain, "{name}: {:?}", soak.notes);
         // How many arenas 1,100 threads share, and which chunk is split, is chance: the figure is an estimate, which must hold the truth.
         let heap = growth(&soak, Metric::Heap);

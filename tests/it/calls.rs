@@ -309,7 +309,7 @@ fn curl_is_clean_and_leaks_what_a_bare_loop_leaks() {
     let Some(curl) = library("libcurl.so.4", "libcurl4") else { return };
     let whole = soak(&curl, &["h = curl_easy_init() != null", "curl_easy_cleanup(h)"], &DECIDED);
     assert_eq!(whole.soak().judged.verdict, Verdict::Clean, "{}", whole.stdout);
-    let kept = soak(&curl, &["h = curl_easy_init() != null"], &["-n", "1000", "--passes", "measure"]);
+    let kept = soak(&curl, &["h = curl_easy_init() != null"], &["-n", "300", "--passes", "measure"]);
     assert_eq!(kept.soak().judged.verdict, Verdict::Leak, "{}", kept.stdout);
     let built = Built::new();
     let program = built.0.path().join("leak-loop");

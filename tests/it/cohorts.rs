@@ -62,25 +62,28 @@ fn garbage_is_no_leak_and_a_map_that_grows_is_one() {
     let at = |name: &str, call: &str, cycles: &str| {
         run(&[fixture(name).to_str().unwrap(), "-n", cycles, "--allow-pinned", "-c", call])
     };
-    for (name, call) in
-        [("go-map-erase", "MapErase(1000)"), ("go-garbage", "Garbage(1000)"), ("go-pool", "Pool(100)")]
-    {
-        let garbage = at(name, call, "50k");
+    // The map was called a leak at 50,000 cycles once.
+    for (name, call, cycles) in [
+        ("go-map-erase", "MapErase(1000)", "50k"),
+        ("go-garbage", "Garbage(1000)", "20k"),
+        ("go-pool", "Pool(100)", "20k"),
+    ] {
+        let garbage = at(name, call, cycles);
         assert!(garbage.soak().judged.leak.is_none(), "{name}: {}", garbage.stdout);
     }
-    let grows = at("go-slices", "Slices(1000)", "100k");
+    let grows = at("go-slices", "Slices(1000)", "40k");
     let found = grows.soak();
     assert_eq!(found.judged.verdict, Verdict::Leak, "{}", grows.stdout);
     let Facts::Collected(collected) = &finding(found, Code::Collected).facts else { panic!() };
     assert!(collected.with.trend == Trend::Growing && collected.with.per_cycle > 500.0, "{collected:?}");
-    // Its collector says the same: 1,000 B of each of 100,000 calls are alive, half of them half-way.
+    // Its collector says the same: 1,000 B of each of 40,000 calls are alive, half of them half-way.
     let ran = collected.collections.unwrap();
-    assert!(ran.measured > 0 && ran.live_after > 80 << 20, "{ran:?}");
-    assert!(ran.live_halfway > 40 << 20 && ran.live_halfway < ran.live_after, "{ran:?}");
+    assert!(ran.measured > 0 && ran.live_after > 32 << 20, "{ran:?}");
+    assert!(ran.live_halfway > 16 << 20 && ran.live_halfway < ran.live_after, "{ran:?}");
     // What a driver calls is called in the pass, too.
     let driver = format!("{}:slices_it", fixture("c-driver").display());
     let driven =
-        run(&[fixture("go-slices").to_str().unwrap(), "-n", "100k", "--allow-pinned", "--exercise", &driver]);
+        run(&[fixture("go-slices").to_str().unwrap(), "-n", "20k", "--allow-pinned", "--exercise", &driver]);
     assert_eq!(driven.soak().judged.verdict, Verdict::Leak, "{}", driven.stdout);
     let Facts::Collected(collected) = &finding(driven.soak(), Code::Collected).facts else { panic!() };
     assert!(collected.with.per_cycle > 500.0, "{collected:?}");

@@ -494,7 +494,7 @@ fn openssl() {
         ],
         crash: steps,
         // A cycle takes milliseconds.
-        cycles: "200",
+        cycles: "100",
         link: &["-lcrypto"],
         argument: Some("strict"),
         ..PLUGIN

@@ -152,7 +152,7 @@ fn a_batch_system_says_which_part_it_is() {
 }
 
 /// Cycles of a soak that takes long enough to be killed in its middle, and those after which growth is excluded.
-const LONG: u64 = 400_000;
+const LONG: u64 = 150_000;
 const DECIDED: u64 = 50_000;
 
 #[test]

@@ -152,12 +152,14 @@ fn the_time_of_a_soak_is_that_of_all_its_passes() {
     let soak = soak.unwrap();
     assert_eq!((soak.outcome.kind, soak.judged.verdict), (OutcomeKind::Completed, Verdict::Leak), "{soak:?}");
     assert!(soak.without_calls.is_none(), "what is cut short is no share");
-    let allowed = slow.allowed.into_inner().unwrap();
+    let mut allowed = slow.allowed.into_inner().unwrap();
+    // The two that come after it are made side by side.
+    allowed[1..].sort_by_key(|(purpose, _)| *purpose != Purpose::Pointers);
     let [(Purpose::Everything, first), (Purpose::Pointers, second), (Purpose::Share { .. }, third)] =
         allowed.as_slice()
     else {
         panic!("{allowed:?}")
     };
     assert_eq!(*first, hour);
-    assert!(*second <= hour - slow.takes && third <= second, "{second:?} {third:?}");
+    assert!(*second <= hour - slow.takes && *third <= hour - slow.takes, "{second:?} {third:?}");
 }

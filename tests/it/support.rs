@@ -51,10 +51,23 @@ pub(crate) fn library(name: &str, package: &str) -> Option<PathBuf> {
     installed(name, found.is_some(), &format!("apt install {package}")).then_some(found).flatten()
 }
 
+/// Whether this is CI. What takes longer than a person waits is tested there alone: a browser, hosts that nobody here wrote, valgrind. Elsewhere
+/// it is counted.
+pub(crate) fn of_ci(what: &str) -> bool {
+    if !is_ci() {
+        lack(what, "`CI=1` asks for it, as `.ci/run` does");
+    }
+    is_ci()
+}
+
+fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|ci| ci == "1")
+}
+
 /// Whether something that can be installed is there. With `CI=1` it must be; else what needs it is not tested, and counted.
 pub(crate) fn installed(what: &str, there: bool, install: &str) -> bool {
     if !there {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "1"), "{what} is missing: {install}");
+        assert!(!is_ci(), "{what} is missing: {install}");
         lack(what, install);
     }
     there

@@ -6,7 +6,7 @@ use std::process::Output;
 use dlsoak_record::verification;
 use serde_json::{Value, json};
 
-use crate::support::{dlsoak, fixture, installed, lack, read_record, tool};
+use crate::support::{dlsoak, fixture, installed, lack, of_ci, read_record, tool};
 
 /// A limit far above what resident memory varies by in 3,000 cycles or more, so that it does not leave the soak undecided. What is exact
 /// is compared with 0 all the same.
@@ -71,7 +71,7 @@ fn places(found: &Value) -> Vec<&str> {
 
 #[test]
 fn all_instruments_see_the_same_leak_of_the_heap() {
-    if !tool("valgrind") {
+    if !(of_ci("valgrind") && tool("valgrind")) {
         return;
     }
     for (name, chunk, requested, function) in
@@ -100,6 +100,9 @@ fn all_instruments_see_the_same_leak_of_the_heap() {
 
 #[test]
 fn no_instrument_sees_growth_of_a_clean_library() {
+    if !of_ci("valgrind") {
+        return;
+    }
     for name in ["c-clean", "c-freed-call"] {
         let (code, found) = found(name, &[&["-n", "10000"], &LIMIT[..]].concat());
         assert!(places(&found).is_empty(), "{name}: {found:#}");
@@ -118,6 +121,9 @@ fn no_instrument_sees_growth_of_a_clean_library() {
 
 #[test]
 fn valgrind_does_not_see_a_leak_of_mappings() {
+    if !of_ci("valgrind") {
+        return;
+    }
     for name in ["c-mmap-touched", "c-mmap-untouched"] {
         let (code, found) = found(name, &["-n", "3000"]);
         assert_eq!((code, places(&found)), (1, vec!["mappings"]), "{name}: {found:#}");
@@ -216,7 +222,7 @@ fn an_instrument_that_fails_gives_a_reason_and_the_others_go_on() {
 
 #[test]
 fn a_run_that_takes_too_long_is_ended() {
-    if !tool("valgrind") {
+    if !(of_ci("valgrind") && tool("valgrind")) {
         return;
     }
     let (_, found) =
@@ -253,6 +259,9 @@ fn the_files_are_written_and_the_table_fits_the_terminal() {
 
 #[test]
 fn every_way_to_cycle_can_be_verified_on_one_thread() {
+    if !of_ci("valgrind") {
+        return;
+    }
     let exercise = format!("{}:attempt_it", fixture("c-driver").display());
     for (name, args) in [
         ("c-leak-call", &["--mode", "copies"][..]),

@@ -36,7 +36,7 @@ impl Host {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = dlsoak();
-        command.arg("watch").args(["--settle", "20ms", "--force"]);
+        command.arg("watch").args(["--settle", "60ms", "--force"]);
         if !args.contains(&"--do") {
             command.args(["--do", "kill -HUP $PID", "--until-loads", "13"]);
         }
@@ -326,7 +326,7 @@ fn a_program_that_becomes_the_host_is_watched() {
     let mut command = dlsoak();
     // The shell would be killed by a signal before it is the host.
     command.env("TURNS", host.out.path().join("turns"));
-    command.args(["watch", "--do", RELOAD, "--settle", "20ms", "--until-loads", "13", "-o"]);
+    command.args(["watch", "--do", RELOAD, "--settle", "60ms", "--until-loads", "13", "-o"]);
     command.arg(host.out.path().join("exec")).args(["--", "sh", "-c", "exec \"$0\" \"$1\""]);
     let output = command.arg(host.built.path("host")).arg(host.built.path("module.so")).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));

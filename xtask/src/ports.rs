@@ -181,7 +181,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
                 differing += 1;
             }
         }
-        soaked += count(|cell| matches!(cell, Cell::Right { .. } | Cell::Differs { .. }));
+        let there = count(|cell| matches!(cell, Cell::Right { .. } | Cell::Differs { .. }));
+        if there == 0 {
+            println!("    no fixture was soaked");
+            differing += 1;
+        }
+        soaked += there;
         for tests in &column.tests {
             println!("    {tests}");
             differing += usize::from(!tests.are_good());

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{Read, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -154,12 +155,15 @@ impl WorkerProcess {
         // By its descriptor, which is there until the keeper has become it. What is set for the worker, or
         // preloaded into it, is none of the keeper's business.
         let mut command = Command::new(program.path());
+        // Opened here, because a root without it is told by no name otherwise.
+        let nothing = File::open("/dev/null")
+            .map_err(|error| std::io::Error::new(error.kind(), format!("/dev/null: {error}")))?;
         command
             .arg0(OsStr::from_bytes(KEEPER_NAME.to_bytes()))
             .args(numbers.map(|number| number.to_string()))
             .env_remove("LD_PRELOAD")
             .env_remove("LD_AUDIT")
-            .stdin(Stdio::null())
+            .stdin(nothing)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // SAFETY: the closure makes system calls only; it neither allocates nor takes a lock.
