@@ -11,7 +11,8 @@ use crate::watch::named;
 
 /// Whether a host is there. With `CI=1` it must be; else it is not asked for.
 fn has(needs: Needs) -> bool {
-    of_ci(needs.packages) && installed(needs.packages, needs.are_met(), &format!("apt install {}", needs.packages))
+    of_ci(needs.packages)
+        && installed(needs.packages, needs.are_met(), &format!("apt install {}", needs.packages))
 }
 
 /// The exit code, and what was seen of a host.

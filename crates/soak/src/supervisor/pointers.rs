@@ -531,12 +531,23 @@ fn object(range: &Range, own: Option<&Path>, library: &Path) -> Object {
     }
 }
 
+/// Whether the lower half of a word is a small number of either sign. With the upper half of an old pointer before it, which nobody wiped, it
+/// looks like a pointer to what was mapped at a multiple of 4 GiB: Lua's tags of types, 0x13 and 0x44, did. What a library points to, it
+/// points to in loads at other addresses, too.
+fn is_half(value: u64) -> bool {
+    const SMALL: u32 = 1 << 12;
+    (value as u32).wrapping_add(SMALL) < 2 * SMALL
+}
+
 fn pointer(word: &Word, objects: &[Object]) -> Option<Pointer> {
     let target = word.target.load(Relaxed) as usize;
     let pointed = objects.get(target)?;
     let (place, value) = (word.place.load(Relaxed), word.value.load(Relaxed));
     let block = word.block.load(Relaxed);
-    let is_sound = (pointed.low..pointed.high).contains(&value) && block <= place && pointed.base <= value;
+    let is_sound = (pointed.low..pointed.high).contains(&value)
+        && block <= place
+        && pointed.base <= value
+        && !is_half(value);
     let holder = word.holder.load(Relaxed) as usize;
     Some(Pointer {
         seen: word.seen.load(Relaxed),
@@ -552,4 +563,20 @@ fn pointer(word: &Word, objects: &[Object]) -> Option<Pointer> {
         site: word.site.load(Relaxed),
         reachable: word.reachable.load(Relaxed) != 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_number_behind_half_a_pointer_is_none() {
+        for half in [0x7f12_0000_0013, 0x7f12_0000_0044, 0x7f12_0000_0fff, 0x7f12_ffff_fff3, 0x7f12_ffff_f000]
+        {
+            assert!(is_half(half), "{half:#x}");
+        }
+        for whole in [0x7f12_0000_1000, 0x7f12_ffff_efff, 0x7f12_3456_7000, 0x7f12_3456_7013] {
+            assert!(!is_half(whole), "{whole:#x}");
+        }
+    }
 }
