@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{dlsoak, fixture, libc, read_record, until};
+use crate::support::{copy_program, dlsoak, fixture, libc, read_record, until};
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -144,7 +144,7 @@ fn a_full_disk_is_an_error_and_leaves_no_half_of_a_record() {
 fn a_program_that_is_replaced_while_it_runs_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let (program, out) = (dir.path().join("dlsoak"), dir.path().join("out"));
-    std::fs::copy(env!("CARGO_BIN_EXE_dlsoak"), &program).unwrap();
+    copy_program(Path::new(env!("CARGO_BIN_EXE_dlsoak")), &program);
     let output = run_and(&out, Command::new(&program).arg("-q"), || {
         // As an installer does: another file of the same name, and then none.
         std::fs::write(dir.path().join("new"), "no program").unwrap();

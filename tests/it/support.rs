@@ -80,6 +80,15 @@ pub(crate) fn lack(what: &str, why: &str) {
     xtask::lacking::note(&xtask::fixtures::root(), what, why).unwrap();
 }
 
+/// Copies a program, by a process of its own: what another test starts meanwhile would inherit the open file, and a program that is being
+/// written can't be run.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    assert!(
+        Command::new("cp").args([from, to]).status().is_ok_and(|status| status.success()),
+        "{from:?} {to:?}"
+    );
+}
+
 /// Builds a program or a library of a C file of this repository, with these further arguments of the compiler.
 pub(crate) fn compile(arguments: &[&str], source: &str, to: &Path) {
     let source = xtask::fixtures::root().join(source);

@@ -10,7 +10,7 @@ use dlsoak::record::{LoadCause, Metric, Resource, Run, Verdict};
 use tempfile::TempDir;
 
 use crate::faults::is_fault;
-use crate::support::{DECIDED, fixture, growth, lack, read_record};
+use crate::support::{DECIDED, copy_program, fixture, growth, lack, read_record};
 
 /// The user and group that own nothing.
 const NOBODY: u32 = 65534;
@@ -27,7 +27,7 @@ impl Place {
         for (from, to) in
             [(Path::new(env!("CARGO_BIN_EXE_dlsoak")), "dlsoak"), (&fixture("c-clean"), "libclean.so")]
         {
-            std::fs::copy(from, place.path().join(to)).unwrap();
+            copy_program(from, &place.path().join(to));
         }
         place
     }
