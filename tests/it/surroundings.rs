@@ -24,11 +24,8 @@ impl Place {
     pub(crate) fn new() -> Self {
         let place = Self { directory: tempfile::tempdir().unwrap() };
         std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        for (from, to) in
-            [(Path::new(env!("CARGO_BIN_EXE_dlsoak")), "dlsoak"), (&fixture("c-clean"), "libclean.so")]
-        {
-            copy_program(from, &place.path().join(to));
-        }
+        copy_program(Path::new(env!("CARGO_BIN_EXE_dlsoak")), &place.path().join("dlsoak"));
+        std::fs::copy(fixture("c-clean"), place.path().join("libclean.so")).unwrap();
         place
     }
 

@@ -64,6 +64,11 @@ fn agreement<'a>(found: &'a Value, subject: &str) -> &'a Value {
     &one.unwrap_or_else(|| panic!("{subject}: {found:#}"))["agreement"]
 }
 
+/// Whether valgrind is to be compared with.
+fn valgrind() -> bool {
+    of_ci("valgrind") && tool("valgrind")
+}
+
 /// Where it grows.
 fn places(found: &Value) -> Vec<&str> {
     found["places"].as_array().unwrap().iter().map(|place| place["kind"].as_str().unwrap()).collect()
@@ -71,7 +76,7 @@ fn places(found: &Value) -> Vec<&str> {
 
 #[test]
 fn all_instruments_see_the_same_leak_of_the_heap() {
-    if !(of_ci("valgrind") && tool("valgrind")) {
+    if !valgrind() {
         return;
     }
     for (name, chunk, requested, function) in
@@ -100,7 +105,7 @@ fn all_instruments_see_the_same_leak_of_the_heap() {
 
 #[test]
 fn no_instrument_sees_growth_of_a_clean_library() {
-    if !of_ci("valgrind") {
+    if !valgrind() {
         return;
     }
     for name in ["c-clean", "c-freed-call"] {
@@ -121,7 +126,7 @@ fn no_instrument_sees_growth_of_a_clean_library() {
 
 #[test]
 fn valgrind_does_not_see_a_leak_of_mappings() {
-    if !of_ci("valgrind") {
+    if !valgrind() {
         return;
     }
     for name in ["c-mmap-touched", "c-mmap-untouched"] {
@@ -222,7 +227,7 @@ fn an_instrument_that_fails_gives_a_reason_and_the_others_go_on() {
 
 #[test]
 fn a_run_that_takes_too_long_is_ended() {
-    if !(of_ci("valgrind") && tool("valgrind")) {
+    if !valgrind() {
         return;
     }
     let (_, found) =
@@ -259,7 +264,7 @@ fn the_files_are_written_and_the_table_fits_the_terminal() {
 
 #[test]
 fn every_way_to_cycle_can_be_verified_on_one_thread() {
-    if !of_ci("valgrind") {
+    if !valgrind() {
         return;
     }
     let exercise = format!("{}:attempt_it", fixture("c-driver").display());

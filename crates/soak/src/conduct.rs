@@ -266,11 +266,14 @@ impl Conductor<'_> {
     /// What was measured, with this pass.
     fn conduct(&mut self, pass: Pass, soak: Soak) -> Result<Soak, Fault> {
         let plan = self.plan;
-        // A leak is one wherever something points.
-        let leaks = soak.judged.verdict == Verdict::Leak && wanted(Pass::WithoutCalls, plan, &soak, false);
+        // No pointer changes the verdict of a leak, so the pass after the search is known before it.
+        let beside = pass == Pass::Pointers
+            && soak.judged.verdict == Verdict::Leak
+            && wanted(Pass::WithoutCalls, plan, &soak, false);
+        let beside = beside.then(|| self.without_calls(&soak.measured, &soak.judged));
         let mut measured = soak.measured;
         let mut made = std::mem::take(&mut measured.passes);
-        let (began, mut cycles, mut seconds) = (Instant::now(), 0, None);
+        let (began, mut cycles, mut elsewhere) = (Instant::now(), 0, 0.0);
         match pass {
             Pass::Recheck => {
                 let doubt = self.doubt.take();
@@ -281,7 +284,7 @@ impl Conductor<'_> {
             }
             Pass::WithoutCalls => {
                 let alone = if let Some((alone, taken)) = self.alone.take() {
-                    seconds = Some(taken);
+                    elsewhere = taken;
                     alone
                 } else {
                     self.aside(self.without_calls(&measured, &soak.judged))?
@@ -344,9 +347,8 @@ impl Conductor<'_> {
                 let wait = if crashed { 2.0 * taken + LEAST_WAIT } else { 0.0 };
                 let wait = Duration::from_secs_f64(wait.min(POINTERS_SECONDS));
                 let pass = self.rest(plan.for_pointers(loads));
-                let alone = leaks.then(|| self.without_calls(&measured, &soak.judged));
-                let (found, taken) = self.pointers(&pass, &measured, wait, alone)?;
-                seconds = Some(taken);
+                let (found, waited) = self.pointers(&pass, &measured, wait, beside)?;
+                elsewhere = -waited;
                 match found {
                     Ok((found, note)) => {
                         cycles = loads;
@@ -383,7 +385,7 @@ impl Conductor<'_> {
             Pass::Measure | Pass::Diagnose | Pass::Lost | Pass::Baseline => {}
         }
         let agent = measured.worker.agent;
-        let seconds = seconds.unwrap_or_else(|| began.elapsed().as_secs_f64());
+        let seconds = began.elapsed().as_secs_f64() + elsewhere;
         made.push(PassMade { pass, cycles, seconds, agent });
         measured.passes = made;
         Ok(analysis::judged(measured))
@@ -398,24 +400,30 @@ impl Conductor<'_> {
         self.rest(self.plan.without_calls(most, leak, analysis::is_lost(soak)))
     }
 
-    /// Searches for pointers, and beside it makes the soak that follows, if one does; what was found, and the seconds that the search took.
+    /// Searches for pointers, and makes the soak of `beside` at the same time. Returns what was found, and for how many seconds that soak
+    /// went on after the search.
     fn pointers(
         &mut self,
         plan: &SoakPlan,
         soak: &Measured,
         wait: Duration,
-        alone: Option<SoakPlan>,
+        beside: Option<SoakPlan>,
     ) -> Result<(Found, f64), Fault> {
         let (instrument, interrupted) = (self.instrument, self.context.interrupted);
-        let search = move |context: &Context<'_>| timed(|| instrument.pointers(plan, soak, wait, context));
-        let Some(alone) = alone else { return Ok(search(self.context)) };
-        let (found, (alone, taken)) = std::thread::scope(|scope| {
-            let search = scope.spawn(move || search(&Context { interrupted, progress: &|_| {} }));
-            let alone = timed(|| self.aside(alone));
-            (search.join().unwrap_or_else(|panic| resume_unwind(panic)), alone)
-        });
-        self.alone = Some((alone?, taken));
-        Ok(found)
+        let search = move |context: &Context<'_>| instrument.pointers(plan, soak, wait, context);
+        let Some(beside) = beside else { return Ok((search(self.context), 0.0)) };
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let searches = move || timed(|| search(&Context { interrupted, progress: &|_| {} }));
+            let Ok(searches) = std::thread::Builder::new().spawn_scoped(scope, searches) else {
+                // Something has used up the user's threads. The other soak is made in its turn.
+                return Ok((search(self.context), 0.0));
+            };
+            let (alone, taken) = timed(|| self.aside(beside));
+            let (found, searched) = searches.join().unwrap_or_else(|panic| resume_unwind(panic));
+            self.alone = Some((alone?, taken));
+            Ok((found, began.elapsed().as_secs_f64() - searched))
+        })
     }
 
     /// What points into the library in a host that links what it needs, where the plain host unloads both. A host that has a use for the

@@ -155,7 +155,7 @@ impl WorkerProcess {
         // By its descriptor, which is there until the keeper has become it. What is set for the worker, or
         // preloaded into it, is none of the keeper's business.
         let mut command = Command::new(program.path());
-        // Opened here, because a root without it is told by no name otherwise.
+        // A root may lack it, and the error of `Stdio::null` does not name it.
         let nothing = File::open("/dev/null")
             .map_err(|error| std::io::Error::new(error.kind(), format!("/dev/null: {error}")))?;
         command
