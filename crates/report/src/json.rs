@@ -13,7 +13,7 @@ use dlsoak_record::{Run, Soak};
 pub enum Lines {
     /// Each row of figures, and each other value: for people.
     Rows,
-    /// Each soak, which is a third smaller.
+    /// Each soak, without spaces, which is two fifths smaller.
     Soaks,
 }
 
@@ -85,7 +85,7 @@ impl Rows {
         if let Some(holds) = self.open.last_mut() {
             *holds = Holds::Numbers;
         }
-        if first { Ok(()) } else { out.write_all(b" ") }
+        if first || self.open.len() > self.deepest { Ok(()) } else { out.write_all(b" ") }
     }
 
     /// Before anything else: it begins a line of its array.
@@ -179,7 +179,7 @@ impl Formatter for Rows {
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        out.write_all(b": ")
+        out.write_all(if self.open.len() > self.deepest { b":" } else { b": " })
     }
 }
 
