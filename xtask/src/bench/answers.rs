@@ -98,7 +98,7 @@ pub(super) fn measure(bench: &Bench, only: &[String], rounds: u32) -> Result<(St
             let (least, most) = ends(&said.walls);
             figures.push(json!({
                 "peer": name, "how": how, "library": library, "truth": what, "missing": said.missing,
-                "seconds": Some(median(&said.walls)).filter(|s| s.is_finite()),
+                "turns": said.walls, "seconds": Some(median(&said.walls)).filter(|s| s.is_finite()),
                 "least": Some(least).filter(|s| s.is_finite()), "most": Some(most).filter(|s| s.is_finite()),
                 "answers": said.answers.iter().map(|answer| json!({
                     "leaks": answer.leaks, "bytes_per_cycle": answer.per_cycle,

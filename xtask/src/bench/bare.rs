@@ -1,5 +1,6 @@
 //! The bare loop, `benches/bare-loop.c`: built two ways, and run alone or by another program.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +11,7 @@ use tempfile::TempDir;
 use xtask::fixtures::{self, Table};
 
 use super::process::{self, Ran};
+use super::soak;
 use crate::{build, command, demo};
 
 const INSTALL: &str = "install a C compiler (Debian, Ubuntu: apt install gcc)";
@@ -18,9 +20,6 @@ const INSTALL: &str = "install a C compiler (Debian, Ubuntu: apt install gcc)";
 pub(super) const FUNCTION: &str = "fibonacci";
 /// The same for dlsoak.
 pub(super) const CALL: &str = "fibonacci(20)";
-
-/// The name of dlsoak's measured process.
-const AGENT: &str = "dlsoak-agent";
 
 /// Turns malloc's thread cache off, as the plain agent does: `dlsoak trace` measures with that.
 pub(super) const CACHE_OFF: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
@@ -50,8 +49,8 @@ pub(super) struct Bench {
     pub(super) scratch: TempDir,
     /// Whether a small C library makes as many cycles as `dlsoak run` does by default, and not a fifth of them.
     pub(super) by_default: bool,
-    /// Mappings that the loop gets, so that it has as many as the agent.
-    pub(super) padding: u64,
+    /// Mappings that the loop gets, by the number of its threads, so that it has as many as the agent.
+    pub(super) padding: BTreeMap<u32, u64>,
 }
 
 /// A library, and how many cycles of it make a turn.
@@ -81,6 +80,7 @@ pub(super) struct Told {
 /// Mappings of both sides while the library is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mappings {
+    pub(super) threads: u32,
     /// Those of the agent.
     pub(super) agent: usize,
     /// Those of the loop, without padding and with it.
@@ -90,16 +90,16 @@ pub(super) struct Mappings {
 
 impl Mappings {
     pub(super) fn to_json(self) -> Value {
-        json!({ "agent": self.agent, "bare": self.bare, "padded": self.padded })
+        json!({ "threads": self.threads, "agent": self.agent, "bare": self.bare, "padded": self.padded })
     }
 
     /// In words, for the text above a table.
     pub(super) fn words(self) -> String {
-        let Self { agent, bare, padded } = self;
+        let Self { threads, agent, bare, padded } = self;
         let reached =
             if padded == agent { "as many" } else { "NOT as many: ratios may be off by up to 28 %" };
         format!(
-            "With the library closed, the agent has {agent} mappings. The bare loop has {bare}, and {padded} with padding: {reached}."
+            "With the library closed and {threads} thread(s), the agent has {agent} mappings. The bare loop has {bare}, and {padded} with padding: {reached}."
         )
     }
 }
@@ -111,38 +111,41 @@ impl Bench {
         let dlsoak = demo::release(&root)?;
         build::run(&build::Options::only(libraries))?;
         let scratch = tempfile::Builder::new().prefix("dlsoak-bench-").tempdir()?;
-        let bench = Self { root, dlsoak, scratch, by_default: false, padding: 0 };
+        let bench = Self { root, dlsoak, scratch, by_default: false, padding: BTreeMap::new() };
         bench.compile(Build::Plain)?;
         Ok(bench)
     }
 
-    /// Gives the loop as many mappings as the agent has while both have the library closed, because the time of a cycle depends on
-    /// their number by up to 28 % at some numbers.
-    pub(super) fn pad(&mut self, library: &Path) -> Result<Mappings> {
-        let mut command = self.dlsoak();
-        let out = self.scratch.path().join("mappings");
-        command.arg(library).args(["-c", CALL, "-n", "10000", "-o"]).arg(&out);
-        let agent = process::mappings(&mut command, AGENT, library)?;
-        fs::remove_dir_all(&out)?;
-        let mappings;
-        (self.padding, mappings) = self.padding_to(library, agent)?;
+    /// Gives the loop as many mappings as the agent has while both have the library closed, for each of these numbers of threads, because
+    /// the time of a cycle depends on their number by up to 28 % at some numbers.
+    pub(super) fn pad(&mut self, library: &Path, threads: &[u32]) -> Result<Vec<Mappings>> {
+        let pad = |threads: &u32| {
+            let soaked =
+                soak::soak(self, "run", library, &["-n", "2000", "-t", &threads.to_string()], false)?;
+            let (padding, mappings) = self.padding_to(library, *threads, soaked.mappings()?)?;
+            Ok(((*threads, padding), mappings))
+        };
+        let padded = threads.iter().map(pad).collect::<Result<Vec<_>>>()?;
+        let (paddings, mappings) = padded.into_iter().unzip();
+        self.padding = paddings;
         Ok(mappings)
     }
 
     /// How much padding gives the loop as many mappings as the agent has, and how many it then has: fewer where 100 do not suffice.
-    pub(super) fn padding_to(&self, library: &Path, agent: usize) -> Result<(u64, Mappings)> {
-        let bare = self.mappings(library, 0)?;
+    pub(super) fn padding_to(&self, library: &Path, threads: u32, agent: usize) -> Result<(u64, Mappings)> {
+        let bare = self.mappings(library, threads, 0)?;
         let (mut padding, mut padded) = (0, bare);
         // The kernel joins the first ones with neighbours that have the same rights, so their number is found by trying.
         while padded < agent && padding < 100 {
             padding += 1;
-            padded = self.mappings(library, padding)?;
+            padded = self.mappings(library, threads, padding)?;
         }
-        Ok((padding, Mappings { agent, bare, padded }))
+        Ok((padding, Mappings { threads, agent, bare, padded }))
     }
 
-    fn mappings(&self, library: &Path, padding: u64) -> Result<usize> {
-        let mut command = self.command(Build::Plain, &[], library, FEW, "none", 1)?;
+    fn mappings(&self, library: &Path, threads: u32, padding: u64) -> Result<usize> {
+        let cycles = FEW * u64::from(threads);
+        let mut command = self.command(Build::Plain, &[], library, cycles, "none", threads)?;
         command.env(PADDING, padding.to_string());
         let ran = process::run(&mut command)?.context("the bare loop is gone")?;
         Ok(told(&ran)?.mappings as usize)
@@ -219,7 +222,9 @@ impl Bench {
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).args([FUNCTION, &cycles.to_string(), clock]);
         command.args(self.files(library, threads)?).current_dir(self.scratch.path());
-        command.env_remove("GLIBC_TUNABLES").env(PADDING, self.padding.to_string());
+        command
+            .env_remove("GLIBC_TUNABLES")
+            .env(PADDING, self.padding.get(&threads).unwrap_or(&0).to_string());
         Ok(command)
     }
 

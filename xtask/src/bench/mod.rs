@@ -20,7 +20,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{build, checks, command};
-use bare::Bench;
+use bare::{Bench, Mappings};
 
 /// Most turns of each size: sizes differ by much more than turns do.
 const SCALE_ROUNDS: u32 = 3;
@@ -107,13 +107,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if options.targets {
         let mut bench = Bench { by_default: true, ..Bench::new(&targets::libraries())? };
-        let mappings = bench.pad(&bench.subject(PADDED_FOR)?.path)?;
+        let mappings = bench.pad(&bench.subject(PADDED_FOR)?.path, &targets::THREADS)?;
         let (text, figures, met) = targets::measure(&bench, options.rounds)?;
         keep(
             options,
             "targets",
-            &format!("{}\n\n{}\n\n{text}", host_line(), mappings.words()),
-            &json!({ "host": host(), "mappings": mappings.to_json(), "figures": figures }),
+            &format!("{}\n\n{}\n\n{text}", host_line(), words(&mappings)),
+            &json!({ "host": host(), "mappings": mappings.iter().map(|mappings| mappings.to_json()).collect::<Value>(), "figures": figures }),
         )?;
         return Ok(met);
     }
@@ -132,9 +132,9 @@ fn compare(options: &Options) -> Result<()> {
     let mut bench = Bench::new(&needed)?;
     let (mut text, mut figures) = (host_line(), json!({ "host": host(), "rounds": options.rounds }));
     if measures {
-        let mappings = bench.pad(&bench.subject(PADDED_FOR)?.path)?;
-        text += &format!("\n\n{}", mappings.words());
-        figures["mappings"] = mappings.to_json();
+        let mappings = bench.pad(&bench.subject(PADDED_FOR)?.path, &options.threads)?;
+        text += &format!("\n\n{}", words(&mappings));
+        figures["mappings"] = mappings.iter().map(|mappings| mappings.to_json()).collect::<Value>();
         let rates =
             peers::measure(&bench, &options.only, &options.library, &options.threads, options.rounds)?;
         text += &format!(
@@ -158,6 +158,11 @@ fn compare(options: &Options) -> Result<()> {
         figures["answers"] = answers;
     }
     keep(options, "peers", &text, &figures)
+}
+
+/// What the text above a table says of mappings.
+fn words(mappings: &[Mappings]) -> String {
+    mappings.iter().map(|mappings| mappings.words()).collect::<Vec<_>>().join("\n")
 }
 
 fn known(name: &str) -> bool {

@@ -33,6 +33,8 @@ const BARE_MEDIAN: &str = "bare loop, by its median cycle";
 pub(super) const RUN: &str = "dlsoak run, while cycling";
 /// The same in a way that does not depend on what else the machine does.
 pub(super) const RUN_MEDIAN: &str = "dlsoak run, by its median cycle";
+/// The cycles of `dlsoak trace` that it traces.
+pub(super) const TRACE: &str = "dlsoak trace";
 
 /// One turn of a peer.
 pub(super) enum Turn {
@@ -92,7 +94,7 @@ pub(super) fn wants(only: &[String], name: &str) -> bool {
 pub(super) fn title(name: &str) -> &'static str {
     match name {
         "run" => "dlsoak run",
-        "trace" => "dlsoak trace",
+        "trace" => TRACE,
         "heaptrack" => "heaptrack",
         "valgrind" => "valgrind memcheck",
         "lsan" => "LeakSanitizer",

@@ -1,8 +1,6 @@
 //! Runs what is measured to its end: how it ended, what it said, how long the whole process took and what memory it had.
 
-use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Seek};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -80,52 +78,6 @@ fn carry_out(command: &mut Command, follow: bool) -> Result<Option<Ran>> {
     Ok(Some(ran))
 }
 
-/// Runs a command to its end and counts the mappings of the process `name` below it while `library` is closed: the count that it had
-/// most often. Mappings of the library itself don't count, because they come and go.
-///
-/// # Errors
-/// When the command can't be run, or no process of that name was seen.
-pub(super) fn mappings(command: &mut Command, name: &str, library: &Path) -> Result<usize> {
-    let file = library.file_name().context("a library without a name")?.to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
-    let began = Instant::now();
-    let mut seen = BTreeMap::new();
-    while child.try_wait()?.is_none() {
-        for process in below(child.id()).into_iter().filter(|process| is_called(*process, name)) {
-            let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
-            let count = maps.lines().filter(|line| !line.ends_with(&file)).count();
-            *seen.entry(count).or_insert(0_u32) += 1;
-        }
-        if began.elapsed() > LONGEST {
-            child.kill()?;
-        }
-        std::thread::sleep(LOOK);
-    }
-    // A process that just began or ends has no mappings to count.
-    seen.remove(&0);
-    most_frequent(&seen).with_context(|| format!("no process `{name}` was seen below {command:?}"))
-}
-
-fn most_frequent(seen: &BTreeMap<usize, u32>) -> Option<usize> {
-    seen.iter().max_by_key(|(_, times)| **times).map(|(count, _)| *count)
-}
-
-/// All processes that descend from one.
-fn below(process: u32) -> Vec<u32> {
-    let mut all = children(process);
-    let mut next = 0;
-    while let Some(one) = all.get(next).copied() {
-        all.extend(children(one));
-        next += 1;
-    }
-    all
-}
-
-fn is_called(process: u32, name: &str) -> bool {
-    std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|comm| comm.trim_end() == name)
-}
-
 fn text(file: &mut std::fs::File) -> Result<String> {
     let mut bytes = Vec::new();
     file.rewind()?;
@@ -170,19 +122,6 @@ mod tests {
         assert!(run(&mut Command::new("no-such-program-here")).unwrap().is_none());
         let ran = followed(Command::new("sh").args(["-c", "(sleep 1; true) & wait"])).unwrap().unwrap();
         assert!(ran.peak_kb > 100 && ran.peak_below_kb > 100 && ran.private_below_kb > 0, "{ran:?}");
-    }
-
-    #[test]
-    fn mappings_are_those_of_the_process_of_that_name() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "sleep 1; true"]);
-        let count = mappings(&mut command, "sleep", Path::new("lib.so")).unwrap();
-        assert!((5..200).contains(&count), "{count}");
-        // Its C library is not counted.
-        let without = mappings(&mut command, "sleep", Path::new("libc.so.6")).unwrap();
-        assert!(without < count, "{without} {count}");
-        assert!(mappings(Command::new("true").arg("-"), "sleep", Path::new("lib.so")).is_err());
-        assert_eq!(most_frequent(&BTreeMap::from([(20, 1), (24, 5), (29, 2)])), Some(24));
     }
 
     #[test]

@@ -79,6 +79,16 @@ impl Soaked {
         Ok(self.cycles()? / self.ran.wall.as_secs_f64())
     }
 
+    /// Mappings of its worker at the last checkpoint, where the library is closed.
+    pub(super) fn mappings(&self) -> Result<usize> {
+        let checkpoints = &self.soak["checkpoints"];
+        let columns = checkpoints["columns"].as_array().into_iter().flatten();
+        let column = columns.into_iter().position(|column| column == "mappings");
+        let last = checkpoints["rows"].as_array().and_then(|rows| rows.last());
+        let count = column.zip(last).and_then(|(column, row)| row[column].as_u64());
+        Ok(count.context("no mappings in the record")? as usize)
+    }
+
     /// Traced cycles per second.
     pub(super) fn traced_rate(&self) -> Result<f64> {
         Ok(1e9 / self.number("/trace/ns_per_cycle")?)

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use super::answers::{self, seconds};
 use super::bare::{Bench, Build};
-use super::table::{Rates, ends, markdown, median};
+use super::table::{Rates, Ratio, markdown, median, part};
 use super::{bare, peers, process, soak};
+
+/// Numbers of threads that are measured.
+pub(super) const THREADS: [u32; 2] = [1, 4];
 
 /// A target, and what was measured.
 #[derive(Debug)]
@@ -33,108 +36,165 @@ pub(super) fn libraries() -> Vec<String> {
     own.into_iter().chain(answers::libraries()).collect()
 }
 
+/// Turns of whole processes that take a tenth of a second: many cost little, and single ones differ by a third.
+const SHORT_TURNS: u32 = 41;
+
 /// Measures all: the table, the figures, and whether each target is met.
 pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool)> {
     let only = ["bare".to_owned(), "run".to_owned()];
-    let c = peers::measure(bench, &only, &["c-clean".to_owned()], &[1, 4], rounds)?;
+    let c = peers::measure(bench, &only, &["c-clean".to_owned()], &THREADS, rounds)?;
     let go = peers::measure(bench, &only, &["go-clean".to_owned()], &[1], rounds)?;
+    let traced = ["bare".to_owned(), "trace".to_owned()];
+    let trace = peers::measure(bench, &traced, &["c-clean".to_owned()], &[1], rounds)?;
     let mut targets = vec![
-        ratio("part of the bare loop's cycles per second: small C library, 1 thread", 0.97, &c, "c-clean", 1),
-        ratio("the same at 4 threads", 0.97, &c, "c-clean", 4),
-        ratio("the same: Go library, of which a cycle loads nothing", 0.60, &go, "go-clean", 1),
+        rate("share of the bare loop's cycles per second: small C library, 1 thread", 0.97, &c, "c-clean", 1),
+        rate("the same at 4 threads", 0.97, &c, "c-clean", 4),
+        rate("the same: Go library, which a cycle never loads", 0.75, &go, "go-clean", 1),
+        Target {
+            what: "share of the bare loop's cycles per second while they are traced, both with the thread cache off",
+            limit: 1.0 / 1.05,
+            at_least: true,
+            ..by_turn(trace.by_turn("c-clean", 1, peers::TRACE))
+        },
     ];
     targets.push(memory_of_the_worker(bench)?);
     targets.push(memory_for_the_demo(bench)?);
-    let (many, few) = (Whole::measure(bench, rounds, 100_000)?, Whole::measure(bench, rounds, 1_000)?);
-    targets.push(Target {
-        what: "part of the bare loop's cycles per second, whole process: `dlsoak run -n 100000`",
-        limit: 0.75,
-        at_least: true,
-        measured: median(&many.bare) / median(&many.own),
-        shown: many.shown(|own, bare| bare / own),
-    });
-    targets.push(Target {
-        what: "times the wall time of the bare loop, whole process: `dlsoak run -n 1000`",
-        limit: 2.0,
-        at_least: false,
-        measured: median(&few.own) / median(&few.bare),
-        shown: few.shown(|own, bare| own / bare),
-    });
+    let whole = [
+        Whole::new("whole process of 100,000 cycles, as a share of the bare loop's cycles per second", 0.85),
+        Whole { threads: 4, ..Whole::new("the same at 4 threads", 0.85) },
+        Whole {
+            arguments: &["-n", "1000"],
+            ..Whole::short(
+                "whole process of 1,000 cycles, as a multiple of the bare loop's, warm-up included",
+                2.0,
+            )
+        },
+        Whole {
+            against: Build::LeakSanitizer,
+            ..Whole::short(
+                "`run -n 1000 --summary --no-report`, as a multiple of LeakSanitizer's time: clean",
+                1.3,
+            )
+        },
+        Whole {
+            against: Build::LeakSanitizer,
+            library: "c-leak-constructor",
+            ..Whole::short("the same: a leak of 32 B per cycle", 1.0)
+        },
+    ];
+    let mut figures = vec![c.to_json(), go.to_json(), trace.to_json()];
+    for whole in &whole {
+        let (target, turns) = whole.measure(bench, rounds)?;
+        targets.push(target);
+        figures.push(turns);
+    }
     targets.push(sooner(bench, rounds)?);
     let row = |target: &Target| {
         let limit = if target.at_least { "at least" } else { "at most" };
-        let met = if target.is_met() { "met" } else { "missed" };
+        let met = if target.is_met() { "met" } else { "**missed**" };
         vec![
             target.what.to_owned(),
-            format!("{limit} {}", target.limit),
+            format!("{limit} {}", (target.limit * 1000.0).round() / 1000.0),
             target.shown.clone(),
             met.to_owned(),
         ]
     };
     let header = ["target", "limit", "measured", ""].map(str::to_owned);
     let rows: Vec<Vec<String>> = targets.iter().map(row).collect();
-    let figures = targets.iter().map(|target| {
-        json!({ "target": target.what, "limit": target.limit, "measured": target.measured, "met": target.is_met() })
+    let table = targets.iter().map(|target| {
+        json!({ "target": target.what, "limit": target.limit, "measured": target.measured, "shown": target.shown, "met": target.is_met() })
     });
-    let figures = json!({
-        "targets": figures.collect::<Value>(), "rates": [c.to_json(), go.to_json()], "whole": [many.to_json(), few.to_json()],
-    });
+    let figures = json!({ "targets": table.collect::<Value>(), "turns": figures });
     Ok((markdown(&header, &rows), figures, targets.iter().all(Target::is_met)))
 }
 
-fn ratio(what: &'static str, limit: f64, rates: &Rates, library: &str, threads: u32) -> Target {
-    let measured = rates.ratio(library, threads, peers::RUN).unwrap_or(f64::NAN);
-    let best = rates.best_ratio(library, threads, peers::RUN).unwrap_or(f64::NAN);
-    let mut shown = format!("{measured:.3}, of the best turns {best:.3}");
-    if let Some(ratio) = rates.ratio(library, threads, peers::RUN_MEDIAN) {
-        shown += &format!(", of the median cycles {ratio:.3}");
-    }
-    Target { what, limit, at_least: true, measured, shown }
+/// What was measured as a ratio by the turn.
+fn by_turn(ratio: Option<Ratio>) -> Target {
+    let shown = ratio.map_or_else(|| "-".to_owned(), Ratio::shown);
+    let measured = ratio.map_or(f64::NAN, |ratio| ratio.median);
+    Target { what: "", limit: 0.0, at_least: true, measured, shown }
 }
 
-/// Wall times of whole processes, in turns: `dlsoak run`, and the bare loop with as many cycles of warm-up and as many others.
+fn rate(what: &'static str, limit: f64, rates: &Rates, library: &str, threads: u32) -> Target {
+    let mut target = Target { what, limit, ..by_turn(rates.by_turn(library, threads, peers::RUN)) };
+    if let Some(ratio) = rates.by_turn(library, threads, peers::RUN_MEDIAN) {
+        target.shown += &format!("; of the median cycles {}", part(ratio.median));
+    }
+    target
+}
+
+/// A comparison of whole processes in turns: `dlsoak run`, and the bare loop with as many cycles of warm-up and as many others.
 struct Whole {
+    what: &'static str,
+    limit: f64,
+    library: &'static str,
     cycles: u64,
-    warmup: u64,
-    own: Vec<f64>,
-    bare: Vec<f64>,
+    threads: u32,
+    arguments: &'static [&'static str],
+    /// How the loop is built.
+    against: Build,
+    /// Whether the loop's cycles per second are to be reached, or its time not exceeded.
+    at_least: bool,
 }
 
 impl Whole {
-    fn measure(bench: &Bench, rounds: u32, cycles: u64) -> Result<Self> {
-        let subject = bench.subject("c-clean")?;
-        let n = cycles.to_string();
-        let soaked = || soak::soak(bench, "run", &subject.path, &["-n", &n], false);
+    const fn new(what: &'static str, limit: f64) -> Self {
+        Self {
+            what,
+            limit,
+            library: "c-clean",
+            cycles: 100_000,
+            threads: 1,
+            arguments: &["-n", "100000"],
+            against: Build::Plain,
+            at_least: true,
+        }
+    }
+
+    const fn short(what: &'static str, limit: f64) -> Self {
+        let arguments = &["-n", "1000", "--summary", "--no-report"];
+        Self { cycles: 1_000, arguments, at_least: false, ..Self::new(what, limit) }
+    }
+
+    /// The target, and all turns.
+    fn measure(&self, bench: &Bench, rounds: u32) -> Result<(Target, Value)> {
+        let rounds = if self.cycles > 1_000 { rounds } else { SHORT_TURNS };
+        if self.against == Build::LeakSanitizer {
+            bench.compile(self.against).context(peers::missing("lsan"))?;
+        }
+        let subject = bench.subject(self.library)?;
+        let threads = self.threads.to_string();
+        let arguments = [self.arguments, &["-t", &threads]].concat();
+        let soaked = || soak::soak(bench, "run", &subject.path, &arguments, false);
         // This run also brings the files into memory, so its time does not count.
         let warmup = soaked()?.warmup()?;
-        let mut whole = Self { cycles, warmup, own: Vec::new(), bare: Vec::new() };
+        let (mut own, mut bare) = (Vec::new(), Vec::new());
         for round in 1..=rounds {
-            eprintln!("whole processes, {cycles} cycles, round {round} of {rounds}");
+            eprintln!("{}: round {round} of {rounds}", self.what);
             // Each of the two begins every second turn.
-            for own in [round % 2 == 1, round % 2 == 0] {
-                if own {
-                    whole.own.push(soaked()?.ran.wall.as_secs_f64());
+            for is_own in [round % 2 == 1, round % 2 == 0] {
+                if is_own {
+                    own.push(soaked()?.ran.wall.as_secs_f64());
                 } else {
-                    let mut command = bench.command(Build::Plain, &[], &subject.path, cycles, "none", 1)?;
+                    let mut command =
+                        bench.command(self.against, &[], &subject.path, self.cycles, "none", self.threads)?;
                     command.env("BARE_LOOP_WARMUP", warmup.to_string());
                     let ran = process::run(&mut command)?.context("the bare loop is gone")?;
                     bare::told(&ran)?;
-                    whole.bare.push(ran.wall.as_secs_f64());
+                    bare.push(ran.wall.as_secs_f64());
                 }
             }
         }
-        Ok(whole)
+        let turns =
+            json!({ "target": self.what, "warmup": warmup, "dlsoak_seconds": own, "bare_seconds": bare });
+        Ok((self.target(&own, &bare), turns))
     }
 
-    /// The ratio of the medians and of the quickest turns, and the medians.
-    fn shown(&self, ratio: fn(f64, f64) -> f64) -> String {
-        let (own, bare) = (median(&self.own), median(&self.bare));
-        let best = ratio(ends(&self.own).0, ends(&self.bare).0);
-        format!("{:.3}, of the best turns {best:.3} ({}, {})", ratio(own, bare), seconds(own), seconds(bare))
-    }
-
-    fn to_json(&self) -> Value {
-        json!({ "cycles": self.cycles, "warmup": self.warmup, "dlsoak_seconds": self.own, "bare_seconds": self.bare })
+    fn target(&self, own: &[f64], bare: &[f64]) -> Target {
+        let ratio = if self.at_least { Ratio::of(bare, own) } else { Ratio::of(own, bare) };
+        let of = by_turn(Some(ratio));
+        let shown = format!("{}; {}, {}", of.shown, seconds(median(own)), seconds(median(bare)));
+        Target { what: self.what, limit: self.limit, at_least: self.at_least, shown, ..of }
     }
 }
 
@@ -175,20 +235,16 @@ fn memory_for_the_demo(bench: &Bench) -> Result<Target> {
 fn sooner(bench: &Bench, rounds: u32) -> Result<Target> {
     let (_, figures) = answers::measure(bench, &["run".to_owned(), "valgrind".to_owned()], rounds)?;
     let all = figures.as_array().context("no answers")?;
-    let wall = |how: &str| {
+    let turns = |how: &str| -> Vec<f64> {
         let of = |answer: &&Value| answer["library"] == "c-leak-constructor" && answer["how"] == how;
-        all.iter().find(of).and_then(|answer| answer["seconds"].as_f64()).unwrap_or(f64::NAN)
+        let turns = all.iter().find(of).and_then(|answer| answer["turns"].as_array());
+        turns.into_iter().flatten().filter_map(Value::as_f64).collect()
     };
-    let own = wall("dlsoak run --until-decided");
-    let theirs = wall("valgrind memcheck, 1,000 cycles");
-    let measured = theirs / own;
-    Ok(Target {
-        what: "times sooner than valgrind with 1,000 cycles: a leak of 32 B per cycle",
-        limit: 20.0,
-        at_least: true,
-        measured,
-        shown: format!("{measured:.1} ({}, {})", seconds(own), seconds(theirs)),
-    })
+    let (own, theirs) = (turns("dlsoak run --until-decided"), turns("valgrind memcheck, 1,000 cycles"));
+    let of = by_turn(Some(Ratio::of(&theirs, &own)));
+    let shown = format!("{}; {}, {}", of.shown, seconds(median(&own)), seconds(median(&theirs)));
+    let what = "times sooner than valgrind with 1,000 cycles: a leak of 32 B per cycle";
+    Ok(Target { what, limit: 20.0, shown, ..of })
 }
 
 #[cfg(test)]
@@ -196,10 +252,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_processes_are_compared_by_their_medians_and_by_their_best() {
-        let whole = Whole { cycles: 1_000, warmup: 500, own: vec![0.5, 0.2, 0.3], bare: vec![0.1, 0.2, 0.1] };
-        assert_eq!(whole.shown(|own, bare| own / bare), "3.000, of the best turns 2.000 (300 ms, 100 ms)");
-        assert_eq!(whole.to_json()["warmup"], 500);
+    fn whole_processes_are_compared_turn_by_turn() {
+        let (own, bare) = ([0.2, 0.4, 0.3], [0.1, 0.1, 0.1]);
+        let target = Whole::short("t", 3.0).target(&own, &bare);
+        assert_eq!(target.shown, "3.000 (2.000 to 4.000); 300 ms, 100 ms");
+        assert!(target.is_met());
+        let target = Whole::new("t", 0.35).target(&own, &bare);
+        assert_eq!((target.measured * 300.0).round(), 100.0);
+        assert!(!target.is_met());
     }
 
     #[test]

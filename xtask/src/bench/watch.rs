@@ -109,7 +109,7 @@ fn in_c(bench: &Bench, library: &Path, heap: Option<&str>, loads: u64, padding: 
 /// load takes up to 9 % longer, which happens to a host of 30 mappings and not to one of 20 (empty libraries preloaded, medians of nine).
 fn padding(bench: &Bench, library: &Path, heap: &str) -> Result<u64> {
     let wanted = in_c(bench, library, Some(heap), bare::FEW, 0)?.mappings as usize;
-    let (padding, mappings) = bench.padding_to(library, wanted)?;
+    let (padding, mappings) = bench.padding_to(library, 1, wanted)?;
     if mappings.padded < wanted {
         bail!("the host has {wanted} mappings while it is watched, and can't be given as many alone");
     }
