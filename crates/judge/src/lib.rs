@@ -36,7 +36,7 @@ use growth::{Answer, Errors, Evidence};
 pub use exhausted::{exhausted, judged_until};
 pub use growth::{gogc, has_collector};
 pub use others::{are_seen_at_once, is_gone, object_at_fault, problems};
-pub use quantile::{of_median as interval_of_median, share as interval_of_share};
+pub use quantile::{binomial, of_median as interval_of_median, share as interval_of_share};
 pub use shares::is_all_of_it;
 pub use verdict::unused_exceptions;
 

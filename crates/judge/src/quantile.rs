@@ -37,7 +37,7 @@ pub(super) fn student(freedom: f64, p: f64) -> f64 {
 }
 
 /// The probability that at most `part` of `all` are so, where each is with probability `p`.
-pub(super) fn binomial(part: u64, all: u64, p: f64) -> f64 {
+pub fn binomial(part: u64, all: u64, p: f64) -> f64 {
     if part >= all { 1.0 } else { Beta::new((all - part) as f64, part as f64 + 1.0).at(1.0 - p) }
 }
 

@@ -71,8 +71,13 @@ struct Rows {
 }
 
 impl Rows {
+    /// Whether what is written now is inside of a line.
+    fn is_in_line(&self) -> bool {
+        self.open.len() > self.deepest
+    }
+
     fn line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
-        if self.open.len() > self.deepest {
+        if self.is_in_line() {
             return Ok(());
         }
         out.write_all(b"\n")?;
@@ -85,7 +90,7 @@ impl Rows {
         if let Some(holds) = self.open.last_mut() {
             *holds = Holds::Numbers;
         }
-        if first || self.open.len() > self.deepest { Ok(()) } else { out.write_all(b" ") }
+        if first || self.is_in_line() { Ok(()) } else { out.write_all(b" ") }
     }
 
     /// Before anything else: it begins a line of its array.
@@ -107,8 +112,8 @@ impl Rows {
 
     fn end<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
         self.waiting = None;
-        let lines = self.open.len() <= self.deepest;
-        if self.open.pop() == Some(Holds::Others) && lines {
+        let in_line = self.is_in_line();
+        if self.open.pop() == Some(Holds::Others) && !in_line {
             self.line(out)?;
         }
         out.write_all(bracket)
@@ -179,7 +184,7 @@ impl Formatter for Rows {
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        out.write_all(if self.open.len() > self.deepest { b":" } else { b": " })
+        out.write_all(if self.is_in_line() { b":" } else { b": " })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dlsoak_judge::binomial;
 use serde_json::{Value, json};
 
 use super::chart::Line;
@@ -42,14 +43,8 @@ impl Ratio {
         let mut ratios: Vec<f64> = own.iter().zip(other).map(|(own, other)| own / other).collect();
         ratios.sort_by(f64::total_cmp);
         let turns = ratios.len();
-        let (mut outside, mut term, mut k) = (0.0, 0.5_f64.powi(turns as i32), 0);
-        while outside + term <= 0.025 && k < turns {
-            outside += term;
-            term *= (turns - k) as f64 / (k + 1) as f64;
-            k += 1;
-        }
+        let k = (0..turns).take_while(|k| binomial(*k as u64, turns as u64, 0.5) <= 0.025).count().max(1);
         let at = |index: usize| ratios.get(index).copied().unwrap_or(f64::NAN);
-        let k = k.max(1);
         Self { median: median(&ratios), interval: (at(k - 1), at(turns.wrapping_sub(k))) }
     }
 

@@ -12,6 +12,9 @@ use super::{bare, peers, process, soak};
 /// Numbers of threads that are measured.
 pub(super) const THREADS: [u32; 2] = [1, 4];
 
+/// Turns of whole processes that take a tenth of a second: many cost little, and single ones differ by a third.
+const SHORT_TURNS: u32 = 41;
+
 /// A target, and what was measured.
 #[derive(Debug)]
 struct Target {
@@ -24,6 +27,18 @@ struct Target {
 }
 
 impl Target {
+    /// What was measured as a ratio by the turn.
+    fn by_turn(what: &'static str, limit: f64, at_least: bool, ratio: Option<Ratio>) -> Self {
+        let shown = ratio.map_or_else(|| "-".to_owned(), Ratio::shown);
+        Self { what, limit, at_least, measured: ratio.map_or(f64::NAN, |ratio| ratio.median), shown }
+    }
+
+    /// The same, with the seconds that both took in the middle.
+    fn of_times(mut self, own: &[f64], other: &[f64]) -> Self {
+        self.shown += &format!("; {}, {}", seconds(median(own)), seconds(median(other)));
+        self
+    }
+
     /// Nothing that could not be measured is met.
     fn is_met(&self) -> bool {
         if self.at_least { self.measured >= self.limit } else { self.measured <= self.limit }
@@ -36,9 +51,6 @@ pub(super) fn libraries() -> Vec<String> {
     own.into_iter().chain(answers::libraries()).collect()
 }
 
-/// Turns of whole processes that take a tenth of a second: many cost little, and single ones differ by a third.
-const SHORT_TURNS: u32 = 41;
-
 /// Measures all: the table, the figures, and whether each target is met.
 pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool)> {
     let only = ["bare".to_owned(), "run".to_owned()];
@@ -50,12 +62,12 @@ pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool
         rate("share of the bare loop's cycles per second: small C library, 1 thread", 0.97, &c, "c-clean", 1),
         rate("the same at 4 threads", 0.97, &c, "c-clean", 4),
         rate("the same: Go library, which a cycle never loads", 0.75, &go, "go-clean", 1),
-        Target {
-            what: "share of the bare loop's cycles per second while they are traced, both with the thread cache off",
-            limit: 1.0 / 1.05,
-            at_least: true,
-            ..by_turn(trace.by_turn("c-clean", 1, peers::TRACE))
-        },
+        Target::by_turn(
+            "share of the bare loop's cycles per second while they are traced, both with the thread cache off",
+            1.0 / 1.05,
+            true,
+            trace.by_turn("c-clean", 1, peers::TRACE),
+        ),
     ];
     targets.push(memory_of_the_worker(bench)?);
     targets.push(memory_for_the_demo(bench)?);
@@ -63,7 +75,7 @@ pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool
         Whole::new("whole process of 100,000 cycles, as a share of the bare loop's cycles per second", 0.85),
         Whole { threads: 4, ..Whole::new("the same at 4 threads", 0.85) },
         Whole {
-            arguments: &["-n", "1000"],
+            arguments: &[],
             ..Whole::short(
                 "whole process of 1,000 cycles, as a multiple of the bare loop's, warm-up included",
                 2.0,
@@ -108,15 +120,8 @@ pub(super) fn measure(bench: &Bench, rounds: u32) -> Result<(String, Value, bool
     Ok((markdown(&header, &rows), figures, targets.iter().all(Target::is_met)))
 }
 
-/// What was measured as a ratio by the turn.
-fn by_turn(ratio: Option<Ratio>) -> Target {
-    let shown = ratio.map_or_else(|| "-".to_owned(), Ratio::shown);
-    let measured = ratio.map_or(f64::NAN, |ratio| ratio.median);
-    Target { what: "", limit: 0.0, at_least: true, measured, shown }
-}
-
 fn rate(what: &'static str, limit: f64, rates: &Rates, library: &str, threads: u32) -> Target {
-    let mut target = Target { what, limit, ..by_turn(rates.by_turn(library, threads, peers::RUN)) };
+    let mut target = Target::by_turn(what, limit, true, rates.by_turn(library, threads, peers::RUN));
     if let Some(ratio) = rates.by_turn(library, threads, peers::RUN_MEDIAN) {
         target.shown += &format!("; of the median cycles {}", part(ratio.median));
     }
@@ -130,6 +135,7 @@ struct Whole {
     library: &'static str,
     cycles: u64,
     threads: u32,
+    /// More of `dlsoak run`.
     arguments: &'static [&'static str],
     /// How the loop is built.
     against: Build,
@@ -145,14 +151,14 @@ impl Whole {
             library: "c-clean",
             cycles: 100_000,
             threads: 1,
-            arguments: &["-n", "100000"],
+            arguments: &[],
             against: Build::Plain,
             at_least: true,
         }
     }
 
     const fn short(what: &'static str, limit: f64) -> Self {
-        let arguments = &["-n", "1000", "--summary", "--no-report"];
+        let arguments = &["--summary", "--no-report"];
         Self { cycles: 1_000, arguments, at_least: false, ..Self::new(what, limit) }
     }
 
@@ -163,8 +169,8 @@ impl Whole {
             bench.compile(self.against).context(peers::missing("lsan"))?;
         }
         let subject = bench.subject(self.library)?;
-        let threads = self.threads.to_string();
-        let arguments = [self.arguments, &["-t", &threads]].concat();
+        let (cycles, threads) = (self.cycles.to_string(), self.threads.to_string());
+        let arguments = [&["-n", &cycles, "-t", &threads], self.arguments].concat();
         let soaked = || soak::soak(bench, "run", &subject.path, &arguments, false);
         // This run also brings the files into memory, so its time does not count.
         let warmup = soaked()?.warmup()?;
@@ -192,9 +198,7 @@ impl Whole {
 
     fn target(&self, own: &[f64], bare: &[f64]) -> Target {
         let ratio = if self.at_least { Ratio::of(bare, own) } else { Ratio::of(own, bare) };
-        let of = by_turn(Some(ratio));
-        let shown = format!("{}; {}, {}", of.shown, seconds(median(own)), seconds(median(bare)));
-        Target { what: self.what, limit: self.limit, at_least: self.at_least, shown, ..of }
+        Target::by_turn(self.what, self.limit, self.at_least, Some(ratio)).of_times(own, bare)
     }
 }
 
@@ -241,10 +245,8 @@ fn sooner(bench: &Bench, rounds: u32) -> Result<Target> {
         turns.into_iter().flatten().filter_map(Value::as_f64).collect()
     };
     let (own, theirs) = (turns("dlsoak run --until-decided"), turns("valgrind memcheck, 1,000 cycles"));
-    let of = by_turn(Some(Ratio::of(&theirs, &own)));
-    let shown = format!("{}; {}, {}", of.shown, seconds(median(&own)), seconds(median(&theirs)));
     let what = "times sooner than valgrind with 1,000 cycles: a leak of 32 B per cycle";
-    Ok(Target { what, limit: 20.0, shown, ..of })
+    Ok(Target::by_turn(what, 20.0, true, Some(Ratio::of(&theirs, &own))).of_times(&own, &theirs))
 }
 
 #[cfg(test)]
