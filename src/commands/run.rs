@@ -65,12 +65,13 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
         quiet: global.quiet,
         events: json,
     };
-    soaks.carry_out(kept, &mut run, &mut saver)?;
+    let refused = soaks.carry_out(kept, &mut run, &mut saver)?;
     let formats = if args.no_report { &[][..] } else { &report::Format::OF_A_RUN[1..] };
     let charts = crate::publish::write(&run, out, formats);
     let code = match saver.record() {
         Err(_) => exit_code::USAGE,
         Ok(_) if interrupted.load(Relaxed) => exit_code::INTERRUPTED,
+        Ok(_) if !refused.is_empty() => exit_code::USAGE,
         Ok(_) => exit_code::of(&run),
     };
     if json {
@@ -97,6 +98,9 @@ pub fn run(args: &RunArgs, global: Global) -> anyhow::Result<u8> {
     let interrupted = code == exit_code::INTERRUPTED;
     if let (true, Ok(record)) = (interrupted, saver.record()) {
         super::note(&format!("interrupted; the results so far are in {}", record.display()));
+    }
+    for fault in refused {
+        super::note(&format!("not soaked: {fault}"));
     }
     let record = saver.record()?;
     charts?;

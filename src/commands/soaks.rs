@@ -13,6 +13,7 @@ use super::print;
 use super::progress::{Bars, Course, Reporter};
 use super::save::Saver;
 use crate::cli::RunArgs;
+use crate::fault::Fault;
 use crate::record::{Latencies, Measured, Run, Soak};
 use crate::suite::plan::Plan;
 use crate::supervisor::{Context, Progress};
@@ -38,12 +39,15 @@ struct Growing<'a> {
     done: Vec<usize>,
     /// What was measured so far of those that are not.
     under_way: BTreeMap<usize, Soak>,
+    /// Why libraries could not be soaked that others don't depend on.
+    refused: Vec<Fault>,
     /// Why the record could not be saved.
     failed: Option<anyhow::Error>,
 }
 
 impl Soaks<'_> {
-    /// Carries them out and puts them into the record, in the plan's order. Those of `kept` were carried out before.
+    /// Carries them out and puts them into the record, in the plan's order. Those of `kept` were carried out before. Returns why some could
+    /// not be made, where the others don't depend on them.
     ///
     /// # Errors
     /// When the record can be saved nowhere.
@@ -52,10 +56,17 @@ impl Soaks<'_> {
         kept: BTreeMap<usize, Soak>,
         run: &mut Run,
         saver: &mut Saver,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<Fault>> {
         // It has not passed before all of it has.
         run.passed = false;
-        let mut growing = Growing { run, saver, done: Vec::new(), under_way: BTreeMap::new(), failed: None };
+        let mut growing = Growing {
+            run,
+            saver,
+            done: Vec::new(),
+            under_way: BTreeMap::new(),
+            refused: Vec::new(),
+            failed: None,
+        };
         let of = self.plan.soaks.len();
         let all: Vec<usize> = (0..of).filter(|index| !kept.contains_key(index)).collect();
         for (index, Soak { mut measured, .. }) in kept {
@@ -85,7 +96,7 @@ impl Soaks<'_> {
         if growing.failed.is_none() {
             growing.save(of);
         }
-        growing.failed.map_or(Ok(()), Err)
+        growing.failed.map_or(Ok(growing.refused), Err)
     }
 
     /// Soaks these, up to `jobs` at a time.
@@ -134,6 +145,11 @@ impl Soaks<'_> {
         let soak = match conduct::soak(&plan, &context) {
             Ok(soak) if self.args.no_report => in_short(soak),
             Ok(soak) => soak,
+            Err(fault) if of > 1 && fault.is_of_library() => {
+                reporter.over();
+                locked(growing).refused.push(fault);
+                return true;
+            }
             Err(fault) => {
                 locked(growing).failed.get_or_insert(fault.into());
                 return false;

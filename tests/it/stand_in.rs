@@ -147,6 +147,21 @@ fn what_no_stub_can_stand_in_for_is_refused_in_one_line() {
 }
 
 #[test]
+fn a_plugin_that_a_host_cannot_serve_keeps_no_other_from_being_soaked() {
+    let project = Project::new(&[]);
+    let plugin = project.plugin(&["-DTHREAD_LOCAL"]);
+    let refused = plugin.with_file_name("refused.so");
+    std::fs::rename(plugin, &refused).unwrap();
+    let plugin = project.plugin(&[]);
+    let words = [&refused, &plugin].map(|path| path.to_str().unwrap());
+    let finished = run(&[&words[..], &["--host", project.host().to_str().unwrap()], &DECIDED].concat());
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert_eq!((finished.soak().path.as_str(), finished.run.passed), (words[1], false));
+    let told: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("not soaked")).collect();
+    assert!(matches!(told[..], [line] if line.contains(words[0])), "{}", finished.stderr);
+}
+
+#[test]
 fn what_is_no_host_is_refused_in_one_line() {
     let project = Project::new(&[]);
     let plugin = project.plugin(&[]);

@@ -134,7 +134,7 @@ pub(crate) fn choose(plan: &mut SoakPlan, facts: Option<&Facts>) -> Result<(), F
                 )));
             }
             let Some(symbol) = facts.and_then(|facts| exported(interface, facts)) else {
-                return Err(Fault::new(format!(
+                return Err(Fault::of_library(format!(
                     "{shown}: the library exports no `{}`, by which {} knows its plugins; check the name after --as",
                     known.symbol.replace('|', "` or `"),
                     known.title
@@ -162,7 +162,7 @@ pub(crate) fn choose(plan: &mut SoakPlan, facts: Option<&Facts>) -> Result<(), F
             "{shown}: what the driver of {} has to know of it is not beside the file; see docs/drivers.md",
             known.title
         );
-        return if asked == Driver::Auto { Ok(()) } else { Err(Fault::new(problem)) };
+        return if asked == Driver::Auto { Ok(()) } else { Err(Fault::of_library(problem)) };
     };
     let instances = plan.asked.instances.map_or(1, |instances| instances.get());
     let begin = format!(

@@ -16,13 +16,26 @@ use crate::supervisor::same_file;
 
 /// Why a soak could not be made: what happened, to which file, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Fault(String);
+#[error("{problem}")]
+pub struct Fault {
+    problem: String,
+    is_of_library: bool,
+}
 
 impl Fault {
     /// A fault in one line.
     pub fn new(problem: impl ToString) -> Self {
-        Self(problem.to_string())
+        Self { problem: problem.to_string(), is_of_library: false }
+    }
+
+    /// The same where the host that was asked for can't serve this library, as it may serve others.
+    pub fn of_library(problem: impl ToString) -> Self {
+        Self { is_of_library: true, ..Self::new(problem) }
+    }
+
+    /// Whether soaks of other libraries can be made all the same.
+    pub fn is_of_library(&self) -> bool {
+        self.is_of_library
     }
 }
 
@@ -30,17 +43,18 @@ impl Fault {
 /// function's prototype does not allow. Adds to the plan what the files say of its calls.
 ///
 /// # Errors
-/// The first fault.
+/// The first fault; of several soaks, the first that is not of one library alone.
 pub fn check(plan: &mut Plan) -> Result<(), Fault> {
     if !Path::new("/proc/self/stat").exists() {
         return Err(Fault::new(
             "/proc is not mounted, and all figures come from there; mount it with `mount -t proc proc /proc`",
         ));
     }
+    let several = plan.soaks.len() > 1;
     plan.soaks.iter_mut().try_for_each(|soak| {
-        check_files(soak)?;
-        check_calls(soak)?;
-        replace::check(soak)
+        let checked = check_files(soak).and_then(|()| check_calls(soak)).and_then(|()| replace::check(soak));
+        // Where its turn comes, it is told, and the others are soaked.
+        checked.or_else(|fault| if several && fault.is_of_library { Ok(()) } else { Err(fault) })
     })
 }
 
@@ -59,7 +73,7 @@ pub fn missing(what: &str, path: &Path) -> Option<Fault> {
     } else {
         format!("there is no such {what}; check the path")
     };
-    Some(Fault(format!("{}: {problem}", shown(path))))
+    Some(Fault::new(format!("{}: {problem}", shown(path))))
 }
 
 fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
@@ -78,9 +92,10 @@ fn check_files(plan: &mut SoakPlan) -> Result<(), Fault> {
     // What is no library is for the loader to refuse.
     let facts = elf::facts_of(driver);
     match facts {
-        Some(facts) if !facts.has_export(symbol) => {
-            Err(Fault(format!("{}: the driver does not export `{symbol}`; check the name", shown(driver))))
-        }
+        Some(facts) if !facts.has_export(symbol) => Err(Fault::new(format!(
+            "{}: the driver does not export `{symbol}`; check the name",
+            shown(driver)
+        ))),
         facts => {
             plan.driver_sets_up = facts.is_some_and(|facts| facts.has_export(SET_UP));
             Ok(())
@@ -97,10 +112,13 @@ fn check_together(plan: &SoakPlan) -> Result<(), Fault> {
     let libraries: Vec<&Path> = plan.libraries().collect();
     for (index, path) in libraries.iter().copied().enumerate() {
         if path.is_dir() {
-            return Err(Fault(format!("{}: this is a directory; name the libraries in it", shown(path))));
+            return Err(Fault::new(format!(
+                "{}: this is a directory; name the libraries in it",
+                shown(path)
+            )));
         }
         if let Some(other) = libraries[..index].iter().find(|other| same_file(other, path)) {
-            return Err(Fault(format!(
+            return Err(Fault::new(format!(
                 "{} and {} are one file; name each library once",
                 shown(other),
                 shown(path)
@@ -113,7 +131,7 @@ fn check_together(plan: &SoakPlan) -> Result<(), Fault> {
             match names.insert(name.clone(), path) {
                 Some(other) if other != path => {
                     let name = printable(&name.to_string_lossy());
-                    return Err(Fault(format!(
+                    return Err(Fault::new(format!(
                         "{} and {} are both called {name}, so the loader takes one for the other; soak them one by one",
                         shown(other),
                         shown(path),
@@ -140,7 +158,7 @@ fn check_calls(plan: &mut SoakPlan) -> Result<(), Fault> {
             if call.symbol != other.symbol
                 || facts.as_ref().is_some_and(|facts| !facts.has_export(&call.symbol))
             {
-                return Err(Fault(format!(
+                return Err(Fault::new(format!(
                     "{}: the library does not export `{}`, and with together each call is made in each library",
                     shown(path),
                     printable(&call.symbol)
@@ -156,7 +174,8 @@ fn check_calls(plan: &mut SoakPlan) -> Result<(), Fault> {
 fn calls_of(plan: &SoakPlan, path: &Path) -> Result<(Vec<Call>, Prototypes), Fault> {
     // What is no library is for the loader to refuse.
     let facts = (!plan.calls.is_empty()).then(|| elf::facts_of(path)).flatten();
-    let fault = |error: calls::Mismatch| Fault(format!("{}: {}", shown(path), printable(&error.to_string())));
+    let fault =
+        |error: calls::Mismatch| Fault::new(format!("{}: {}", shown(path), printable(&error.to_string())));
     let mut calls = plan.calls.clone();
     let mut prototypes = Prototypes::new();
     if let Some(facts) = &facts {
@@ -189,5 +208,5 @@ pub(crate) fn of(soak: &Measured) -> Option<Fault> {
             | LoadCause::SetupNotFound { .. }
             | LoadCause::OutTooSmall { .. }
     )
-    .then(|| Fault(dlsoak_report::words::outcome(&soak.outcome, 0).line()))
+    .then(|| Fault::new(dlsoak_report::words::outcome(&soak.outcome, 0).line()))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dlsoak_agent::NEEDS_HOST;
 
 use crate::elf::search::Found;
-use crate::elf::{self, Closure, ExportKind, Facts, Host, Kind, Need, Offer, Problem, stubs};
+use crate::elf::{self, Closure, ExportKind, Facts, Host, Kind, Need, Offer, Problem, Refused, stubs};
 use crate::fault::Fault;
 use crate::settings::Program;
 use crate::settings::units::printable;
@@ -74,10 +74,19 @@ impl StandIn {
             }
         }
         let Needs { offers, wanted, had } = needs;
-        let stubs = elf::stubs_for(offers, &wanted, |name| had.contains(name)).map_err(|why| fault(&why))?;
+        let program = printable(&path.to_string_lossy());
+        let unserved = |why: &dyn std::fmt::Display| {
+            let library = printable(&library.to_string_lossy());
+            Fault::of_library(format!("{library}: nothing can stand in for {program}: {why}"))
+        };
+        let stubs = elf::stubs_for(offers, &wanted, |name| had.contains(name)).map_err(|why| match &why {
+            // No library can be soaked in this host.
+            Refused::Allocator(_) => fault(&why),
+            Refused::ThreadLocal(_) | Refused::Indirect(_) => unserved(&why),
+        })?;
         let written =
             (!stubs.is_empty()).then(|| stubs::library(&stubs, NEEDS_HOST, facts.machine)).transpose();
-        Ok(Self { stubs: written.map_err(|why| fault(&why))?, linked, allocates })
+        Ok(Self { stubs: written.map_err(|why| unserved(&why))?, linked, allocates })
     }
 }
 

@@ -12,6 +12,7 @@ use dlsoak_wire::job::{OWN_PRELOAD, PRELOAD};
 use super::private::PrivateDirectory;
 use super::process::signal_name;
 use crate::fault::Fault;
+use crate::settings::Hold;
 use crate::suite::plan::SoakPlan;
 
 /// What the loader splits a list of libraries at, and what begins a variable of its own in a path.
@@ -96,6 +97,10 @@ pub(super) fn refusal(
     }
     let names = names.join(", ");
     match said {
+        Some(said) if plan.asked.hold.iter().flatten().any(|hold| *hold == Hold::Dependencies) => {
+            let library = plan.path.display();
+            Fault::of_library(format!("{library}: the host can't link what it needs, {names}: {said}"))
+        }
         Some(said) => Fault::new(format!("the host can't link {names}: {said}")),
         None => {
             let end = match status.map(|status| (signal_name(status), status.code())) {
