@@ -1,5 +1,7 @@
 //! `dlsoak judge`: judges a saved record again, with other limits.
 
+use anyhow::bail;
+
 use super::{print, records};
 use crate::analysis;
 use crate::cli::{Global, JudgeArgs};
@@ -13,6 +15,13 @@ use crate::{exit_code, publish, report};
 /// When the record can't be read, or the judged one can't be written.
 pub fn judge(args: &JudgeArgs, global: Global) -> anyhow::Result<u8> {
     let mut run = records::read(&args.record)?;
+    if let Some(soak) = run.soaks.iter().find(|soak| soak.measured.shortened) {
+        bail!(
+            "{}: the record was made with --no-report and has too few checkpoints of {} for another verdict; soak again without it",
+            args.record.display(),
+            soak.measured.name
+        );
+    }
     for soak in &mut run.soaks {
         let asked = &mut soak.measured.asked;
         *asked = Settings::from(args.limits.clone()).over(std::mem::take(asked));

@@ -53,7 +53,7 @@ impl Soaks<'_> {
     /// When the record can be saved nowhere.
     pub(super) fn carry_out(
         &self,
-        kept: BTreeMap<usize, Soak>,
+        mut kept: BTreeMap<usize, Soak>,
         run: &mut Run,
         saver: &mut Saver,
     ) -> anyhow::Result<Vec<Fault>> {
@@ -68,10 +68,16 @@ impl Soaks<'_> {
             failed: None,
         };
         let of = self.plan.soaks.len();
+        // A baseline may make another verdict of what was measured, if that is all there.
+        kept.retain(|_, soak| self.baseline.is_none() || !soak.measured.shortened);
         let all: Vec<usize> = (0..of).filter(|index| !kept.contains_key(index)).collect();
-        for (index, Soak { mut measured, .. }) in kept {
-            measured.baseline = self.baseline.map(|baseline| baselines::like(&measured.name, baseline));
-            let soak = analysis::judged(measured);
+        for (index, mut soak) in kept {
+            // The verdict stands where what it was made from is no longer there.
+            if !soak.measured.shortened {
+                let mut measured = soak.measured;
+                measured.baseline = self.baseline.map(|baseline| baselines::like(&measured.name, baseline));
+                soak = analysis::judged(measured);
+            }
             if self.events {
                 event(&soak_event(&soak));
             }
@@ -211,6 +217,7 @@ const CHECKPOINTS_BESIDE: usize = 1;
 /// A soak as it was judged, without what only charts and exports need.
 fn in_short(mut soak: Soak) -> Soak {
     let measured = &mut soak.measured;
+    measured.shortened = true;
     shorten(measured, CHECKPOINTS);
     let beside =
         measured.other_hosts.iter_mut().map(|host| &mut host.soak).chain(&mut measured.pattern_soaks);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dlsoak::record::{
-    Agent, Code, HostChange, HostKind, Note, Pass, ResidueKind, Severity, UnloadState, Verdict,
+    Agent, Code, Facts, HostChange, HostKind, Note, Pass, ResidueKind, Severity, UnloadState, Verdict,
 };
 use tempfile::TempDir;
 
@@ -319,6 +319,24 @@ fn a_leak_of_a_dependency_names_it() {
     let of = |code: Code| soak.judged.findings.iter().find(|finding| finding.code == code).unwrap();
     assert_eq!(of(Code::LeakHeap).object.as_deref(), Some("libdep.so"));
     assert_eq!(of(Code::DependencyAtFault).object.as_deref(), Some("libdep.so"));
+    let alone = |finished: &Finished| {
+        let facts = finished.soak().judged.findings.iter().map(|finding| &finding.facts);
+        facts.into_iter().find_map(|facts| match facts {
+            Facts::DependencyAtFault(dependency) => dependency.alone,
+            _ => None,
+        })
+    };
+    assert_eq!(alone(&leaks), Some(1008.0));
+    // It leaks by itself; one that only keeps what it is asked for until it goes does not.
+    built.library("libkeeps.so", "leaks.c", &["-DKEEPS", "-DNAME=keeps"]);
+    let uses = built.library("libuses.so", "uses.c", &["-DNAME=plugin", "-DOTHER=keeps", "-lkeeps"]);
+    let used = run(&[&[uses.as_str(), "-c", "plugin()"], &SHORT[..]].concat());
+    assert_eq!((used.soak().judged.verdict, alone(&used)), (Verdict::Leak, Some(0.0)), "{}", used.stdout);
+    assert!(
+        used.stdout.contains("libkeeps.so, which leaks nothing when it is loaded by itself"),
+        "{}",
+        used.stdout
+    );
     // A gate may leave that to its author, and the soak may be made in a host that keeps it.
     let blamed = run(&[&[plugin.as_str(), "--blame", "library"], &SHORT[..]].concat());
     assert_eq!((blamed.code, blamed.soak().judged.verdict), (0, Verdict::Leak), "{}", blamed.stdout);

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use dlsoak::record::Run;
+use dlsoak::record::{Run, Verdict};
 
 use crate::support::{dlsoak, fixture, libc, read_record};
 
@@ -281,6 +281,15 @@ fn a_record_that_no_report_is_made_of_is_small() {
     let ordered = paths.clone();
     paths.sort();
     assert_eq!(paths, ordered);
+    // What was left out after the verdict makes no other one: the run goes on with it, and nobody judges it again.
+    let again = ["run", "build", "-n", "1000", "--no-report", "--jobs", "2", "-o", "out", "--resume"];
+    tree.output(&again);
+    let resumed = read_record(&tree.at("out")).unwrap();
+    let verdicts = |run: &Run| run.soaks.iter().map(|soak| soak.judged.clone()).collect::<Vec<_>>();
+    assert!(verdicts(&run).iter().any(|judged| judged.verdict == Verdict::Clean), "{said}");
+    assert_eq!((verdicts(&resumed), &resumed.started_at), (verdicts(&run), &run.started_at));
+    let output = tree.output(&["judge", "out/record.json"]);
+    assert!(output.status.code() == Some(2) && stderr(&output).contains("--no-report"), "{output:?}");
     // Pages and tables take it.
     let output = tree.output(&["report", "out/record.json", "--to", "html"]);
     assert!(output.status.success(), "{}", stderr(&output));

@@ -138,7 +138,7 @@ pub(super) fn dependency(
     // Of hosts that link as many, the last one was made to look at one library.
     let links = soak.other_hosts.iter().rev().filter_map(|host| match &host.change {
         HostChange::Links { objects } => Some((objects, &host.soak)),
-        HostChange::Kind { .. } => None,
+        HostChange::Kind { .. } | HostChange::Alone { .. } => None,
     });
     let gone = links.filter(|(_, other)| is_gone_by(evidence, problem, other, limits));
     let (objects, other) = gone.min_by_key(|(objects, _)| objects.len())?;
@@ -148,7 +148,18 @@ pub(super) fn dependency(
         Problem::Grows { metric } => grows(metric),
         Problem::Left { .. } | Problem::Stays | Problem::Crashes => None,
     };
-    Some(Dependency { problem, objects: objects.clone(), per_cycle, cycles: other.cycles.completed })
+    let alone = alone(soak, objects, problem, limits);
+    Some(Dependency { problem, objects: objects.clone(), per_cycle, alone, cycles: other.cycles.completed })
+}
+
+/// Growth per cycle where the one dependency is loaded by itself; 0 where none is proven.
+fn alone(soak: &Measured, objects: &[String], problem: Problem, limits: &Limits) -> Option<f64> {
+    let (Problem::Grows { metric }, [one]) = (problem, objects) else { return None };
+    let is_it = |change: &HostChange| matches!(change, HostChange::Alone { object } if object == one);
+    let mut hosts = soak.other_hosts.iter().filter(|host| host.soak.outcome.kind == OutcomeKind::Completed);
+    let grown = growth_of(&hosts.find(|host| is_it(&host.change))?.soak, limits);
+    let grows = grown.iter().find(|e| e.growth.metric == metric)?;
+    Some(if proven(grows) { grows.growth.per_cycle } else { 0.0 })
 }
 
 /// The object that is alone at fault for something that is wrong with a soak.
@@ -166,7 +177,7 @@ pub(super) fn sole(objects: Vec<String>) -> Option<String> {
 pub(super) fn hosts_differ(soak: &Measured, evidence: &[Evidence], limits: &Limits) -> Option<Facts> {
     let (kind, other) = soak.other_hosts.iter().find_map(|host| match host.change {
         HostChange::Kind { kind } => Some((kind, &host.soak)),
-        HostChange::Links { .. } => None,
+        HostChange::Links { .. } | HostChange::Alone { .. } => None,
     })?;
     if other.outcome.kind == OutcomeKind::Interrupted {
         return None;

@@ -511,6 +511,10 @@ pub struct Dependency {
     /// Of growth: by how much per cycle, with the dependency loaded anew.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub per_cycle: Option<f64>,
+    /// Of growth: by how much per cycle where the one dependency is loaded and unloaded by itself. 0 says that it leaks only what the library
+    /// has it keep.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alone: Option<f64>,
     /// Measured cycles in the other host.
     pub cycles: u64,
 }

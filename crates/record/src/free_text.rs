@@ -3,7 +3,7 @@
 
 /// Each as `Type.field` of the JSON Schemas, which list them under `x-free-text`. A new one is a decision, to be made here: a kind is
 /// an enum, and a sentence belongs to `dlsoak-report`.
-pub(crate) const FREE_TEXT: [&str; 296] = [
+pub(crate) const FREE_TEXT: [&str; 297] = [
     "AllowedLibrary.name",
     "AllowedPointer",
     "AllowedPointer.holder",
@@ -194,6 +194,7 @@ pub(crate) const FREE_TEXT: [&str; 296] = [
     "OpenFlags",
     "Order",
     "OtherBuild",
+    "OtherHost.object",
     "OtherHost.objects",
     "Outcome.library",
     "Outcome.signal",

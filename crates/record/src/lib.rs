@@ -219,6 +219,9 @@ pub struct Measured {
     /// True when the run was interrupted before all passes of this soak were over: some may be missing or cut short.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
+    /// True when checkpoints were left out after the verdict (`--no-report`): no other verdict can be made from those that are left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shortened: bool,
     /// The limits that were set, and the one that ended it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub limits: Vec<Limit>,
@@ -380,6 +383,11 @@ pub enum HostChange {
     Links {
         /// The libraries that it links besides, by name.
         objects: Vec<String>,
+    },
+    /// It is the same, and opens and closes a dependency by itself.
+    Alone {
+        /// The dependency, by name.
+        object: String,
     },
 }
 

@@ -476,7 +476,7 @@ mod tests {
             let bytes = 12_480.0;
             let problem = Problem::Grows { metric: Metric::Heap };
             let objects = vec![object.clone()];
-            let fault = Dependency { problem, objects, per_cycle: Some(bytes), cycles: 1_000 };
+            let fault = Dependency { problem, objects, per_cycle: Some(bytes), alone: None, cycles: 1_000 };
             let finding = Finding::new(Severity::Note, Facts::DependencyAtFault(fault));
             soak.judged.findings.push(Finding { object: Some(object.clone()), ..finding });
             // What the plugin itself leaks beside it is in its own section.

@@ -521,6 +521,12 @@ impl Conductor<'_> {
             if needed.len() > 1 || needed.first() != one.first() {
                 last.push(links(one, linking(one, most)?));
             }
+            // libgnutls leaks 118 kB where lua-curl initializes libcurl and does not clean up, and nothing by itself.
+            if problems.iter().any(|problem| matches!(problem, Problem::Grows { .. })) {
+                let (object, file) = &brought[index];
+                let soak = self.in_other_host(self.plan.alone(file, most))?;
+                last.push(OtherHost { change: HostChange::Alone { object: object.clone() }, soak });
+            }
         }
         hosts.push(all);
         hosts.extend(last);

@@ -18,12 +18,19 @@ pub(super) fn dependency(found: &Dependency) -> Text {
             let amount = found
                 .per_cycle
                 .map_or_else(|| "it".to_owned(), |each| rate(of, each).replace(" per cycle", ""));
-            let fact = if of.unit() == dlsoak_record::Unit::Bytes {
-                format!("{who} leaks {amount} each time it is loaded anew")
+            let unseen = format!("{keeps} does not see this leak");
+            if is_one && found.alone == Some(0.0) {
+                let fact = format!(
+                    "this growth by {amount} goes with {who}, which leaks nothing when it is loaded by itself"
+                );
+                let lost = "what the library has it keep is lost when it is unloaded: the library does not call its \
+                            clean-up function, or it has none";
+                (fact, format!("{lost}; {unseen}"))
+            } else if of.unit() == dlsoak_record::Unit::Bytes {
+                (format!("{who} leaks {amount} each time it is loaded anew"), unseen)
             } else {
-                format!("{} grows by {amount} each time {who} is loaded anew", metric(of))
-            };
-            (fact, format!("{keeps} does not see this leak"))
+                (format!("{} grows by {amount} each time {who} is loaded anew", metric(of)), unseen)
+            }
         }
         Problem::Left { residue } => (
             format!("{who} leaves this residue behind, and not the library: {residue}"),
@@ -104,7 +111,7 @@ mod tests {
     fn a_dependency_at_fault_is_named_with_its_condition() {
         let of = |problem, objects: &[&str], per_cycle| {
             let objects = objects.iter().map(|name| (*name).to_owned()).collect();
-            dependency(&Dependency { problem, objects, per_cycle, cycles: 1000 })
+            dependency(&Dependency { problem, objects, per_cycle, alone: None, cycles: 1000 })
                 .lines()
                 .collect::<Vec<_>>()
                 .join("\n")

@@ -89,6 +89,21 @@ impl SoakPlan {
         plan
     }
 
+    /// A soak in the same host of one library that this one brings, by itself and without any call.
+    #[must_use]
+    pub fn alone(&self, library: &Path, cycles: u64) -> Self {
+        let mut plan = self.elsewhere(cycles);
+        plan.name = format!("{}, what it brings alone", self.name);
+        plan.path = library.to_owned();
+        (plan.together, plan.replace, plan.exercise, plan.driven) = (Vec::new(), None, None, None);
+        (plan.calls, plan.setup, plan.after) = (Vec::new(), Vec::new(), Vec::new());
+        let asked = &mut plan.asked;
+        (asked.call, asked.setup, asked.after) = (None, None, None);
+        (asked.exercise, asked.together, asked.replace) = (None, None, None);
+        asked.r#as = Some(Driver::None);
+        plan
+    }
+
     /// The same soak, of at most `cycles` cycles.
     fn shortened(&self, cycles: u64) -> Self {
         let mut plan = self.clone();
