@@ -308,7 +308,7 @@ fn floating(register: FpRegister, old: &str, new: &str, changes: &[FpChange]) ->
     match register {
         FpRegister::Mxcsr if changes.iter().any(denormals) => text.help(
             "link without -ffast-math and -Ofast, whose crtfastmath.o sets these modes in a constructor, or with \
-             -mno-daz-ftz. Otherwise save and restore the modes with fegetenv and fesetenv",
+             -fno-fast-math after them (gcc 13 and later: -mno-daz-ftz). Otherwise save and restore the modes with fegetenv and fesetenv",
         ),
         FpRegister::Fpcr if changes.iter().any(denormals) => text.help(
             "link without -ffast-math and -Ofast, whose crtfastmath.o sets these modes in a constructor. Otherwise save \

@@ -251,7 +251,9 @@ fn open_handles(handles: Option<u64>, released: u32, who: &str) -> Text {
     };
     Text::fact(fact)
         .means("the library, or something that it loads, opens it with dlopen and does not close it")
-        .help("call dlclose once for each dlopen")
+        .help(
+            "call dlclose once for each dlopen. A library that has to stay, because others call it back, says so with -Wl,-z,nodelete",
+        )
 }
 
 fn unknown(why: &Undiagnosed, who: &str) -> Text {
