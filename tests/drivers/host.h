@@ -305,6 +305,11 @@ static inline int compare(const void *one, const void *other)
     return (first > second) - (first < second);
 }
 
+/* How a host opens its plugins. */
+#ifndef HOST_OPEN
+#define HOST_OPEN RTLD_NOW
+#endif
+
 /* A host's main: `cycle` returns 0, or the number of the step that failed. */
 static inline int soak(int count, char **arguments, int (*cycle)(void *plugin))
 {
@@ -332,7 +337,7 @@ static inline int soak(int count, char **arguments, int (*cycle)(void *plugin))
             keys_middle = free_keys();
         for (; part <= PARTS && ends[part] == number; part++)
             heaps[part] = heap();
-        void *plugin = dlopen(arguments[1], RTLD_NOW);
+        void *plugin = dlopen(arguments[1], HOST_OPEN);
         if (plugin == NULL) {
             fprintf(stderr, "%s\n", dlerror());
             return 2;

@@ -73,3 +73,8 @@ fn not_started(command: &Command, error: &std::io::Error, install: &str) -> anyh
         anyhow!("cannot run `{program}`: {error}")
     }
 }
+
+/// A word for a shell.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -2,10 +2,12 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod atlas;
 mod bench;
 mod build;
 mod check;
 mod checks;
+mod cluster;
 mod command;
 mod demo;
 mod dist;
@@ -69,9 +71,11 @@ enum Verb {
     Survey(survey::Survey),
     /// Soak the plugins of Debian's packages by their drivers, compare with bare hosts in C, and write docs/drivers-debian.md
     Plugins(plugins::Options),
+    /// Soak the plugins of a distribution on two nodes of Slurm, each in the shape of its host, and write reports/atlas/
+    Atlas(atlas::Options),
     /// Watch a host that loads 100 times per second for ten minutes: the watcher's memory does not grow
     Watch,
-    /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts, watch, ports, slurm, examples and dist in turn, and add what they say to reports/nightly.md
+    /// Run truth, pairs, mutate, fuzz, hostile, survey, hosts, watch, ports, slurm, atlas, examples and dist in turn, and add what they say to reports/nightly.md
     Nightly(nightly::Options),
     /// Validate examples/fleet/, action.yml and the release workflow against the published schemas, with validators fetched by pip
     Fleet,
@@ -117,6 +121,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Survey(options) => survey::run(&options),
         Verb::Plugins(options) => plugins::run(&options),
+        Verb::Atlas(options) => atlas::run(&options),
         Verb::Languages => languages::run(),
         Verb::Watch => watch::run(),
         Verb::Nightly(options) => nightly::run(&options),

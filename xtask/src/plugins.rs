@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -83,21 +83,33 @@ after a crash). The packages are those of `xtask/plugins.txt`, which `cargo xtas
 ";
 
 /// What the bare host says of a plugin.
-struct Bare {
+pub(crate) struct Bare {
     facts: HashMap<String, String>,
     end: String,
 }
 
+impl Bare {
+    /// A fact by its name.
+    pub(crate) fn fact(&self, name: &str) -> Option<&str> {
+        self.facts.get(name).map(String::as_str)
+    }
+
+    /// Whether it made all its cycles.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.end == "ends"
+    }
+}
+
 /// A finding, and how the bare host answers it.
-struct Finding {
-    what: String,
-    figure: String,
+pub(crate) struct Finding {
+    pub(crate) what: String,
+    pub(crate) figure: String,
     function: String,
-    check: Check,
+    pub(crate) check: Check,
 }
 
 /// What of the bare host's facts a finding is compared with.
-enum Check {
+pub(crate) enum Check {
     /// Growth of the heap in bytes per cycle.
     Heap(f64),
     /// A count or a rate that is above 0.
@@ -113,7 +125,7 @@ enum Check {
 
 /// Whether the bare host repeats a finding.
 #[derive(Clone, Copy, PartialEq)]
-enum Repeated {
+pub(crate) enum Repeated {
     Yes,
     No,
     Unknown,
@@ -144,7 +156,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut sums = String::new();
     let mut table = String::new();
     let (mut all, mut missing, mut disputed) = (Vec::new(), Vec::new(), 0);
-    for (name, directories, link) in PLACES {
+    for (name, directories, _) in PLACES {
         if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
             continue;
         }
@@ -167,14 +179,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         if interface == Interface::Gstreamer {
             // The first host of all looks into each plugin of the system, and keeps what it finds beside the home.
             let first = plugins.first().map_or(Path::new(""), PathBuf::as_path);
-            let mut command = Command::new(host(&out, interface, link, "")?);
+            let mut command = Command::new(bare_host(&out, Some(interface), "", None)?);
             soaks.ends(command.arg(first).arg("1"), PER_PLUGIN);
         }
         let Some((_, found)) = soaks.of(&plugins, workers) else { continue };
         let left: Vec<&str> = found.iter().map(|soak| text(soak, "/path")).collect();
         missing
             .extend(plugins.into_iter().filter(|plugin| !left.iter().any(|path| Path::new(path) == plugin)));
-        let (row, rows, no) = reported(&soaks, interface, link, &found)?;
+        let (row, rows, no) = reported(&soaks, interface, &found)?;
         sums.push_str(&row);
         table.push_str(&rows);
         disputed += no;
@@ -241,7 +253,8 @@ fn plugins(interface: Interface, directories: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn is_of(interface: Interface, file: &Path) -> bool {
+/// Whether a file exports what plugins of this interface are known by.
+pub(crate) fn is_of(interface: Interface, file: &Path) -> bool {
     // The host's own library has what its plugins are known by.
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let is_host = ["libc.so", "libsqlite3.so"].iter().any(|host| name.starts_with(host));
@@ -263,18 +276,13 @@ const TABLE: &str = "| interface | package | plugin | finding | dlsoak | functio
 ";
 
 /// The row of an interface, those of its findings, and how many of these the bare host does not repeat.
-fn reported(
-    soaks: &Soaks,
-    interface: Interface,
-    link: &[&str],
-    found: &[Value],
-) -> Result<(String, String, usize)> {
+fn reported(soaks: &Soaks, interface: Interface, found: &[Value]) -> Result<(String, String, usize)> {
     let title = interface.facts().title;
     let (mut rows, mut counts, mut answers) = (String::new(), [0; 7], [0; 3]);
-    let with: Vec<&Value> = found.iter().filter(|soak| !findings(soak, interface).is_empty()).collect();
+    let with: Vec<&Value> = found.iter().filter(|soak| !findings(soak, Some(interface)).is_empty()).collect();
     let packages = packages_of(with.iter().map(|soak| text(soak, "/path")))?;
     for soak in found {
-        let findings = findings(soak, interface);
+        let findings = findings(soak, Some(interface));
         let has = |word: &str| usize::from(findings.iter().any(|finding| finding.what.starts_with(word)));
         let ends = usize::from(text(soak, "/outcome/kind") != "completed");
         let of = [
@@ -291,7 +299,7 @@ fn reported(
             continue;
         }
         let path = text(soak, "/path");
-        let bare = bare(soaks, interface, link, soak)?;
+        let bare = bare(soaks, interface, soak)?;
         for finding in &findings {
             let (answer, repeated) =
                 answer(&finding.check, &bare, text(soak, "/outcome/kind") == "completed");
@@ -313,7 +321,7 @@ fn reported(
 }
 
 /// What dlsoak found, each by itself.
-fn findings(soak: &Value, interface: Interface) -> Vec<Finding> {
+pub(crate) fn findings(soak: &Value, interface: Option<Interface>) -> Vec<Finding> {
     let list = |pointer: &str| soak.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     let function = |of: Option<&Value>| of.map_or("", |of| text(of, "/where/function")).to_owned();
     let mut found = Vec::new();
@@ -362,7 +370,8 @@ fn findings(soak: &Value, interface: Interface) -> Vec<Finding> {
         "completed" => {}
         "call-failed" => {
             let step = text(soak, "/outcome/why/step");
-            let number = interface.facts().steps.iter().position(|name| *name == step).map_or(0, |at| at + 1);
+            let steps = interface.map_or(&[][..], |interface| interface.facts().steps);
+            let number = steps.iter().position(|name| *name == step).map_or(0, |at| at + 1);
             add(end.to_owned(), step.to_owned(), by, Check::Ends(format!("step {number}")));
         }
         "load-failed" => {
@@ -396,8 +405,8 @@ fn findings(soak: &Value, interface: Interface) -> Vec<Finding> {
 }
 
 /// How the bare host answers; whether the soak came to its end.
-fn answer(check: &Check, bare: &Bare, completed: bool) -> (String, Repeated) {
-    let fact = |key: &str| bare.facts.get(key).map(String::as_str);
+pub(crate) fn answer(check: &Check, bare: &Bare, completed: bool) -> (String, Repeated) {
+    let fact = |key: &str| bare.fact(key);
     let number = |key: &str| fact(key).and_then(|value| value.parse::<f64>().ok());
     let of = |repeats: bool| if repeats { Repeated::Yes } else { Repeated::No };
     // What ended early has no figures, which says nothing where the soak did so, too.
@@ -429,9 +438,9 @@ fn answer(check: &Check, bare: &Bare, completed: bool) -> (String, Repeated) {
 }
 
 /// Runs the bare host of a soak's plugin for as many cycles as the soak had.
-fn bare(soaks: &Soaks, interface: Interface, link: &[&str], soak: &Value) -> Result<Bare> {
+fn bare(soaks: &Soaks, interface: Interface, soak: &Value) -> Result<Bare> {
     let path = text(soak, "/path");
-    let host = host(&soaks.out, interface, link, path)?;
+    let host = bare_host(&soaks.out, Some(interface), path, None)?;
     let count = |name: &str| soak["cycles"][name].as_u64().unwrap_or_default();
     let completed = text(soak, "/outcome/kind") == "completed";
     // A slow plugin may not get beyond the warm-up.
@@ -441,6 +450,11 @@ fn bare(soaks: &Soaks, interface: Interface, link: &[&str], soak: &Value) -> Res
     let mut command = Command::new(host);
     command.args([path, &cycles.to_string()]);
     let (output, status) = soaks.ends(&mut command, PER_PLUGIN).context("cannot run a bare host")?;
+    Ok(ended(&output, status))
+}
+
+/// What a bare host says with its last line and its status; none where it had to be killed.
+pub(crate) fn ended(output: &str, status: Option<ExitStatus>) -> Bare {
     let last = output.lines().last().unwrap_or_default();
     let words = last.split(' ').filter_map(|word| word.split_once('='));
     let facts: HashMap<_, _> = words.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
@@ -451,14 +465,22 @@ fn bare(soaks: &Soaks, interface: Interface, link: &[&str], soak: &Value) -> Res
         (Some((_, Some(signal))), _) => format!("signal {signal}"),
         (Some((code, _)), _) => format!("exit {}", code.unwrap_or_default()),
     };
-    Ok(Bare { facts, end })
+    Bare { facts, end }
 }
 
-/// The bare host of an interface, built where it is not there yet. That of Lua is linked with the library of the path's version.
-fn host(out: &Path, interface: Interface, link: &[&str], plugin: &str) -> Result<PathBuf> {
-    let name = interface.facts().name;
-    let mut link: Vec<String> = link.iter().map(|&word| word.to_owned()).collect();
-    if interface == Interface::Lua {
+/// The bare host of an interface, or the one that only opens and closes, built where it is not there yet; with the libraries of a root,
+/// where it is to run inside one. That of Lua is linked with the library of the path's version.
+pub(crate) fn bare_host(
+    out: &Path,
+    interface: Option<Interface>,
+    plugin: &str,
+    root: Option<&Path>,
+) -> Result<PathBuf> {
+    let name = interface.map_or("plain", |interface| interface.facts().name);
+    let place = PLACES.iter().find(|(of, ..)| *of == name);
+    let link = place.map_or(&[][..], |(_, _, link)| link).iter();
+    let mut link: Vec<String> = link.map(|&word| word.to_owned()).collect();
+    if interface == Some(Interface::Lua) {
         let version = plugin.split('/').find(|folder| folder.starts_with("5.")).unwrap_or("5.4");
         link.push(format!("-l:liblua{version}.so.0"));
     }
@@ -470,6 +492,10 @@ fn host(out: &Path, interface: Interface, link: &[&str], plugin: &str) -> Result
     let sources = [&source, &source.with_file_name("host.h")];
     if !sources.iter().all(|source| is_newer(source).unwrap_or(false)) {
         let mut cc = Command::new(std::env::var_os("CC").unwrap_or("cc".into()));
+        if let Some(root) = root {
+            let libraries = root.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH));
+            cc.arg("-L").arg(&libraries).arg(format!("-Wl,-rpath-link,{}", libraries.display()));
+        }
         cc.args(["-O2", "-g", "-pthread", "-o"]).arg(&program).arg(&source).args(&link).arg("-ldl");
         command::quietly(&mut cc, "apt install gcc, or set CC")?;
     }

@@ -378,11 +378,11 @@ fn shared() -> Result<Vec<PathBuf>> {
 
 /// A script that runs `program` in a root, with what is shared.
 fn inside(root: &Path, shared: &[PathBuf], script: &Path, program: &Path) -> Result<PathBuf> {
-    let path = |path: &Path| quoted(&path.to_string_lossy());
+    let path = |path: &Path| command::quoted(&path.to_string_lossy());
     let shared: Vec<String> = shared.iter().map(|shared| path(shared)).collect();
     let text = format!(
         "#!/bin/sh\nexec unshare --mount sh -e -c {} sh {} {} -- {} \"$@\"\n",
-        quoted(INSIDE),
+        command::quoted(INSIDE),
         path(root),
         shared.join(" "),
         path(program),
@@ -391,11 +391,6 @@ fn inside(root: &Path, shared: &[PathBuf], script: &Path, program: &Path) -> Res
         .and_then(|()| fs::set_permissions(script, fs::Permissions::from_mode(0o755)))
         .with_context(|| format!("cannot write {}", script.display()))?;
     Ok(script.to_owned())
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The root of a release, which is made where it is not there yet.

@@ -4,23 +4,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
-use tempfile::TempDir;
 use xtask::fixtures::{self, Table};
 use xtask::record::{self, Run};
 
-use crate::{command, demo, nightly};
+use crate::cluster::{Cluster, NODES, field, kill, until};
+use crate::{cluster, command, demo, nightly};
 
-const INSTALL: &str = "apt install --no-install-recommends slurmctld slurmd slurm-client munge";
 /// The directory of the example.
 const EXAMPLE: &str = "examples/fleet/slurm";
-const NODES: [&str; 2] = ["n1", "n2"];
 /// Cycles of a soak that takes long enough to lose a node in its middle, and those after which it is in its middle.
 const LONG: u64 = 1_000_000;
 const MIDDLE: u64 = 100_000;
@@ -44,8 +41,6 @@ const ORPHANED: u32 = 2;
 const FAILS: u32 = 3;
 const CANNOT_RUN: u32 = 4;
 const LOCKED: u32 = 5;
-/// How long something may take that Slurm does within seconds on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 const HEAD: &str = "# The example for Slurm, run
 
@@ -58,8 +53,8 @@ compares the merged record with that of one run of the whole suite. It needs roo
 pub(crate) fn run() -> Result<bool> {
     let root = fixtures::root();
     let dlsoak = demo::release(&root)?;
-    let version = command::quietly(Command::new("slurmctld").arg("-V"), INSTALL)?;
-    let cluster = Cluster::start(&root, &dlsoak)?;
+    let version = cluster::version()?;
+    let cluster = Example::submit(&root, &dlsoak)?;
     let mut seen = Seen::default();
     let begin = Instant::now();
     cluster.lose(&mut seen)?;
@@ -139,136 +134,28 @@ impl Seen {
     }
 }
 
-/// A daemon that ends with this program.
-struct Daemon(Child);
-
-impl Daemon {
-    fn start(command: &mut Command, log: &Path) -> Result<Self> {
-        let log = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot run `{}`. {INSTALL}", command::spelt(command)))?;
-        Ok(Self(child))
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A cluster of two nodes on this machine, with the example in the directory that they share.
-struct Cluster {
-    dir: TempDir,
-    /// The first is munge, and the second the controller.
-    daemons: Vec<Daemon>,
-    nodes: std::cell::RefCell<Vec<Option<Daemon>>>,
+/// The example, submitted on a cluster of its own.
+struct Example {
+    cluster: Cluster,
     job: String,
     merge: String,
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.nodes.get_mut().clear();
-        // Steps outlive their daemon, as they do on a cluster.
-        kill(&processes(self.dir.path(), |_| true));
-        self.daemons.reverse();
-        self.daemons.clear();
-    }
-}
-
-impl Cluster {
-    /// Starts it and submits the example, whose tasks are held.
-    fn start(root: &Path, dlsoak: &Path) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("dlsoak-slurm-").tempdir()?;
-        let at = |name: &str| dir.path().join(name);
-        for name in ["state", "n1", "n2", "records"] {
-            fs::create_dir(at(name))?;
-        }
+impl Example {
+    /// Starts the cluster and submits the example, whose tasks are held.
+    fn submit(root: &Path, dlsoak: &Path) -> Result<Self> {
+        let cluster = Cluster::start(root)?;
+        let at = |name: &str| cluster.dir().join(name);
+        fs::create_dir(at("records"))?;
         for name in ["soak.sbatch", "merge.sbatch"] {
             fs::copy(root.join(EXAMPLE).join(name), at(name))?;
         }
         fs::write(at("dlsoak.toml"), suite(root)?)?;
-        fs::write(at("slurm.conf"), configuration(root, dir.path())?)?;
-        let key = at("munge.key");
-        command::quietly(
-            Command::new("dd")
-                .args(["if=/dev/urandom", "bs=1024", "count=1", "status=none"])
-                .arg(format!("of={}", key.display())),
-            "",
-        )?;
-        command::quietly(Command::new("chmod").arg("400").arg(&key), "")?;
-        let path = |name: &str, file: &str| format!("--{name}={}", at(file).display());
-        let munged = Daemon::start(
-            Command::new("munged").args(["--foreground", "--force"]).args([
-                path("key-file", "munge.key"),
-                path("socket", "munge.sock"),
-                path("pid-file", "munged.pid"),
-                path("log-file", "munged.log"),
-                path("seed-file", "munge.seed"),
-            ]),
-            &at("munged.out"),
-        )?;
-        until("munge answers", || Ok(at("munge.sock").exists().then_some(())))?;
-        let controller = Daemon::start(
-            Command::new("slurmctld").args(["-D", "-c", "-f"]).arg(at("slurm.conf")),
-            &at("slurmctld.out"),
-        )?;
-        let nodes = std::cell::RefCell::new(vec![None, None]);
-        let mut cluster =
-            Self { dir, daemons: vec![munged, controller], nodes, job: String::new(), merge: String::new() };
-        for node in NODES {
-            cluster.start_node(node)?;
-        }
-        let search = std::env::var("PATH").unwrap_or_default();
-        let bin = dlsoak.parent().context("no directory")?.display();
-        let submit = |arguments: &[&str]| {
-            let mut sbatch = cluster.slurm("sbatch");
-            sbatch.arg("--parsable").args(arguments).env("PATH", format!("{bin}:{search}"));
-            Ok::<_, anyhow::Error>(command::quietly(&mut sbatch, INSTALL)?.trim().to_owned())
-        };
-        let job = submit(&["--hold", "--array=1-5", "soak.sbatch"])?;
+        let job = cluster.submit(dlsoak, &["--hold", "--array=1-5", "soak.sbatch"])?;
         // As in README.md.
-        let merge = submit(&[&format!("--dependency=afterany:{job}"), "merge.sbatch", &job])?;
-        (cluster.job, cluster.merge) = (job, merge);
-        Ok(cluster)
-    }
-
-    /// A program of Slurm, for this cluster.
-    fn slurm(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.current_dir(self.dir.path());
-        command.env("SLURM_CONF", self.dir.path().join("slurm.conf")).env(MARK, self.dir.path());
-        command
-    }
-
-    fn control(&self, arguments: &[&str]) -> Result<String> {
-        command::quietly(self.slurm("scontrol").args(arguments), INSTALL)
-    }
-
-    fn start_node(&self, node: &str) -> Result<()> {
-        let index = usize::from(node == NODES[1]);
-        let mut slurmd = self.slurm("slurmd");
-        let log = self.dir.path().join(format!("{node}.out"));
-        slurmd.args(["-D", "-N", node]);
-        self.nodes.borrow_mut()[index] = Some(Daemon::start(&mut slurmd, &log)?);
-        until(&format!("{node} is idle"), || {
-            let state = command::quietly(self.slurm("sinfo").args(["-h", "-n", node, "-o", "%T"]), INSTALL)?;
-            Ok((state.trim() == "idle").then_some(()))
-        })?;
-        // A job that is placed while its node registers is lost: the controller calls the node idle, and its CPUs in use (22.05).
-        let mut probe = self.slurm("sbatch");
-        probe.args(["--parsable", "--output=/dev/null", "--nodelist", node, "--wrap=true"]);
-        let probe = command::quietly(&mut probe, INSTALL)?;
-        until(&format!("{node} runs a job"), || self.is_over(probe.trim())).map(drop)
-    }
-
-    /// Kills the daemon of a node, and nothing else; dropping it is a SIGKILL.
-    fn kill_daemon(&self, node: &str) {
-        self.nodes.borrow_mut()[usize::from(node == NODES[1])] = None;
+        let merge =
+            cluster.submit(dlsoak, &[&format!("--dependency=afterany:{job}"), "merge.sbatch", &job])?;
+        Ok(Self { cluster, job, merge })
     }
 
     /// Runs the tasks one after the other, each with its loss, and then the merge.
@@ -307,7 +194,7 @@ impl Cluster {
             "dlsoak ended with 2, Slurm started the part again, and it passed",
             good,
         );
-        let merge = until("the merge has ended", || self.is_over(&self.merge))?;
+        let merge = until("the merge has ended", || self.cluster.is_over(&self.merge))?;
         let good = field(&merge, "ExitCode") == "1:0" && field(&merge, "Restarts") == "0";
         seen.add(
             "merge of all",
@@ -320,8 +207,8 @@ impl Cluster {
     /// Kills all of a node in the middle of a soak.
     fn lose_a_node(&self, seen: &mut Seen) -> Result<()> {
         let node = self.in_the_middle(LOST)?;
-        self.kill_daemon(&node);
-        kill(&self.of_node(&node));
+        self.cluster.kill_daemon(&node);
+        kill(&self.cluster.of_node(&node));
         self.requeued(LOST, 1)?;
         self.go_on(LOST)?;
         let job = self.ended(LOST)?;
@@ -338,20 +225,20 @@ impl Cluster {
             ),
             good,
         );
-        self.start_node(&node)
+        self.cluster.start_node(&node)
     }
 
     /// Kills a node's daemon alone: its dlsoak goes on beside the one that Slurm starts on the other node.
     fn lose_a_daemon(&self, seen: &mut Seen) -> Result<()> {
         let node = self.in_the_middle(ORPHANED)?;
-        self.kill_daemon(&node);
+        self.cluster.kill_daemon(&node);
         self.requeued(ORPHANED, 1)?;
         self.go_on(ORPHANED)?;
         let twin = other(&node);
         until("the twin soaks", || Ok(self.out(ORPHANED, twin).join("record.json").exists().then_some(())))?;
-        let beside = !self.of_node(&node).is_empty() && !self.of_node(twin).is_empty();
+        let beside = !self.cluster.of_node(&node).is_empty() && !self.cluster.of_node(twin).is_empty();
         let job = self.ended(ORPHANED)?;
-        until("the orphan ends", || Ok(self.of_node(&node).is_empty().then_some(())))?;
+        until("the orphan ends", || Ok(self.cluster.of_node(&node).is_empty().then_some(())))?;
         let both = [&*node, twin].map(|node| self.soaks(ORPHANED, node));
         let whole = both
             .into_iter()
@@ -365,28 +252,33 @@ impl Cluster {
              merge took each soak once",
             good,
         );
-        self.start_node(&node)
+        self.cluster.start_node(&node)
     }
 
     /// Lets the twin start on the node of its orphan, so that both want one directory.
     fn meet_the_orphan(&self, seen: &mut Seen) -> Result<()> {
         let node = self.in_the_middle(LOCKED)?;
-        self.kill_daemon(&node);
+        self.cluster.kill_daemon(&node);
         // A daemon that remembers its steps would take the orphan back.
-        let spool = self.dir.path().join(&node);
+        let spool = self.cluster.dir().join(&node);
         fs::remove_dir_all(&spool)?;
         fs::create_dir(&spool)?;
         self.requeued(LOCKED, 1)?;
-        self.control(&["update", &format!("NodeName={}", other(&node)), "State=DRAIN", "Reason=test"])?;
-        self.start_node(&node)?;
+        self.cluster.control(&[
+            "update",
+            &format!("NodeName={}", other(&node)),
+            "State=DRAIN",
+            "Reason=test",
+        ])?;
+        self.cluster.start_node(&node)?;
         self.go_on(LOCKED)?;
         self.requeued(LOCKED, 2)?;
         let refused = self.log(LOCKED)?;
         let refused = refused.lines().find(|line| line.contains("in use")).unwrap_or_default().to_owned();
-        let alive = !self.of_node(&node).is_empty();
-        until("the orphan ends", || Ok(self.of_node(&node).is_empty().then_some(())))?;
+        let alive = !self.cluster.of_node(&node).is_empty();
+        until("the orphan ends", || Ok(self.cluster.of_node(&node).is_empty().then_some(())))?;
         let orphans = self.soaks(LOCKED, &node)?;
-        self.control(&["update", &format!("NodeName={}", other(&node)), "State=RESUME"])?;
+        self.cluster.control(&["update", &format!("NodeName={}", other(&node)), "State=RESUME"])?;
         self.go_on(LOCKED)?;
         let job = self.ended(LOCKED)?;
         let on = field(&job, "BatchHost").to_owned();
@@ -417,36 +309,25 @@ impl Cluster {
     }
 
     fn release(&self, part: u32) -> Result<()> {
-        self.control(&["release", &self.task(part)]).map(drop)
+        self.cluster.control(&["release", &self.task(part)]).map(drop)
     }
 
     /// Lets a task that was requeued start now: Slurm waits for two minutes.
     fn go_on(&self, part: u32) -> Result<()> {
-        self.control(&["update", &format!("JobId={}", self.task(part)), "StartTime=now"]).map(drop)
+        self.cluster.control(&["update", &format!("JobId={}", self.task(part)), "StartTime=now"]).map(drop)
     }
 
     /// Waits until a task is in the queue again for this time.
     fn requeued(&self, part: u32, times: u32) -> Result<()> {
         until(&format!("part {part} is requeued"), || {
-            let job = self.show(&self.task(part))?;
+            let job = self.cluster.show(&self.task(part))?;
             let restarts = field(&job, "Restarts").parse::<u32>().unwrap_or(0);
             Ok((field(&job, "JobState") == "PENDING" && restarts == times).then_some(()))
         })
     }
 
     fn ended(&self, part: u32) -> Result<String> {
-        until(&format!("part {part} has ended"), || self.is_over(&self.task(part)))
-    }
-
-    fn is_over(&self, job: &str) -> Result<Option<String>> {
-        let job = self.show(job)?;
-        let state = field(&job, "JobState").to_owned();
-        ensure!(!matches!(&*state, "CANCELLED" | "NODE_FAIL" | "TIMEOUT"), "a job is {state}: {job}");
-        Ok(matches!(&*state, "COMPLETED" | "FAILED").then_some(job))
-    }
-
-    fn show(&self, job: &str) -> Result<String> {
-        self.control(&["-o", "show", "job", job])
+        until(&format!("part {part} has ended"), || self.cluster.is_over(&self.task(part)))
     }
 
     fn task(&self, part: u32) -> String {
@@ -454,7 +335,7 @@ impl Cluster {
     }
 
     fn records(&self) -> PathBuf {
-        self.dir.path().join("records").join(&self.job)
+        self.cluster.dir().join("records").join(&self.job)
     }
 
     fn out(&self, part: u32, node: &str) -> PathBuf {
@@ -468,56 +349,16 @@ impl Cluster {
     }
 
     fn log(&self, part: u32) -> Result<String> {
-        let log = self.dir.path().join(format!("soak-{}_{part}.log", self.job));
+        let log = self.cluster.dir().join(format!("soak-{}_{part}.log", self.job));
         fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))
-    }
-
-    /// The processes of the job that runs on a node.
-    fn of_node(&self, node: &str) -> Vec<String> {
-        let variable = format!("SLURMD_NODENAME={node}");
-        processes(self.dir.path(), |environment| environment.contains(&variable))
     }
 
     /// The record of one run of the whole suite.
     fn whole(&self, dlsoak: &Path) -> Result<Run> {
-        let out = self.dir.path().join("whole");
+        let out = self.cluster.dir().join("whole");
         let mut whole = Command::new(dlsoak);
-        command::soaks(whole.arg("run").arg("-o").arg(&out).current_dir(self.dir.path()), command::CARGO)?;
+        command::soaks(whole.arg("run").arg("-o").arg(&out).current_dir(self.cluster.dir()), command::CARGO)?;
         record::read(&out)
-    }
-}
-
-/// Marks the processes of a cluster, with its directory.
-const MARK: &str = "DLSOAK_SLURM";
-
-/// Processes with the mark of this cluster whose environment is so, ours and those of `sbatch` and the like aside.
-fn processes(cluster: &Path, is: impl Fn(&[String]) -> bool) -> Vec<String> {
-    let mark = format!("{MARK}={}", cluster.display());
-    let mut found = Vec::new();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Ok(environment) = fs::read(process.path().join("environ")) else { continue };
-        let environment: Vec<String> = environment
-            .split(|byte| *byte == 0)
-            .map(|entry| String::from_utf8_lossy(entry).into_owned())
-            .collect();
-        if environment.contains(&mark) && is(&environment) {
-            found.push(process.file_name().to_string_lossy().into_owned());
-        }
-    }
-    found
-}
-
-/// Kills processes of jobs, each after the step that started it, because a step that lives reports how that ended.
-fn kill(jobs: &[String]) {
-    let name = |process: &str| fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-    let steps = jobs.iter().filter_map(|process| {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().to_owned();
-        (name(&parent).trim() == "slurmstepd").then_some(parent)
-    });
-    for process in steps.collect::<Vec<_>>().iter().chain(jobs) {
-        // One that has ended meanwhile is no matter.
-        let _ = Command::new("kill").args(["-9", process]).stderr(Stdio::null()).status();
     }
 }
 
@@ -533,24 +374,6 @@ fn other(node: &str) -> &'static str {
     NODES[usize::from(node == NODES[0])]
 }
 
-/// A field of what `scontrol -o show job` prints.
-fn field<'a>(job: &'a str, name: &str) -> &'a str {
-    let mut words = job.split_whitespace();
-    words.find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
-}
-
-/// Waits until something is so.
-fn until<T>(what: &str, mut is: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let begin = Instant::now();
-    while begin.elapsed() < PATIENCE {
-        if let Some(value) = is()? {
-            return Ok(value);
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    bail!("waited {} s until {what}", PATIENCE.as_secs())
-}
-
 fn suite(root: &Path) -> Result<String> {
     let table = Table::load(root)?;
     let mut text = "[suite]\nname = 'slurm'\n".to_owned();
@@ -562,54 +385,6 @@ fn suite(root: &Path) -> Result<String> {
             "[[library]]\nname = '{number}-{name}'\npath = '{}'\ncycles = {cycles}\n",
             library.display()
         )?;
-    }
-    Ok(text)
-}
-
-/// The configuration of Slurm: what the example needs, and what lets it run on one machine without cgroups.
-fn configuration(root: &Path, dir: &Path) -> Result<String> {
-    let example = root.join(EXAMPLE).join("slurm.conf");
-    let example =
-        fs::read_to_string(&example).with_context(|| format!("cannot read {}", example.display()))?;
-    let host = command::quietly(&mut Command::new("hostname"), "apt install hostname")?;
-    let user = command::quietly(Command::new("id").arg("-un"), "apt install coreutils")?;
-    let (host, user, dir) = (host.trim(), user.trim(), dir.display());
-    // All at the same time, so that they differ.
-    let listeners: Vec<TcpListener> =
-        (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    let ports: Vec<u16> = listeners.iter().map(|one| Ok(one.local_addr()?.port())).collect::<Result<_>>()?;
-    let mut text = format!(
-        "{example}
-ClusterName=dlsoak
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={}
-AuthType=auth/munge
-AuthInfo=socket={dir}/munge.sock
-CredType=cred/munge
-SlurmUser={user}
-SlurmdUser={user}
-StateSaveLocation={dir}/state
-SlurmdSpoolDir={dir}/%n
-SlurmctldPidFile={dir}/slurmctld.pid
-SlurmdPidFile={dir}/%n.pid
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SwitchType=switch/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-SlurmdParameters=config_overrides
-ReturnToService=2
-SlurmdTimeout=10
-MinJobAge=7200
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-PartitionName=all Nodes=n1,n2 Default=YES State=UP MaxTime=INFINITE
-",
-        ports[0]
-    );
-    for (node, port) in NODES.iter().zip(&ports[1..]) {
-        writeln!(text, "NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2")?;
     }
     Ok(text)
 }

@@ -15,7 +15,7 @@ use xtask::fixtures::{self, Fixture, Table, Truth};
 use xtask::judge;
 use xtask::record::{self, Soak};
 
-use super::{Cell, Column, Options, build_helpers, built, cell, fetched, quoted};
+use super::{Cell, Column, Options, build_helpers, built, cell, fetched};
 use crate::{check, command, dist, nightly, truth};
 
 /// What the machine is, as `uname -m` prints it.
@@ -309,7 +309,8 @@ impl Guest {
     /// The script that does it all. The repository is there for what tests read; libraries are where they were built, but in memory.
     fn script(&self, out: &Path) -> Result<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let (root, out) = (quoted(&self.root.to_string_lossy()), quoted(&out.to_string_lossy()));
+        let (root, out) =
+            (command::quoted(&self.root.to_string_lossy()), command::quoted(&out.to_string_lossy()));
         let mut text = format!(
             "set -e\n\
              date --set=@{now}\n\
@@ -325,7 +326,7 @@ impl Guest {
             fixtures::DIRECTORY
         );
         for test in &self.tests {
-            let name = quoted(&test.name);
+            let name = command::quoted(&test.name);
             write!(
                 text,
                 "cp /share/tests/{name} /tmp/tests/\n\
@@ -334,7 +335,7 @@ impl Guest {
                  /tmp/tests/{name} > /share/out/tests-{name} 2>&1 < /dev/null || true\n\
                  echo tests of {name}: $(($(date +%s) - from)) s\n\
                  rm /tmp/tests/{name}\n",
-                quoted(&test.directory.to_string_lossy()),
+                command::quoted(&test.directory.to_string_lossy()),
             )?;
         }
         text.push_str("cd /\nxargs -P 2 -n 1 sh /share/one < /share/names\n");
@@ -526,7 +527,7 @@ fn only_entry(directory: &Path) -> Result<PathBuf> {
 /// The command for a shell.
 fn shell(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+    let words: Vec<String> = words.map(|word| command::quoted(&word.to_string_lossy())).collect();
     format!("exec {}\n", words.join(" "))
 }
 
