@@ -1,10 +1,10 @@
 //! How often the atlas is wrong: some plugins of each verdict, drawn by a seed that is committed, and what a bare host in C says of each.
 //! The hosts are those of `tests/drivers`, which share no code with dlsoak.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -49,6 +49,8 @@ pub(super) fn write(root: &Root, atlas: &Atlas, reports: &Path) -> Result<()> {
         atlas.rows.len()
     );
     let mut sums = [0; 3];
+    let mut others: BTreeSet<PathBuf> =
+        fs::read_dir(&directory)?.flatten().map(|entry| entry.path()).collect();
     for (number, row) in drawn(&atlas.rows).into_iter().enumerate() {
         let kind = &atlas.kinds[row.kind];
         let answer = ask(root, &witnesses, kind.interface(), &kind.flags(&row.file), row)?;
@@ -74,10 +76,15 @@ pub(super) fn write(root: &Root, atlas: &Atlas, reports: &Path) -> Result<()> {
         if let Some(by_hand) = by_hand {
             let _ = write!(evidence, "\n{by_hand}");
         }
+        others.remove(&page);
         fs::write(&page, evidence).with_context(|| format!("cannot write {}", page.display()))?;
         let page = page.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let _ =
             writeln!(table, "| {} | [{file}](evidence/{page}) | {} | {word} |", number + 1, row.verdict());
+    }
+    // Those of an earlier draw.
+    for page in others {
+        fs::remove_file(&page).with_context(|| format!("cannot remove {}", page.display()))?;
     }
     let _ = write!(
         table,
@@ -136,8 +143,13 @@ fn ask(
         lines.push(format!("- {} {}: {word} ({words})\n", finding.what, finding.figure));
         all.push(repeated);
     }
-    let agrees = if all.contains(&Repeated::Yes) {
+    let agrees = if row.verdict() == "inconclusive" {
+        // It claims nothing.
+        Repeated::Unknown
+    } else if all.contains(&Repeated::Yes) {
         Repeated::Yes
+    } else if row.verdict() == "pinned" {
+        answer(&Check::Stays, &bare, completed).1
     } else if found.is_empty() {
         let checks = [
             ("heap", Check::Heap(0.0)),
@@ -154,8 +166,6 @@ fn ask(
             Check::Heap(_) => {
                 bare.fact("heap").and_then(|heap| heap.parse::<f64>().ok()).is_none_or(|heap| heap >= 16.0)
             }
-            // What an undecided soak has not unloaded is no finding.
-            Check::Stays if row.verdict() != "clean" => false,
             _ => {
                 let (words, repeated) = answer(check, &bare, true);
                 let is = repeated == Repeated::Yes;

@@ -148,8 +148,6 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let out = std::path::absolute(out)?;
     let groups: Vec<&[String]> = kind.iter().map(|kind| &kind.packages[..]).collect();
     let root = Root::of(&out, &groups)?;
-    let dlsoak = demo::release(&repository)?;
-    fs::copy(&dlsoak, root.dir().join("usr/bin/dlsoak")).context("cannot copy dlsoak into the root")?;
     let mut seen = HashSet::new();
     let mut plugins = Vec::new();
     for kind in kind {
@@ -160,6 +158,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let mut atlas = rows::Atlas::read(&root, &plugins)?;
     if !options.write {
+        let dlsoak = demo::release(&repository)?;
+        fs::copy(&dlsoak, root.dir().join("usr/bin/dlsoak")).context("cannot copy dlsoak into the root")?;
         let cluster = Cluster::start(&repository)?;
         let tasks = tasks(&plugins);
         ensure!(!tasks.is_empty(), "there are no plugins");
