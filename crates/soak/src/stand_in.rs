@@ -77,7 +77,7 @@ impl StandIn {
         let program = printable(&path.to_string_lossy());
         let unserved = |why: &dyn std::fmt::Display| {
             let library = printable(&library.to_string_lossy());
-            Fault::of_library(format!("{library}: nothing can stand in for {program}: {why}"))
+            Fault::of_library(Unserved { library, program: program.clone(), why: why.to_string() })
         };
         let stubs = elf::stubs_for(offers, &wanted, |name| had.contains(name)).map_err(|why| match &why {
             // No library can be soaked in this host.
@@ -139,6 +139,15 @@ enum NoHost {
     Needs { by: String, name: String },
     #[error("{}", dlsoak_report::inspection::problem(.0).fact)]
     Machine(Problem),
+}
+
+/// What a host that is stood in for can't do for a library.
+#[derive(Debug, thiserror::Error)]
+#[error("{library}: nothing can stand in for {program}: {why}")]
+struct Unserved {
+    library: String,
+    program: String,
+    why: String,
 }
 
 /// What keeps a file from being a host.
