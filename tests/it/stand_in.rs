@@ -157,8 +157,8 @@ fn a_plugin_that_a_host_cannot_serve_keeps_no_other_from_being_soaked() {
     let finished = run(&[&words[..], &["--host", project.host().to_str().unwrap()], &DECIDED].concat());
     assert_eq!(finished.code, 2, "{}", finished.stderr);
     assert_eq!((finished.soak().path.as_str(), finished.run.passed), (words[1], false));
-    let told: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("not soaked")).collect();
-    assert!(matches!(told[..], [line] if line.contains(words[0])), "{}", finished.stderr);
+    let named: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("not soaked")).collect();
+    assert!(matches!(named[..], [line] if line.contains(words[0])), "{}", finished.stderr);
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl Cluster {
 
     /// Waits until no task of a job is to run or runs.
     pub(crate) fn wait(&self, job: &str) -> Result<()> {
-        let mut told = 0;
+        let mut shown = 0;
         loop {
             let mut squeue = self.slurm("squeue");
             let left = command::quietly(squeue.args(["-h", "-r", "-o", "%i", "-j", job]), INSTALL)?;
@@ -159,9 +159,9 @@ impl Cluster {
             if left == 0 {
                 return Ok(());
             }
-            if left != told {
+            if left != shown {
                 eprint!("\r{left} tasks left  ");
-                told = left;
+                shown = left;
             }
             std::thread::sleep(Duration::from_secs(1));
         }

@@ -156,7 +156,7 @@ impl Soaks {
         command: &mut Command,
         within: Duration,
     ) -> Option<(String, Option<ExitStatus>)> {
-        let mut output = tempfile::tempfile().ok()?;
+        let output = tempfile::tempfile().ok()?;
         let home = self.out.join("home");
         fs::create_dir_all(&home).ok()?;
         fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).ok()?;
@@ -165,24 +165,36 @@ impl Soaks {
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
-        let mut child = command.spawn().ok()?;
-        let given_up = Instant::now() + within;
-        let status = loop {
-            match child.try_wait().ok()? {
-                Some(status) => break Some(status),
-                None if Instant::now() > given_up => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    break None;
-                }
-                None => std::thread::sleep(Duration::from_millis(20)),
-            }
-        };
-        let mut text = Vec::new();
-        output.rewind().ok()?;
-        output.read_to_end(&mut text).ok()?;
-        Some((String::from_utf8_lossy(&text).into_owned(), status))
+        ends(command, output, within).ok()
     }
+}
+
+/// Runs a command that writes to this file, and ends it after this time: its output and its status, if it ended by itself.
+///
+/// # Errors
+/// When it can't be run, or its output can't be read.
+pub(crate) fn ends(
+    command: &mut Command,
+    mut output: fs::File,
+    within: Duration,
+) -> std::io::Result<(String, Option<ExitStatus>)> {
+    let mut child = command.spawn()?;
+    let given_up = Instant::now() + within;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break Some(status),
+            None if Instant::now() > given_up => {
+                let _ = child.kill();
+                let _ = child.wait();
+                break None;
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let mut text = Vec::new();
+    output.rewind()?;
+    output.read_to_end(&mut text)?;
+    Ok((String::from_utf8_lossy(&text).into_owned(), status))
 }
 
 /// Prints and writes the table, then the sums; true when each library that stayed has a cause.

@@ -53,7 +53,7 @@ pub fn check(plan: &mut Plan) -> Result<(), Fault> {
     let several = plan.soaks.len() > 1;
     plan.soaks.iter_mut().try_for_each(|soak| {
         let checked = check_files(soak).and_then(|()| check_calls(soak)).and_then(|()| replace::check(soak));
-        // Where its turn comes, it is told, and the others are soaked.
+        // It is refused when its turn comes, and the others are soaked.
         checked.or_else(|fault| if several && fault.is_of_library { Ok(()) } else { Err(fault) })
     })
 }

@@ -8,9 +8,8 @@ use dlsoak_agent::NEEDS_HOST;
 
 use crate::elf::search::Found;
 use crate::elf::{self, Closure, ExportKind, Facts, Host, Kind, Need, Offer, Problem, Refused, stubs};
-use crate::fault::Fault;
+use crate::fault::{Fault, shown};
 use crate::settings::Program;
-use crate::settings::units::printable;
 
 /// Directories of programs that an administrator runs, which the `PATH` of other people leaves out.
 const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
@@ -74,19 +73,16 @@ impl StandIn {
             }
         }
         let Needs { offers, wanted, had } = needs;
-        let program = printable(&path.to_string_lossy());
-        let unserved = |why: &dyn std::fmt::Display| {
-            let library = printable(&library.to_string_lossy());
-            Fault::of_library(Unserved { library, program: program.clone(), why: why.to_string() })
-        };
-        let stubs = elf::stubs_for(offers, &wanted, |name| had.contains(name)).map_err(|why| match &why {
+        let stubs = elf::stubs_for(offers, &wanted, |name| had.contains(name)).map_err(|why| match why {
             // No library can be soaked in this host.
             Refused::Allocator(_) => fault(&why),
-            Refused::ThreadLocal(_) | Refused::Indirect(_) => unserved(&why),
+            Refused::ThreadLocal(_) | Refused::Indirect(_) => {
+                Fault::of_library(Unserved { library: shown(library), program: shown(&path), why })
+            }
         })?;
         let written =
             (!stubs.is_empty()).then(|| stubs::library(&stubs, NEEDS_HOST, facts.machine)).transpose();
-        Ok(Self { stubs: written.map_err(|why| unserved(&why))?, linked, allocates })
+        Ok(Self { stubs: written.map_err(|why| fault(&why))?, linked, allocates })
     }
 }
 
@@ -147,7 +143,7 @@ enum NoHost {
 struct Unserved {
     library: String,
     program: String,
-    why: String,
+    why: Refused,
 }
 
 /// What keeps a file from being a host.
@@ -186,5 +182,5 @@ fn read(path: &Path) -> Result<Vec<u8>, Fault> {
 }
 
 fn fault(path: &Path, problem: &dyn std::fmt::Display) -> Fault {
-    Fault::new(format!("{}: {problem}", printable(&path.to_string_lossy())))
+    Fault::new(format!("{}: {problem}", shown(path)))
 }

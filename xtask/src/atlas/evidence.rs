@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use dlsoak_wire::interface::Interface;
 use serde_json::Value;
 
 use super::root::Root;
 use super::rows::{Atlas, Row};
-use crate::plugins::{Bare, Check, Repeated, answer, bare_host, ended, findings};
-use crate::survey::text;
+use crate::plugins::{Check, Repeated, answer, bare_host, ended, findings};
+use crate::survey::{ends, text};
 
 /// Draws them; another seed would draw others.
 const SEED: u64 = 20_261_129;
@@ -117,7 +119,7 @@ fn drawn(rows: &[Row]) -> Vec<&Row> {
 fn ask(
     root: &Root,
     witnesses: &Path,
-    interface: Option<dlsoak_wire::interface::Interface>,
+    interface: Option<Interface>,
     flags: &[&str],
     row: &Row,
 ) -> Result<Answer> {
@@ -132,7 +134,10 @@ fn ask(
     if interface.is_none() {
         command.args(held(root, flags, &row.file));
     }
-    let (said, bare) = run(command)?;
+    let output = tempfile::tempfile()?;
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
+    let (said, status) = ends(&mut command, output, WITHIN).context("cannot run unshare")?;
+    let bare = ended(&said, status);
     let found = findings(soak, interface);
     let completed = text(soak, "/outcome/kind") == "completed";
     let mut lines = Vec::new();
@@ -151,8 +156,10 @@ fn ask(
     } else if row.verdict() == "pinned" {
         answer(&Check::Stays, &bare, completed).1
     } else if found.is_empty() {
-        let checks = [
-            ("heap", Check::Heap(0.0)),
+        // A clean plugin's heap has not grown by a smallest chunk per cycle.
+        let heap = bare.fact("heap").and_then(|heap| heap.parse::<f64>().ok());
+        let mut contrary = heap.is_none_or(|heap| heap >= 16.0);
+        for (name, check) in [
             ("descriptors", Check::Grows("descriptors")),
             ("threads", Check::Grows("threads")),
             ("keys", Check::Grows("keys_left")),
@@ -160,24 +167,16 @@ fn ask(
             ("dangling", Check::Grows("dangling")),
             ("modes", Check::Changes("modes")),
             ("stays", Check::Stays),
-        ];
-        let contrary = checks.iter().filter(|(name, check)| match check {
-            // A clean plugin's heap has not grown by a smallest chunk per cycle.
-            Check::Heap(_) => {
-                bare.fact("heap").and_then(|heap| heap.parse::<f64>().ok()).is_none_or(|heap| heap >= 16.0)
+        ] {
+            let (words, repeated) = answer(&check, &bare, true);
+            if repeated == Repeated::Yes {
+                lines.push(format!("- {name}: {words}\n"));
+                contrary = true;
             }
-            _ => {
-                let (words, repeated) = answer(check, &bare, true);
-                let is = repeated == Repeated::Yes;
-                if is {
-                    lines.push(format!("- {name}: {words}\n"));
-                }
-                is
-            }
-        });
-        match (contrary.count(), bare.is_ended()) {
-            (0, true) => Repeated::Yes,
-            (_, true) => Repeated::No,
+        }
+        match (contrary, bare.is_ended()) {
+            (false, true) => Repeated::Yes,
+            (true, true) => Repeated::No,
             (_, false) => Repeated::Unknown,
         }
     } else if all.contains(&Repeated::No) && bare.is_ended() {
@@ -206,30 +205,4 @@ fn held(root: &Root, flags: &[&str], plugin: &Path) -> Vec<String> {
         held.extend(dlsoak_elf::parse(&bytes).map(|facts| facts.needed).unwrap_or_default());
     }
     held
-}
-
-/// What a bare host says and how it ends.
-fn run(mut command: std::process::Command) -> Result<(String, Bare)> {
-    let mut output = tempfile::NamedTempFile::new()?;
-    let both = output.as_file().try_clone()?;
-    command.stdin(std::process::Stdio::null()).stdout(both.try_clone()?).stderr(both);
-    let mut child = command.spawn().context("cannot run unshare")?;
-    let began = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break Some(status);
-        }
-        if began.elapsed() > WITHIN {
-            child.kill()?;
-            child.wait()?;
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let mut said = Vec::new();
-    std::io::Seek::rewind(&mut output)?;
-    std::io::Read::read_to_end(&mut output, &mut said)?;
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let bare = ended(&said, status);
-    Ok((said, bare))
 }

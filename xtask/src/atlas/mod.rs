@@ -156,7 +156,6 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         eprintln!("{}: {} plugins", kind.name, files.len());
         plugins.push((kind, files));
     }
-    let mut atlas = rows::Atlas::read(&root, &plugins)?;
     if !options.write {
         let dlsoak = demo::release(&repository)?;
         fs::copy(&dlsoak, root.dir().join("usr/bin/dlsoak")).context("cannot copy dlsoak into the root")?;
@@ -164,27 +163,26 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let tasks = tasks(&plugins);
         ensure!(!tasks.is_empty(), "there are no plugins");
         soak(&root, &cluster, &tasks, DURATION)?;
-        atlas = rows::Atlas::read(&root, &plugins)?;
-        let again = undecided(&atlas);
+        let first = rows::Atlas::read(&root, &plugins)?;
+        let again = undecided(&first);
         if !again.is_empty() {
             soak(&root, &cluster, &again, LONGER)?;
         }
-        atlas = rows::Atlas::read(&root, &plugins)?;
     }
+    let atlas = rows::Atlas::read(&root, &plugins)?;
     let missing = atlas.missing();
-    for row in atlas.rows.iter().filter(|row| !row.is_whole()) {
+    for row in &missing {
         eprintln!("no whole record: {}", row.file.display());
     }
-    let whole = options.only.is_empty();
-    if whole {
+    if options.only.is_empty() {
         let reports = repository.join("reports/atlas");
         evidence::write(&root, &atlas, &reports)?;
         atlas.write(&reports)?;
         println!("page: {}", reports.join("index.html").display());
     }
-    atlas.tell();
-    println!("{missing} without a whole record; {} s", began.elapsed().as_secs());
-    Ok(missing == 0)
+    atlas.print();
+    println!("{} without a whole record; {} s", missing.len(), began.elapsed().as_secs());
+    Ok(missing.is_empty())
 }
 
 /// Plugins that are soaked one after the other, with what gives them the shape of their host.

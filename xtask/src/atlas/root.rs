@@ -64,12 +64,14 @@ impl Root {
         let status = out.join("apt/status");
         fs::write(&status, "")?;
         let base = BASE.map(str::to_owned);
-        let groups: Vec<&[String]> = std::iter::once(&base[..]).chain(groups.iter().copied()).collect();
-        // What apt was asked for last, one group per line. It takes two minutes to find out that all is there.
+        // The groups that are there, one per line. It takes apt a second to find that out of each.
         let asked = out.join("apt/asked");
-        let asks: String = groups.iter().map(|group| format!("{}\n", group.join(" "))).collect();
-        let is_there = fs::read_to_string(&asked).is_ok_and(|before| before == asks);
-        for group in groups.iter().filter(|_| !is_there) {
+        let mut there = fs::read_to_string(&asked).unwrap_or_default();
+        for group in std::iter::once(&base[..]).chain(groups.iter().copied()) {
+            let line = group.join(" ");
+            if there.lines().any(|group| group == line) {
+                continue;
+            }
             let mut apt = Command::new("apt-get");
             for (option, value) in [
                 ("Dir::State::status", status.as_path()),
@@ -81,10 +83,11 @@ impl Root {
             ] {
                 apt.arg("-o").arg(format!("{option}={}", value.display()));
             }
-            apt.args(["-y", "--download-only", "install"]).args(*group);
+            apt.args(["-y", "--download-only", "install"]).args(group);
             command::quietly(&mut apt, INSTALL)?;
+            there = format!("{there}{line}\n");
+            fs::write(&asked, &there)?;
         }
-        fs::write(&asked, asks)?;
         root.unpack(&archives)?;
         let shell = root.dir.join("usr/bin/sh");
         if !shell.is_symlink() {

@@ -1,7 +1,6 @@
-//! What the records say of each plugin, and how `reports/atlas/` tells it.
+//! What the records say of each plugin, and how `reports/atlas/` shows it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -168,8 +167,8 @@ impl Atlas {
         for log in fs::read_dir(root.shared().join("logs")).into_iter().flatten().flatten() {
             let log = fs::read(log.path())?;
             for line in String::from_utf8_lossy(&log).lines() {
-                let told = line.strip_prefix("dlsoak: not soaked: ").and_then(|told| told.split_once(": "));
-                refused.extend(told.map(|(file, why)| (PathBuf::from(file), why.to_owned())));
+                let why = line.strip_prefix("dlsoak: not soaked: ").and_then(|line| line.split_once(": "));
+                refused.extend(why.map(|(file, why)| (PathBuf::from(file), why.to_owned())));
             }
         }
         let packages = root.packages()?;
@@ -185,32 +184,25 @@ impl Atlas {
     }
 
     /// Plugins without a record, or whose soak was cut short.
-    pub(super) fn missing(&self) -> usize {
-        self.rows.iter().filter(|row| !row.is_whole()).count()
+    pub(super) fn missing(&self) -> Vec<&Row> {
+        self.rows.iter().filter(|row| !row.is_whole()).collect()
     }
 
-    /// How many plugins there are of each verdict.
-    fn sums(&self) -> BTreeMap<&str, usize> {
-        let mut sums = BTreeMap::new();
-        self.rows.iter().for_each(|row| *sums.entry(row.verdict()).or_default() += 1);
-        sums
-    }
-
-    pub(super) fn tell(&self) {
+    /// How many plugins, packages and kinds there are.
+    fn size(&self) -> String {
         let packages: BTreeSet<&str> = self.rows.iter().map(|row| &*row.package).collect();
-        println!(
-            "{} plugins of {} packages and {} kinds of hosts",
-            self.rows.len(),
-            packages.len(),
-            self.kinds.len()
-        );
-        for (verdict, count) in self.sums() {
+        let [plugins, packages, kinds] = [self.rows.len(), packages.len(), self.kinds.len()];
+        format!("{plugins} plugins of {packages} packages, {kinds} kinds of hosts")
+    }
+
+    /// Prints how many plugins there are of each verdict, in all and of each kind.
+    pub(super) fn print(&self) {
+        println!("{}", self.size());
+        for (verdict, count) in sums(self.rows.iter()) {
             println!("{verdict:<14} {count}");
         }
         for (index, kind) in self.kinds.iter().enumerate() {
-            let of = self.rows.iter().filter(|row| row.kind == index);
-            let mut sums: BTreeMap<&str, usize> = BTreeMap::new();
-            of.for_each(|row| *sums.entry(row.verdict()).or_default() += 1);
+            let sums = sums(self.rows.iter().filter(|row| row.kind == index));
             let sums: Vec<String> =
                 sums.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();
             println!("{:<16} {}", kind.name, sums.join(", "));
@@ -275,14 +267,7 @@ impl Atlas {
                 soak["cycles"]["completed"].as_u64().unwrap_or(0).to_string(),
                 row.command(kind),
             ];
-            let words = words.map(|word| {
-                if word.contains([',', '"', '\n']) {
-                    format!("\"{}\"", word.replace('"', "\"\""))
-                } else {
-                    word
-                }
-            });
-            let _ = writeln!(table, "{}", words.join(","));
+            table.push_str(&csv(words));
             let said = if let (None, Some(why)) = (&row.soak, &row.refused) {
                 why.clone()
             } else if row.verdict() == "load-failed" {
@@ -311,35 +296,43 @@ impl Atlas {
             let names: Vec<&str> = of.kinds.iter().map(|kind| &*self.kinds[*kind].name).collect();
             let functions: Vec<String> = of.functions.iter().cloned().collect();
             let command = example.command(&self.kinds[example.kind]);
-            let functions = functions.join(" ").replace(',', ";");
-            let _ = writeln!(
-                objects,
-                "{object},{code},{},{},{},{},\"{}\",{command}",
-                of.plugins,
+            let functions = functions.join(" ");
+            objects.push_str(&csv([
+                object.clone(),
+                code.clone(),
+                of.plugins.to_string(),
                 names.join(" "),
-                of.packages.len(),
-                of.figure.replace(',', ";"),
-                functions.replace('"', "'")
-            );
+                of.packages.len().to_string(),
+                of.figure.clone(),
+                functions.clone(),
+                command.clone(),
+            ]));
             faults.push(json!([object, code, of.plugins, names.join(", "), of.figure, functions, command]));
         }
         write("objects.csv", objects)?;
-        let packages: BTreeSet<&str> = self.rows.iter().map(|row| &*row.package).collect();
         let data = json!({
             "kinds": self.kinds.iter().map(|kind| json!([kind.title, kind.flags.join(" ")])).collect::<Vec<_>>(),
             "rows": data,
             "faults": faults,
         });
-        let head = format!(
-            "{} plugins of {} packages, {} kinds of hosts; Debian 12, dlsoak {}, {}",
-            self.rows.len(),
-            packages.len(),
-            self.kinds.len(),
-            self.version,
-            nightly::today()?
-        );
+        let head = format!("{}; Debian 12, dlsoak {}, {}", self.size(), self.version, nightly::today()?);
         // What is in the page ends no script element.
         let data = data.to_string().replace("</", "<\\/");
         write("index.html", PAGE.replace("{{head}}", &head).replace("{{data}}", &data))
     }
+}
+
+/// How many plugins there are of each verdict.
+fn sums<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeMap<&'a str, usize> {
+    let mut sums = BTreeMap::new();
+    rows.for_each(|row| *sums.entry(row.verdict()).or_default() += 1);
+    sums
+}
+
+/// A line of a table of comma-separated values (RFC 4180).
+fn csv<const N: usize>(words: [String; N]) -> String {
+    let quoted = words.map(|word| {
+        if word.contains([',', '"', '\n']) { format!("\"{}\"", word.replace('"', "\"\"")) } else { word }
+    });
+    format!("{}\n", quoted.join(","))
 }

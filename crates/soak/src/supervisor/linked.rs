@@ -11,7 +11,7 @@ use dlsoak_wire::job::{OWN_PRELOAD, PRELOAD};
 
 use super::private::PrivateDirectory;
 use super::process::signal_name;
-use crate::fault::Fault;
+use crate::fault::{Fault, shown};
 use crate::settings::Hold;
 use crate::suite::plan::SoakPlan;
 
@@ -98,7 +98,7 @@ pub(super) fn refusal(
     let names = names.join(", ");
     match said {
         Some(said) if plan.asked.hold.iter().flatten().any(|hold| *hold == Hold::Dependencies) => {
-            let library = plan.path.display();
+            let library = shown(&plan.path);
             Fault::of_library(format!("{library}: the host can't link what it needs, {names}: {said}"))
         }
         Some(said) => Fault::new(format!("the host can't link {names}: {said}")),
